@@ -1,0 +1,75 @@
+# The front door: `make` lists the targets, `make rank` does everything.
+
+PYTHON      ?= python3
+PROFILE     ?= default
+CONFIG      ?=
+SEED        ?=
+TEACHER     ?=
+REPO        ?=
+DRY_RUN     ?=
+TORCH_INDEX ?=
+
+VENV   := .venv
+RUN    := $(VENV)/bin/python
+STAMP  := $(VENV)/installed
+
+# CONFIG replaces the profile of the stage that was asked for; the stages before it keep theirs.
+settings = $(if $(and $(CONFIG),$(filter $(1),$(MAKECMDGOALS))),--config "$(CONFIG)",--profile "$(PROFILE)")
+flags    = $(call settings,$(1)) $(if $(SEED),--seed "$(SEED)")
+
+.DEFAULT_GOAL := help
+.PHONY: help setup data distill rank publish test lint bench clean
+
+help: ## list targets and variables
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo "  PROFILE=default     smoke (seconds), default (half an hour) or full (all the data)"
+	@echo "  CONFIG=file.yaml    settings for the stage asked for, instead of its profile"
+	@echo "  SEED=0              rules every draw of every stage"
+	@echo "  TEACHER=model       hub id, folder or GGUF file of a causal language model"
+	@echo "  REPO=user/name      where publish uploads to; DRY_RUN=1 only lists the files"
+	@echo "  PYTHON=python3      the Python (3.11 or newer) that makes the environment"
+	@echo "  TORCH_INDEX=url     another index to take torch from, such as PyTorch's own for CPU wheels"
+
+setup: $(STAMP) ## create the environment in .venv; nothing to do if it is up to date
+
+$(STAMP): pyproject.toml constraints.txt
+	@command -v "$(PYTHON)" >/dev/null || { \
+	  echo "error: $(PYTHON) is not on this machine; install Python 3.11 or newer, or name one: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "error: $(PYTHON) is $$("$(PYTHON)" --version 2>&1), which is too old; name Python 3.11 or newer: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "error: $(PYTHON) cannot make environments; install its venv module (Debian and Ubuntu: python3-venv)" >&2; exit 1; }
+	@set -e; started=$$(date +%s); \
+	"$(PYTHON)" -m venv $(VENV); \
+	$(RUN) -m pip install --disable-pip-version-check $(if $(TORCH_INDEX),--extra-index-url "$(TORCH_INDEX)") -c constraints.txt -e '.[dev]'; \
+	echo $$(($$(date +%s) - started)) > $(VENV)/install_seconds; \
+	touch $@
+
+data: $(STAMP) ## build the tables of the default data set
+	@$(RUN) -m data build $(call flags,$@)
+
+distill: data ## stage one: teach the teacher, label pairs, distil and fine-tune the encoder
+	@$(RUN) -m distill run $(call flags,$@) $(if $(TEACHER),--teacher "$(TEACHER)")
+
+rank: distill ## stage two, and all before it: train the ranker and print the results
+	@$(RUN) -m rank run $(call flags,$@)
+
+publish: $(STAMP) ## upload the encoder to a model hub: make publish REPO=user/name
+	@test -n "$(REPO)" || { echo "error: where to? make publish REPO=user/name (DRY_RUN=1 only lists the files)" >&2; exit 1; }
+	@$(RUN) -m distill publish $(call settings,$@) --repo "$(REPO)" $(if $(DRY_RUN),--dry_run)
+
+test: $(STAMP) ## run the tests, offline
+	@$(RUN) -m pytest
+
+lint: $(STAMP) ## check style and types
+	@$(RUN) -m ruff check
+	@$(RUN) -m ruff format --check
+	@$(RUN) -m mypy
+
+bench: $(STAMP) ## compare with other systems, over seeds
+	@$(RUN) -m benchmarks.run
+
+clean: ## remove the environment, the caches and everything in artifacts/
+	rm -rf $(VENV) artifacts build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""Data: the tables' contract, the default data set and the toy shop."""

@@ -1,0 +1,59 @@
+"""`python -m data build [--profile NAME] [--seed N]` builds a data set, `python -m data validate FOLDER` checks one."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from data import journey, report, toy
+from data.config import ARGUMENTS, CONFIG_DIR, DataArguments
+from data.contract import validate
+from shared.cli import run_main
+from shared.config import PrectrError, parse_arguments
+from shared.console import console
+from shared.steps import file_fingerprint, run_step
+
+RECIPE = 1
+"""Raised whenever the tables made from the same settings change, so that old ones are rebuilt."""
+
+USAGE = "usage: python -m data build [--profile smoke|default|full] [--SETTING VALUE]... | python -m data validate FOLDER"
+
+
+def main(argv: list[str]) -> None:
+    match argv:
+        case ["build", *flags]:
+            (arguments,) = parse_arguments(ARGUMENTS, CONFIG_DIR, flags, program="python -m data build")
+            build(arguments)
+        case ["validate", folder]:
+            validate(Path(folder))
+            console.print(f"{folder} keeps the contract.")
+        case ["-h" | "--help"]:
+            console.print(USAGE)
+        case _:
+            raise PrectrError(USAGE)
+
+
+def build(arguments: DataArguments) -> None:
+    """Build the data set unless it is there already, then print what it holds."""
+    folder = Path(arguments.artifacts) / arguments.name / "data"
+    inputs = {name: value for name, value in asdict(arguments).items() if name not in ("artifacts", "phrasebook", "raw_folder")}
+    inputs["recipe"] = RECIPE
+    if arguments.source == "journey":
+        inputs["phrasebook"] = file_fingerprint(Path(arguments.phrasebook))
+        inputs["raw_folder"] = arguments.raw_folder
+
+    def make(work: Path) -> None:
+        if arguments.source == "journey":
+            journey.build(work, arguments)
+        else:
+            toy.build(work, arguments.seed, arguments.households or 60, train_pages=arguments.train_pages or 200)
+        validate(work)
+        report.write_summary(work)
+
+    run_step("data", folder, inputs, make)
+    report.show(folder)
+
+
+if __name__ == "__main__":
+    sys.exit(run_main(main))

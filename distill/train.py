@@ -1,0 +1,84 @@
+"""Trains a student: on the teacher's labels (distil), then on gold (SFT), or on gold alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from transformers import Trainer, TrainingArguments
+from transformers.trainer_utils import get_last_checkpoint
+
+from distill.student import PairDataset, StudentModel, as_is
+from shared.seeds import set_seed
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """One training.
+
+    Args:
+        epochs: passes over the pairs.
+        learning_rate: peak, of the text encoder; `head_learning_rate` of everything on top of it.
+        batch_size: pairs per step.
+        bf16: bfloat16 matrix products.
+        seed: order of pairs, dropout and new weights.
+    """
+
+    epochs: float
+    learning_rate: float
+    head_learning_rate: float
+    batch_size: int
+    bf16: bool
+    seed: int
+
+
+def train_student(model: StudentModel, pairs: PairDataset, validation: PairDataset, schedule: Schedule, work: Path) -> None:
+    """Trains `model` in place; of its epochs the one with the lowest loss on `validation` (gold) is kept."""
+    set_seed(schedule.seed)
+    text_encoder = list(model.encoder.text_encoder.parameters())
+    inside = {id(parameter) for parameter in text_encoder}
+    head = [parameter for parameter in model.parameters() if id(parameter) not in inside]
+    optimizer = torch.optim.AdamW(
+        [
+            {"params": text_encoder, "lr": schedule.learning_rate},
+            {"params": head, "lr": schedule.head_learning_rate},
+        ],
+        weight_decay=0.01,
+        fused=True,
+    )
+    trainer = Trainer(
+        model=model,
+        args=TrainingArguments(
+            output_dir=str(work / "checkpoints"),
+            num_train_epochs=schedule.epochs,
+            per_device_train_batch_size=schedule.batch_size,
+            per_device_eval_batch_size=256,
+            warmup_steps=0.1,
+            lr_scheduler_type="linear",
+            bf16=schedule.bf16,
+            eval_strategy="epoch",
+            save_strategy="epoch",
+            save_total_limit=1,
+            load_best_model_at_end=True,
+            metric_for_best_model="loss",
+            logging_steps=50,
+            report_to="none",
+            seed=schedule.seed,
+            remove_unused_columns=False,
+            label_names=["labels"],
+            dataloader_pin_memory=False,
+            use_cpu=not torch.cuda.is_available(),
+        ),
+        train_dataset=pairs,
+        eval_dataset=validation,
+        data_collator=as_is,
+        optimizers=(optimizer, None),
+    )
+    trainer.train(resume_from_checkpoint=latest_checkpoint(work))
+
+
+def latest_checkpoint(work: Path) -> str | None:
+    """The checkpoint a killed run left in `work`, if any."""
+    folder = work / "checkpoints"
+    return get_last_checkpoint(str(folder)) if folder.is_dir() else None

@@ -1,0 +1,17 @@
+"""Stage two: the ranker in which relevance and click-through rate are one model."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rank.ranker import Ranker
+
+__all__ = ["Ranker"]
+
+
+def __getattr__(name: str) -> Any:
+    """`from rank import Ranker` without making every import of a part load the whole."""
+    if name == "Ranker":
+        from rank.ranker import Ranker
+
+        return Ranker
+    raise AttributeError(f"module 'rank' has no attribute {name!r}")

@@ -1,0 +1,146 @@
+"""One CSR index over the behaviour log: key -> the ascending row numbers of its events.
+
+A window is a pair of row numbers `[since_row, before_row)`; the log is sorted by time, so the part of a key's list
+inside a window is found by two binary searches, for all keys at once. [O]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+# Totals are kept as whole multiples of 2^-24: sums are then exact, so that no later event can move an earlier total
+# by a rounding error. float16 probabilities are such multiples.
+TOTAL_SCALE = 1 << 24
+
+
+class BehaviourIndex:
+    """The lists of one kind of key, one after another, and where each begins.
+
+    Arrays (memory-mapped when opened from a folder):
+        keys: int64 [M], sorted, distinct; several codes are packed into one number.
+        offsets: int64 [M + 2]; list m is `rows[offsets[m]:offsets[m + 1]]`; list M is empty and stands for unknown
+        keys.
+        rows: int32 [S], row numbers in the log, ascending within a list.
+        totals: int64 [S + 1, V] or None; running sums of V values, in units of 1 / TOTAL_SCALE.
+    """
+
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        keys: np.ndarray,
+        offsets: np.ndarray,
+        rows: np.ndarray,
+        totals: np.ndarray | None = None,
+    ):
+        self.sizes = tuple(sizes)
+        self.keys = keys
+        self.offsets = offsets
+        self.rows = rows
+        self.totals = totals
+
+    @classmethod
+    def build(
+        cls, codes: Sequence[np.ndarray], sizes: Sequence[int], rows: np.ndarray, values: np.ndarray | None = None
+    ) -> BehaviourIndex:
+        """Index `rows` (int [S], ascending) by `codes` (one int array [S] per part of the key; -1 leaves the row out).
+
+        Args:
+            sizes: the number of codes of each part, which fixes how parts are packed.
+            values: float [S, V], summed along each list for `total`.
+        """
+        known = np.logical_and.reduce([code >= 0 for code in codes])
+        if not known.all():
+            codes, rows = [code[known] for code in codes], rows[known]
+            values = None if values is None else values[known]
+        packed = _pack(codes, sizes)
+        order = np.argsort(packed, kind="stable")
+        packed = packed[order]
+        first = np.flatnonzero(np.diff(packed, prepend=-1))
+        totals = None
+        if values is not None:
+            fixed = np.rint(values[order].astype(np.float64) * TOTAL_SCALE).astype(np.int64)
+            totals = np.concatenate([np.zeros((1, fixed.shape[1]), np.int64), np.cumsum(fixed, axis=0)])
+        offsets = np.append(first, [len(packed), len(packed)]).astype(np.int64)
+        return cls(sizes, packed[first], offsets, rows[order].astype(np.int32), totals)
+
+    def save(self, folder: Path, name: str) -> None:
+        for part in ("keys", "offsets", "rows", "totals"):
+            if (array := getattr(self, part)) is not None:
+                np.save(folder / f"{name}.{part}.npy", array)
+
+    @classmethod
+    def open(cls, folder: Path, name: str, sizes: Sequence[int]) -> BehaviourIndex:
+        keys, offsets, rows = (open_array(folder / f"{name}.{part}.npy") for part in ("keys", "offsets", "rows"))
+        totals = folder / f"{name}.totals.npy"
+        return cls(sizes, keys, offsets, rows, open_array(totals) if totals.exists() else None)
+
+    def lookup(self, *codes: np.ndarray) -> np.ndarray:
+        """The list number [n] of each key, given by its parts [n]; an unknown key gets the empty list."""
+        unknown = len(self.keys)
+        packed = _pack([np.asarray(code) for code in codes], self.sizes)
+        packed[np.logical_or.reduce([np.asarray(code) < 0 for code in codes])] = -1
+        if unknown == 0:
+            return np.zeros(len(packed), np.int64)
+        found = np.searchsorted(self.keys, packed)
+        return np.where(self.keys[np.minimum(found, unknown - 1)] == packed, found, unknown)
+
+    def bounds(self, lists: np.ndarray, since_row: np.ndarray, before_row: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Positions [n] in `rows` where each list's events of the window begin and end; begin <= end."""
+        begin, end = self.offsets[lists], self.offsets[lists + 1]
+        stop = self._bisect(begin, end, before_row)
+        return np.minimum(self._bisect(begin, stop, since_row), stop), stop
+
+    def count(self, lists: np.ndarray, since_row: np.ndarray, before_row: np.ndarray) -> np.ndarray:
+        """Number of events [n] of each list in the window."""
+        begin, end = self.bounds(lists, since_row, before_row)
+        return end - begin
+
+    def total(self, lists: np.ndarray, since_row: np.ndarray, before_row: np.ndarray) -> np.ndarray:
+        """Exact sums [n, V] of the indexed values over each list's events in the window."""
+        if self.totals is None:
+            raise ValueError("This index was built without values to sum.")
+        begin, end = self.bounds(lists, since_row, before_row)
+        return (self.totals[end] - self.totals[begin]) / TOTAL_SCALE
+
+    def last(self, lists: np.ndarray, since_row: np.ndarray, before_row: np.ndarray, n_last: int) -> np.ndarray:
+        """Row numbers int64 [n, n_last] of the latest events in the window, most recent first, padded with -1."""
+        begin, end = self.bounds(lists, since_row, before_row)
+        return self.take_back(begin, end, n_last)
+
+    def last_row(self, lists: np.ndarray, since_row: np.ndarray, before_row: np.ndarray) -> np.ndarray:
+        """Row number [n] of the latest event in the window, -1 if there is none."""
+        return self.last(lists, since_row, before_row, 1)[:, 0]
+
+    def take_back(self, begin: np.ndarray, end: np.ndarray, n_last: int) -> np.ndarray:
+        """`rows[end - 1], rows[end - 2], ...` [n, n_last] down to `begin`, then -1."""
+        positions = end[:, None] - 1 - np.arange(n_last)
+        inside = positions >= begin[:, None]
+        if not len(self.rows):
+            return np.full(positions.shape, -1, np.int64)
+        return np.where(inside, self.rows[np.where(inside, positions, 0)], -1).astype(np.int64)
+
+    def _bisect(self, begin: np.ndarray, end: np.ndarray, row: np.ndarray) -> np.ndarray:
+        """First position [n] in [begin, end) whose row number is >= `row`."""
+        low, high = begin.copy(), end.copy()
+        for _ in range(int((end - begin).max(initial=0)).bit_length()):
+            open_ = low < high
+            middle = (low + high) >> 1
+            below = open_ & (self.rows[np.where(open_, middle, 0)] < row)
+            low = np.where(below, middle + 1, low)
+            high = np.where(open_ & ~below, middle, high)
+        return low
+
+
+def open_array(path: Path) -> np.ndarray:
+    """A .npy file, memory-mapped, as a plain array: the `np.memmap` class slows every indexing down."""
+    return np.load(path, mmap_mode="r").view(np.ndarray)
+
+
+def _pack(codes: Sequence[np.ndarray], sizes: Sequence[int]) -> np.ndarray:
+    packed = codes[0].astype(np.int64)
+    for code, size in zip(codes[1:], sizes[1:], strict=True):
+        packed = packed * size + code
+    return packed

@@ -1,0 +1,115 @@
+"""The settings of stage two. Every field can stand in a YAML profile and be given as a flag; a typo is an error."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from shared.config import PrectrError
+
+
+@dataclass
+class RunArguments:
+    """Which data set, and where its folders lie."""
+
+    name: str = field(metadata={"help": "data set: artifacts/<name>/ holds its tables, encoder and results"})
+    artifacts: str = field(default="artifacts", metadata={"help": "folder of everything generated"})
+    encoder: str | None = field(
+        default=None, metadata={"help": "another published encoder's folder; default: artifacts/<name>/encoder"}
+    )
+    seed: int = field(default=0, metadata={"help": "rules every draw of stage two"})
+
+
+@dataclass
+class HistoryArguments:
+    """How much of the past an impression sees, and how cold users are trained for."""
+
+    history_in_category: int = field(default=20, metadata={"help": "the user's last events in the query's category"})
+    history_overall: int = field(default=30, metadata={"help": "the user's last events in any category"})
+    cross_history: int = field(default=30, metadata={"help": "other users' last events under the same query"})
+    cold_share: float = field(default=0.3, metadata={"help": "share of training pages whose user's history is cut"})
+    cold_lengths: list[int] = field(
+        default_factory=lambda: [0, 1, 3, 10, 30], metadata={"help": "pages a cut history keeps; also the ladder's rungs"}
+    )
+    user_id_embedding: bool = field(
+        default=False, metadata={"help": "embed the user id (unknown wherever the history is cut); never published"}
+    )
+    item_id_embedding: bool = field(default=True, metadata={"help": "embed the item id"})
+
+
+@dataclass
+class ModelArguments:
+    """The network; see rank/model.py."""
+
+    numeric_bins: int = field(default=12, metadata={"help": "quantile bins of each number's piecewise-linear encoding"})
+    embedding_size: int = field(default=12, metadata={"help": "width of each categorical's embedding"})
+    hidden_sizes: list[int] = field(default_factory=lambda: [256, 128], metadata={"help": "base module's layers"})
+    dropout: float = field(default=0.1, metadata={"help": "dropout in the base module"})
+    attention_size: int = field(default=48, metadata={"help": "width of the preference vector"})
+    attention_heads: int = field(default=4, metadata={"help": "heads of the target attention"})
+    user_preference: bool = field(default=True, metadata={"help": "attention over the user's own past"})
+    cross_preference: bool = field(default=True, metadata={"help": "attention over other users' past"})
+    incentive: Literal["inside", "outside", "none"] = field(
+        default="inside", metadata={"help": "signed incentive: inside the fusion, outside it, or absent"}
+    )
+    incentive_max: float = field(default=2.0, metadata={"help": "largest incentive, in logits"})
+    ordinal_head: bool = field(default=False, metadata={"help": "click logits that rise with the level by construction"})
+    click_trains_level: bool = field(default=True, metadata={"help": "the click loss also reaches π"})
+
+
+@dataclass
+class LossArguments:
+    """Weights of the losses; a weight of 0 leaves the term out altogether. See rank/losses.py."""
+
+    relevance_weight: float = field(default=0.5, metadata={"help": "λ of the relevance loss on replayed pairs"})
+    replay_share: float = field(default=0.25, metadata={"help": "replayed pairs as a share of a batch"})
+    consistency_weight: float = field(default=0.05, metadata={"help": "λ of semantic consistency"})
+    consistency_margin: float = field(default=0.5, metadata={"help": "least rise between levels, in logits"})
+    debias_weight: float = field(default=0.05, metadata={"help": "λ of the exposure-bias loss; at most .1 to start"})
+    margin_per_level: float = field(default=0.5, metadata={"help": "m₁: margin per level of fall, in logits"})
+    margin_max: float = field(default=1.5, metadata={"help": "margin clip, in logits"})
+    noise: Literal["isotropic", "covariance", "toward_lower_pair"] = field(
+        default="toward_lower_pair", metadata={"help": "how the hard negatives' text state is made"}
+    )
+    noise_scale: float = field(default=0.7, metadata={"help": "strength of that noise"})
+    incentive_penalty: float = field(default=0.01, metadata={"help": "λ of τ²"})
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.replay_share < 1:
+            raise PrectrError(f"replay_share is {self.replay_share}: give a share from 0 up to, but not, 1.")
+        needs_replay = [
+            name
+            for name, on in {
+                "relevance_weight": self.relevance_weight > 0,
+                "noise: toward_lower_pair": self.debias_weight > 0 and self.noise == "toward_lower_pair",
+            }.items()
+            if on
+        ]
+        if needs_replay and self.replay_share == 0:
+            raise PrectrError(f"{needs_replay[0]} works on replayed pairs, but replay_share is 0: raise it, or switch it off.")
+
+
+@dataclass
+class TrainArguments:
+    """Training; the rest is transformers' Trainer as it comes."""
+
+    epochs: float = field(default=1.0, metadata={"help": "passes over the training pages"})
+    pages_per_batch: int = field(default=42, metadata={"help": "pages (of about 12 impressions) per batch"})
+    warmup_share: float = field(
+        default=0.05, metadata={"help": "step one, the level module alone, as a share of all batches; 0: no such step"}
+    )
+    learning_rate: float = field(default=2e-3, metadata={"help": "of everything but the encoder"})
+    encoder_learning_rate: float = field(default=2e-5, metadata={"help": "of the text encoder; 0 freezes it"})
+    weight_decay: float = field(default=0.01, metadata={"help": "AdamW's, on matrices"})
+    bf16: bool = field(default=True, metadata={"help": "matrix products in bfloat16"})
+    save_steps: int = field(default=100, metadata={"help": "batches between checkpoints (a killed run goes on from one)"})
+    logging_steps: int = field(default=20, metadata={"help": "batches between log lines"})
+
+
+@dataclass
+class EvaluateArguments:
+    """The evaluation protocol."""
+
+    bootstrap_resamples: int = field(default=200, metadata={"help": "household resamples behind the intervals"})
+    evaluation_batch: int = field(default=4096, metadata={"help": "impressions scored at once"})
+
+
+ARGUMENTS = (RunArguments, HistoryArguments, ModelArguments, LossArguments, TrainArguments, EvaluateArguments)

@@ -1,0 +1,230 @@
+"""From prepared impressions to the network's batches.
+
+Pages are the unit: the impressions of a page share the user's history, so a batch is a set of whole pages and its past
+events are gathered once per page. Every distinct text of a batch is encoded once, every distinct (query, item text)
+pair compared once. A batch depends on the seed and its number alone: a resumed run sees what the killed one would have.
+"""
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from rank.behaviours import BehaviourLog
+from shared.encoder import LevelEncoder
+from shared.seeds import generator
+
+TEXTS_STEP = 32  # distinct texts of a batch are padded to a multiple of this: few shapes, few compiled kernels
+TOKENS_STEP = 8
+GAP_SCALE = 6.0  # log1p(days since) is about 6 after a year
+
+
+@dataclass
+class PreparedSet:
+    """The impressions of one split, everything known about them before the network: n impressions on P pages.
+
+    Kept as one .npy file per field, so that a set is opened memory-mapped.
+    """
+
+    impression: np.ndarray  # [n] int64, row in the impressions table
+    numeric: np.ndarray  # [n, F] float32, hand-made features, standardised
+    categorical: np.ndarray  # [n, C] int32
+    clicked: np.ndarray  # [n] uint8
+    level_prob: np.ndarray  # [n, K] float32, stage one's
+    query_text: np.ndarray  # [n] int32, row of `Texts.query`
+    item_text: np.ndarray  # [n] int32, row of `Texts.item`
+    page: np.ndarray  # [n] int32, ascending 0 … P − 1
+    user: np.ndarray  # [P] int32, code in the log; -1 unknown
+    seconds: np.ndarray  # [P] int64, when the page was shown
+    user_rows: np.ndarray  # [P, H] int32, rows of the log, -1 where there is no event
+    cross_rows: np.ndarray  # [P, X] int32
+    cross_depth: np.ndarray  # [P] int8: 0 the query's own events, 1 backed off to its category, 2 none
+
+    def save(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        for item in fields(self):
+            np.save(folder / f"{item.name}.npy", getattr(self, item.name))
+
+    @classmethod
+    def open(cls, folder: Path) -> "PreparedSet":
+        return cls(*(np.load(folder / f"{item.name}.npy", mmap_mode="r") for item in fields(cls)))
+
+    def __len__(self) -> int:
+        return len(self.page)
+
+    @property
+    def num_pages(self) -> int:
+        return len(self.seconds)
+
+    def page_bounds(self) -> np.ndarray:
+        """[P + 1] first impression of each page, and the end."""
+        return np.searchsorted(self.page, np.arange(self.num_pages + 1))
+
+
+@dataclass
+class Events:
+    """What a past event carries into the network: stored columns only, no text."""
+
+    log: BehaviourLog
+    item_categorical: np.ndarray  # [items of the log, item columns] int32
+
+    def gather(self, rows: np.ndarray, seconds: np.ndarray, kind: str) -> dict[str, Tensor]:
+        """Columns of the events `rows` [P, H] (-1: none) seen from pages at `seconds` [P]."""
+        known = rows >= 0
+        where = np.where(known, rows, 0)
+        log = self.log
+        if not len(log.seconds):
+            shape = (*rows.shape, self.item_categorical.shape[1])
+            level_prob = np.zeros((*rows.shape, log.level_prob.shape[1]), np.float32)
+            categorical, scalars = np.zeros(shape, np.int64), np.zeros((*rows.shape, 3), np.float32)
+        else:
+            gap = np.log1p(np.maximum(seconds[:, None] - log.seconds[where], 0) / 86_400) / GAP_SCALE
+            scalars = np.stack([log.clicked[where], gap, log.event[where]], -1).astype(np.float32) * known[..., None]
+            level_prob = log.level_prob[where].astype(np.float32) * known[..., None]
+            categorical = self.item_categorical[log.item[where]].astype(np.int64) * known[..., None]
+        return {
+            f"{kind}_categorical": torch.from_numpy(categorical),
+            f"{kind}_level_prob": torch.from_numpy(level_prob),
+            f"{kind}_scalars": torch.from_numpy(scalars),
+            f"{kind}_mask": torch.from_numpy(known),
+        }
+
+
+@dataclass
+class Texts:
+    """Every distinct text, tokenised once: ids and masks [n, L]."""
+
+    query: dict[str, np.ndarray]
+    item: dict[str, np.ndarray]
+
+    @classmethod
+    def tokenize(cls, encoder: LevelEncoder, queries: list[str], items: list[str]) -> "Texts":
+        return cls(encoder.tokenize(queries, "query"), encoder.tokenize(items, "item"))
+
+    def batch(self, kind: str, used: np.ndarray) -> dict[str, Tensor]:
+        """The texts `used`, cut to the longest one's length and padded to few fixed shapes."""
+        tokens = getattr(self, kind)
+        rows = np.concatenate([used, np.repeat(used[:1], -len(used) % TEXTS_STEP)])
+        ids, mask = tokens["input_ids"][rows], tokens["attention_mask"][rows]
+        length = min(-(-int(mask.sum(1).max()) // TOKENS_STEP) * TOKENS_STEP, mask.shape[1])
+        return {
+            f"{kind}_ids": torch.from_numpy(np.ascontiguousarray(ids[:, :length])).long(),
+            f"{kind}_mask": torch.from_numpy(np.ascontiguousarray(mask[:, :length])).long(),
+        }
+
+
+@dataclass
+class Replay:
+    """Labelled pairs of all levels, replayed beside the exposures: gold ones and the teacher's."""
+
+    query_text: np.ndarray  # [r] int32
+    item_text: np.ndarray  # [r] int32
+    target: np.ndarray  # [r, K] float32, a distribution over levels
+
+    def __len__(self) -> int:
+        return len(self.target)
+
+
+def page_batch(prepared: PreparedSet, pages: np.ndarray, bounds: np.ndarray, events: Events) -> dict[str, Tensor]:
+    """All of a batch but its texts: what `RankerModel.score` reads."""
+    lengths = np.diff(bounds)[pages]
+    ends = np.cumsum(lengths)
+    rows = np.repeat(bounds[pages] - np.concatenate([[0], ends[:-1]]), lengths) + np.arange(lengths.sum())
+    seconds = prepared.seconds[pages]
+    return {
+        "numeric": torch.from_numpy(np.ascontiguousarray(prepared.numeric[rows])),
+        "categorical": torch.from_numpy(prepared.categorical[rows].astype(np.int64)),
+        "clicked": torch.from_numpy(prepared.clicked[rows].astype(np.float32)),
+        "level": torch.from_numpy(prepared.level_prob[rows].argmax(1)),
+        "page": torch.from_numpy(np.repeat(np.arange(len(pages)), lengths)),
+        "row": torch.from_numpy(rows),
+        **events.gather(prepared.user_rows[pages], seconds, "user"),
+        **events.gather(prepared.cross_rows[pages], seconds, "cross"),
+        "cross_depth": torch.from_numpy(prepared.cross_depth[pages].astype(np.int64)),
+    }
+
+
+def text_batch(
+    texts: Texts, query_text: np.ndarray, item_text: np.ndarray
+) -> tuple[dict[str, Tensor], np.ndarray]:
+    """Distinct texts and pairs of n (query, item text) pairs, and each one's place among the distinct pairs [n]."""
+    width = int(item_text.max()) + 1
+    distinct, pair = np.unique(query_text.astype(np.int64) * width + item_text, return_inverse=True)
+    used_query, pair_query = np.unique(distinct // width, return_inverse=True)
+    used_item, pair_item = np.unique(distinct % width, return_inverse=True)
+    # Padding pairs repeat the first one: their states are computed, and read by nobody.
+    padding = np.zeros(-len(distinct) % TEXTS_STEP, np.int64)
+    return {
+        **texts.batch("query", used_query),
+        **texts.batch("item", used_item),
+        "pair_query": torch.from_numpy(np.concatenate([pair_query, padding])),
+        "pair_item": torch.from_numpy(np.concatenate([pair_item, padding])),
+    }, pair
+
+
+class BatchSchedule(Dataset):
+    """Every batch of a training run, in order: first the level module's warm-up, then everything. [P: two steps]
+
+    Args:
+        prepared, events, texts, replay: where batches are read from. replay: None when nothing is replayed.
+        pages_per_batch: pages in a batch; the last batch of a pass is left out when it is short.
+        epochs: passes over the pages, each in a new order.
+        warmup_share: warm-up batches (replayed pairs alone) as a share of the others.
+        replay_share: replayed pairs as a share of all pairs of a batch.
+    """
+
+    def __init__(
+        self,
+        prepared: PreparedSet,
+        events: Events,
+        texts: Texts,
+        replay: Replay | None,
+        *,
+        pages_per_batch: int,
+        epochs: float,
+        warmup_share: float,
+        replay_share: float,
+        seed: int,
+    ) -> None:
+        self.prepared, self.events, self.texts, self.replay = prepared, events, texts, replay
+        self.bounds = prepared.page_bounds()
+        self.seed = seed
+        per_pass = max(prepared.num_pages // pages_per_batch, 1)
+        joint = max(round(per_pass * epochs), 1)
+        orders = [
+            generator(seed, "page order", number).permutation(prepared.num_pages)[: per_pass * pages_per_batch]
+            for number in range(-(-joint // per_pass))
+        ]
+        self.pages = np.concatenate(orders).reshape(-1, min(pages_per_batch, prepared.num_pages))[:joint]
+        self.num_warmup = round(joint * warmup_share) if replay is not None else 0
+        per_page = len(prepared) / prepared.num_pages
+        self.num_replayed = round(self.pages.shape[1] * per_page * replay_share / (1 - replay_share))
+
+    def __len__(self) -> int:
+        return self.num_warmup + len(self.pages)
+
+    def __getitem__(self, number: int) -> dict[str, Tensor]:
+        warmup = number < self.num_warmup
+        batch: dict[str, Tensor] = {"step": torch.tensor(number)}
+        query_text = item_text = np.zeros(0, np.int32)
+        if not warmup:
+            pages = np.sort(self.pages[number - self.num_warmup])
+            batch |= page_batch(self.prepared, pages, self.bounds, self.events)
+            rows = batch["row"].numpy()
+            query_text, item_text = self.prepared.query_text[rows], self.prepared.item_text[rows]
+        exposed = len(query_text)
+        if self.replay is not None:
+            # Warm-up batches hold nothing else, so they replay as many pairs as a full batch has.
+            count = self.num_replayed * (4 if warmup else 1)
+            drawn = generator(self.seed, "replay", number).integers(0, len(self.replay), count)
+            query_text = np.concatenate([query_text, self.replay.query_text[drawn]])
+            item_text = np.concatenate([item_text, self.replay.item_text[drawn]])
+            batch["replay_target"] = torch.from_numpy(self.replay.target[drawn])
+        text, pair = text_batch(self.texts, query_text, item_text)
+        batch |= text
+        batch["pair"] = torch.from_numpy(pair[:exposed])
+        batch["replay_pair"] = torch.from_numpy(pair[exposed:])
+        return batch

@@ -1,0 +1,100 @@
+"""The four losses of stage two, and the hard negatives made of noise.
+
+    L = BCE(s, y) + λ_rel · CE(π, level) + λ_con · consistency(a) + λ_deb · debias(s(x), s(x⁻)) + λ_τ · τ²
+
+[P] states that each term exists; where its form is ours it is marked [O].
+"""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+Noise = Literal["isotropic", "covariance", "toward_lower_pair"]
+
+
+def click_loss(score: Tensor, clicked: Tensor) -> Tensor:
+    """Mean binary cross-entropy of the fused logit `s` [B] against clicks [B] in {0, 1}. [P]"""
+    return functional.binary_cross_entropy_with_logits(score.float(), clicked.float())
+
+
+def relevance_loss(level_logits: Tensor, target: Tensor) -> Tensor:
+    """Mean cross-entropy of π against a distribution over levels. [P]
+
+    Args:
+        level_logits: [R, K]. target: [R, K], rows sum to one: one-hot for gold pairs, soft for the teacher's.
+    """
+    return functional.cross_entropy(level_logits.float(), target.float())
+
+
+def consistency_loss(click_logits: Tensor, margin: float) -> Tensor:
+    """Semantic consistency: a higher level never lowers the click logit. Σ_k max(0, a_k − a_{k+1} + m), mean over rows.
+
+    On logits: the same margin in probability space ruins calibration. [P: that it exists; O: its form]
+
+    Args:
+        click_logits: [B, K], `a_k` = logit of P(click | level = k, x).
+        margin: least rise from one level to the next, in logits.
+    """
+    fall = click_logits[:, :-1] - click_logits[:, 1:] + margin
+    return functional.relu(fall.float()).sum(1).mean()
+
+
+def debias_loss(
+    score: Tensor, negative_score: Tensor, level_drop: Tensor, margin_per_level: float, margin_max: float
+) -> Tensor:
+    """Exposure-bias correction: an exposed item must outrank its degraded copy by a margin that grows with the fall.
+
+    Δ = s(x) − s(x⁻), m = min(m₁ · (l − l⁻), m_max), w = sg[clamp(1 − Δ/m, 0, 1)], mean of w · max(0, m − Δ).
+    The weight w fades satisfied pairs out (dynamic truncation); the gradient flows through both scores, since with
+    s(x) detached the negatives run away and every prediction goes to zero. [P: pairwise loss on noise-made negatives;
+    O: its form]
+
+    Args:
+        score, negative_score: [B] fused logits of x and x⁻.
+        level_drop: [B], l − l⁻ ≥ 1. Rows with 0 take no part; with no row left the loss is 0.
+    """
+    takes_part = level_drop > 0
+    margin = (margin_per_level * level_drop.float()).clamp(min=margin_per_level, max=margin_max)
+    gap = score.float() - negative_score.float()
+    weight = (1 - gap.detach() / margin).clamp(0, 1)
+    rank = weight * functional.relu(margin - gap)
+    return (rank * takes_part).sum() / takes_part.sum().clamp(min=1)
+
+
+def lower_level(level: Tensor, draw: Tensor) -> Tensor:
+    """A level below `level`, drawn uniformly from 0 … level − 1; rows at level 0 keep it.
+
+    Args:
+        level: [B] int64. draw: [B], uniform in [0, 1).
+    """
+    return torch.minimum((draw * level).floor().long(), (level - 1).clamp(min=0))
+
+
+def noisy_state(
+    state: Tensor,
+    kind: Noise,
+    scale: float,
+    generator: torch.Generator,
+    lower_pair: Tensor | None = None,
+) -> Tensor:
+    """The text state of a hard negative: h⁻ = h + noise. [P: noise on the embedding; O: the three kinds]
+
+    Args:
+        state: [B, S]. scale: noise as a share of the state's own spread (`isotropic`, `covariance`), or the share of the
+            way to go (`toward_lower_pair`).
+        kind: `isotropic` — Gaussian with each unit's mean variance; `covariance` — the difference of two other rows,
+            so that noise lies where states lie; `toward_lower_pair` — towards the state of a real pair of lower level.
+        lower_pair: [B, S], only for `toward_lower_pair`.
+    """
+    if kind == "toward_lower_pair":
+        if lower_pair is None:
+            raise ValueError("noise 'toward_lower_pair' needs the states of lower pairs")
+        return state + scale * (lower_pair - state)
+    if kind == "covariance":
+        first, second = (torch.randperm(len(state), generator=generator) for _ in range(2))
+        return state + scale * (state[first] - state[second]).detach() / 2**0.5
+    spread = state.detach().float().var(0, unbiased=False).mean().sqrt()
+    noise = torch.randn(state.shape, generator=generator).to(state.dtype)
+    return state + scale * spread.to(state.dtype) * noise

@@ -1,0 +1,254 @@
+"""The ranker: relevance and click-through rate in one network.
+
+    query, item text ──► encoder (unfrozen) ──► h, π = P(level | q, i)                       relevance-level module
+    numbers, ids     ──► encodings, embeddings ─┐
+    behaviour slices ──► target attention ──────┼─► a_k = logit P(click | level = k, x)      base CTR module
+                          └► r ──► τ(x) ────────┘   a_k ← a_k + τ                            signed incentive
+    log p     = logsumexp_k( log σ( a_k) + log π_k )                                         conditional-probability
+    log (1−p) = logsumexp_k( log σ(−a_k) + log π_k )      s = log p − log(1−p)               fusion [P]
+
+A part that is switched off is absent: it has no parameters. Shapes: B impressions of P pages, D distinct (query, item
+text) pairs, K levels, H events in a history, S the width of the text state.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from rank.preference import PreferenceMix, TargetAttention
+from shared.config import PrectrError
+from shared.encoder import LevelEncoder
+
+Batch = Mapping[str, Tensor]
+
+EVENT_SCALARS = 3  # clicked, log time gap, and whether it was a purchase without a page
+
+
+@dataclass
+class RankerConfig:
+    """Everything needed to build the network again; saved beside its weights as config.json."""
+
+    numeric_names: list[str]
+    categorical_names: list[str]
+    cardinalities: list[int]  # entries of each vocabulary, out-of-vocabulary included
+    item_columns: list[int]  # which categoricals describe the item: past events carry these too
+    num_levels: int
+    numeric_bins: int = 12
+    embedding_size: int = 12
+    hidden_sizes: list[int] = field(default_factory=lambda: [256, 128])
+    dropout: float = 0.1
+    attention_size: int = 48
+    attention_heads: int = 4
+    user_preference: bool = True
+    cross_preference: bool = True
+    incentive: Literal["inside", "outside", "none"] = "inside"
+    incentive_max: float = 2.0
+    ordinal_head: bool = False
+    click_trains_level: bool = True  # False: the click loss does not reach π (it still reaches h)
+
+    def __post_init__(self) -> None:
+        if self.incentive != "none" and not (self.user_preference or self.cross_preference):
+            raise PrectrError(
+                "incentive reads the preference vector, but user_preference and cross_preference are both off: "
+                "switch one of them on, or set incentive: none."
+            )
+        if self.attention_size % self.attention_heads:
+            raise PrectrError(
+                f"attention_size {self.attention_size} is not a multiple of attention_heads {self.attention_heads}."
+            )
+
+    @property
+    def has_preference(self) -> bool:
+        return self.user_preference or self.cross_preference
+
+
+def fuse(click_logits: Tensor, level_logits: Tensor) -> Tensor:
+    """s = logit Σ_k π_k σ(a_k), in fp32 log space: the plain sum overflows at large logits. [P]
+
+    Args:
+        click_logits: [B, K]. level_logits: [B, K], unnormalised.
+
+    Returns:
+        [B] final logit.
+    """
+    log_level = functional.log_softmax(level_logits.float(), -1)
+    click_logits = click_logits.float()
+    log_p = torch.logsumexp(functional.logsigmoid(click_logits) + log_level, -1)
+    log_not_p = torch.logsumexp(functional.logsigmoid(-click_logits) + log_level, -1)
+    return log_p - log_not_p
+
+
+class NumericEncoding(nn.Module):
+    """Piecewise-linear encoding of numbers [O]: each feature becomes how far it has passed through each of T bins.
+
+    Bins are quantiles of the training rows, so a network sees thresholds as a tree does. Features [B, F] become
+    [B, F · T + F]; the plain value stays beside its bins.
+    """
+
+    edges: Tensor
+
+    def __init__(self, num_features: int, bins: int) -> None:
+        super().__init__()
+        self.register_buffer("edges", torch.linspace(-2, 2, bins + 1).repeat(num_features, 1))
+        self.size = num_features * (bins + 1)
+
+    @torch.no_grad()
+    def fit(self, numeric: Tensor) -> None:
+        """Set the edges from training rows [n, F]. Equal neighbouring quantiles give a step of almost no width."""
+        quantiles = torch.linspace(0, 1, self.edges.shape[1])
+        edges = torch.quantile(numeric.float(), quantiles, dim=0).T
+        steps = torch.arange(edges.shape[1]) * 1e-4
+        self.edges.copy_(torch.cummax(edges, 1).values + steps)
+
+    def forward(self, numeric: Tensor) -> Tensor:
+        low, high = self.edges[:, :-1], self.edges[:, 1:]
+        passed = ((numeric[:, :, None] - low) / (high - low)).clamp(0, 1)
+        return torch.cat([numeric, passed.flatten(1)], 1)
+
+
+class SignedIncentive(nn.Module):
+    """τ(x) = g₊ · τ_max · σ(E₊) − g₋ · τ_max · σ(E₋): a bounded push up or down from the preference vector.
+
+    The gate (g₊, g₀, g₋) is a softmax that starts at "none". [P: one positive and one negative expert; O: bounded]
+    """
+
+    def __init__(self, input_size: int, hidden_size: int, maximum: float) -> None:
+        super().__init__()
+        self.maximum = maximum
+        self.trunk = nn.Sequential(nn.Linear(input_size, hidden_size), nn.ReLU())
+        self.experts = nn.Linear(hidden_size, 2)
+        self.gate = nn.Linear(hidden_size, 3)
+        nn.init.zeros_(self.gate.weight)
+        with torch.no_grad():
+            self.gate.bias.copy_(torch.tensor([-2.0, 2.0, -2.0]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, input_size] → τ [B], within ±τ_max."""
+        hidden = self.trunk(x)
+        push = torch.sigmoid(self.experts(hidden).float())
+        gate = torch.softmax(self.gate(hidden).float(), -1)
+        return self.maximum * (gate[:, 0] * push[:, 0] - gate[:, 2] * push[:, 1])
+
+
+class RankerModel(nn.Module):
+    """PRECTR-V2's second stage around an unfrozen level encoder."""
+
+    def __init__(self, config: RankerConfig, encoder: LevelEncoder) -> None:
+        super().__init__()
+        if encoder.num_levels != config.num_levels:
+            raise PrectrError(
+                f"the encoder tells {encoder.num_levels} relevance levels apart, the data has {config.num_levels}: "
+                "distil an encoder on this data set's levels."
+            )
+        self.config = config
+        self.encoder = encoder
+        self.numeric_encoding = NumericEncoding(len(config.numeric_names), config.numeric_bins)
+        self.embeddings = nn.ModuleList(nn.Embedding(n, config.embedding_size) for n in config.cardinalities)
+        for table in self.embeddings:
+            nn.init.normal_(table.weight, std=0.05)  # type: ignore[arg-type]
+
+        levels, width = config.num_levels, config.embedding_size
+        item_size = len(config.item_columns) * width
+        event_size = item_size + levels + EVENT_SCALARS
+        target_size = encoder.state_size + levels + item_size
+        attention = (target_size, event_size, config.attention_size, config.attention_heads)
+        if config.user_preference:
+            self.user_attention = TargetAttention(*attention)
+        if config.cross_preference:
+            self.cross_attention = TargetAttention(*attention)
+            self.depth_embedding = nn.Embedding(3, config.attention_size)
+        if config.user_preference and config.cross_preference:
+            self.preference_mix = PreferenceMix()
+        preference_size = config.attention_size if config.has_preference else 0
+        if config.incentive != "none":
+            self.incentive = SignedIncentive(preference_size + target_size, config.attention_size, config.incentive_max)
+
+        base_size = self.numeric_encoding.size + len(config.cardinalities) * width + encoder.state_size
+        sizes = [base_size + preference_size, *config.hidden_sizes]
+        layers: list[nn.Module] = []
+        for size_in, size_out in zip(sizes, sizes[1:], strict=False):
+            layers += [nn.Linear(size_in, size_out), nn.LayerNorm(size_out), nn.ReLU(), nn.Dropout(config.dropout)]
+        self.base = nn.Sequential(*layers)
+        self.click_head = nn.Linear(sizes[-1], levels)
+
+    @torch.no_grad()
+    def start_from(self, numeric: Tensor, ctr: float) -> None:
+        """Fit what is read off the training rows: the bins of the numbers [n, F] and the mean click-through rate."""
+        self.numeric_encoding.fit(numeric)
+        nn.init.normal_(self.click_head.weight, std=0.01)
+        rise = torch.arange(self.config.num_levels) - (self.config.num_levels - 1) / 2
+        base = torch.logit(torch.tensor(ctr))
+        # An ordinal head reads all but the first entry as the logarithm of a step between levels.
+        self.click_head.bias.copy_(base + 0.5 * rise)
+        if self.config.ordinal_head:
+            self.click_head.bias[1:] = -0.5
+
+    def pair_states(self, batch: Batch) -> Tensor:
+        """Text states h [D, S] of the batch's distinct pairs; every distinct text is encoded once."""
+        query = self.encoder.encode(batch["query_ids"], batch["query_mask"])
+        item = self.encoder.encode(batch["item_ids"], batch["item_mask"])
+        return self.encoder.state(query.take(batch["pair_query"]), item.take(batch["pair_item"]))
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """Encode the batch's texts and score its impressions; see `score` for what comes back."""
+        states = self.pair_states(batch)
+        return {"pair_states": states, **self.score(states[batch["pair"]], batch)}
+
+    def score(self, state: Tensor, batch: Batch, attention_level: Tensor | None = None) -> dict[str, Tensor]:
+        """Score impressions from their text states.
+
+        Args:
+            state: [B, S]. attention_level: [B, K], the level distribution the attention looks with; π itself unless
+                the debias loss has rebuilt the label.
+
+        Returns:
+            level_logits [B, K] · click_logits [B, K] (τ included when it stands inside the fusion) · tau [B] ·
+            score [B], the final logit.
+        """
+        level_logits = self.encoder.level_logits(state)
+        level_prob = torch.softmax(level_logits.float(), -1) if attention_level is None else attention_level
+        embedded = [table(batch["categorical"][:, c]) for c, table in enumerate(self.embeddings)]
+        item = torch.cat([embedded[c] for c in self.config.item_columns], -1)
+        target = torch.cat([state, level_prob.to(state.dtype), item.to(state.dtype)], -1)
+        preference = self._preference(target, batch)
+        base = self.base(torch.cat([self.numeric_encoding(batch["numeric"]), *embedded, state, *preference], -1))
+        click_logits = self._click_logits(base)
+        tau = torch.zeros(len(state), device=state.device)
+        if self.config.incentive != "none":
+            tau = self.incentive(torch.cat([*preference, target], -1))
+        if self.config.incentive == "inside":
+            click_logits = click_logits + tau[:, None]
+        score = fuse(click_logits, level_logits if self.config.click_trains_level else level_logits.detach())
+        if self.config.incentive == "outside":
+            score = score + tau
+        return {"level_logits": level_logits, "click_logits": click_logits, "tau": tau, "score": score}
+
+    def _click_logits(self, base: Tensor) -> Tensor:
+        raw = self.click_head(base).float()
+        if not self.config.ordinal_head:
+            return raw
+        steps = functional.softplus(raw[:, 1:])
+        return torch.cat([raw[:, :1], raw[:, :1] + steps.cumsum(1)], 1)
+
+    def _preference(self, target: Tensor, batch: Batch) -> list[Tensor]:
+        """The preference vector r [B, attention_size] as a list of one, or of none when both kinds are off."""
+        page, user, cross = batch["page"], None, None
+        if self.config.user_preference:
+            user = self.user_attention(target, self._events("user", batch), batch["user_mask"], page)
+        if self.config.cross_preference:
+            cross = self.cross_attention(target, self._events("cross", batch), batch["cross_mask"], page)
+            cross = cross + self.depth_embedding(batch["cross_depth"])[page]
+        if user is not None and cross is not None:
+            counts = (batch[f"{kind}_mask"].sum(1)[page] for kind in ("user", "cross"))
+            return [self.preference_mix(user, cross, *counts)]
+        return [r for r in (user, cross) if r is not None]
+
+    def _events(self, kind: str, batch: Batch) -> Tensor:
+        """Past events [P, H, event_size] from stored columns only: no text is encoded for history."""
+        codes = batch[f"{kind}_categorical"]
+        item = [self.embeddings[c](codes[:, :, j]) for j, c in enumerate(self.config.item_columns)]
+        return torch.cat([*item, batch[f"{kind}_level_prob"], batch[f"{kind}_scalars"]], -1)

@@ -1,0 +1,72 @@
+"""Scoring prepared impressions with a trained network: every text encoded once, every distinct pair compared once."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rank.inputs import TOKENS_STEP, Events, PreparedSet, Texts, page_batch
+from rank.model import RankerModel
+from shared.console import progress
+from shared.encoder import TokenVectors
+
+TEXTS_AT_ONCE = 512
+PAIRS_AT_ONCE = 4096
+
+
+class Predictor:
+    """A network with the token vectors of all texts.
+
+    Args:
+        model: the trained network. texts: every text that will occur. bf16: matrix products in bfloat16.
+    """
+
+    def __init__(self, model: RankerModel, texts: Texts, events: Events, bf16: bool) -> None:
+        self.model, self.events, self.bf16 = model.eval(), events, bf16
+        with torch.inference_mode(), self._autocast():
+            self.query = self._encode(texts.query)
+            self.item = self._encode(texts.item)
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast("cpu", torch.bfloat16, enabled=self.bf16)
+
+    def _encode(self, tokens: dict[str, np.ndarray]) -> TokenVectors:
+        longest = max(int(tokens["attention_mask"].sum(1).max(initial=1)), 1)
+        length = min(-(-longest // TOKENS_STEP) * TOKENS_STEP, tokens["input_ids"].shape[1])
+        ids = torch.from_numpy(tokens["input_ids"][:, :length].astype(np.int64))
+        mask = torch.from_numpy(tokens["attention_mask"][:, :length].astype(np.int64))
+        parts = [self.model.encoder.encode(*chunk) for chunk in zip(ids.split(TEXTS_AT_ONCE), mask.split(TEXTS_AT_ONCE))]
+        return TokenVectors(*(torch.cat(columns) for columns in zip(*parts, strict=True)))
+
+    def _states(self, prepared: PreparedSet) -> tuple[Tensor, np.ndarray]:
+        """States [D, S] of the set's distinct pairs, and each impression's place among them [n]."""
+        width = len(self.item.mask)
+        pairs, place = np.unique(prepared.query_text.astype(np.int64) * width + prepared.item_text, return_inverse=True)
+        query, item = (torch.from_numpy(part) for part in np.divmod(pairs, width))
+        states = [
+            self.model.encoder.state(self.query.take(q), self.item.take(i)).float()
+            for q, i in zip(query.split(PAIRS_AT_ONCE), item.split(PAIRS_AT_ONCE), strict=True)
+        ]
+        return torch.cat(states), place
+
+    @torch.inference_mode()
+    def predict(self, prepared: PreparedSet, batch_size: int, description: str) -> dict[str, np.ndarray]:
+        """Score all impressions of a set, in its order.
+
+        Returns:
+            `p_click` [n] float64, `level_prob` [n, K], `p_click_given_level` [n, K], `tau` [n].
+        """
+        bounds = prepared.page_bounds()
+        per_batch = max(int(batch_size / max(len(prepared) / prepared.num_pages, 1)), 1)
+        starts = range(0, prepared.num_pages, per_batch)
+        parts: dict[str, list[Tensor]] = {"p_click": [], "level_prob": [], "p_click_given_level": [], "tau": []}
+        with self._autocast():
+            states, place = self._states(prepared)
+            for start in progress(starts, description):
+                pages = np.arange(start, min(start + per_batch, prepared.num_pages))
+                batch = page_batch(prepared, pages, bounds, self.events)
+                output = self.model.score(states[torch.from_numpy(place[batch["row"].numpy()])], batch)
+                parts["p_click"].append(torch.sigmoid(output["score"].double()))
+                parts["level_prob"].append(torch.softmax(output["level_logits"].float(), -1))
+                parts["p_click_given_level"].append(torch.sigmoid(output["click_logits"].float()))
+                parts["tau"].append(output["tau"].float())
+        return {name: torch.cat(tensors).numpy() for name, tensors in parts.items()}

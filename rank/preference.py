@@ -1,0 +1,79 @@
+"""What a shopper, and what other shoppers under the same query, prefer: attention over past events.
+
+[P] multi-head target attention from the impression over the user's own past events (user preference) and over
+other users' past events under the same query (cross-user preference); the two are mixed by how much is known of each.
+[O] a learned null event, so that an empty history is a value and not a NaN; the mixing weight from log-counts.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class TargetAttention(nn.Module):
+    """Multi-head attention from each impression over the events of its page.
+
+    Every impression of a page shares the page's events, so keys and values are computed once per page.
+
+    Args:
+        target_size: width of an impression's vector (text state, level distribution, item embedding).
+        event_size: width of an event's vector.
+        size: width of the result; a multiple of `heads`.
+        heads: number of attention heads.
+    """
+
+    def __init__(self, target_size: int, event_size: int, size: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.to_query = nn.Linear(target_size, size)
+        self.to_key = nn.Linear(event_size, size)
+        self.to_value = nn.Linear(event_size, size)
+        self.null_key = nn.Parameter(torch.zeros(size))
+        self.null_value = nn.Parameter(torch.zeros(size))
+
+    def forward(self, target: Tensor, events: Tensor, mask: Tensor, page: Tensor) -> Tensor:
+        """
+        Args:
+            target: [B, target_size]. events: [P, H, event_size]. mask: [P, H], True where there is an event.
+            page: [B] int64, the page each impression belongs to.
+
+        Returns:
+            [B, size]. Where no event is real this is the null value alone.
+        """
+        pages = len(events)
+        key = torch.cat([self.null_key.expand(pages, 1, -1).to(events.dtype), self.to_key(events)], 1)
+        value = torch.cat([self.null_value.expand(pages, 1, -1).to(events.dtype), self.to_value(events)], 1)
+        known = functional.pad(mask, (1, 0), value=True)
+        query = self._split(self.to_query(target)[:, None])  # [B, heads, 1, size / heads]
+        mixed = functional.scaled_dot_product_attention(
+            query,
+            self._split(key)[page].to(query.dtype),
+            self._split(value)[page].to(query.dtype),
+            attn_mask=known[page][:, None, None, :],
+        )
+        return mixed.flatten(1)
+
+    def _split(self, x: Tensor) -> Tensor:
+        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+
+class PreferenceMix(nn.Module):
+    """r = α · r_user + (1 − α) · r_cross, with α from the log-counts of both kinds of event [O].
+
+    It starts from the ratio of the counts, so a user with no history is read from the others at once.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor([1.0, -1.0]))
+        self.bias = nn.Parameter(torch.zeros(()))
+
+    def alpha(self, user_count: Tensor, cross_count: Tensor) -> Tensor:
+        """The share given to the user's own history: [B], between 0 and 1, from two counts [B]."""
+        counts = torch.stack([user_count, cross_count], -1).float().log1p()
+        return torch.sigmoid(counts @ self.weight + self.bias)
+
+    def forward(self, user: Tensor, cross: Tensor, user_count: Tensor, cross_count: Tensor) -> Tensor:
+        """Mix two preferences [B, size] by their counts [B]."""
+        alpha = self.alpha(user_count, cross_count)[:, None].to(user.dtype)
+        return alpha * user + (1 - alpha) * cross

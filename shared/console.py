@@ -1,0 +1,117 @@
+"""How the project talks to the terminal: one console, one look for tables, one look for progress."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from contextlib import contextmanager
+from numbers import Integral, Real
+from typing import Any, TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+T = TypeVar("T")
+
+SECONDS_BETWEEN_LINES = 30.0
+
+console = Console()
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], caption: str | None = None) -> None:
+    """Print a table: the first column left-aligned, the others right-aligned.
+
+    Integers get thousands separators, floats four decimals, `None` a dash; strings are shown as they are.
+    """
+    grid = Table(title=title, caption=caption, title_justify="left", caption_justify="left")
+    for index, column in enumerate(columns):
+        grid.add_column(column, justify="left" if index == 0 else "right", overflow="fold")
+    for row in rows:
+        grid.add_row(*(Text(format_cell(value)) for value in row))
+    console.print(grid)
+
+
+def format_cell(value: Any) -> str:
+    """A value as tables show it."""
+    if value is None:
+        return "–"
+    if isinstance(value, bool | str):
+        return str(value)
+    if isinstance(value, Integral):
+        return f"{value:,}"
+    return f"{value:,.4f}" if isinstance(value, Real) else str(value)
+
+
+class _RateColumn(ProgressColumn):
+    """Units per second, smoothed over the last steps."""
+
+    def __init__(self, unit: str) -> None:
+        super().__init__()
+        self.unit = unit
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:,.1f} {self.unit}/s" if speed else f"– {self.unit}/s", style="progress.data.speed")
+
+
+@contextmanager
+def progress_bar(description: str, total: int | None, unit: str = "rows") -> Iterator[Callable[[int], None]]:
+    """A bar with rate and time left; yields `advance(n)`, to be called with the number of units just done.
+
+    Example:
+        >>> with progress_bar("labelling", total=len(pairs), unit="pairs") as advance:
+        ...     for batch in batches:
+        ...         advance(len(batch))
+    """
+    if not console.is_terminal:
+        with _progress_lines(description, total, unit) as advance:
+            yield advance
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:,.0f}/{task.total:,.0f}" if total is not None else "{task.completed:,.0f}"),
+        _RateColumn(unit),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task(description, total=total)
+        yield lambda count: bar.advance(task, count)
+
+
+@contextmanager
+def _progress_lines(description: str, total: int | None, unit: str) -> Iterator[Callable[[int], None]]:
+    """Progress for a log file: a line now and then, where a bar would show only its last state."""
+    started = printed = time.monotonic()
+    done = 0
+
+    def advance(count: int) -> None:
+        nonlocal printed, done
+        done += count
+        now = time.monotonic()
+        if now - printed >= SECONDS_BETWEEN_LINES and done:
+            printed = now
+            rate = done / (now - started)
+            rest = f"/{total:,}" if total is not None else ""
+            left = f", {(total - done) / rate:,.0f} s left" if total is not None else ""
+            _print_line(f"{description}: {done:,}{rest} {unit}, {rate:,.1f} {unit}/s{left}")
+
+    yield advance
+    seconds = time.monotonic() - started
+    _print_line(f"{description}: {done:,} {unit} in {seconds:,.1f} s")
+
+
+def _print_line(text: str) -> None:
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def progress(iterable: Iterable[T], description: str, total: int | None = None, unit: str = "batches") -> Iterator[T]:
+    """Iterate with a bar; `total` is taken from `len(iterable)` where it has one."""
+    if total is None and isinstance(iterable, Sized):
+        total = len(iterable)
+    with progress_bar(description, total, unit) as advance:
+        for element in iterable:
+            yield element
+            advance(1)

@@ -1,0 +1,191 @@
+"""The relevance encoder: what `distill` publishes and `rank` loads.
+
+A stock Hugging Face text encoder makes token vectors of every text on its own; `LevelHead` compares two texts' tokens and says how relevant one is to the
+other. The folder it lives in opens with `AutoModel.from_pretrained` (the text encoder), with sentence-transformers' `MultiVectorEncoder` (MaxSim over the
+same contextual vectors), and here:
+
+    encoder = LevelEncoder.from_pretrained("artifacts/journey/encoder")
+    encoder.score_pairs(["2 liter soda"], ["SOFT DRINKS SFT DRNK 2 LITER BTL CARB INCL"])     # [1, K] probabilities of the levels
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from shared.config import PrectrError
+from shared.console import progress_bar
+from shared.level_head import EncoderConfig, LevelHead, TokenVectors
+from shared.multi_vector import load_projection, save_modules
+
+PAIRS_PER_BLOCK = 131_072
+"""Pairs whose texts `score_pairs` holds encoded at once; bounds its memory."""
+
+
+class LevelEncoder(nn.Module):
+    """Text encoder + projection to token vectors + level head.
+
+    Args:
+        text_encoder: any stock encoder with `last_hidden_state`, e.g. `BertModel`.
+        tokenizer: its tokenizer.
+        config: see `EncoderConfig`.
+    """
+
+    def __init__(self, text_encoder: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, config: EncoderConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.tokenizer = tokenizer
+        self.text_encoder = text_encoder
+        hidden_size, vocabulary = text_encoder.config.hidden_size, text_encoder.config.vocab_size
+        self.projection = nn.Linear(hidden_size, config.vector_size, bias=False)
+        # Orthonormal rows keep the text encoder's cosines nearly as they are, so that an untrained projection already compares meanings.
+        nn.init.orthogonal_(self.projection.weight)
+        self.head = LevelHead(config)
+        idf = torch.ones(vocabulary)
+        idf[[i for i in tokenizer.all_special_ids if i != tokenizer.unk_token_id]] = 0.0
+        self.idf: Tensor
+        self.register_buffer("idf", idf)
+
+    @property
+    def num_levels(self) -> int:
+        return len(self.config.level_names)
+
+    @property
+    def state_size(self) -> int:
+        return self.config.state_size
+
+    @property
+    def device(self) -> torch.device:
+        return self.idf.device
+
+    @classmethod
+    def warm_start(cls, source: str | Path, config: EncoderConfig, num_layers: int) -> LevelEncoder:
+        """A new encoder from the embeddings and the first `num_layers` layers of a trained one (hub id or folder); head and projection are random."""
+        text_encoder = AutoModel.from_pretrained(source, num_hidden_layers=num_layers, dtype=torch.float32)
+        return cls(text_encoder, AutoTokenizer.from_pretrained(source), config)
+
+    def fit_idf(self, texts: Sequence[str]) -> None:
+        """Sets each token's weight to its smoothed inverse document frequency, log((n + 1) / (texts with it + 1)) + 1, over distinct `texts`; special tokens stay 0."""
+        ids = self.tokenizer(list(texts), add_special_tokens=False, truncation=True, max_length=self.config.item_length)["input_ids"]
+        frequency = np.zeros(len(self.idf))
+        for row in ids:
+            frequency[np.unique(row)] += 1
+        idf = torch.from_numpy(np.log((len(texts) + 1) / (frequency + 1)) + 1).float().to(self.device)
+        self.idf.copy_(torch.where(self.idf > 0, idf, self.idf))
+
+    def tokenize(self, texts: Sequence[str], kind: Literal["query", "item"]) -> dict[str, np.ndarray]:
+        """Token ids of n texts, padded (and cut) to the kind's length L: `input_ids` [n, L] int32, `attention_mask` [n, L] int8."""
+        length = self.config.query_length if kind == "query" else self.config.item_length
+        if not len(texts):
+            return {"input_ids": np.zeros((0, length), np.int32), "attention_mask": np.zeros((0, length), np.int8)}
+        tokens = self.tokenizer(list(texts), padding="max_length", truncation=True, max_length=length, return_tensors="np")
+        return {"input_ids": tokens["input_ids"].astype(np.int32), "attention_mask": tokens["attention_mask"].astype(np.int8)}
+
+    def encode(self, input_ids: Tensor, attention_mask: Tensor) -> TokenVectors:
+        """Token vectors of n texts [n, L]. Encode each distinct text once per batch, after `trim`, and `take` one row per pair."""
+        input_ids, attention_mask = input_ids.long(), attention_mask.long()
+        hidden = self.text_encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        weight = self.idf[input_ids] * attention_mask
+        return TokenVectors(
+            contextual=F.normalize(self.projection(hidden), dim=-1),
+            static=F.normalize(self.text_encoder.get_input_embeddings()(input_ids), dim=-1).to(hidden.dtype),
+            mask=weight > 0,
+            weight=weight,
+        )
+
+    def state(self, query: TokenVectors, item: TokenVectors) -> Tensor:
+        """Pair state h [B, state_size] (float32) of B pairs: row b of `query` with row b of `item`."""
+        return self.head(query, item)
+
+    def level_logits(self, state: Tensor) -> Tensor:
+        """[B, state_size] -> [B, K] logits, lowest level first (float32)."""
+        return self.head.logits(state)
+
+    @torch.inference_mode()
+    def score_pairs(self, queries: Sequence[str], items: Sequence[str], batch_size: int = 4096) -> np.ndarray:
+        """P(level | query, item text) of n pairs: [n, K] float32, rows sum to 1.
+
+        Equal pairs are scored once, equal texts encoded once per block of `PAIRS_PER_BLOCK` pairs. Which pairs go together changes nothing but rounding.
+        """
+        if len(queries) != len(items):
+            raise PrectrError(f"score_pairs got {len(queries)} queries and {len(items)} items; give one item text per query.")
+        training = self.training
+        self.eval()
+        query_texts, query_code = np.unique(np.asarray(queries, dtype=object), return_inverse=True)
+        item_texts, item_code = np.unique(np.asarray(items, dtype=object), return_inverse=True)
+        # Sorted by item: a block then holds few distinct items, and nearly every item text is encoded just once.
+        distinct, where = np.unique(item_code.astype(np.int64) * max(len(query_texts), 1) + query_code, return_inverse=True)
+        item_of, query_of = np.divmod(distinct, max(len(query_texts), 1))
+        level_prob = np.empty((len(distinct), self.num_levels), np.float32)
+        with progress_bar("scoring pairs", total=len(distinct), unit="pairs") as advance:
+            for start in range(0, len(distinct), PAIRS_PER_BLOCK):
+                block = slice(start, start + PAIRS_PER_BLOCK)
+                query_vectors, query_row = self._encode_distinct(query_texts, query_of[block], "query")
+                item_vectors, item_row = self._encode_distinct(item_texts, item_of[block], "item")
+                for first in range(0, len(query_row), batch_size):
+                    rows = slice(first, first + batch_size)
+                    state = self.state(query_vectors.take(query_row[rows]), item_vectors.take(item_row[rows]))
+                    probabilities = self.level_logits(state).softmax(-1)
+                    level_prob[start + first : start + first + len(probabilities)] = probabilities.cpu().numpy()
+                    advance(len(probabilities))
+        self.train(training)
+        return level_prob[where]
+
+    def _encode_distinct(self, texts: np.ndarray, codes: np.ndarray, kind: Literal["query", "item"]) -> tuple[TokenVectors, Tensor]:
+        """Encodes the texts that occur in `codes` [n]; returns their vectors and each code's row among them."""
+        used, row = np.unique(codes, return_inverse=True)
+        tokens = self.tokenize(texts[used].tolist(), kind)
+        ids, mask = (torch.from_numpy(part).to(self.device) for part in (tokens["input_ids"], tokens["attention_mask"]))
+        ids, mask = trim(ids, mask)
+        chunks = [self.encode(*chunk) for chunk in zip(ids.split(512), mask.split(512), strict=True)]
+        return TokenVectors(*(torch.cat(parts) for parts in zip(*chunks, strict=True))), torch.from_numpy(row).to(self.device)
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Writes the whole folder: safetensors and JSON only."""
+        folder = Path(folder)
+        (folder / "level_head").mkdir(parents=True, exist_ok=True)
+        names = self.config.level_names
+        self.text_encoder.config.id2label = dict(enumerate(names))
+        self.text_encoder.config.label2id = {name: level for level, name in enumerate(names)}
+        self.text_encoder.save_pretrained(folder)
+        self.tokenizer.save_pretrained(folder)
+        (folder / "level_head" / "config.json").write_text(json.dumps(asdict(self.config), indent=2) + "\n")
+        save_file({"idf": self.idf, **self.head.state_dict()}, folder / "level_head" / "model.safetensors")
+        save_modules(folder, self.projection, self.tokenizer, self.config.query_length, self.config.item_length)
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path) -> LevelEncoder:
+        """Opens a folder written by `save_pretrained`.
+
+        Raises:
+            PrectrError: the folder is not there, or holds no level head.
+        """
+        folder = Path(folder)
+        head = folder / "level_head"
+        if not (head / "config.json").is_file():
+            raise PrectrError(f"{folder} is no published encoder: {head / 'config.json'} is missing; run `python -m distill run` or name another folder.")
+        config = EncoderConfig(**json.loads((head / "config.json").read_text()))
+        text_encoder = AutoModel.from_pretrained(folder, dtype=torch.float32)
+        encoder = cls(text_encoder, AutoTokenizer.from_pretrained(folder), config)
+        weights = load_file(head / "model.safetensors")
+        encoder.idf.copy_(weights.pop("idf"))
+        encoder.head.load_state_dict(weights)
+        load_projection(folder, encoder.projection)
+        return encoder.eval()
+
+
+def trim(input_ids: Tensor, attention_mask: Tensor, multiple: int = 8) -> tuple[Tensor, Tensor]:
+    """Cuts padding columns that no row needs; the length left is a multiple of `multiple` (or the full one), so that few shapes occur."""
+    longest = int(attention_mask.sum(1).max()) if len(attention_mask) else 1
+    length = min(-(-max(longest, 1) // multiple) * multiple, input_ids.shape[1])
+    return input_ids[:, :length], attention_mask[:, :length]

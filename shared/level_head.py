@@ -1,0 +1,146 @@
+"""Late interaction with kernel pooling: token vectors of two texts in, relevance-level logits out.
+
+Sources: kernel pooling, K-NRM (Xiong et al., SIGIR 2017); kernels over lightly contextualised tokens, TK (Hofstätter et al., ECAI 2020); MaxSim, ColBERT
+(Khattab & Zaharia, SIGIR 2020). That they are used together, over static and contextual vectors at once, is ours [O].
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+ABSENT = -10.0
+"""Similarity written where a token pair does not exist: so far from every kernel's mean that each kernel is 0 there."""
+
+
+def default_kernel_means() -> list[float]:
+    """13 means: one for identical tokens, twelve evenly spaced over (-1, 1) [O, after K-NRM]."""
+    return [1.0, 0.95, 0.85, 0.75, 0.65, 0.55, 0.45, 0.35, 0.25, 0.15, 0.0, -0.2, -0.5]
+
+
+def default_kernel_widths() -> list[float]:
+    """Standard deviations of `default_kernel_means`; the first is wide enough for bf16's rounding of a cosine of 1 (± .004)."""
+    return [0.02] + [0.07] * 9 + [0.1, 0.15, 0.25]
+
+
+@dataclass
+class EncoderConfig:
+    """What `level_head/config.json` holds.
+
+    Args:
+        level_names: the K relevance levels from lowest to highest.
+        query_length, item_length: tokens kept of a query and of an item text, `[CLS]` and `[SEP]` included.
+        vector_size: width of a contextual token vector.
+        state_size: width of the pair state h.
+        kernel_means, kernel_widths: μ and σ of the Gaussian kernels over cosine similarities.
+    """
+
+    level_names: list[str]
+    query_length: int = 16
+    item_length: int = 32
+    vector_size: int = 128
+    state_size: int = 64
+    kernel_means: list[float] = field(default_factory=default_kernel_means)
+    kernel_widths: list[float] = field(default_factory=default_kernel_widths)
+
+
+class TokenVectors(NamedTuple):
+    """The tokens of n texts as unit vectors. `[CLS]`, `[SEP]` and padding have `mask` False and weight 0."""
+
+    contextual: Tensor  # [n, L, vector_size], unit norm
+    static: Tensor  # [n, L, hidden_size], unit norm: the word embeddings
+    mask: Tensor  # [n, L] bool
+    weight: Tensor  # [n, L] idf, >= 0
+
+    def take(self, index: Tensor) -> TokenVectors:
+        """Rows `index` [B] (repeats allowed), e.g. one text per pair out of the distinct texts of a batch."""
+        return TokenVectors(*(part.index_select(0, index) for part in self))
+
+
+class KernelSums(torch.autograd.Function):
+    """Σ_j exp(−(S_ij − μ_k)² / 2σ_k²) for every row i of a similarity matrix and kernel k.
+
+    [B, Lq, Li] -> [B, Lq, kernels]. Keeps S alone for the backward pass, not a [B, Lq, Li, kernels] tensor: thousands of pairs fit in one batch.
+    """
+
+    @staticmethod
+    def forward(ctx, similarity: Tensor, means: list[float], widths: list[float]) -> Tensor:
+        ctx.save_for_backward(similarity)
+        ctx.kernels = list(zip(means, widths, strict=True))
+        return torch.stack([_gaussian(similarity, *kernel).sum(-1) for kernel in ctx.kernels], dim=-1)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor):
+        (similarity,) = ctx.saved_tensors
+        total = torch.zeros_like(similarity)
+        for k, (mean, width) in enumerate(ctx.kernels):
+            slope = _gaussian(similarity, mean, width).mul_(similarity - mean).mul_(-1 / width**2)
+            total.addcmul_(slope, grad[..., k, None])
+        return total, None, None
+
+
+def _gaussian(similarity: Tensor, mean: float, width: float) -> Tensor:
+    return (similarity - mean).square_().mul_(-0.5 / width**2).exp_()
+
+
+class LevelHead(nn.Module):
+    """Turns the token vectors of B pairs into pair states h and level logits.
+
+    Features per kind of vector (contextual, static): each kernel's log(1 + sum), idf-weighted mean over query tokens [K-NRM, TK]; idf-weighted MaxSim
+    query → item and item → query [O]. A two-layer perceptron makes h of them, a linear layer the K logits. All but the matrix products run in float32 under autocast too.
+    """
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        self.means, self.widths = list(config.kernel_means), list(config.kernel_widths)
+        num_features = 2 * (len(self.means) + 2)
+        self.hidden = nn.Linear(num_features, config.state_size)
+        self.state = nn.Linear(config.state_size, config.state_size)
+        self.classifier = nn.Linear(config.state_size, len(config.level_names))
+
+    def features(self, query: TokenVectors, item: TokenVectors) -> Tensor:
+        """[B, 2 * (kernels + 2)] in float32; finite (zeros) where a text has no token."""
+        absent = ~(query.mask[:, :, None] & item.mask[:, None, :])
+        query_weight = _share(query.weight)
+        item_weight = _share(item.weight)
+        parts = []
+        for query_vectors, item_vectors in ((query.contextual, item.contextual), (query.static, item.static)):
+            similarity = (query_vectors @ item_vectors.transpose(1, 2)).float().masked_fill(absent, ABSENT)
+            sums = KernelSums.apply(similarity, self.means, self.widths)
+            parts.append((torch.log1p(sums) * query_weight[..., None]).sum(1))
+            parts.append(_weighted_max(similarity, query_weight, dim=2))
+            parts.append(_weighted_max(similarity, item_weight, dim=1))
+        return torch.cat(parts, dim=-1)
+
+    def forward(self, query: TokenVectors, item: TokenVectors) -> Tensor:
+        """Pair state h [B, state_size] in float32 of B pairs (row b of `query` with row b of `item`)."""
+        features = self.features(query, item)
+        with torch.autocast(features.device.type, enabled=False):
+            return F.gelu(self.state(F.gelu(self.hidden(features))))
+
+    def logits(self, state: Tensor) -> Tensor:
+        """[B, state_size] -> level logits [B, K] in float32."""
+        with torch.autocast(state.device.type, enabled=False):
+            return self.classifier(state.float())
+
+    @torch.no_grad()
+    def fold_temperature(self, temperature: float) -> None:
+        """Divides all later logits by `temperature` > 0, by way of the classifier's weights."""
+        self.classifier.weight /= temperature
+        self.classifier.bias /= temperature
+
+
+def _share(weight: Tensor) -> Tensor:
+    """[n, L] weights -> each row's shares, all zero for a text without tokens."""
+    weight = weight.float()
+    return weight / weight.sum(1, keepdim=True).clamp(min=1e-6)
+
+
+def _weighted_max(similarity: Tensor, share: Tensor, dim: int) -> Tensor:
+    """Each token's best match in the other text, averaged with `share` [B, L]: [B, 1]. Nothing to match counts as 0."""
+    best = similarity.amax(dim)
+    return (best.masked_fill(best == ABSENT, 0.0) * share).sum(1, keepdim=True)

@@ -1,0 +1,265 @@
+"""Run folders: a step writes one folder, once for each set of inputs.
+
+A finished folder holds `step.json`, whose fingerprint is the hash of everything that decided its contents. A step that
+finds its own fingerprint there does nothing; a downstream step lists that fingerprint among its own inputs, so that a
+change reruns exactly what depends on it.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from shared.config import PrectrError
+from shared.console import console
+
+RECORD = "step.json"
+ATTEMPT = ".attempt.json"
+
+COMMANDS = {
+    "data": "make data",
+    "teacher": "make distill",
+    "labels": "make distill",
+    "encoder": "make distill",
+    "level_prob": "make distill",
+    "behaviours": "make rank",
+    "ranker": "make rank",
+}
+"""Which command writes which folder, for error messages."""
+
+
+@dataclass(frozen=True)
+class StepRecord:
+    """What `step.json` says of a finished folder."""
+
+    name: str
+    fingerprint: str
+    inputs: dict[str, Any]
+    seconds: float
+    finished: str
+    git_commit: str | None
+
+
+def run_step(
+    name: str,
+    folder: Path,
+    inputs: Mapping[str, Any],
+    build: Callable[[Path], None],
+    *,
+    seconds_from: Callable[[Path], float] | None = None,
+) -> StepRecord:
+    """Build `folder` unless it already holds the result of exactly these inputs.
+
+    `build(work)` writes into a hidden folder beside `folder`, named after the fingerprint. It takes the place of
+    `folder` only when `build` returns. If the run is killed or fails, the work folder stays, `folder` is untouched, and
+    the next call with the same inputs hands the same work folder to `build`, which may resume from what is in it
+    (`work/"checkpoints"` is removed at the end). A second process that wants the same folder waits for the first.
+
+    Args:
+        name: what the step is called in messages.
+        folder: where the result lies.
+        inputs: everything that decides the result, as JSON values.
+        build: writes the result; must not write elsewhere.
+        seconds_from: what the step cost, asked of the work folder once it is built, for a step that reuses cached work;
+            by default the wall-clock seconds of all attempts.
+
+    Raises:
+        PrectrError: an input is not a JSON value.
+    """
+    folder = Path(folder)
+    fingerprint = fingerprint_inputs(name, inputs)
+    if (record := _finished(folder, fingerprint)) is not None:
+        _say(f"✓ {name}: up to date ({folder})")
+        return record
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with _lock(folder, name):
+        if (record := _finished(folder, fingerprint)) is not None:
+            return record
+        work = folder.parent / f".{folder.name}.{fingerprint[:12]}.part"
+        if (record := _finished(work, fingerprint)) is None:
+            _say(f"▸ {name}: building {folder}")
+            record = _build(name, work, fingerprint, inputs, build, seconds_from)
+        _publish(work, folder)
+    _say(f"✓ {name}: done in {record.seconds:,.1f} s")
+    return record
+
+
+def read_record(folder: Path) -> StepRecord:
+    """The record of a finished folder; raises `PrectrError`, naming the command to run, if it is not finished."""
+    path = Path(folder) / RECORD
+    command = COMMANDS.get(Path(folder).name, "the step that writes it")
+    if not path.is_file():
+        raise PrectrError(f"{folder} is not there or not finished (no {RECORD}); run {command} first.")
+    try:
+        return StepRecord(**json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise PrectrError(f"{path} is not a step record ({error}); remove {folder} and run {command}.") from error
+
+
+def fingerprint_of(folder: Path) -> str:
+    """The fingerprint of a finished folder, to be listed among the inputs of what is built from it.
+
+    Raises:
+        PrectrError: the folder is not finished; the message names the command that writes it.
+    """
+    return read_record(folder).fingerprint
+
+
+def fingerprint_inputs(name: str, inputs: Mapping[str, Any]) -> str:
+    """sha256 of the inputs as canonical JSON: the order of keys is irrelevant, that of lists is not."""
+    _require_json(inputs, f"step {name!r}: inputs")
+    text = json.dumps(inputs, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def file_fingerprint(path: Path) -> str:
+    """sha256 of a file's bytes; raises `PrectrError` if there is no such file."""
+    if not Path(path).is_file():
+        raise PrectrError(f"{path}: no such file.")
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def atomic_write(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`, with its suffix, and rename it to `path` if the block succeeds.
+
+    Example:
+        >>> with atomic_write(Path("metrics.json")) as temporary:
+        ...     temporary.write_text("{}")
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def git_commit() -> str | None:
+    """The commit of this checkout, with `-dirty` if tracked files differ from it; None if this is not a checkout."""
+    return _commit_of(Path(__file__).resolve().parent.parent)
+
+
+def _commit_of(root: Path) -> str | None:
+    try:
+        if Path(_git(root, "rev-parse", "--show-toplevel")).resolve() != root:
+            return None
+        return _git(root, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _git(root: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(root), *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def _finished(folder: Path, fingerprint: str) -> StepRecord | None:
+    try:
+        record = read_record(folder)
+    except PrectrError:
+        return None
+    return record if record.fingerprint == fingerprint else None
+
+
+def _build(
+    name: str,
+    work: Path,
+    fingerprint: str,
+    inputs: Mapping[str, Any],
+    build: Callable[[Path], None],
+    seconds_from: Callable[[Path], float] | None,
+) -> StepRecord:
+    work.mkdir(exist_ok=True)
+    earlier = _seconds_of_earlier_attempts(work)
+    started = time.time()
+    attempt = work / ATTEMPT
+    attempt.write_text(json.dumps({"seconds_before": earlier, "started": started}), encoding="utf-8")
+    try:
+        build(work)
+    except BaseException:
+        attempt.touch()
+        raise
+    seconds = seconds_from(work) if seconds_from is not None else earlier + time.time() - started
+    record = StepRecord(
+        name=name,
+        fingerprint=fingerprint,
+        inputs=dict(inputs),
+        seconds=round(seconds, 3),
+        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+        git_commit=git_commit(),
+    )
+    shutil.rmtree(work / "checkpoints", ignore_errors=True)
+    attempt.unlink()
+    with atomic_write(work / RECORD) as temporary:
+        temporary.write_text(json.dumps(asdict(record), indent=2) + "\n", encoding="utf-8")
+    return record
+
+
+def _seconds_of_earlier_attempts(work: Path) -> float:
+    """A killed process cannot say how long it ran, but the last file it wrote can."""
+    try:
+        attempt = json.loads((work / ATTEMPT).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return 0.0
+    last_written = max(path.stat().st_mtime for path in work.rglob("*"))
+    return attempt["seconds_before"] + max(0.0, last_written - attempt["started"])
+
+
+def _publish(work: Path, folder: Path) -> None:
+    """Put the finished work folder in the place of `folder`; a folder cannot be renamed over one that is not empty."""
+    previous = folder.parent / f".{folder.name}.previous"
+    shutil.rmtree(previous, ignore_errors=True)
+    if folder.exists():
+        os.replace(folder, previous)
+    os.replace(work, folder)
+    shutil.rmtree(previous, ignore_errors=True)
+
+
+@contextmanager
+def _lock(folder: Path, name: str) -> Iterator[None]:
+    # The system releases this lock when its process ends, however it ends: there is no stale lock to detect.
+    lock = FileLock(folder.parent / f".{folder.name}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        _say(f"… {name}: another process is building {folder}; waiting for it")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _say(line: str) -> None:
+    console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _require_json(value: Any, where: str) -> None:
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            if not isinstance(key, str):
+                raise PrectrError(f"{where} has the key {key!r} of type {type(key).__name__}; pass strings as keys.")
+            _require_json(inner, f"{where}[{key!r}]")
+    elif isinstance(value, list | tuple):
+        for index, inner in enumerate(value):
+            _require_json(inner, f"{where}[{index}]")
+    elif not (value is None or isinstance(value, bool | int | str) or (isinstance(value, float) and isfinite(value))):
+        raise PrectrError(
+            f"{where} is {value!r} of type {type(value).__name__}; pass a JSON value: string, finite number, "
+            "boolean, null, list or mapping."
+        )

@@ -1,0 +1,55 @@
+"""Every test runs offline, on one thread, and with the same examples each time."""
+
+import os
+
+# Before anything imports a library that reads them.
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["HF_DATASETS_OFFLINE"] = "1"
+os.environ["TRANSFORMERS_OFFLINE"] = "1"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["MKL_NUM_THREADS"] = "1"
+
+import socket
+from typing import Any
+
+from hypothesis import settings
+
+settings.register_profile("prectr", deadline=None, derandomize=True, database=None, max_examples=50)
+settings.load_profile("prectr")
+
+_connect = socket.socket.connect
+_connect_ex = socket.socket.connect_ex
+_getaddrinfo = socket.getaddrinfo
+
+
+def _refuse_remote(host: Any) -> None:
+    name = host.decode() if isinstance(host, bytes) else str(host)
+    if not (host is None or name in ("", "localhost", "::1") or name.startswith("127.")):
+        raise RuntimeError(f"a test tried to reach {name}; tests run offline")
+
+
+def _is_local_family(sock: socket.socket) -> bool:
+    return sock.family not in (socket.AF_INET, socket.AF_INET6)
+
+
+def _guarded_connect(self: socket.socket, address: Any) -> None:
+    if not _is_local_family(self):
+        _refuse_remote(address[0])
+    return _connect(self, address)
+
+
+def _guarded_connect_ex(self: socket.socket, address: Any) -> int:
+    if not _is_local_family(self):
+        _refuse_remote(address[0])
+    return _connect_ex(self, address)
+
+
+def _guarded_getaddrinfo(host: Any, *args: Any, **kwargs: Any) -> Any:
+    _refuse_remote(host)
+    return _getaddrinfo(host, *args, **kwargs)
+
+
+socket.socket.connect = _guarded_connect  # type: ignore[method-assign]
+socket.socket.connect_ex = _guarded_connect_ex  # type: ignore[method-assign]
+socket.getaddrinfo = _guarded_getaddrinfo

@@ -1,0 +1,110 @@
+"""Golden values worked out by hand; see the formulas in rank/losses.py."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rank.losses import click_loss, consistency_loss, debias_loss, lower_level, noisy_state, relevance_loss
+from rank.model import fuse
+
+
+def test_click_loss_of_even_odds_is_log_2():
+    assert click_loss(torch.zeros(4), torch.tensor([0.0, 1, 1, 0])).item() == pytest.approx(math.log(2))
+
+
+def test_click_loss_by_hand():
+    # σ(2) = .880797: −(ln .880797 + ln (1 − .880797)) / 2 = (.126928 + 2.126928) / 2
+    assert click_loss(torch.tensor([2.0, 2.0]), torch.tensor([1.0, 0.0])).item() == pytest.approx(1.126928, abs=1e-5)
+
+
+def test_relevance_loss_of_soft_labels_by_hand():
+    logits = torch.log(torch.tensor([[0.5, 0.25, 0.25]]))
+    target = torch.tensor([[0.5, 0.5, 0.0]])
+    assert relevance_loss(logits, target).item() == pytest.approx(0.5 * math.log(2) + 0.5 * math.log(4), abs=1e-6)
+
+
+def test_consistency_counts_every_fall_and_every_rise_below_the_margin():
+    # margins .5: 0→1 rises by 1 (fine), 1→2 falls by .25 (costs .75), 2→3 rises by .25 (costs .25)
+    logits = torch.tensor([[0.0, 1.0, 0.75, 1.0]])
+    assert consistency_loss(logits, 0.5).item() == pytest.approx(1.0)
+
+
+def test_debias_by_hand():
+    # fall of 1 level, m₁ = .5 → m = .5; Δ = .25 → w = 1 − .5 = .5, R = .5 · .25 = .125
+    # fall of 3 → m = min(1.5, 1) = 1; Δ = −1 → w = clamp(2) = 1, R = 2
+    # no fall: takes no part
+    score, negative = torch.tensor([1.0, 0.0, 5.0]), torch.tensor([0.75, 1.0, 0.0])
+    loss = debias_loss(score, negative, torch.tensor([1, 3, 0]), margin_per_level=0.5, margin_max=1.0)
+    assert loss.item() == pytest.approx((0.125 + 2.0) / 2)
+
+
+def test_debias_of_a_satisfied_pair_is_zero_and_has_no_gradient():
+    score = torch.tensor([2.0], requires_grad=True)
+    loss = debias_loss(score, torch.tensor([0.0]), torch.tensor([2]), 0.5, 1.5)
+    loss.backward()
+    assert loss.item() == 0 and score.grad.item() == 0
+
+
+def test_debias_pulls_both_scores():
+    score, negative = torch.zeros(1, requires_grad=True), torch.zeros(1, requires_grad=True)
+    debias_loss(score, negative, torch.tensor([1]), 0.5, 1.5).backward()
+    assert score.grad.item() < 0 < negative.grad.item()
+
+
+def test_debias_without_any_fall_is_zero():
+    assert debias_loss(torch.ones(2), torch.ones(2), torch.zeros(2, dtype=torch.long), 0.5, 1.5).item() == 0
+
+
+@given(st.permutations(range(6)))
+def test_debias_does_not_depend_on_the_order_of_rows(order):
+    score, negative = torch.linspace(-1, 1, 6), torch.linspace(1, -2, 6)
+    drop = torch.tensor([0, 1, 2, 3, 1, 2])
+    plain = debias_loss(score, negative, drop, 0.5, 1.0)
+    permuted = debias_loss(score[list(order)], negative[list(order)], drop[list(order)], 0.5, 1.0)
+    assert permuted.item() == pytest.approx(plain.item(), abs=1e-6)
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.floats(0, 0.999)), min_size=1, max_size=20))
+def test_a_lowered_level_is_lower_unless_there_is_none(rows):
+    level, draw = torch.tensor([r[0] for r in rows]), torch.tensor([r[1] for r in rows])
+    lowered = lower_level(level, draw)
+    assert ((lowered < level) | (level == 0)).all() and (lowered >= 0).all()
+
+
+def test_every_lower_level_is_drawn():
+    level = torch.full((300,), 3)
+    assert set(lower_level(level, torch.linspace(0, 0.999, 300)).tolist()) == {0, 1, 2}
+
+
+def test_noise_toward_a_lower_pair_goes_the_given_share_of_the_way():
+    state, pair = torch.zeros(2, 3), torch.ones(2, 3)
+    noisy = noisy_state(state, "toward_lower_pair", 0.25, torch.Generator(), pair)
+    assert torch.equal(noisy, torch.full((2, 3), 0.25))
+
+
+@pytest.mark.parametrize("kind", ["isotropic", "covariance"])
+def test_noise_is_seeded_and_scales_with_the_states(kind):
+    state = torch.randn(512, 8, generator=torch.Generator().manual_seed(0))
+    noisy = noisy_state(state, kind, 0.5, torch.Generator().manual_seed(1))
+    again = noisy_state(state, kind, 0.5, torch.Generator().manual_seed(1))
+    assert torch.equal(noisy, again)
+    assert (noisy - state).std().item() == pytest.approx(0.5, rel=0.15)
+
+
+def test_fusion_is_the_mixture_it_stands_for():
+    click, level = torch.randn(50, 4), torch.randn(50, 4)
+    mixture = (torch.sigmoid(click) * torch.softmax(level, -1)).sum(-1)
+    assert torch.allclose(torch.sigmoid(fuse(click, level)), mixture, atol=1e-6)
+
+
+def test_fusion_stays_finite_where_the_plain_sum_overflows():
+    score = fuse(torch.tensor([[200.0, 200.0], [-200.0, -200.0]]), torch.tensor([[0.0, 90.0], [90.0, 0.0]]))
+    assert torch.allclose(score, torch.tensor([200.0, -200.0]))
+
+
+def test_fusion_of_equal_click_logits_ignores_the_levels():
+    score = fuse(torch.full((3, 4), 1.7), torch.randn(3, 4))
+    assert torch.allclose(score, torch.full((3,), 1.7), atol=1e-5)

@@ -1,0 +1,53 @@
+"""Exit codes and what the user reads."""
+
+import sys
+
+import pytest
+
+from shared.cli import run_main
+from shared.config import PrectrError
+
+
+def leave(main: object, monkeypatch: pytest.MonkeyPatch, *argv: str) -> object:
+    monkeypatch.setattr(sys, "argv", ["prectr", *argv])
+    with pytest.raises(SystemExit) as stop:
+        run_main(main)  # type: ignore[arg-type]
+    return stop.value.code
+
+
+def raising(error: BaseException) -> object:
+    def main(argv: list[str]) -> None:
+        raise error
+
+    return main
+
+
+def test_main_gets_the_arguments_and_leaves_with_0(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+    assert leave(seen.extend, monkeypatch, "run", "--seed", "1") == 0
+    assert seen == ["run", "--seed", "1"]
+
+
+@pytest.mark.parametrize(
+    "error", [PrectrError("items.parquet: no such file."), SystemExit("items.parquet: no such file.")]
+)
+def test_a_failure_is_one_sentence_on_stderr(
+    error: BaseException, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert leave(raising(error), monkeypatch) == 2
+    shown = capsys.readouterr()
+    assert (shown.out, shown.err) == ("", "error: items.parquet: no such file.\n")
+
+
+def test_help_and_interruption_keep_their_codes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert leave(raising(SystemExit(0)), monkeypatch) == 0
+    assert leave(raising(KeyboardInterrupt()), monkeypatch) == 130
+    assert "continues where it stopped" in capsys.readouterr().err
+
+
+def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["prectr"])
+    with pytest.raises(ZeroDivisionError):
+        run_main(raising(ZeroDivisionError()))  # type: ignore[arg-type]

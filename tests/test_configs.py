@@ -1,0 +1,43 @@
+"""Every settings file that ships is read by its stage, explained line by line, and named after its data set."""
+
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+
+from shared.config import parse_arguments, read_config
+
+ROOT = Path(__file__).parent.parent
+DATA_SETS = {"smoke": "toy", "default": "journey", "full": "journey-full"}
+STAGES = ("data", "distill", "rank")
+PROFILES = [(stage, profile) for stage in STAGES for profile in DATA_SETS]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_ships_every_profile_and_no_other(stage: str) -> None:
+    assert {path.stem for path in (ROOT / stage / "configs").glob("*.yaml")} == set(DATA_SETS)
+
+
+@pytest.mark.parametrize(("stage", "profile"), PROFILES)
+def test_a_profile_is_read_by_its_stage(stage: str, profile: str) -> None:
+    arguments = importlib.import_module(f"{stage}.config").ARGUMENTS
+    instances = parse_arguments(arguments, ROOT / stage / "configs", ["--profile", profile])
+    assert [type(instance) for instance in instances] == list(arguments)
+    values = {name: value for instance in instances for name, value in vars(instance).items()}
+    assert values["name"] == DATA_SETS[profile]
+    assert isinstance(values["seed"], int)
+
+
+@pytest.mark.parametrize(("stage", "profile"), PROFILES)
+def test_a_profile_explains_itself(stage: str, profile: str) -> None:
+    path = ROOT / stage / "configs" / f"{profile}.yaml"
+    lines = path.read_text(encoding="utf-8").splitlines()
+    assert re.match(rf"# .*(python -m {stage}|make) ", lines[0]), "the first line is the command that runs it"
+    uncommented = [
+        line
+        for before, line in zip(["", *lines], lines, strict=False)
+        if re.match(r"\w+:", line) and " # " not in line and not before.startswith("#")
+    ]
+    assert uncommented == []
+    assert {"name", "seed"} <= set(read_config(path))
