@@ -56,7 +56,6 @@ rank: distill ## stage two, and all before it: train the ranker and print the re
 	@$(RUN) -m rank run $(call flags,$@)
 
 publish: $(STAMP) ## upload the encoder to a model hub: make publish REPO=user/name
-	@test -n "$(REPO)" || { echo "error: where to? make publish REPO=user/name (DRY_RUN=1 only lists the files)" >&2; exit 1; }
 	@$(RUN) -m distill publish $(call settings,$@) --repo "$(REPO)" $(if $(DRY_RUN),--dry_run)
 
 test: $(STAMP) ## run the tests, offline

@@ -14,10 +14,12 @@ from shared.config import PrectrError, parse_arguments
 from shared.console import console
 from shared.steps import file_fingerprint, run_step
 
-RECIPE = 1
+RECIPE = 2
 """Raised whenever the tables made from the same settings change, so that old ones are rebuilt."""
 
-USAGE = "usage: python -m data build [--profile smoke|default|full] [--SETTING VALUE]... | python -m data validate FOLDER"
+USAGE = (
+    "usage: python -m data build [--profile smoke|default|full] [--SETTING VALUE]... | python -m data validate FOLDER"
+)
 
 
 def main(argv: list[str]) -> None:
@@ -37,19 +39,24 @@ def main(argv: list[str]) -> None:
 def build(arguments: DataArguments) -> None:
     """Build the data set unless it is there already, then print what it holds."""
     folder = Path(arguments.artifacts) / arguments.name / "data"
-    inputs = {name: value for name, value in asdict(arguments).items() if name not in ("artifacts", "phrasebook", "raw_folder")}
+    inputs = {
+        name: value
+        for name, value in asdict(arguments).items()
+        if name not in ("artifacts", "phrasebook", "raw_folder")
+    }
     inputs["recipe"] = RECIPE
     if arguments.source == "journey":
         inputs["phrasebook"] = file_fingerprint(Path(arguments.phrasebook))
         inputs["raw_folder"] = arguments.raw_folder
 
     def make(work: Path) -> None:
+        level_mix = None
         if arguments.source == "journey":
-            journey.build(work, arguments)
+            level_mix = journey.build(work, arguments)
         else:
             toy.build(work, arguments.seed, arguments.households or 60, train_pages=arguments.train_pages or 200)
         validate(work)
-        report.write_summary(work)
+        report.write_summary(work, level_mix)
 
     run_step("data", folder, inputs, make)
     report.show(folder)

@@ -14,7 +14,9 @@ class DataArguments:
     """Which data set to build, and how large. Counts that are null take all there are."""
 
     name: str = field(metadata={"help": "folder of the data set: <artifacts>/<name>/data"})
-    source: str = field(metadata={"help": "journey (The Complete Journey) or toy (generated)", "choices": ["journey", "toy"]})
+    source: str = field(
+        metadata={"help": "journey (The Complete Journey) or toy (generated)", "choices": ["journey", "toy"]}
+    )
     seed: int = field(default=17, metadata={"help": "decides every draw"})
     artifacts: str = field(default="artifacts", metadata={"help": "where everything generated goes"})
     households: int | None = field(default=600, metadata={"help": "users, drawn by seed; a tenth are held out"})
@@ -27,9 +29,13 @@ class DataArguments:
     test_pairs: int = field(default=2000, metadata={"help": "gold pairs of held-out wordings (journey)"})
     test_types_pairs: int = field(default=1500, metadata={"help": "gold pairs of types without gold labels (journey)"})
     unlabelled_pairs: int = field(default=12000, metadata={"help": "pairs for the teacher to label (journey)"})
-    least_sales: int = field(default=20, metadata={"help": "sales before week 43 that make a product an item (journey)"})
+    least_sales: int = field(
+        default=20, metadata={"help": "sales before week 43 that make a product an item (journey)"}
+    )
     phrasebook: str = field(default=str(PHRASEBOOK), metadata={"help": "how shoppers say it (journey)"})
-    raw_folder: str = field(default="", metadata={"help": "The Complete Journey's Parquet files; empty: the package's (journey)"})
+    raw_folder: str = field(
+        default="", metadata={"help": "The Complete Journey's Parquet files; empty: the package's (journey)"}
+    )
 
 
 ARGUMENTS = (DataArguments,)

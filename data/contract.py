@@ -1,7 +1,7 @@
 """The contract between data sets and the two stages: which tables there are, their columns, and what must hold.
 
-A data set is a folder of Parquet files, one per table. `SCHEMAS` gives every fixed column; further features are found by
-their prefix (`PREFIXES`). `data/README.md` explains each column. Anything that satisfies `validate` can be trained on.
+A data set is a folder of Parquet files, one per table. `SCHEMAS` gives every fixed column; further features are found
+by their prefix (`PREFIXES`). `data/README.md` explains each column. What satisfies `validate` can be trained on.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ _ROW_GROUP = 1 << 18
 
 def _schema(**columns: pa.DataType) -> pa.Schema:
     """Columns whose name ends in `__null` may hold nulls; the suffix is not part of the name."""
-    return pa.schema([pa.field(name.removesuffix("__null"), kind, name.endswith("__null")) for name, kind in columns.items()])
+    nullable = {name: name.endswith("__null") for name in columns}
+    return pa.schema([pa.field(name.removesuffix("__null"), kind, nullable[name]) for name, kind in columns.items()])
 
 
 _string, _int64, _seconds = pa.string(), pa.int64(), pa.timestamp("s")
@@ -86,7 +87,8 @@ class TableWriter:
     """
 
     def __init__(self, folder: Path, table: str, level_names: Sequence[str] | None = None):
-        self._path, self._table, self._writer = table_path(folder, table), table, None
+        self._path, self._table = table_path(folder, table), table
+        self._writer: pq.ParquetWriter | None = None
         # `levels` reads the names back from the file's metadata.
         self._metadata = {_LEVEL_NAMES_KEY: json.dumps(list(level_names)).encode()} if level_names is not None else None
 
@@ -120,7 +122,7 @@ def _contract_schema(table: str, columns: Sequence[str]) -> pa.Schema:
 def read_table(folder: Path, table: str, columns: Sequence[str] | None = None) -> pa.Table:
     """One table, its columns and types checked (contents are `validate`'s business); `columns` reads only those.
 
-    A column of the same kind is cast (large_string to string, int64 to int32, timestamp[ms], as Parquet keeps it, to [s]).
+    A column of the same kind is cast: large_string to string, int64 to int32, Parquet's timestamp[ms] to [s].
     """
     path = table_path(folder, table)
     if table not in SCHEMAS:
@@ -137,14 +139,17 @@ def read_table(folder: Path, table: str, columns: Sequence[str] | None = None) -
 
 
 def levels(folder: Path) -> list[str]:
-    """Names of the relevance levels 0..K-1, from the metadata of `pairs`, or `level 0`.. up to the highest gold level."""
+    """Names of the relevance levels 0..K-1: from the metadata of `pairs`, or `level 0`.. up to the highest level."""
     path = table_path(folder, "pairs")
     pairs = read_table(folder, "pairs", ["level"])
     highest = pc.max(pairs["level"]).as_py()
     stored = (pq.read_schema(path).metadata or {}).get(_LEVEL_NAMES_KEY)
     names = json.loads(stored) if stored else [f"level {level}" for level in range((highest or 0) + 1)]
     if highest is None or len(names) <= max(highest, 1):
-        raise PrectrError(f"{path}: level: the highest is {highest} but {len(names)} levels are named; label at least two levels.")
+        raise PrectrError(
+            f"{path}: level: the highest is {highest} but {len(names)} levels are named: label at least two levels, "
+            "and name as many as there are."
+        )
     return names
 
 
@@ -153,12 +158,16 @@ def _check_columns(path: Path, table: str, schema: pa.Schema) -> None:
         if field.name not in schema.names:
             near = difflib.get_close_matches(field.name, schema.names, 1)
             hint = f" (is it {near[0]!r}?)" if near else ""
-            raise PrectrError(f"{path}: column {field.name!r} ({field.type}) is missing{hint}; found {', '.join(schema.names)}.")
+            raise PrectrError(
+                f"{path}: column {field.name!r} ({field.type}) is missing{hint}; found {', '.join(schema.names)}: "
+                "add it or rename one."
+            )
     for field in schema:
         expected = _expected_type(table, field.name)
         if expected is None:
-            prefixes = " or ".join(PREFIXES.get(table, {})) or "no other column"
-            raise PrectrError(f"{path}: column {field.name!r} is not in the contract: rename it ({prefixes}) or drop it.")
+            prefixes = " or ".join(f"{prefix}..." for prefix in PREFIXES.get(table, {}))
+            remedy = f"rename it to {prefixes}, or drop it" if prefixes else "drop it"
+            raise PrectrError(f"{path}: column {field.name!r} is not in the contract: {remedy}.")
         if not _same_kind(field.type, expected):
             raise PrectrError(f"{path}: column {field.name!r} is {field.type}: write it as {expected}.")
 
@@ -203,7 +212,7 @@ class _Checker:
             schema = SCHEMAS[self.table]
             if name in schema.names and schema.field(name).nullable:
                 continue
-            self.fail_where(self.column(name).is_null(), name, "a value is required here (unknown category: write 'unknown').")
+            self.fail_where(self.column(name).is_null(), name, "a value is required (write 'unknown' for a category).")
             if pa.types.is_floating(self.column(name).type):
                 self.fail_where(pc.invert(pc.is_finite(self.column(name))), name, "write a finite number.")
 
@@ -221,11 +230,11 @@ class _Checker:
     def refers_to(self, column: str, other: _Checker) -> None:
         known = pc.is_in(self.column(column), other.column(column).combine_chunks())
         missing = pc.and_(pc.invert(known), self.column(column).is_valid())
-        self.fail_where(missing, column, f"there is no such {column} in {other.path.name}: add it there or drop the row.")
+        self.fail_where(missing, column, f"{other.path.name} has no such {column}: add it there or drop the row.")
 
 
 def validate(folder: Path) -> None:
-    """Check a data set whole: columns, types, references, splits, and that nothing held out stands on the training side.
+    """Check a data set whole: columns, types, references, splits, and that nothing held out is trained on.
 
     Raises:
         PrectrError: the first thing found wrong, as one sentence with file, column, row, what was found, what to do.
@@ -287,7 +296,7 @@ def _validate_impressions(tables: dict[str, _Checker]) -> None:
             last, first = pc.max(ends[earlier]["timestamp"]).as_py(), pc.min(ends[later]["timestamp"]).as_py()
             if last >= first:
                 raise PrectrError(
-                    f"{impressions.path}: timestamp: split {earlier!r} ends at {last}, after {later!r} begins ({first}): "
+                    f"{impressions.path}: timestamp: split {earlier!r} ends at {last} but {later!r} begins at {first}: "
                     "split by time."
                 )
     held_out = pc.unique(ends["new_users"]["user_id"])
@@ -304,7 +313,9 @@ def _one_value_per_page(impressions: _Checker) -> None:
         mixed = counts.filter(pc.greater(counts[f"{column}_count_distinct"], 1))
         if mixed.num_rows:
             page = mixed["page_id"][0].as_py()
-            raise PrectrError(f"{impressions.path}: {column}: page {page} has several: a page has one user, query and time.")
+            raise PrectrError(
+                f"{impressions.path}: {column}: page {page} has several: give each page one user, query and time."
+            )
 
 
 def _validate_behaviours(tables: dict[str, _Checker]) -> None:
@@ -330,7 +341,7 @@ def _validate_queries(tables: dict[str, _Checker]) -> None:
     for table, sides in ((impressions, ["train", "validation"]), (pairs, ["train", "validation", "unlabelled"])):
         training = pc.is_in(table.column("split"), pa.array(sides))
         leaked = pc.and_(training, pc.is_in(table.column("query"), unseen))
-        table.fail_where(leaked, "query", "queries.parquet says seen_in_training is false: drop the row or mark it seen.")
+        table.fail_where(leaked, "query", "queries.parquet says it is not seen in training: drop the row or say so.")
 
 
 def _validate_gold(tables: dict[str, _Checker], num_levels: int) -> None:

@@ -17,10 +17,13 @@ from data.searches import choose_households, make_searches
 from data.shelf import stock_shelf
 
 
-def build(folder: Path, arguments: DataArguments, policy: Policy | None = None) -> None:
+def build(folder: Path, arguments: DataArguments, policy: Policy | None = None) -> dict[str, list[float]]:
     """Write all tables of the contract into `folder`.
 
     Every draw depends on the seed and on what is drawn for, so a purchase in a later week changes no earlier page.
+
+    Returns:
+        The share of each gold level in every split of the impressions; the tables tell it of the evaluated ones only.
 
     Raises:
         PrectrError: the raw files or the phrasebook are missing or wrong.
@@ -54,3 +57,4 @@ def build(folder: Path, arguments: DataArguments, policy: Policy | None = None) 
     tables.write_queries(folder, np.union1d(searches.query, pairs.query), needs)
     tables.write_gold(folder, rows, searches, needs)
     tables.write_pairs(folder, pairs.query, pairs.item, pairs.split, needs)
+    return tables.level_mix(rows, searches, needs)

@@ -1,12 +1,12 @@
 """Needs bound to a catalogue: which queries can be said, and the relevance level of any item for any of them.
 
-3 the need with every named facet · 2 the need, another facet, or a named substitute · 1 same category · 0 anything else.
+3 the need with every named facet · 2 the need, another facet, or a named substitute · 1 same category, other need ·
+0 anything else.
 """
 
 from __future__ import annotations
 
 import difflib
-import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,30 +14,9 @@ import numpy as np
 from data.draws import choose_smallest, uniform
 from data.phrasebook import Need, Phrasebook, TypeName
 from data.protocol import EXACT, HELD_OUT_WORDINGS, NO_GOLD_TYPES, RELATED, SUBSTITUTE
+from data.queries import NO_SIZE, Queries, all_queries
 from data.raw import Catalogue
 from shared.config import PrectrError
-
-_NAMES_A_SIZE = re.compile(r"\d|\b(gallon|half|pint|quart|liter|dozen|size|pack|big|large|small|mini|jumbo|bulk)\b")
-_NAMES_A_BRAND = re.compile(r"\b(store|generic|brand|off-brand|cheap)\b")
-_LONGEST_WITH_FACET = 3
-NO_SIZE = -1
-
-
-@dataclass(frozen=True)
-class Queries:
-    """Every query that can be said: a wording alone, with a size, or asking for the store's own brand."""
-
-    text: np.ndarray
-    """The string typed; all differ."""
-    wording: np.ndarray
-    need: np.ndarray
-    size: np.ndarray
-    """Size code of the catalogue that the query names, -1 for none."""
-    store_brand: np.ndarray
-    """True where the query asks for the store's own brand."""
-
-    def __len__(self) -> int:
-        return len(self.text)
 
 
 @dataclass(frozen=True)
@@ -64,6 +43,11 @@ class Needs:
 
     def __len__(self) -> int:
         return len(self.fits)
+
+    @property
+    def kind_has_need(self) -> np.ndarray:
+        """bool [types]: some need is satisfied by the type."""
+        return _any_row(self.fits)
 
     def levels(self, query: np.ndarray, item: np.ndarray) -> np.ndarray:
         """int8 level of each item (catalogue row) for each query (row of `queries`); the arrays broadcast."""
@@ -120,16 +104,23 @@ def bind(phrasebook: Phrasebook, catalogue: Catalogue, seed: int) -> Needs:
 
     items_of_kind = np.bincount(catalogue.kind.of, minlength=len(catalogue.kind))
     category = catalogue.category_of_kind[np.where(fits, items_of_kind, -1).argmax(1)]
-    without = _kinds_without_gold(fits.any(0), seed)
+    without = _kinds_without_gold(_any_row(fits), seed)
     wording_need = np.repeat(np.arange(len(needs)), [len(need.wordings) for need in needs])
     rank = _rank_within(wording_need, uniform(seed, "wordings", np.arange(len(wording_need))))
     wordings_of_need = np.bincount(wording_need)[wording_need]
     held_out = rank < np.maximum(1, np.round(HELD_OUT_WORDINGS * wordings_of_need))
     return Needs(
-        catalogue=catalogue, fits=fits, level=level, category=category, has_gold=~(fits & without).any(1),
-        kind_without_gold=without, wording_need=wording_need, wording_held_out=held_out, wording_weight=1 / (1.0 + rank),
-        queries=_queries(phrasebook, needs, catalogue, fits, seed),
-    )  # fmt: skip
+        catalogue=catalogue,
+        fits=fits,
+        level=level,
+        category=category,
+        has_gold=~(fits & without).any(1),
+        kind_without_gold=without,
+        wording_need=wording_need,
+        wording_held_out=held_out,
+        wording_weight=1 / (1.0 + rank),
+        queries=all_queries(phrasebook, needs, catalogue, fits, seed),
+    )
 
 
 def _name(kind: TypeName) -> str:
@@ -141,7 +132,13 @@ def _check_types(phrasebook: Phrasebook, need: Need, known: frozenset[str]) -> N
         if _name(kind) not in known:
             near = difflib.get_close_matches(_name(kind), sorted(known), 1)
             hint = f"did you mean {near[0]!r}?" if near else "copy it from the products file."
-            raise PrectrError(f"{phrasebook.path}, line {need.line}: need {need.name!r} has the unknown type {_name(kind)!r}: {hint}")
+            raise PrectrError(
+                f"{phrasebook.path}, line {need.line}: need {need.name!r} has the unknown type {_name(kind)!r}: {hint}"
+            )
+
+
+def _any_row(table: np.ndarray) -> np.ndarray:
+    return table.max(axis=0, initial=False)
 
 
 def _kinds_without_gold(covered: np.ndarray, seed: int) -> np.ndarray:
@@ -156,33 +153,3 @@ def _rank_within(group: np.ndarray, value: np.ndarray) -> np.ndarray:
     rank = np.empty(len(group), np.int64)
     rank[order] = np.arange(len(group)) - np.searchsorted(group, group)
     return rank
-
-
-def _queries(phrasebook: Phrasebook, needs: list[Need], catalogue: Catalogue, fits: np.ndarray, seed: int) -> Queries:
-    """All that can be said. Each wording and facet has one template, drawn; a string said twice keeps its plainest sense."""
-    plain, with_facet = [], []
-    item_fits = fits[:, catalogue.kind.of]
-    wording = 0
-    for row, need in enumerate(needs):
-        sizes = np.unique(catalogue.size.of[item_fits[row]])
-        spoken = [(int(size), catalogue.size_forms[size]) for size in sizes if catalogue.size_forms[size]]
-        brands = np.unique(catalogue.private[item_fits[row]])
-        for say in need.wordings:
-            plain.append((say, wording, row, NO_SIZE, False))
-            facets = len(need.types) == 1 and len(say.split()) <= _LONGEST_WITH_FACET
-            if facets and len(spoken) > 1 and not _NAMES_A_SIZE.search(say):
-                draws = uniform(seed, "size template", wording, np.array([size for size, _ in spoken]))
-                forms = [(template, form) for form in range(2) for template in phrasebook.size_templates]
-                for (size, words), draw in zip(spoken, draws, strict=True):
-                    template, form = forms[int(draw * len(forms))]
-                    text = template.replace("{say}", say).replace("{size}", words[form % len(words)])
-                    with_facet.append((text, wording, row, size, False))
-            if facets and len(brands) > 1 and not _NAMES_A_BRAND.search(say):
-                draw = uniform(seed, "brand template", wording)[0]
-                template = phrasebook.store_brand_templates[int(draw * len(phrasebook.store_brand_templates))]
-                with_facet.append((template.replace("{say}", say), wording, row, NO_SIZE, True))
-            wording += 1
-    text, *codes = map(np.array, zip(*plain, *with_facet, strict=True))
-    first = np.sort(np.unique(text, return_index=True)[1])
-    return Queries(text[first], *(column[first] for column in codes))
-

@@ -13,7 +13,7 @@ import numpy as np
 
 from data.draws import gumbel, uniform
 from data.needs import Needs
-from data.protocol import RELATED
+from data.protocol import LAST_WEEK, RELATED
 from data.raw import Purchases
 from data.searches import FIRST_WEEK, Searches
 from data.shelf import Shelf, log_popularity
@@ -24,18 +24,21 @@ NOTHING = -1
 
 @dataclass(frozen=True)
 class Policy:
-    """The engine [O]; chosen so that about one impression in eleven is clicked and most shown have levels 2-3."""
+    """The engine [O]: most of what it shows has levels 2-3, and its noise leaves position nothing to tell [M].
+
+    One impression in sixteen is clicked. One in thirteen would be, were relevance known and nothing left to chance.
+    """
 
     shown: int = 12
     others: int = 10
     """Candidates from other categories, drawn at random from what is on sale."""
     confusion: tuple[tuple[float, ...], ...] = (
-        (0.970, 0.020, 0.007, 0.003),
-        (0.150, 0.700, 0.100, 0.050),
-        (0.030, 0.150, 0.600, 0.220),
-        (0.010, 0.050, 0.200, 0.740),
+        (0.985, 0.010, 0.004, 0.001),
+        (0.100, 0.800, 0.070, 0.030),
+        (0.020, 0.100, 0.660, 0.220),
+        (0.010, 0.030, 0.160, 0.800),
     )
-    """Row: gold level; column: the level that the engine believes. Drawn once per (query, item): it errs consistently."""
+    """Row: gold level; column: the level the engine believes, drawn once per (query, item): it errs consistently."""
     belief: tuple[float, ...] = (-6.0, -1.5, 2.0, 3.0)
     """Score of each believed level."""
     popularity: float = 1.0
@@ -79,12 +82,12 @@ def show_pages(searches: Searches, shelf: Shelf, needs: Needs, baskets: Baskets,
     """Rank the candidates of every search, week by week, in blocks of about a million (search, candidate) cells."""
     item = np.full((len(searches), policy.shown), NOTHING, np.int32)
     level = np.full(item.shape, NOTHING, np.int8)
-    weeks = progress(shelf.popularity(FIRST_WEEK), "pages", total=shelf.on_sale.shape[0] - 1 - FIRST_WEEK, unit="weeks")
+    weeks = progress(shelf.popularity(FIRST_WEEK), "pages", total=LAST_WEEK - FIRST_WEEK + 1, unit="weeks")
     for week, sold, expected in weeks:
         rows = np.flatnonzero(searches.week == week)
-        if not len(rows):
+        if not len(rows) or not shelf.on_sale(week).any():
             continue
-        candidates = _Candidates(searches, rows, shelf.on_sale[week], needs)
+        candidates = _Candidates(searches, rows, shelf.on_sale(week), needs)
         for block in candidates.blocks():
             shown, shown_level = _rank(block, candidates, searches, shelf, needs, (sold, expected), policy, seed)
             item[block, : shown.shape[1]], level[block, : shown.shape[1]] = shown, shown_level
@@ -102,7 +105,7 @@ class _Candidates:
         self._needs, need_row = np.unique(needs.queries.need[searches.query[rows]], return_inverse=True)
         reach = needs.level[self._needs][:, needs.catalogue.kind.of[self.stock]] >= RELATED
         need, place = np.nonzero(reach)
-        self.items = self.stock[place]
+        self._items = np.append(self.stock[place], NOTHING)
         start = np.searchsorted(need, np.arange(len(self._needs) + 1))
         self._start, self._count = start[:-1][need_row], np.diff(start)[need_row]
         self._order = np.argsort(self._count, kind="stable")
@@ -118,7 +121,7 @@ class _Candidates:
         place = np.searchsorted(self._rows, block)
         start, count = self._start[place], self._count[place]
         column = np.arange(count.max(initial=0))
-        table = self.items[(start[:, None] + column).clip(max=len(self.items) - 1)]
+        table = self._items[(start[:, None] + column).clip(max=len(self._items) - 1)]
         return np.where(column < count[:, None], table, NOTHING)
 
 

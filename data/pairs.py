@@ -45,7 +45,9 @@ class Pairs:
     split: np.ndarray
 
 
-def make_pairs(searches: Searches, pages: Pages, households: Households, needs: Needs, counts: PairCounts, seed: int) -> Pairs:
+def make_pairs(
+    searches: Searches, pages: Pages, households: Households, needs: Needs, counts: PairCounts, seed: int
+) -> Pairs:
     """All splits of `pairs`; no held-out wording, week or household enters train, validation or unlabelled."""
     in_training = (searches.week < FIRST_VALIDATION) & ~households.held_out[searches.user]
     training = np.unique(searches.query[in_training])
@@ -64,14 +66,22 @@ def make_pairs(searches: Searches, pages: Pages, households: Households, needs: 
         ("test", counts.test, everything[gold & held_out], known_item),
         ("test_types", counts.test_types, everything[all_unknown], any_item),
     ]
-    parts = [Pairs(*_judged(split, count, queries, items, needs, finder, seed)) for split, count, queries, items in plans]
+    parts = [
+        Pairs(*_judged(split, count, queries, items, needs, finder, seed)) for split, count, queries, items in plans
+    ]
     shown = np.unique(_shown_pairs(searches, pages, in_training), axis=0)
     parts.append(Pairs(*_unlabelled(counts.unlabelled, training, shown, needs, finder, seed)))
     return Pairs(*(np.concatenate([getattr(part, name) for part in parts]) for name in Pairs.__dataclass_fields__))
 
 
 def _judged(
-    split: str, count: int, queries: np.ndarray, item_allowed: np.ndarray, needs: Needs, finder: _CandidateFinder, seed: int
+    split: str,
+    count: int,
+    queries: np.ndarray,
+    item_allowed: np.ndarray,
+    needs: Needs,
+    finder: _CandidateFinder,
+    seed: int,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """One pair of each level for as many queries as `count` takes, all needs in turn."""
     queries = _needs_in_turn(queries, needs, seed)[: count // 2]
@@ -92,12 +102,14 @@ def _unlabelled(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Half from pages shown in training weeks; the rest lexical near misses, same category, same need, and anything."""
     queries = _needs_in_turn(queries, needs, seed)
-    chosen = [shown[np.argsort(uniform(seed, "unlabelled shown", shown[:, 0], shown[:, 1]))[: count // 2]]]
+    chosen = []
     for source, share in (("near", 0.2), ("related", 0.12), ("need", 0.08), ("any", 0.1)):
         pairs = np.stack(finder.candidates(queries, (source,), "unlabelled"), 1)
         order = np.argsort(uniform(seed, f"unlabelled {source}", pairs[:, 0], pairs[:, 1]), kind="stable")
         chosen.append(pairs[order[: round(share * count)]])
-    pairs = np.unique(np.concatenate(chosen), axis=0)
+    chosen.append(shown[np.argsort(uniform(seed, "unlabelled shown", shown[:, 0], shown[:, 1]), kind="stable")])
+    pairs = np.concatenate(chosen)
+    pairs = pairs[np.sort(np.unique(pairs, axis=0, return_index=True)[1])][:count]
     return pairs[:, 0], pairs[:, 1], np.full(len(pairs), "unlabelled")
 
 

@@ -64,10 +64,17 @@ def read_phrasebook(path: Path) -> Phrasebook:
         if not set(block.values) <= set(_TEMPLATE_KEYS):
             need = _need(path, block)
             if need.name in needs:
-                _fail(path, need.line, f"need {need.name!r} is already at line {needs[need.name].line}", "rename or merge it")
+                _fail(
+                    path,
+                    need.line,
+                    f"need {need.name!r} is already at line {needs[need.name].line}",
+                    "rename or merge it",
+                )
             for wording in need.wordings:
                 if wording in said:
-                    _fail(path, block.values["say"][0], f"{wording!r} is also said for {said[wording]!r}", "keep it once")
+                    _fail(
+                        path, block.values["say"][0], f"{wording!r} is also said for {said[wording]!r}", "keep it once"
+                    )
                 said[wording] = need.name
             needs[need.name] = need
             continue
@@ -75,7 +82,9 @@ def read_phrasebook(path: Path) -> Phrasebook:
             templates[key] = _templates(path, line, key, text)
     for key in _TEMPLATE_KEYS:
         if key not in templates:
-            _fail(path, 1, f"no line `{key}:` with templates", f"add one, such as `{key}: {_TEMPLATE_KEYS[key]} {{say}}`")
+            _fail(
+                path, 1, f"no line `{key}:` with templates", f"add one, such as `{key}: {_TEMPLATE_KEYS[key]} {{say}}`"
+            )
     if not needs:
         _fail(path, 1, "no need", "write at least one block of need, types and say")
     return Phrasebook(path, tuple(needs.values()), templates["size"], templates["store-brand"])
@@ -94,7 +103,12 @@ def _blocks(path: Path) -> Iterator[_Block]:
             continue
         key, colon, text = line.partition(":")
         if not colon or key not in (*_NEED_KEYS, *_TEMPLATE_KEYS):
-            _fail(path, number, f"{line[:60]!r}", f"begin the line with one of {', '.join((*_NEED_KEYS, *_TEMPLATE_KEYS))} and a colon")
+            _fail(
+                path,
+                number,
+                f"{line[:60]!r}",
+                f"begin the line with one of {', '.join((*_NEED_KEYS, *_TEMPLATE_KEYS))} and a colon",
+            )
         block = block or _Block(number)
         if key in block.values:
             _fail(path, number, f"a second `{key}:` in this block", "separate blocks by an empty line")
@@ -115,14 +129,21 @@ def _need(path: Path, block: _Block) -> Need:
         _fail(path, line, f"the name {name!r}", "use lower-case words joined by hyphens")
     types, subs = _types(path, block, "types"), _types(path, block, "subs")
     if both := set(types) & set(subs):
-        _fail(path, block.values["subs"][0], f"{' > '.join(min(both))!r} among types and subs", "keep it in one of them")
+        _fail(
+            path, block.values["subs"][0], f"{' > '.join(min(both))!r} among types and subs", "keep it in one of them"
+        )
     line, text = block.values["say"]
     wordings = tuple(wording.strip() for wording in text.split("|"))
     for wording in wordings:
         if not _WORDING.fullmatch(wording):
             _fail(path, line, f"the wording {wording!r}", "use lower-case letters, digits, spaces and ' & % - only")
     if len(set(wordings)) < _FEWEST_WORDINGS:
-        _fail(path, line, f"{len(set(wordings))} wording", f"write at least {_FEWEST_WORDINGS}, so that one can be held out")
+        _fail(
+            path,
+            line,
+            f"{len(set(wordings))} wording",
+            f"write at least {_FEWEST_WORDINGS}, so that one can be held out",
+        )
     if len(set(wordings)) < len(wordings):
         _fail(path, line, "the same wording twice", "keep it once")
     return Need(name, types, subs, wordings, block.line)
@@ -144,7 +165,11 @@ def _types(path: Path, block: _Block, key: str) -> tuple[TypeName, ...]:
 def _templates(path: Path, line: int, key: str, text: str) -> tuple[str, ...]:
     templates = tuple(template.strip() for template in text.split("|"))
     for template in templates:
-        rest = template.replace("{say}", "", 1).replace(_TEMPLATE_KEYS[key], "", 1) if _TEMPLATE_KEYS[key] else template.replace("{say}", "", 1)
+        rest = (
+            template.replace("{say}", "", 1).replace(_TEMPLATE_KEYS[key], "", 1)
+            if _TEMPLATE_KEYS[key]
+            else template.replace("{say}", "", 1)
+        )
         if "{say}" not in template or _TEMPLATE_KEYS[key] not in template or "{" in rest:
             wanted = " and ".join(filter(None, (_TEMPLATE_KEYS[key], "{say}")))
             _fail(path, line, f"the template {template!r}", f"use {wanted} once each, and nothing else in braces")

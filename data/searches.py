@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from data.draws import choose_smallest, gumbel, uniform
-from data.needs import NO_SIZE, Needs
+from data.needs import Needs
 from data.protocol import FIRST_TEST, HELD_OUT_USERS, HELD_OUT_WORDINGS
+from data.queries import NO_SIZE
 from data.raw import Purchases
 
 FIRST_WEEK = 2
@@ -62,7 +63,9 @@ def choose_households(purchases: Purchases, count: int | None, seed: int) -> Hou
     """`count` households drawn by seed (None: all), a tenth of them held out."""
     number = np.unique(purchases.household)
     number = number[choose_smallest(count, uniform(seed, "households", number))]
-    held_out = choose_smallest(max(1, round(HELD_OUT_USERS * len(number))), uniform(seed, "held-out households", number))
+    held_out = choose_smallest(
+        max(1, round(HELD_OUT_USERS * len(number))), uniform(seed, "held-out households", number)
+    )
     return Households(number, np.isin(np.arange(len(number)), held_out))
 
 
@@ -70,7 +73,7 @@ def make_searches(purchases: Purchases, households: Households, needs: Needs, se
     """A search for every event in which something with a need was bought, from week 2 on."""
     catalogue = needs.catalogue
     user = households.code(purchases.household)
-    covered = needs.fits.any(0)[catalogue.kind.of[purchases.item]] & (purchases.item >= 0)
+    covered = needs.kind_has_need[catalogue.kind.of[purchases.item]] & (purchases.item >= 0)
     lines = np.flatnonzero((user >= 0) & covered & (purchases.week >= FIRST_WEEK))
     category = catalogue.category.of[purchases.item[lines]]
     order = np.lexsort((category, purchases.basket[lines], purchases.seconds[lines]))

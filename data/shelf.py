@@ -13,15 +13,15 @@ from data.raw import Catalogue, Codes, Purchases
 WINDOW = 6
 """Weeks that an item stays on sale after it was last sold anywhere, and over which sales are counted."""
 
-_CHAIN_SHARE, _FLOOR = 0.5, 0.1
+_FLOOR = 0.02
 
 
 @dataclass(frozen=True)
 class Shelf:
     """Arrays indexed by week 0..52, each from strictly earlier weeks."""
 
-    on_sale: np.ndarray
-    """bool [weeks, items]: sold anywhere in the six weeks before."""
+    chain_sales: np.ndarray
+    """float32 [weeks, items]: purchases anywhere in the six weeks before."""
     price: np.ndarray
     """float32 [weeks, items]: mean shelf price in the last earlier week that sold it."""
     discount: np.ndarray
@@ -29,7 +29,23 @@ class Shelf:
     stores: Codes
     """Stores, and the store of each sale."""
     sales: Purchases
-    """Lines of items in the catalogue."""
+    """Lines of items in the catalogue, in order of week."""
+
+    def on_sale(self, week: int) -> np.ndarray:
+        """bool [items]: sold anywhere in the six weeks before."""
+        return self.chain_sales[week] > 0
+
+    def store_sales(self, week: np.ndarray, store: np.ndarray, item: np.ndarray) -> np.ndarray:
+        """Purchases of each item at each store in the six weeks before each week."""
+        place = np.searchsorted(self.stores.names, store)
+        known = self._key(self.stores.of, self.sales.item, self.sales.week)
+        known.sort()
+        until, since = (np.searchsorted(known, self._key(place, item, week - back)) for back in (0, WINDOW))
+        return (until - since).astype(np.float32)
+
+    def _key(self, store: np.ndarray, item: np.ndarray, week: np.ndarray) -> np.ndarray:
+        span = LAST_WEEK + WINDOW + 1
+        return (store * np.int64(self.chain_sales.shape[1]) + item) * span + week + WINDOW
 
     def popularity(self, first_week: int) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
         """Yield (week, sold, expected) for each week from `first_week`: sales of the six weeks before.
@@ -37,7 +53,7 @@ class Shelf:
         Both are float32 [items, stores]; `expected` is what the store would have sold, had it the chain's tastes. The
         arrays are overwritten when the next week is asked for.
         """
-        sold = np.zeros((self.on_sale.shape[1], len(self.stores)), np.float32)
+        sold = np.zeros((self.chain_sales.shape[1], len(self.stores)), np.float32)
         for week in range(1, LAST_WEEK + 1):
             if week >= first_week:
                 total = sold.sum()
@@ -52,8 +68,8 @@ class Shelf:
 
 
 def log_popularity(sold: np.ndarray, expected: np.ndarray) -> np.ndarray:
-    """Log of sales at the store, smoothed by half of what the chain's sales would let one expect."""
-    return np.log(sold + _CHAIN_SHARE * expected + _FLOOR)
+    """Log of sales at the store, smoothed by what the chain's sales would let one expect there."""
+    return np.log(sold + expected + _FLOOR)
 
 
 def stock_shelf(purchases: Purchases, catalogue: Catalogue) -> Shelf:
@@ -70,8 +86,8 @@ def stock_shelf(purchases: Purchases, catalogue: Catalogue) -> Shelf:
     everything = np.arange(len(cell))
     until = np.cumsum(per_week(None, everything), 0)
     before = np.vstack([np.zeros((1, shape[1])), until[:-1]])
-    on_sale = before.copy()
-    on_sale[WINDOW + 1 :] -= before[1:-WINDOW]
+    window = before.copy()
+    window[WINDOW + 1 :] -= before[1:-WINDOW]
 
     priced = np.flatnonzero(np.isfinite(sales.shelf_price))
     count = per_week(None, priced)
@@ -82,4 +98,5 @@ def stock_shelf(purchases: Purchases, catalogue: Catalogue) -> Shelf:
     mean_discount = np.divide(per_week(sales.discount, priced), count, out=np.zeros(shape), where=count > 0)
     price = np.where(known, np.take_along_axis(mean_price, last, 0), catalogue.price)
     discount = np.where(known, np.take_along_axis(mean_discount, last, 0), 0)
-    return Shelf(on_sale > 0, price.astype(np.float32), discount.astype(np.float32), Codes.encode(sales.store), sales)
+    chain_sales, price, discount = (values.astype(np.float32) for values in (window, price, discount))
+    return Shelf(chain_sales, price, discount, Codes.encode(sales.store), sales)

@@ -7,9 +7,10 @@ from fractions import Fraction
 
 _UNITS = {
     "OZ": ("oz", "ounce"), "OZS": ("oz", "ounce"), "LB": ("lb", "pound"), "CT": ("count", "ct"), "PK": ("pack", "pk"),
-    "L": ("liter", "l"), "LT": ("liter", "l"), "LTR": ("liter", "l"), "ML": ("ml",), "GA": ("gallon",), "GAL": ("gallon",),
-    "GALON": ("gallon",), "QT": ("quart",), "PT": ("pint",), "DZ": ("dozen",), "DOZ": ("dozen",), "LOAD": ("load",),
-    "LOADS": ("load",), "LD": ("load",), "LDS": ("load",), "SQ FT": ("sq ft",), "STEM": ("stem",),
+    "L": ("liter", "l"), "LT": ("liter", "l"), "LTR": ("liter", "l"), "ML": ("ml",),
+    "GA": ("gallon",), "GAL": ("gallon",), "GALON": ("gallon",), "QT": ("quart",), "PT": ("pint",),
+    "DZ": ("dozen",), "DOZ": ("dozen",), "LOAD": ("load",), "LOADS": ("load",), "LD": ("load",), "LDS": ("load",),
+    "SQ FT": ("sq ft",), "STEM": ("stem",),
 }  # fmt: skip
 _BARE_WHEN_ONE = {"gallon", "quart", "pint", "dozen"}
 _NUMBER = r"(?:\d+ \d+/\d+|\d+/\d+|\d*\.?\d+)"

@@ -1,4 +1,4 @@
-"""Turns searches and pages into the contract's tables: impressions by split, behaviours, queries, gold, items, users."""
+"""Turns searches and pages into the contract's tables: items, users, impressions, behaviours, queries, gold, pairs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from data.contract import TableWriter, write_table
+from data.contract import IMPRESSION_SPLITS, TableWriter, write_table
 from data.draws import choose_smallest, uniform
 from data.needs import Needs
 from data.pages import NOTHING, Baskets, Pages
@@ -62,22 +62,27 @@ def sample_rows(
         return rows[choose_smallest(count, uniform(seed, f"sample {name}", searches.key[rows]))]
 
     parts = []
-    for split, count in (("train", sizes.train), ("validation", sizes.validation), ("test", sizes.test), ("new_users", None)):
+    for split, count in (
+        ("train", sizes.train),
+        ("validation", sizes.validation),
+        ("test", sizes.test),
+        ("new_users", None),
+    ):
         chosen = sample(split, count, split)
         row, position = np.nonzero(pages.item[chosen] != NOTHING)
         page = chosen[row]
-        parts.append(Rows(page, pages.item[page, position], position, pages.clicked[page, position], np.full(len(page), split)))
+        parts.append(
+            Rows(page, pages.item[page, position], position, pages.clicked[page, position], np.full(len(page), split))
+        )
     parts.append(_open_rows(sample("test", sizes.open, "open"), searches, shelf, needs, baskets, seed))
     return Rows(*(np.concatenate([getattr(part, name) for part in parts]) for name in Rows.__dataclass_fields__))
 
 
-def _open_rows(
-    pages: np.ndarray, searches: Searches, shelf: Shelf, needs: Needs, baskets: Baskets, seed: int
-) -> Rows:
+def _open_rows(pages: np.ndarray, searches: Searches, shelf: Shelf, needs: Needs, baskets: Baskets, seed: int) -> Rows:
     """All on sale in the need's categories and 50 others; clicked is what the basket holds of the need."""
     rows, items = [], []
     for page in pages:
-        stock = np.flatnonzero(shelf.on_sale[searches.week[page]])
+        stock = np.flatnonzero(shelf.on_sale(searches.week[page]))
         need = needs.queries.need[searches.query[page]]
         categories = needs.catalogue.category_of_kind[needs.fits[need]]
         inside = np.isin(needs.catalogue.category.of[stock], categories)
@@ -89,6 +94,13 @@ def _open_rows(
     page, item = (np.concatenate(part) if part else np.empty(0, np.int64) for part in (rows, items))
     clicked = baskets.hold(searches.basket[page], item) & needs.in_need(searches.query[page], item)
     return Rows(page, item, np.full(len(page), -1), clicked, np.full(len(page), "open"))
+
+
+def level_mix(rows: Rows, searches: Searches, needs: Needs) -> dict[str, list[float]]:
+    """Share of each gold level among the impressions of each split."""
+    level = needs.levels(searches.query[rows.page], rows.item)
+    counts = {split: np.bincount(level[rows.split == split], minlength=len(LEVEL_NAMES)) for split in IMPRESSION_SPLITS}
+    return {split: (count / max(count.sum(), 1)).tolist() for split, count in counts.items()}
 
 
 def write_items(folder: Path, catalogue: Catalogue) -> None:
@@ -109,6 +121,7 @@ def write_impressions(
 ) -> None:
     catalogue = needs.catalogue
     week, store = searches.week[rows.page], searches.store[rows.page]
+    sales = np.stack([shelf.store_sales(week, store, rows.item), shelf.chain_sales[week, rows.item]], 1)
     promoted = read_promotions(raw_folder, catalogue.product, week, store, rows.item)
     with TableWriter(folder, "impressions") as writer:
         for part in _chunks(len(rows.page)):
@@ -123,7 +136,8 @@ def write_impressions(
                 "timestamp": seconds.astype("datetime64[s]"), "clicked": rows.clicked[part],
                 "split": pa.array(rows.split[part]), "ctx_num_price": shelf.price[week[part], item],
                 "ctx_num_discount": shelf.discount[week[part], item], "ctx_num_display": promoted[part, 0],
-                "ctx_num_mailer": promoted[part, 1], "ctx_cat_store": store[part].astype(str),
+                "ctx_num_mailer": promoted[part, 1], "ctx_num_store_sales": np.log1p(sales[part, 0]),
+                "ctx_num_chain_sales": np.log1p(sales[part, 1]), "ctx_cat_store": store[part].astype(str),
                 "ctx_cat_hour": _PARTS_OF_DAY[(seconds + _UTC_TO_SHOP) % 86400 // 21600],
                 "ctx_cat_weekday": _WEEKDAYS[(seconds + _UTC_TO_SHOP) // 86400 % 7],
             })  # fmt: skip

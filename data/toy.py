@@ -1,8 +1,8 @@
 """The toy shop: a generated catalogue whose text decides clicks, with every table of the contract, made in a second.
 
-A product is a combination of words (`red wool scarf large`), a query names some of them (`wool muffler`), and a level says
-how many named words fit. Users buy what fits their query and their own taste in colours and materials; so text, history
-and other users' history each carry signal that a model can be seen to find.
+A product is a combination of words (`red wool scarf large`), a query names some of them (`wool muffler`), and a level
+says how many of the named words fit. Users buy what fits their query and their own taste in colours and materials; so
+text, history and other users' history each carry signal that a model can be seen to find.
 """
 
 from __future__ import annotations
@@ -14,24 +14,29 @@ import numpy as np
 import pyarrow as pa
 
 from data.contract import write_table
+from data.protocol import FIRST_TEST, HELD_OUT_USERS, HELD_OUT_WORDINGS, LAST_WEEK, LEVEL_NAMES, split_of_week
 from shared.seeds import generator
 
-LEVEL_NAMES = ("irrelevant", "related", "substitute", "exact")
 COLOURS = ("red", "blue", "green", "black", "white", "yellow")
-MATERIALS = {"clothing": ("wool", "cotton", "linen"), "kitchen": ("steel", "wood", "glass"), "home": ("oak", "silk", "iron")}
-PRODUCTS = {"clothing": ("scarf", "shirt", "hat"), "kitchen": ("pot", "bowl", "spoon"), "home": ("lamp", "chair", "cushion")}
+MATERIALS = {
+    "clothing": ("wool", "cotton", "linen"),
+    "kitchen": ("steel", "wood", "glass"),
+    "home": ("oak", "silk", "iron"),
+}
+PRODUCTS = {
+    "clothing": ("scarf", "shirt", "hat"),
+    "kitchen": ("pot", "bowl", "spoon"),
+    "home": ("lamp", "chair", "cushion"),
+}
 SYNONYMS = {
     "scarf": ("scarf", "muffler"), "shirt": ("shirt", "top"), "hat": ("hat", "cap"), "pot": ("pot", "saucepan"),
     "bowl": ("bowl", "dish"), "spoon": ("spoon", "ladle"), "lamp": ("lamp", "light"), "chair": ("chair", "seat"),
     "cushion": ("cushion", "pillow"),
 }  # fmt: skip
 PRODUCTS_WITHOUT_GOLD = ("spoon", "cushion")
-HELD_OUT_USER_SHARE = 0.1
-HELD_OUT_WORDING_SHARE = 0.2
 SHOWN, OPEN_OTHERS = 8, 10
 START = np.datetime64("2017-01-02T00:00:00", "s")
 WEEK = 7 * 24 * 3600
-FIRST_TRAIN, FIRST_VALIDATION, FIRST_TEST, WEEKS = 9, 43, 46, 52
 
 
 class _Shop:
@@ -57,17 +62,19 @@ class _Shop:
         self._make_needs(rng)
 
     def _make_needs(self, rng: np.random.Generator) -> None:
-        needs = []
+        needs: list[tuple[str, str, str, str]] = []
         for category, products in PRODUCTS.items():
             for product in products:
                 colours = rng.choice(COLOURS, 2, replace=False)
-                needs += [(category, product, "", ""), *((category, product, material, "") for material in MATERIALS[category])]
+                needs.append((category, product, "", ""))
+                needs += [(category, product, material, "") for material in MATERIALS[category]]
                 needs += [(category, product, "", colour) for colour in colours]
-        self.need_category, self.need_product, self.need_material, self.need_colour = map(np.array, zip(*needs, strict=True))
+        columns = zip(*needs, strict=True)
+        self.need_category, self.need_product, self.need_material, self.need_colour = map(np.array, columns)
         wordings = [self._wordings(*need[1:]) for need in needs]
         self.wording = np.array([words for group in wordings for words in group])
         self.need_of_wording = np.repeat(np.arange(len(needs)), [len(group) for group in wordings])
-        self.unseen = rng.random(len(self.wording)) < HELD_OUT_WORDING_SHARE
+        self.unseen = rng.random(len(self.wording)) < HELD_OUT_WORDINGS
         first = np.unique(self.need_of_wording, return_index=True)[1]
         self.unseen[first] = False
 
@@ -99,10 +106,10 @@ def build(folder: Path, seed: int, num_users: int = 60, pages_per_user: int = 42
     rng = generator(seed, "toy")
     shop = _Shop(rng)
     users = np.array([f"U{number:03d}" for number in rng.permutation(num_users)])
-    held_out = np.arange(num_users) < max(1, round(HELD_OUT_USER_SHARE * num_users))
+    held_out = np.arange(num_users) < max(1, round(HELD_OUT_USERS * num_users))
 
     pages = num_users * pages_per_user
-    order = np.sort(rng.integers(0, WEEKS * WEEK, pages))
+    order = np.sort(rng.integers(0, LAST_WEEK * WEEK, pages))
     week = order // WEEK + 1
     timestamp = START + order
     user = rng.permutation(np.repeat(np.arange(num_users), pages_per_user))
@@ -110,42 +117,39 @@ def build(folder: Path, seed: int, num_users: int = 60, pages_per_user: int = 42
     need = shop.need_of_wording[wording]
     bought = _draw_purchases(shop, user, need, num_users, rng)
     shown = _draw_pages(shop, need, rng)
-    clicked = shown == bought[:, None]
 
-    split = np.full(pages, "", dtype="<U10")
-    training = (week >= FIRST_TRAIN) & (week < FIRST_VALIDATION) & ~held_out[user]
-    validation = (week >= FIRST_VALIDATION) & (week < FIRST_TEST) & ~held_out[user]
-    test = (week >= FIRST_TEST) & ~held_out[user]
-    split[rng.permutation(np.flatnonzero(training))[:train_pages]] = "train"
-    split[rng.permutation(np.flatnonzero(validation))[: train_pages // 5]] = "validation"
-    split[test] = "test"
-    split[(week >= FIRST_TEST) & held_out[user]] = "new_users"
-    open_pages = np.sort(rng.permutation(np.flatnonzero(test))[: train_pages // 10])
+    allowed = split_of_week(week, held_out[user])
 
-    discount = rng.choice([0.0, 0.0, 0.1, 0.2], (pages, shop.size))
-    exposed = np.flatnonzero(split != "")
-    rows = [(exposed.repeat(SHOWN), shown[exposed].ravel(), np.tile(np.arange(SHOWN), len(exposed)), split[exposed].repeat(SHOWN))]
-    rows += [_open_rows(shop, need, open_pages, rng)]
+    def sample(split: str, count: int) -> np.ndarray:
+        return np.sort(rng.permutation(np.flatnonzero(allowed == split))[:count])
+
+    sampled = {"train": sample("train", train_pages), "validation": sample("validation", train_pages // 5)}
+    sampled |= {split: sample(split, pages) for split in ("test", "new_users")}
+    rows = [_shown_rows(shown, chosen, split) for split, chosen in sampled.items()]
+    rows.append(_open_rows(shop, need, sample("test", train_pages // 10), rng))
     page, item, position, row_split = (np.concatenate(parts) for parts in zip(*rows, strict=True))
+    discount = rng.choice([0.0, 0.0, 0.1, 0.2], (pages, shop.size))
     impressions = {
-        "impression_id": np.arange(len(page)), "page_id": page, "user_id": users[user[page]], "query": shop.wording[wording[page]],
-        "query_category": shop.need_category[need[page]], "item_id": shop.ids[item], "position": position,
-        "timestamp": timestamp[page], "clicked": item == bought[page], "split": row_split,
+        "impression_id": np.arange(len(page)), "page_id": page, "user_id": users[user[page]],
+        "query": shop.wording[wording[page]], "query_category": shop.need_category[need[page]],
+        "item_id": shop.ids[item], "position": position, "timestamp": timestamp[page],
+        "clicked": item == bought[page], "split": row_split,
         "ctx_num_price": shop.price[item] * (1 - discount[page, item]), "ctx_num_discount": discount[page, item],
         "ctx_cat_weekday": np.char.add("day", (order[page] // (24 * 3600) % 7).astype(str)),
     }  # fmt: skip
 
     write_table(folder, "items", {
         "item_id": shop.ids, "text": shop.text, "category": shop.categories, "num_price": shop.price,
-        "cat_product": shop.products, "cat_material": shop.materials, "cat_colour": shop.colours, "cat_size": shop.sizes,
+        "cat_product": shop.products, "cat_material": shop.materials, "cat_colour": shop.colours,
+        "cat_size": shop.sizes,
     })  # fmt: skip
     write_table(folder, "users", {"user_id": users, "cat_age": rng.choice(["young", "old", "unknown"], num_users)})
     write_table(folder, "pairs", _pairs(shop, rng), LEVEL_NAMES)
     write_table(folder, "impressions", impressions)
     write_table(folder, "behaviours", _behaviours(shop, users, user, wording, timestamp, shown, bought))
     write_table(folder, "queries", {
-        "query": shop.wording, "query_category": shop.need_category[shop.need_of_wording], "seen_in_training": ~shop.unseen,
-        "has_gold_labels": shop.has_gold[shop.need_of_wording],
+        "query": shop.wording, "query_category": shop.need_category[shop.need_of_wording],
+        "seen_in_training": ~shop.unseen, "has_gold_labels": shop.has_gold[shop.need_of_wording],
     })  # fmt: skip
     evaluated = np.isin(row_split, ["test", "new_users", "open"])
     distinct = np.unique(np.stack([wording[page], item], 1)[evaluated], axis=0)
@@ -160,7 +164,7 @@ def _draw_wordings(shop: _Shop, in_test: np.ndarray, rng: np.random.Generator) -
     weight = rng.permutation(1 / np.arange(3, 3 + len(shop.wording)))
     seen_only = rng.choice(len(shop.wording), len(in_test), p=weight * ~shop.unseen / (weight * ~shop.unseen).sum())
     unseen_only = rng.choice(len(shop.wording), len(in_test), p=weight * shop.unseen / (weight * shop.unseen).sum())
-    return np.where(in_test & (rng.random(len(in_test)) < HELD_OUT_WORDING_SHARE), unseen_only, seen_only)
+    return np.where(in_test & (rng.random(len(in_test)) < HELD_OUT_WORDINGS), unseen_only, seen_only)
 
 
 def _draw_purchases(
@@ -176,12 +180,19 @@ def _draw_purchases(
 
 
 def _draw_pages(shop: _Shop, need: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The 8 items shown on each page, best first: a noisy reading of the level, appeal and noise; taste is unknown to it."""
+    """The 8 items shown on each page, best first: by a noisy reading of the level and by appeal; taste is unknown."""
     score = 1.5 * (shop.level[need] + rng.normal(0, 0.6, (len(need), shop.size))) + shop.appeal
     return np.argsort(-score, axis=1, kind="stable")[:, :SHOWN]
 
 
-def _open_rows(shop: _Shop, need: np.ndarray, open_pages: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
+def _shown_rows(shown: np.ndarray, chosen: np.ndarray, split: str) -> tuple[np.ndarray, ...]:
+    position = np.tile(np.arange(SHOWN), len(chosen))
+    return chosen.repeat(SHOWN), shown[chosen].ravel(), position, np.full(len(position), split)
+
+
+def _open_rows(
+    shop: _Shop, need: np.ndarray, open_pages: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, ...]:
     in_category = shop.categories == shop.need_category[need[open_pages], None]
     others = np.where(in_category, 2.0, rng.random(in_category.shape)).argsort(1)[:, :OPEN_OTHERS]
     candidates = in_category.copy()
@@ -221,12 +232,12 @@ def _pairs(shop: _Shop, rng: np.random.Generator) -> dict[str, np.ndarray | pa.A
             parts.append((wording, chosen[keep], np.full(keep.sum(), name)))
     wording, item, kind = (np.concatenate(part) for part in zip(*parts, strict=True))
     has_gold, unseen = shop.has_gold[shop.need_of_wording[wording]], shop.unseen[wording]
-    split = np.where(has_gold, np.where(unseen, "test", np.where(rng.random(len(wording)) < 0.15, "validation", "train")), "test_types")
-    split = np.where(kind == "unlabelled", "unlabelled", split)
+    is_validation = rng.random(len(wording)) < 0.15
+    conditions = [kind == "unlabelled", ~has_gold, unseen, is_validation]
+    split = np.select(conditions, ["unlabelled", "test_types", "test", "validation"], "train")
     keep = (kind == "gold") | ~unseen
     wording, item, split = wording[keep], item[keep], split[keep]
     return {
         "query": shop.wording[wording], "item_id": shop.ids[item], "item_text": pa.nulls(len(item), pa.string()),
         "level": pa.array(shop.level[shop.need_of_wording[wording], item], mask=split == "unlabelled"), "split": split,
     }  # fmt: skip
-

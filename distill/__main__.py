@@ -19,13 +19,16 @@ def main(argv: list[str]) -> None:
     verb, *flags = argv or ["--help"]
     if verb not in ("run", "publish", "-h", "--help"):
         raise PrectrError(f"python -m distill {verb}: unknown verb; use run or publish.")
-    arguments = parse_arguments(ARGUMENTS, CONFIGS, flags if verb in ("run", "publish") else argv, program=f"python -m distill {verb}")
+    arguments = parse_arguments(
+        ARGUMENTS, CONFIGS, flags if verb in ("run", "publish") else argv, program=f"python -m distill {verb}"
+    )
     run, teaching, labelling, training, publishing = arguments
     if verb == "publish":
         upload(Path(run.artifacts) / run.name / "encoder", publishing.repo, publishing.dry_run)
         return
-    # Layers left out on purpose would be reported as weights that were not used.
+    # Layers left out on purpose would be reported as weights that were not used, and every file read as a bar.
     logging.set_verbosity_error()
+    logging.disable_progress_bar()
     run_stage(Stage(run, teaching, labelling, training))
 
 

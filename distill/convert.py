@@ -1,4 +1,6 @@
-"""Makes the teacher a Hugging Face folder that opens in a second: GGUF files are unpacked once, random teachers made."""
+"""Makes the teacher a Hugging Face folder that opens in a second: GGUF files are unpacked once, random teachers
+made.
+"""
 
 from __future__ import annotations
 

@@ -18,8 +18,8 @@ Metrics = dict[str, float | int | None]
 def judge(level: np.ndarray, level_prob: np.ndarray, score: np.ndarray | None = None) -> Metrics:
     """Metrics of predicted level probabilities [n, K] against gold levels [n].
 
-    `auc`: level in the upper half of the scale (>= K/2) or not, and `spearman`: with the level, both of `score` (by default the expected level); `macro_f1` and
-    `qwk` of the most probable level; `n` pairs.
+    `auc`: level in the upper half of the scale (>= K/2) or not, and `spearman`: with the level, both of `score` (by
+    default the expected level); `macro_f1` and `qwk` of the most probable level; `n` pairs.
     """
     num_levels = level_prob.shape[1]
     if score is None:

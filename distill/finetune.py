@@ -1,16 +1,19 @@
-"""LoRA on the gold pairs there are: a small language model's zero-shot judgement is worthless, a few hundred pairs teach it the question."""
+"""LoRA on the gold pairs there are: a small language model's zero-shot judgement is worthless, a few hundred pairs
+teach it the question.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import torch
 from peft import LoraConfig, get_peft_model
 from torch import Tensor
 from torch.utils.data import Dataset
-from transformers import Trainer, TrainingArguments
+from transformers import PreTrainedModel, Trainer, TrainingArguments
 
 from distill.config import TeacherArguments
 from distill.pairs import Pairs
@@ -35,7 +38,7 @@ class PromptDataset(Dataset):
 
 
 class PromptCollator:
-    """Pads a batch to a multiple of 16 tokens."""
+    """Pads a batch to a multiple of 8 tokens."""
 
     def __init__(self, filler: int) -> None:
         self.filler = filler
@@ -48,17 +51,23 @@ class PromptCollator:
 
 
 class LabelTokenTrainer(Trainer):
-    """Trains the bare adapter model, so that checkpoints hold the adapter alone; the loss sees the label tokens only."""
+    """Trains the bare adapter model, so that checkpoints hold the adapter alone; the loss sees the label tokens
+    only.
+    """
 
     level_ids: list[int]
 
-    def compute_loss(self, model, inputs, return_outputs=False, **_):
+    def compute_loss(
+        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
         output = LabelTokenModel(model, self.level_ids)(**inputs)
         return (output["loss"], output) if return_outputs else output["loss"]
 
 
 def finetune(teacher: CausalTeacher, pairs: Pairs, arguments: TeacherArguments, seed: int, work: Path) -> None:
-    """Trains a LoRA adapter on `pairs`, leaves it in the teacher and saves it to `work`; resumes from `work/checkpoints`."""
+    """Trains a LoRA adapter on `pairs`, leaves it in the teacher and saves it to `work`; resumes from
+    `work/checkpoints`.
+    """
     set_seed(seed)
     adapter = LoraConfig(
         r=arguments.lora_rank,
@@ -79,6 +88,7 @@ def finetune(teacher: CausalTeacher, pairs: Pairs, arguments: TeacherArguments, 
             lr_scheduler_type="linear",
             weight_decay=0.0,
             bf16=arguments.teacher_bf16,
+            use_cpu=not torch.cuda.is_available(),
             logging_steps=10,
             save_strategy="steps",
             save_steps=50,
@@ -94,5 +104,5 @@ def finetune(teacher: CausalTeacher, pairs: Pairs, arguments: TeacherArguments, 
     )
     trainer.level_ids = teacher.model.level_ids
     trainer.train(resume_from_checkpoint=latest_checkpoint(work))
-    causal_lm.save_pretrained(work)
-    teacher.model.causal_lm = causal_lm.merge_and_unload()
+    causal_lm.save_pretrained(str(work))
+    teacher.model.causal_lm = cast(PreTrainedModel, causal_lm.merge_and_unload())

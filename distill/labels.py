@@ -1,8 +1,9 @@
 """The label cache: what the teacher said, in Parquet shards that neither a kill nor a rerun can spoil.
 
-The job is cut into shards before finished work is subtracted. A shard is the unit of work and of commit: pairs of one padded length, scored in passes of one
-fixed shape, written under a temporary name and renamed. Its file name is the hash of teacher, prompt and pairs, so a shard is either there, whole and right, or not
-there. What failed is never a label: a NaN or an infinity stops the job before anything of its shard is written.
+The job is cut into shards before finished work is subtracted. A shard is the unit of work and of commit: pairs of one
+padded length, scored in passes of one fixed shape, written under a temporary name and renamed. Its file name is the
+hash of teacher, prompt and pairs, so a shard is either there, whole and right, or not there. What failed is never a
+label: a NaN or an infinity stops the job before anything of its shard is written.
 """
 
 from __future__ import annotations
@@ -110,8 +111,8 @@ def _reject_unfinite(shard: Shard, judgement: Judgement) -> None:
     if not finite.all():
         query, text = shard.pairs[int(np.argmin(finite))]
         raise PrectrError(
-            f"teacher: the judgement of query {query!r} and item {text!r} is not a finite number; nothing of its shard was "
-            "stored. Try --teacher_bf16 false."
+            f"teacher: the judgement of query {query!r} and item {text!r} is not a finite number; nothing of its shard "
+            "was stored. Try --teacher_bf16 false."
         )
 
 

@@ -1,26 +1,39 @@
-"""P(level | query, item) of every pair that occurs in the log: the column stage two and every rival read."""
+"""What stage one hands to stage two beside the encoder: its opinion of every logged pair, and labelled pairs to
+replay.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from data.contract import read_table
+from distill.labels import read_labels
+from distill.pairs import concatenate, read_pairs
 from shared.encoder import LevelEncoder
 from shared.steps import atomic_write, fingerprint_of, run_step
 
 
 def write_level_prob(folder: Path, data_fingerprint: str) -> None:
-    """`level_prob/level_prob.parquet`: query, item_id, level_prob list<float32>[K], sorted by both keys."""
+    """`level_prob/`, two tables, both with level_prob list<float32>[K]:
+
+    level_prob.parquet: query, item_id — the published encoder's P(level | query, item) of every pair that occurs in the
+    log, the column stage two and every rival read; sorted by both keys.
+    replay.parquet: query, item_text — the training pairs, gold levels as one-hot rows and the teacher's as it gave
+    them.
+    """
     inputs = {"encoder": fingerprint_of(folder / "encoder"), "data": data_fingerprint}
     run_step("level_prob", folder / "level_prob", inputs, lambda work: _build(folder, work))
 
 
 def logged_pairs(data: Path) -> pa.Table:
-    """Every distinct (query, item_id) of impressions, and of behaviours that have a query; sorted, with the item's `text`."""
+    """Every distinct (query, item_id) of impressions, and of behaviours that have a query; sorted, with the item's
+    `text`.
+    """
     columns = ["query", "item_id"]
     behaviours = read_table(data, "behaviours", columns)
     behaviours = behaviours.filter(pc.is_valid(behaviours["query"]))
@@ -35,7 +48,19 @@ def _build(folder: Path, work: Path) -> None:
     pairs = logged_pairs(folder / "data")
     encoder = LevelEncoder.from_pretrained(folder / "encoder")
     level_prob = encoder.score_pairs(pairs["query"].to_pylist(), pairs["text"].to_pylist())
-    lists = pa.FixedSizeListArray.from_arrays(pa.array(level_prob.ravel()), level_prob.shape[1])
-    table = pairs.select(["query", "item_id"]).append_column("level_prob", lists.cast(pa.list_(pa.float32())))
-    with atomic_write(work / "level_prob.parquet") as temporary:
-        pq.write_table(table, temporary, compression="zstd")
+    _write(work / "level_prob.parquet", pairs.select(["query", "item_id"]), level_prob)
+    gold = read_pairs(folder / "data")["train"]
+    taught, judgement = read_labels(folder / "labels")
+    one_hot = np.eye(level_prob.shape[1], dtype=np.float32)[gold.level]
+    replayed = concatenate([gold, taught])
+    texts = pa.table({"query": replayed.query.tolist(), "item_text": replayed.item_text.tolist()})
+    _write(work / "replay.parquet", texts, np.concatenate([one_hot, judgement.level_prob]))
+
+
+def _write(path: Path, keys: pa.Table, level_prob: np.ndarray) -> None:
+    """`keys` with the column level_prob [n, K] behind them."""
+    lists = pa.FixedSizeListArray.from_arrays(pa.array(level_prob.astype(np.float32).ravel()), level_prob.shape[1])
+    with atomic_write(path) as temporary:
+        pq.write_table(
+            keys.append_column("level_prob", lists.cast(pa.list_(pa.float32()))), temporary, compression="zstd"
+        )

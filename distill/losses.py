@@ -14,7 +14,8 @@ def distillation_loss(
     temperature: float,
     state_weight: float,
 ) -> Tensor:
-    """L_KD = T² · KL(softmax(z_T/T) ‖ softmax(z_S/T)) + β · (1 − cos(W·h_S, h_T)), averaged over pairs [O: the exact form].
+    """L_KD = T² · KL(softmax(z_T/T) ‖ softmax(z_S/T)) + β · (1 − cos(W·h_S, h_T)), averaged over pairs [O: the exact
+    form].
 
     Args:
         student_logits, teacher_log_odds: [B, K]; a constant added to a row changes nothing.
@@ -27,7 +28,9 @@ def distillation_loss(
     found = F.log_softmax(student_logits.float() / temperature, dim=-1)
     loss = temperature**2 * F.kl_div(found, target, reduction="batchmean", log_target=True)
     if teacher_state is not None and state_weight > 0:
-        loss = loss + state_weight * (1 - F.cosine_similarity(student_state.float(), teacher_state.float(), dim=-1)).mean()
+        loss = (
+            loss + state_weight * (1 - F.cosine_similarity(student_state.float(), teacher_state.float(), dim=-1)).mean()
+        )
     return loss
 
 

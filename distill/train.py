@@ -33,12 +33,14 @@ class Schedule:
     seed: int
 
 
-def train_student(model: StudentModel, pairs: PairDataset, validation: PairDataset, schedule: Schedule, work: Path) -> None:
+def train_student(
+    model: StudentModel, pairs: PairDataset, validation: PairDataset, schedule: Schedule, work: Path
+) -> None:
     """Trains `model` in place; of its epochs the one with the lowest loss on `validation` (gold) is kept."""
     set_seed(schedule.seed)
-    text_encoder = list(model.encoder.text_encoder.parameters())
+    text_encoder = [p for p in model.encoder.text_encoder.parameters() if p.requires_grad]
     inside = {id(parameter) for parameter in text_encoder}
-    head = [parameter for parameter in model.parameters() if id(parameter) not in inside]
+    head = [p for p in model.parameters() if p.requires_grad and id(p) not in inside]
     optimizer = torch.optim.AdamW(
         [
             {"params": text_encoder, "lr": schedule.learning_rate},
@@ -62,7 +64,7 @@ def train_student(model: StudentModel, pairs: PairDataset, validation: PairDatas
             save_total_limit=1,
             load_best_model_at_end=True,
             metric_for_best_model="loss",
-            logging_steps=50,
+            logging_strategy="epoch",
             report_to="none",
             seed=schedule.seed,
             remove_unused_columns=False,

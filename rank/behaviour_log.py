@@ -10,7 +10,7 @@ log, not with log x history.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,6 +28,8 @@ from shared.console import progress
 DAY = 24 * 3600
 PURCHASE = EVENT_TYPES.index("purchase")
 UNCUT = -1
+REPEAT_DAYS = (1, 56)  # a later click on an item repeats an earlier one; a fixed reach does not grow with the log
+LEAST_SPLIT = 1.1  # groups per category; an attribute with fewer says hardly more than the category
 
 _VOCABULARIES = ("users", "items", "queries", "categories")
 _COLUMNS = ("user", "item", "query", "category", "clicked", "seconds", "event", "page", "level_prob")
@@ -88,7 +90,7 @@ class BehaviourLog:
         users, items, queries, categories: string arrays; a code is a position in them.
         item_groups: by attribute, int32 [items]: the same code for the items of one category that share the
             attribute's value; "category" comes first and holds the items' own category codes. An attribute that
-            does not vary within any category is left out: it would repeat the category.
+            hardly varies within categories is left out: it would repeat the category.
         specs: what each index is keyed by, by name.
         user, item, query, category: int32 [R] codes (query -1: an event without a search).
         clicked: uint8 [R]. event: uint8 [R], a position in `data.contract.EVENT_TYPES`. seconds: int64 [R] since 1970.
@@ -123,8 +125,13 @@ class BehaviourLog:
         self._indices: dict[str, BehaviourIndex] = {}
 
     @classmethod
-    def from_tables(cls, items: pa.Table, behaviours: pa.Table, level_prob: LevelProb) -> BehaviourLog:
+    def from_tables(
+        cls, items: pa.Table, behaviours: pa.Table, level_prob: LevelProb, attributes: Sequence[str] | None = None
+    ) -> BehaviourLog:
         """The log in memory, from tables of the contract; its indices are built when first asked for.
+
+        Args:
+            attributes: keys of `item_groups`, where they are to be those of another log; by default they are found.
 
         Raises:
             PrectrError: the events are not sorted by time, an item is unknown, or a pair is not scored.
@@ -150,7 +157,7 @@ class BehaviourLog:
         _check_rows(columns)
         columns["page"] = _page_ordinals(columns["user"], columns["seconds"], behaviours["page_id"])
         item_category = encode(items["category"], vocabularies["categories"])
-        return cls(vocabularies, columns, _item_groups(items, item_category))
+        return cls(vocabularies, columns, _item_groups(items, item_category, attributes))
 
     @classmethod
     def build(cls, data_folder: Path, level_prob_file: Path, folder: Path) -> BehaviourLog:
@@ -274,10 +281,11 @@ class BehaviourLog:
         same[index.offsets[: len(index.keys)]] = False
         later = index.rows[same]
         earlier = index.rows[np.flatnonzero(same) - 1]
-        gap = (self.seconds[later] - self.seconds[earlier]) / DAY
+        days = (self.seconds[later] - self.seconds[earlier]) / DAY
         # The same basket may hold an item under two queries: that is one purchase, not a cycle.
-        order = np.argsort(later[gap >= 1], kind="stable")
-        return later[gap >= 1][order], np.log1p(gap[gap >= 1][order])[:, None]
+        repeats = (days >= REPEAT_DAYS[0]) & (days <= REPEAT_DAYS[1])
+        order = np.argsort(later[repeats], kind="stable")
+        return later[repeats][order], np.log1p(days[repeats][order])[:, None]
 
 
 def _sorted_unique(values: pa.ChunkedArray) -> pa.Array:
@@ -317,13 +325,13 @@ def _page_ordinals(user: np.ndarray, seconds: np.ndarray, page_id: pa.ChunkedArr
     return ordinals
 
 
-def _item_groups(items: pa.Table, item_category: np.ndarray) -> dict[str, np.ndarray]:
+def _item_groups(items: pa.Table, item_category: np.ndarray, attributes: Sequence[str] | None) -> dict[str, np.ndarray]:
     groups = {"category": item_category}
-    for name in items.column_names:
-        if name.startswith("cat_"):
-            values = items[name].combine_chunks().dictionary_encode()
-            pairs = item_category.astype(np.int64) * len(values.dictionary) + values.indices.to_numpy()
-            distinct, codes = np.unique(pairs, return_inverse=True)
-            if len(distinct) > len(np.unique(item_category)):
-                groups[name.removeprefix("cat_")] = codes.astype(np.int32)
+    found = [name.removeprefix("cat_") for name in items.column_names if name.startswith("cat_")]
+    for name in found if attributes is None else [name for name in attributes if name != "category"]:
+        values = pc.fill_null(items[f"cat_{name}"], "").combine_chunks().dictionary_encode()
+        pairs = item_category.astype(np.int64) * len(values.dictionary) + values.indices.to_numpy()
+        distinct, codes = np.unique(pairs, return_inverse=True)
+        if attributes is not None or len(distinct) > LEAST_SPLIT * len(np.unique(item_category)):
+            groups[name] = codes.astype(np.int32)
     return groups

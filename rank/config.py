@@ -27,7 +27,8 @@ class HistoryArguments:
     cross_history: int = field(default=30, metadata={"help": "other users' last events under the same query"})
     cold_share: float = field(default=0.3, metadata={"help": "share of training pages whose user's history is cut"})
     cold_lengths: list[int] = field(
-        default_factory=lambda: [0, 1, 3, 10, 30], metadata={"help": "pages a cut history keeps; also the ladder's rungs"}
+        default_factory=lambda: [0, 1, 3, 10, 30],
+        metadata={"help": "pages a cut history keeps; also the ladder's rungs"},
     )
     user_id_embedding: bool = field(
         default=False, metadata={"help": "embed the user id (unknown wherever the history is cut); never published"}
@@ -51,7 +52,9 @@ class ModelArguments:
         default="inside", metadata={"help": "signed incentive: inside the fusion, outside it, or absent"}
     )
     incentive_max: float = field(default=2.0, metadata={"help": "largest incentive, in logits"})
-    ordinal_head: bool = field(default=False, metadata={"help": "click logits that rise with the level by construction"})
+    ordinal_head: bool = field(
+        default=False, metadata={"help": "click logits that rise with the level by construction"}
+    )
     click_trains_level: bool = field(default=True, metadata={"help": "the click loss also reaches π"})
 
 
@@ -60,7 +63,7 @@ class LossArguments:
     """Weights of the losses; a weight of 0 leaves the term out altogether. See rank/losses.py."""
 
     relevance_weight: float = field(default=0.5, metadata={"help": "λ of the relevance loss on replayed pairs"})
-    replay_share: float = field(default=0.25, metadata={"help": "replayed pairs as a share of a batch"})
+    replay_share: float = field(default=0.2, metadata={"help": "replayed pairs as a share of a batch"})
     consistency_weight: float = field(default=0.05, metadata={"help": "λ of semantic consistency"})
     consistency_margin: float = field(default=0.5, metadata={"help": "least rise between levels, in logits"})
     debias_weight: float = field(default=0.05, metadata={"help": "λ of the exposure-bias loss; at most .1 to start"})
@@ -84,7 +87,9 @@ class LossArguments:
             if on
         ]
         if needs_replay and self.replay_share == 0:
-            raise PrectrError(f"{needs_replay[0]} works on replayed pairs, but replay_share is 0: raise it, or switch it off.")
+            raise PrectrError(
+                f"{needs_replay[0]} works on replayed pairs, but replay_share is 0: raise it, or switch it off."
+            )
 
 
 @dataclass
@@ -93,6 +98,9 @@ class TrainArguments:
 
     epochs: float = field(default=1.0, metadata={"help": "passes over the training pages"})
     pages_per_batch: int = field(default=42, metadata={"help": "pages (of about 12 impressions) per batch"})
+    pages_together: int = field(
+        default=4, metadata={"help": "pages of one category that go into a batch together, to share item texts"}
+    )
     warmup_share: float = field(
         default=0.05, metadata={"help": "step one, the level module alone, as a share of all batches; 0: no such step"}
     )
@@ -100,7 +108,9 @@ class TrainArguments:
     encoder_learning_rate: float = field(default=2e-5, metadata={"help": "of the text encoder; 0 freezes it"})
     weight_decay: float = field(default=0.01, metadata={"help": "AdamW's, on matrices"})
     bf16: bool = field(default=True, metadata={"help": "matrix products in bfloat16"})
-    save_steps: int = field(default=100, metadata={"help": "batches between checkpoints (a killed run goes on from one)"})
+    save_steps: int = field(
+        default=100, metadata={"help": "batches between checkpoints (a killed run goes on from one)"}
+    )
     logging_steps: int = field(default=20, metadata={"help": "batches between log lines"})
 
 

@@ -2,8 +2,8 @@
 
 Everything a user did is read from the window [since_row, before_row), so that a cut history changes all of it
 together; everything about items and queries is read from all users' events strictly before the impression. A user's
-id is no feature. Counts are over fixed windows (26 weeks unless said otherwise) and rates carry a prior, since a log begins somewhere: what grows with
-the length of the log would drift between training and test weeks. [O]
+id is no feature. Counts are over fixed windows (26 weeks unless said otherwise) and rates carry a prior, since a log
+begins somewhere: what grows with the length of the log would drift between training and test weeks. [O]
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class _Table:
         self._columns: list[np.ndarray] = []
 
     def section(self, source: str) -> Callable[[str, str, np.ndarray, str], None]:
-        """`add(name, unit, values, meaning)` for columns read from `source`; the unit says whether a logarithm is taken."""
+        """`add(name, unit, values, meaning)` for columns read from `source`; a unit of log1p takes the logarithm."""
 
         def add(name: str, unit: str, values: np.ndarray, meaning: str) -> None:
             values = _TRANSFORMS.get(unit, np.asarray)(values)
@@ -253,7 +253,7 @@ def _popularity(table: _Table, past: _Past, page: _Pages) -> None:
     compare("item_clicks_gap", "log ratio", gap, "clicks in 8 weeks over the most clicked candidate's")
 
     repeats = _rate(past.count("item_repeat"), past.count("item_clicked"), PRIOR_RATE)
-    add("item_repeat_rate", "rate", repeats, "clicks on the item by someone who had clicked it before")
+    add("item_repeat_rate", "rate", repeats, "clicks on the item by someone who had clicked it in the 8 weeks before")
     add("item_gap_days", "log1p days", _typical_gap(past), "typical time between one user's clicks on the item")
 
     category_ctr = _ctr(past, "category", PRIOR_RATE)

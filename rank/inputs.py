@@ -17,8 +17,7 @@ from rank.behaviours import BehaviourLog
 from shared.encoder import LevelEncoder
 from shared.seeds import generator
 
-TEXTS_STEP = 32  # distinct texts of a batch are padded to a multiple of this: few shapes, few compiled kernels
-TOKENS_STEP = 8
+PAIRS_STEP = 64  # distinct pairs of a batch are padded to a multiple of this: few shapes, few compiled kernels
 GAP_SCALE = 6.0  # log1p(days since) is about 6 after a year
 
 
@@ -38,6 +37,7 @@ class PreparedSet:
     item_text: np.ndarray  # [n] int32, row of `Texts.item`
     page: np.ndarray  # [n] int32, ascending 0 … P − 1
     user: np.ndarray  # [P] int32, code in the log; -1 unknown
+    category: np.ndarray  # [P] int32, the query's category in the log; -1 unknown
     seconds: np.ndarray  # [P] int64, when the page was shown
     user_rows: np.ndarray  # [P, H] int32, rows of the log, -1 where there is no event
     cross_rows: np.ndarray  # [P, X] int32
@@ -105,14 +105,11 @@ class Texts:
         return cls(encoder.tokenize(queries, "query"), encoder.tokenize(items, "item"))
 
     def batch(self, kind: str, used: np.ndarray) -> dict[str, Tensor]:
-        """The texts `used`, cut to the longest one's length and padded to few fixed shapes."""
+        """The texts `used` [m]: ids and masks [m, L]."""
         tokens = getattr(self, kind)
-        rows = np.concatenate([used, np.repeat(used[:1], -len(used) % TEXTS_STEP)])
-        ids, mask = tokens["input_ids"][rows], tokens["attention_mask"][rows]
-        length = min(-(-int(mask.sum(1).max()) // TOKENS_STEP) * TOKENS_STEP, mask.shape[1])
         return {
-            f"{kind}_ids": torch.from_numpy(np.ascontiguousarray(ids[:, :length])).long(),
-            f"{kind}_mask": torch.from_numpy(np.ascontiguousarray(mask[:, :length])).long(),
+            f"{kind}_ids": torch.from_numpy(tokens["input_ids"][used].astype(np.int64)),
+            f"{kind}_mask": torch.from_numpy(tokens["attention_mask"][used].astype(np.int64)),
         }
 
 
@@ -147,16 +144,14 @@ def page_batch(prepared: PreparedSet, pages: np.ndarray, bounds: np.ndarray, eve
     }
 
 
-def text_batch(
-    texts: Texts, query_text: np.ndarray, item_text: np.ndarray
-) -> tuple[dict[str, Tensor], np.ndarray]:
+def text_batch(texts: Texts, query_text: np.ndarray, item_text: np.ndarray) -> tuple[dict[str, Tensor], np.ndarray]:
     """Distinct texts and pairs of n (query, item text) pairs, and each one's place among the distinct pairs [n]."""
     width = int(item_text.max()) + 1
     distinct, pair = np.unique(query_text.astype(np.int64) * width + item_text, return_inverse=True)
     used_query, pair_query = np.unique(distinct // width, return_inverse=True)
     used_item, pair_item = np.unique(distinct % width, return_inverse=True)
     # Padding pairs repeat the first one: their states are computed, and read by nobody.
-    padding = np.zeros(-len(distinct) % TEXTS_STEP, np.int64)
+    padding = np.zeros(-len(distinct) % PAIRS_STEP, np.int64)
     return {
         **texts.batch("query", used_query),
         **texts.batch("item", used_item),
@@ -165,12 +160,24 @@ def text_batch(
     }, pair
 
 
+def page_order(category: np.ndarray, together: int, rng: np.random.Generator) -> np.ndarray:
+    """All pages [P] in a random order in which runs of up to `together` pages have one category."""
+    shuffled = rng.permutation(len(category))
+    by_category = shuffled[np.argsort(category[shuffled], kind="stable")]
+    new = np.diff(category[by_category], prepend=category[by_category[:1]] - 1) != 0
+    place = np.arange(len(category)) - np.maximum.accumulate(np.where(new, np.arange(len(category)), 0))
+    run = np.cumsum(new | (place % together == 0)) - 1
+    return by_category[np.argsort(rng.permutation(run[-1] + 1)[run], kind="stable")]
+
+
 class BatchSchedule(Dataset):
     """Every batch of a training run, in order: first the level module's warm-up, then everything. [P: two steps]
 
     Args:
         prepared, events, texts, replay: where batches are read from. replay: None when nothing is replayed.
         pages_per_batch: pages in a batch; the last batch of a pass is left out when it is short.
+        pages_together: so many pages of one category go into a batch together: they share item texts, which are then
+            encoded once [O].
         epochs: passes over the pages, each in a new order.
         warmup_share: warm-up batches (replayed pairs alone) as a share of the others.
         replay_share: replayed pairs as a share of all pairs of a batch.
@@ -184,6 +191,7 @@ class BatchSchedule(Dataset):
         replay: Replay | None,
         *,
         pages_per_batch: int,
+        pages_together: int,
         epochs: float,
         warmup_share: float,
         replay_share: float,
@@ -195,7 +203,7 @@ class BatchSchedule(Dataset):
         per_pass = max(prepared.num_pages // pages_per_batch, 1)
         joint = max(round(per_pass * epochs), 1)
         orders = [
-            generator(seed, "page order", number).permutation(prepared.num_pages)[: per_pass * pages_per_batch]
+            page_order(prepared.category, pages_together, generator(seed, "page order", number))[: per_pass * pages_per_batch]
             for number in range(-(-joint // per_pass))
         ]
         self.pages = np.concatenate(orders).reshape(-1, min(pages_per_batch, prepared.num_pages))[:joint]

@@ -82,8 +82,8 @@ def noisy_state(
     """The text state of a hard negative: h⁻ = h + noise. [P: noise on the embedding; O: the three kinds]
 
     Args:
-        state: [B, S]. scale: noise as a share of the state's own spread (`isotropic`, `covariance`), or the share of the
-            way to go (`toward_lower_pair`).
+        state: [B, S]. scale: noise as a share of the state's own spread (`isotropic`, `covariance`), or the share of
+            the way to go (`toward_lower_pair`).
         kind: `isotropic` — Gaussian with each unit's mean variance; `covariance` — the difference of two other rows,
             so that noise lies where states lie; `toward_lower_pair` — towards the state of a real pair of lower level.
         lower_pair: [B, S], only for `toward_lower_pair`.

@@ -175,6 +175,13 @@ class RankerModel(nn.Module):
         self.base = nn.Sequential(*layers)
         self.click_head = nn.Linear(sizes[-1], levels)
 
+    def train(self, mode: bool = True) -> "RankerModel":
+        """Training mode for all but the encoder: its dropout would be a tenth of a step's work, and one pass over the
+        impressions is no danger to it [O]."""
+        super().train(mode)
+        self.encoder.eval()
+        return self
+
     @torch.no_grad()
     def start_from(self, numeric: Tensor, ctr: float) -> None:
         """Fit what is read off the training rows: the bins of the numbers [n, F] and the mean click-through rate."""
@@ -189,8 +196,8 @@ class RankerModel(nn.Module):
 
     def pair_states(self, batch: Batch) -> Tensor:
         """Text states h [D, S] of the batch's distinct pairs; every distinct text is encoded once."""
-        query = self.encoder.encode(batch["query_ids"], batch["query_mask"])
-        item = self.encoder.encode(batch["item_ids"], batch["item_mask"])
+        query = self.encoder.encode_by_length(batch["query_ids"], batch["query_mask"])
+        item = self.encoder.encode_by_length(batch["item_ids"], batch["item_mask"])
         return self.encoder.state(query.take(batch["pair_query"]), item.take(batch["pair_item"]))
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:

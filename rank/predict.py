@@ -4,13 +4,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rank.inputs import TOKENS_STEP, Events, PreparedSet, Texts, page_batch
+from rank.inputs import Events, PreparedSet, Texts, page_batch
 from rank.model import RankerModel
 from shared.console import progress
 from shared.encoder import TokenVectors
 
 TEXTS_AT_ONCE = 512
-PAIRS_AT_ONCE = 4096
 
 
 class Predictor:
@@ -30,11 +29,9 @@ class Predictor:
         return torch.autocast("cpu", torch.bfloat16, enabled=self.bf16)
 
     def _encode(self, tokens: dict[str, np.ndarray]) -> TokenVectors:
-        longest = max(int(tokens["attention_mask"].sum(1).max(initial=1)), 1)
-        length = min(-(-longest // TOKENS_STEP) * TOKENS_STEP, tokens["input_ids"].shape[1])
-        ids = torch.from_numpy(tokens["input_ids"][:, :length].astype(np.int64))
-        mask = torch.from_numpy(tokens["attention_mask"][:, :length].astype(np.int64))
-        parts = [self.model.encoder.encode(*chunk) for chunk in zip(ids.split(TEXTS_AT_ONCE), mask.split(TEXTS_AT_ONCE))]
+        ids, mask = (torch.from_numpy(tokens[name].astype(np.int64)) for name in ("input_ids", "attention_mask"))
+        chunks = zip(ids.split(TEXTS_AT_ONCE), mask.split(TEXTS_AT_ONCE), strict=True)
+        parts = [self.model.encoder.encode_by_length(*chunk).pad(ids.shape[1]) for chunk in chunks]
         return TokenVectors(*(torch.cat(columns) for columns in zip(*parts, strict=True)))
 
     def _states(self, prepared: PreparedSet) -> tuple[Tensor, np.ndarray]:
@@ -42,11 +39,10 @@ class Predictor:
         width = len(self.item.mask)
         pairs, place = np.unique(prepared.query_text.astype(np.int64) * width + prepared.item_text, return_inverse=True)
         query, item = (torch.from_numpy(part) for part in np.divmod(pairs, width))
-        states = [
-            self.model.encoder.state(self.query.take(q), self.item.take(i)).float()
-            for q, i in zip(query.split(PAIRS_AT_ONCE), item.split(PAIRS_AT_ONCE), strict=True)
-        ]
-        return torch.cat(states), place
+        states = torch.empty(len(pairs), self.model.encoder.state_size)
+        for which, state in self.model.encoder.states_of_rows(self.query, self.item, query, item):
+            states[which] = state.float()
+        return states, place
 
     @torch.inference_mode()
     def predict(self, prepared: PreparedSet, batch_size: int, description: str) -> dict[str, np.ndarray]:

@@ -58,6 +58,7 @@ class RawSet:
     level_prob: np.ndarray
     page: np.ndarray
     user: np.ndarray
+    category: np.ndarray
     seconds: np.ndarray
     cut: np.ndarray  # [P] pages of history kept, or UNCUT
     user_rows: np.ndarray
@@ -85,6 +86,7 @@ class RawSet:
             item_text=item_text,
             page=self.page.astype(np.int32),
             user=self.user.astype(np.int32),
+            category=self.category.astype(np.int32),
             seconds=self.seconds,
             user_rows=self.user_rows.astype(np.int32),
             cross_rows=self.cross_rows.astype(np.int32),
@@ -99,9 +101,7 @@ def cold_cuts(num_pages: int, share: float, lengths: list[int], seed: int) -> np
     return np.where(cut, draw.choice(np.asarray(lengths), num_pages), UNCUT)
 
 
-def prepare(
-    impressions: pa.Table, shop: Shop, history: HistoryArguments, cut: np.ndarray | int = UNCUT
-) -> RawSet:
+def prepare(impressions: pa.Table, shop: Shop, history: HistoryArguments, cut: np.ndarray | int = UNCUT) -> RawSet:
     """Features and history of whole pages.
 
     Args:
@@ -137,9 +137,7 @@ def prepare(
                 history.history_overall,
             )
         )
-        cross, depth = cross_slices(
-            log, some.user, some.query, some.category, some.before_row, history.cross_history
-        )
+        cross, depth = cross_slices(log, some.user, some.query, some.category, some.before_row, history.cross_history)
         cross_rows.append(cross)
         cross_depth.append(depth)
     return RawSet(
@@ -148,6 +146,7 @@ def prepare(
         level_prob=level_prob,
         page=page,
         user=coded.user,
+        category=coded.category,
         seconds=coded.seconds,
         cut=cut,
         user_rows=np.concatenate(user_rows),

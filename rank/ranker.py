@@ -3,8 +3,8 @@
     ranker = Ranker.from_pretrained("artifacts/journey/ranker")
     ranker.score("2 liter soda", [{"item_id": "1", "text": "SOFT DRINKS 2 LITER", "category": "SOFT DRINKS"}])
 
-The folder holds config.json, feature_map.json, model.safetensors (all but the encoder) and encoder/ (the text encoder as
-the ranker's training left it, again in Hugging Face format). It holds no user ids, no queries and no behaviours.
+The folder holds config.json, feature_map.json, model.safetensors (all but the encoder) and encoder/ (the text encoder
+as the ranker's training left it, again in Hugging Face format). It holds no user ids, no queries and no behaviours.
 """
 
 import json
@@ -29,6 +29,7 @@ from rank.model import RankerConfig, RankerModel
 from rank.prepare import Shop, prepare
 from shared.config import PrectrError
 from shared.encoder import LevelEncoder
+
 
 @dataclass
 class Columns:
@@ -80,7 +81,9 @@ class Ranker:
 
     def __repr__(self) -> str:
         size = sum(p.numel() for p in self.model.parameters()) / 1e6
-        return f"Ranker({size:.1f} M parameters, {len(self.feature_map.numeric_names)} numbers, levels {self.level_names})"
+        return (
+            f"Ranker({size:.1f} M parameters, {len(self.feature_map.numeric_names)} numbers, levels {self.level_names})"
+        )
 
     def save_pretrained(self, folder: Path | str) -> None:
         """Write the folder described above; a ranker that embeds user ids has them in its feature map."""
@@ -117,13 +120,17 @@ class Ranker:
             path = Path(snapshot_download(str(folder)))
         missing = [name for name in (CONFIG, FEATURE_MAP, WEIGHTS, ENCODER) if not (path / name).exists()]
         if missing:
-            raise PrectrError(f"{folder}: {missing[0]} is missing, so this is not a ranker's folder; `make rank` writes one.")
+            raise PrectrError(
+                f"{folder}: {missing[0]} is missing, so this is not a ranker's folder; `make rank` writes one."
+            )
         config = json.loads((path / CONFIG).read_text(encoding="utf-8"))
         model = RankerModel(RankerConfig(**config["network"]), LevelEncoder.from_pretrained(path / ENCODER))
         missing_keys, unexpected = model.load_state_dict(load_file(path / WEIGHTS), strict=False)
         absent = [key for key in missing_keys if not key.startswith(f"{ENCODER}.")]
         if absent or unexpected:
-            raise PrectrError(f"{path / WEIGHTS} does not fit {CONFIG}: tensor {(absent + unexpected)[0]!r} is off; save it again.")
+            raise PrectrError(
+                f"{path / WEIGHTS} does not fit {CONFIG}: tensor {(absent + unexpected)[0]!r} is off; save it again."
+            )
         feature_map = FeatureMap.from_json((path / FEATURE_MAP).read_text(encoding="utf-8"))
         history, columns = HistoryArguments(**config["history"]), Columns(**config["columns"])
         return cls(model, feature_map, history, config["level_names"], columns)
@@ -173,7 +180,7 @@ class Ranker:
     def _shop(
         self, query: str, items: Sequence[Mapping[str, Any]], events: list[Mapping[str, Any]], context: dict[str, Any]
     ) -> tuple[Shop, pa.Table]:
-        """The one page and the shopper's past as tables of the data contract, so that training's own code reads them."""
+        """The page and the shopper's past as tables of the data contract, so that training's own code reads them."""
         candidates = [_item(item, f"candidate {number}", number) for number, item in enumerate(items)]
         past = [_item(event, f"event {number}", number) for number, event in enumerate(events)]
         catalogue = {item["item_id"]: item for item in [*past, *candidates]}
@@ -202,7 +209,9 @@ class Ranker:
             "clicked": [False] * rows,
             "split": ["test"] * rows,
         }
-        page = pa.table({name: pa.array(v, SCHEMAS["impressions"].field(name).type) for name, v in columns_of_page.items()})
+        page = pa.table(
+            {name: pa.array(v, SCHEMAS["impressions"].field(name).type) for name, v in columns_of_page.items()}
+        )
         for name in self.columns.context:
             page = page.append_column(name, self._column(name, [item.get(name, context.get(name)) for item in items]))
         pairs = {(b["query"], b["item_id"]) for b in behaviours.to_pylist() if b["query"] is not None}
@@ -242,7 +251,9 @@ def _behaviours(events: list[Mapping[str, Any]], past: list[dict[str, Any]]) -> 
     return {
         "user_id": [SHOPPER] * len(events),
         "query": [event.get("query") for event in events],
-        "query_category": [event.get("query_category", item["category"]) for event, item in zip(events, past, strict=True)],
+        "query_category": [
+            event.get("query_category", item["category"]) for event, item in zip(events, past, strict=True)
+        ],
         "item_id": [item["item_id"] for item in past],
         "clicked": [bool(event.get("clicked", True)) for event in events],
         "timestamp": [_seconds(event.get("timestamp"), f"event {number}") for number, event in enumerate(events)],

@@ -47,10 +47,7 @@ def show(metrics: Mapping[str, Any], folder: Path) -> None:
         table(
             "New users: AUC when only the last n pages of an unseen household are known",
             ["system", *(f"n = {rung}" for rung in rungs)],
-            [
-                [name, *(_rung(m, rung) for rung in rungs)]
-                for name, m in systems.items()
-            ],
+            [[name, *(_rung(m, rung) for rung in rungs)] for name, m in systems.items()],
             f"{_counts(metrics['new_users_n'])}, the same pages on every rung. {note}",
         )
     table(
@@ -68,11 +65,11 @@ def show(metrics: Mapping[str, Any], folder: Path) -> None:
         note,
     )
     seconds = {name: value for name, value in metrics["seconds"].items() if value is not None}
-    table(
-        "Seconds",
-        [*seconds, "total"],
-        [[*(f"{value:,.0f}" for value in seconds.values()), f"{sum(seconds.values()):,.0f}"]],
+    console.print(
+        f"Seconds: {' · '.join(f'{name} {value:,.0f}' for name, value in seconds.items())} · "
+        f"total {sum(seconds.values()):,.0f}\n"
         f"seed {metrics['seed']} · commit {metrics['git_commit']} · {metrics['date']} · {metrics['command']}",
+        highlight=False,
     )
     console.print(
         f"position_gain {metrics['position_gain']:+.4f} (AUC LightGBM gains from seeing the position; above +.01 the "
@@ -81,8 +78,8 @@ def show(metrics: Mapping[str, Any], folder: Path) -> None:
     )
     console.print(
         f"Files: {folder}/ (model.safetensors, encoder/, metrics.json, predictions.parquet)\n"
-        f'Next:  python -c "from rank import Ranker; print(Ranker.from_pretrained({str(folder)!r}))"  ·  make bench  ·  '
-        "make publish REPO=user/name DRY_RUN=1",
+        f'Next:  python -c "from rank import Ranker; print(Ranker.from_pretrained({str(folder)!r}))"\n'
+        "       make bench  ·  make publish REPO=user/name DRY_RUN=1",
         highlight=False,
     )
 

@@ -19,9 +19,9 @@ MAX_ROUNDS = 1000
 PATIENCE = 40
 SETTINGS: tuple[Mapping[str, Any], ...] = (
     {"num_leaves": 31, "min_data_in_leaf": 50, "feature_fraction": 0.7, "lambda_l2": 1.0},
-    {"num_leaves": 15, "min_data_in_leaf": 50, "feature_fraction": 0.7, "lambda_l2": 1.0},
+    {"num_leaves": 15, "min_data_in_leaf": 200, "feature_fraction": 0.5, "lambda_l2": 10.0},
+    {"num_leaves": 31, "min_data_in_leaf": 200, "feature_fraction": 0.5, "lambda_l2": 10.0},
     {"num_leaves": 63, "min_data_in_leaf": 100, "feature_fraction": 0.5, "lambda_l2": 10.0},
-    {"num_leaves": 31, "min_data_in_leaf": 200, "feature_fraction": 0.5, "lambda_l2": 10.0, "cat_smooth": 100.0},
 )
 
 
@@ -68,7 +68,10 @@ def fit_lightgbm(
         "learning_rate": 0.05,
         "bagging_fraction": 0.8,
         "bagging_freq": 1,
+        # Thousands of item ids would otherwise be learnt by heart: without it the default data lose .009 AUC.
+        "cat_smooth": 100.0,
         "min_data_per_group": 50,
+        "max_bin": 127,
         "seed": seed,
         "deterministic": True,
         "force_row_wise": True,

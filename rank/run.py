@@ -1,15 +1,15 @@
 """Stage two from tables and encoder to a judged ranker, each step in a folder built once for each set of inputs.
 
-    behaviours/   the log as memory-mapped columns and indices
-    features/     features, history slices and feature map of every evaluated set
-    lightgbm/     the rival's scores
-    ranker/       the network, its predictions and every figure
+behaviours/   the log as memory-mapped columns and indices
+features/     features, history slices and feature map of every evaluated set
+lightgbm/     the rival's scores
+ranker/       the network, its predictions and every figure
 """
 
 import json
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -29,12 +29,11 @@ from rank.level_prob import LevelProb, encode
 from rank.model import RankerConfig, RankerModel
 from rank.objective import Objective
 from rank.predict import Predictor
-from rank.prepare import UNCUT, Shop, cold_cuts, prepare
+from rank.prepare import Shop, cold_cuts, prepare
 from rank.ranker import Columns, Ranker
 from rank.report import show
 from rank.rival import LightGBMRival, Rows, fit_lightgbm, position_gain
 from rank.train import train
-from shared.console import console
 from shared.encoder import LevelEncoder
 from shared.seeds import set_seed
 from shared.steps import fingerprint_of, git_commit, read_record, run_step
@@ -211,6 +210,7 @@ def train_ranker(stage: Stage, work: Path) -> None:
         texts,
         replay,
         pages_per_batch=stage.training.pages_per_batch,
+        pages_together=stage.training.pages_together,
         epochs=stage.training.epochs,
         warmup_share=stage.training.warmup_share,
         replay_share=stage.losses.replay_share,
@@ -353,27 +353,16 @@ def _write_predictions(
 
 
 def _seconds_before(stage: Stage) -> dict[str, float | None]:
-    """What every step before training cost, in the order they run; None where a step was not ours to run."""
+    """What every step before training cost, in the order they run; None where it is not known."""
     folder = stage.folder
-    folders = {
-        "data": folder / "data",
-        "convert": folder / "teacher_base",
-        "teach": folder / "teacher",
-        "label": folder / "labels",
-        "distill": folder / "student" / "distilled",
-        "sft": folder / "student" / "sft",
-        "gold_only": folder / "student" / "gold_only",
-        "evaluate_encoder": folder / "encoder",
-        "level_prob": folder / "level_prob",
-        "behaviours": folder / "behaviours",
-        "features": folder / "features",
-        "lightgbm": folder / "lightgbm",
-    }
     install = Path(".venv") / "install_seconds"
-    seconds: dict[str, float | None] = {"install": float(install.read_text()) if install.exists() else None}
-    for name, path in folders.items():
-        seconds[name] = read_record(path).seconds if (path / "step.json").exists() else None
-    return seconds
+    stage_one = folder / "level_prob" / "seconds.json"
+    return {
+        "install": float(install.read_text()) if install.exists() else None,
+        "data": read_record(stage.data).seconds,
+        **(json.loads(stage_one.read_text(encoding="utf-8")) if stage_one.exists() else {}),
+        **{name: read_record(folder / name).seconds for name in ("level_prob", "behaviours", "features", "lightgbm")},
+    }
 
 
 def _reconstructed(stage: Stage) -> str:

@@ -22,7 +22,9 @@ MIN_LEVEL_FALL = 0.3  # expected levels; below it a negative's lowered label is 
 class RankTrainer(Trainer):
     """Trainer that takes ready-made batches in order, gives the encoder its own learning rate and logs each loss."""
 
-    def __init__(self, objective: Objective, schedule: BatchSchedule, arguments: TrainArguments, args: TrainingArguments):
+    def __init__(
+        self, objective: Objective, schedule: BatchSchedule, arguments: TrainArguments, args: TrainingArguments
+    ):
         super().__init__(model=objective, args=args, train_dataset=schedule, data_collator=_only)
         self.arguments = arguments
         self._parts: dict[str, list[Tensor]] = {}
@@ -63,9 +65,14 @@ def _only(items: list[dict[str, Tensor]]) -> dict[str, Tensor]:
     return items[0]
 
 
-def parameter_groups(objective: nn.Module, arguments: TrainArguments) -> list[dict[str, Any]]:
-    """AdamW's groups: encoder or not, decayed (matrices) or not. An encoder learning rate of 0 freezes the encoder."""
+def parameter_groups(objective: Objective, arguments: TrainArguments) -> list[dict[str, Any]]:
+    """AdamW's groups: encoder or not, decayed (matrices) or not. An encoder learning rate of 0 freezes the encoder.
+
+    The encoder's token embeddings stay as published [O]: few of them occur in a batch, and an optimiser that visits all
+    of them at every step costs more than it brings.
+    """
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    objective.model.encoder.text_encoder.get_input_embeddings().requires_grad_(False)
     for name, parameter in objective.named_parameters():
         is_encoder = name.startswith("model.encoder.")
         if is_encoder and arguments.encoder_learning_rate == 0:
@@ -83,7 +90,9 @@ def parameter_groups(objective: nn.Module, arguments: TrainArguments) -> list[di
     ]
 
 
-def train(objective: Objective, schedule: BatchSchedule, arguments: TrainArguments, seed: int, folder: Path) -> list[dict]:
+def train(
+    objective: Objective, schedule: BatchSchedule, arguments: TrainArguments, seed: int, folder: Path
+) -> list[dict]:
     """Run the schedule, going on from the last checkpoint in `folder` if a killed run left one.
 
     Returns:

@@ -1,5 +1,6 @@
 """How the project talks to the terminal: one console, one look for tables, one look for progress."""
 
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from contextlib import contextmanager
@@ -15,7 +16,8 @@ T = TypeVar("T")
 
 SECONDS_BETWEEN_LINES = 30.0
 
-console = Console()
+# Piped into a file there is no width to ask for, and rich's 80 columns break every table.
+console = Console() if sys.stdout.isatty() else Console(width=150)
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], caption: str | None = None) -> None:

@@ -1,17 +1,18 @@
 """The relevance encoder: what `distill` publishes and `rank` loads.
 
-A stock Hugging Face text encoder makes token vectors of every text on its own; `LevelHead` compares two texts' tokens and says how relevant one is to the
-other. The folder it lives in opens with `AutoModel.from_pretrained` (the text encoder), with sentence-transformers' `MultiVectorEncoder` (MaxSim over the
-same contextual vectors), and here:
+A stock Hugging Face text encoder makes token vectors of every text on its own; `LevelHead` compares two texts' tokens
+and says how relevant one is to the other. The folder it lives in opens with `AutoModel.from_pretrained` (the text
+encoder), with sentence-transformers' `MultiVectorEncoder` (MaxSim over the same contextual vectors), and here:
 
     encoder = LevelEncoder.from_pretrained("artifacts/journey/encoder")
-    encoder.score_pairs(["2 liter soda"], ["SOFT DRINKS SFT DRNK 2 LITER BTL CARB INCL"])     # [1, K] probabilities of the levels
+    encoder.score_pairs(["2 liter soda"], ["SOFT DRINKS SFT DRNK 2 LITER BTL CARB INCL"])     # [1, K] probabilities
+    of the levels
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
@@ -28,6 +29,9 @@ from shared.console import progress_bar
 from shared.level_head import EncoderConfig, LevelHead, TokenVectors
 from shared.multi_vector import load_projection, save_modules
 
+LENGTH_STEP, ROWS_STEP = 8, 32
+"""Shapes that texts are padded to: token lengths and numbers of texts are multiples of these."""
+
 PAIRS_PER_BLOCK = 131_072
 """Pairs whose texts `score_pairs` holds encoded at once; bounds its memory."""
 
@@ -41,14 +45,16 @@ class LevelEncoder(nn.Module):
         config: see `EncoderConfig`.
     """
 
-    def __init__(self, text_encoder: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, config: EncoderConfig) -> None:
+    def __init__(
+        self, text_encoder: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, config: EncoderConfig
+    ) -> None:
         super().__init__()
         self.config = config
         self.tokenizer = tokenizer
         self.text_encoder = text_encoder
         hidden_size, vocabulary = text_encoder.config.hidden_size, text_encoder.config.vocab_size
         self.projection = nn.Linear(hidden_size, config.vector_size, bias=False)
-        # Orthonormal rows keep the text encoder's cosines nearly as they are, so that an untrained projection already compares meanings.
+        # Orthonormal rows nearly keep the text encoder's cosines: untrained, the projection already compares meanings.
         nn.init.orthogonal_(self.projection.weight)
         self.head = LevelHead(config)
         idf = torch.ones(vocabulary)
@@ -70,29 +76,53 @@ class LevelEncoder(nn.Module):
 
     @classmethod
     def warm_start(cls, source: str | Path, config: EncoderConfig, num_layers: int) -> LevelEncoder:
-        """A new encoder from the embeddings and the first `num_layers` layers of a trained one (hub id or folder); head and projection are random."""
+        """A new encoder from the embeddings and the first `num_layers` layers of a trained one (hub id or folder);
+        head and projection are random.
+        """
         text_encoder = AutoModel.from_pretrained(source, num_hidden_layers=num_layers, dtype=torch.float32)
         return cls(text_encoder, AutoTokenizer.from_pretrained(source), config)
 
     def fit_idf(self, texts: Sequence[str]) -> None:
-        """Sets each token's weight to its smoothed inverse document frequency, log((n + 1) / (texts with it + 1)) + 1, over distinct `texts`; special tokens stay 0."""
-        ids = self.tokenizer(list(texts), add_special_tokens=False, truncation=True, max_length=self.config.item_length)["input_ids"]
+        """Sets each token's weight to its smoothed inverse document frequency, log((n + 1) / (texts with it + 1)) +
+        1, over distinct `texts`; special tokens stay 0.
+        """
+        ids = self.tokenizer(
+            list(texts), add_special_tokens=False, truncation=True, max_length=self.config.item_length
+        )["input_ids"]
         frequency = np.zeros(len(self.idf))
         for row in ids:
             frequency[np.unique(row)] += 1
         idf = torch.from_numpy(np.log((len(texts) + 1) / (frequency + 1)) + 1).float().to(self.device)
         self.idf.copy_(torch.where(self.idf > 0, idf, self.idf))
 
+    @torch.inference_mode()
+    def fit_features(self, queries: Sequence[str], items: Sequence[str]) -> None:
+        """Standardises the head's features over n sample pairs, of all levels; once, before training."""
+        query, query_row = self._encode_distinct(
+            *np.unique(np.asarray(queries, dtype=object), return_inverse=True), "query"
+        )
+        item, item_row = self._encode_distinct(*np.unique(np.asarray(items, dtype=object), return_inverse=True), "item")
+        self.head.standardise(self.head.features(query.take(query_row), item.take(item_row)))
+
     def tokenize(self, texts: Sequence[str], kind: Literal["query", "item"]) -> dict[str, np.ndarray]:
-        """Token ids of n texts, padded (and cut) to the kind's length L: `input_ids` [n, L] int32, `attention_mask` [n, L] int8."""
+        """Token ids of n texts, padded (and cut) to the kind's length L: `input_ids` [n, L] int32, `attention_mask`
+        [n, L] int8.
+        """
         length = self.config.query_length if kind == "query" else self.config.item_length
         if not len(texts):
             return {"input_ids": np.zeros((0, length), np.int32), "attention_mask": np.zeros((0, length), np.int8)}
-        tokens = self.tokenizer(list(texts), padding="max_length", truncation=True, max_length=length, return_tensors="np")
-        return {"input_ids": tokens["input_ids"].astype(np.int32), "attention_mask": tokens["attention_mask"].astype(np.int8)}
+        tokens = self.tokenizer(
+            list(texts), padding="max_length", truncation=True, max_length=length, return_tensors="np"
+        )
+        return {
+            "input_ids": tokens["input_ids"].astype(np.int32),
+            "attention_mask": tokens["attention_mask"].astype(np.int8),
+        }
 
     def encode(self, input_ids: Tensor, attention_mask: Tensor) -> TokenVectors:
-        """Token vectors of n texts [n, L]. Encode each distinct text once per batch, after `trim`, and `take` one row per pair."""
+        """Token vectors of n texts [n, L]. Encode each distinct text once per batch, after `trim`, and `take` one row
+        per pair.
+        """
         input_ids, attention_mask = input_ids.long(), attention_mask.long()
         hidden = self.text_encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
         weight = self.idf[input_ids] * attention_mask
@@ -103,9 +133,45 @@ class LevelEncoder(nn.Module):
             weight=weight,
         )
 
+    def encode_by_length(self, input_ids: Tensor, attention_mask: Tensor) -> TokenVectors:
+        """As `encode`, in the same order, but texts of like length go through together and none is padded for another.
+
+        Groups have a length that is a multiple of 8 and a number of rows that is a multiple of 32 (a row is
+        repeated), so that few shapes occur: a kernel is compiled per shape.
+        """
+        lengths = -(-attention_mask.sum(1).clamp(min=1) // LENGTH_STEP) * LENGTH_STEP
+        lengths = lengths.clamp(max=input_ids.shape[1])
+        groups, order = [], []
+        for length in torch.unique(lengths).tolist():
+            rows = torch.nonzero(lengths == length).flatten()
+            filled = torch.cat([rows, rows[:1].expand(-len(rows) % ROWS_STEP)])
+            vectors = self.encode(input_ids[filled, :length], attention_mask[filled, :length])
+            groups.append(TokenVectors(*(part[: len(rows)] for part in vectors)))
+            order.append(rows)
+        longest = max(group.mask.shape[1] for group in groups)
+        padded = [group.pad(longest) for group in groups]
+        together = TokenVectors(*(torch.cat(parts) for parts in zip(*padded, strict=True)))
+        return together.take(torch.argsort(torch.cat(order)))
+
     def state(self, query: TokenVectors, item: TokenVectors) -> Tensor:
         """Pair state h [B, state_size] (float32) of B pairs: row b of `query` with row b of `item`."""
         return self.head(query, item)
+
+    def states_of_rows(
+        self, query: TokenVectors, item: TokenVectors, query_row: Tensor, item_row: Tensor, batch_size: int = 4096
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """States of many pairs, given as rows of `query` and `item`: yields (which pairs [b], their states [b,
+        state_size]).
+
+        Pairs of texts of like length go together, since kernels over padding are most of the work otherwise.
+        """
+        query_length, item_length = (vectors.lengths()[row] for vectors, row in ((query, query_row), (item, item_row)))
+        kind = query_length * (item.mask.shape[1] + 1) + item_length
+        for each in torch.unique(kind).tolist():
+            lengths = divmod(each, item.mask.shape[1] + 1)
+            short_query, short_item = (v.cut(length) for v, length in zip((query, item), lengths, strict=True))
+            for pairs in torch.nonzero(kind == each).flatten().split(batch_size):
+                yield pairs, self.state(short_query.take(query_row[pairs]), short_item.take(item_row[pairs]))
 
     def level_logits(self, state: Tensor) -> Tensor:
         """[B, state_size] -> [B, K] logits, lowest level first (float32)."""
@@ -115,16 +181,21 @@ class LevelEncoder(nn.Module):
     def score_pairs(self, queries: Sequence[str], items: Sequence[str], batch_size: int = 4096) -> np.ndarray:
         """P(level | query, item text) of n pairs: [n, K] float32, rows sum to 1.
 
-        Equal pairs are scored once, equal texts encoded once per block of `PAIRS_PER_BLOCK` pairs. Which pairs go together changes nothing but rounding.
+        Equal pairs are scored once, equal texts encoded once per block of `PAIRS_PER_BLOCK` pairs. Which pairs go
+        together changes nothing but rounding.
         """
         if len(queries) != len(items):
-            raise PrectrError(f"score_pairs got {len(queries)} queries and {len(items)} items; give one item text per query.")
+            raise PrectrError(
+                f"score_pairs got {len(queries)} queries and {len(items)} items; give one item text per query."
+            )
         training = self.training
         self.eval()
         query_texts, query_code = np.unique(np.asarray(queries, dtype=object), return_inverse=True)
         item_texts, item_code = np.unique(np.asarray(items, dtype=object), return_inverse=True)
         # Sorted by item: a block then holds few distinct items, and nearly every item text is encoded just once.
-        distinct, where = np.unique(item_code.astype(np.int64) * max(len(query_texts), 1) + query_code, return_inverse=True)
+        distinct, where = np.unique(
+            item_code.astype(np.int64) * max(len(query_texts), 1) + query_code, return_inverse=True
+        )
         item_of, query_of = np.divmod(distinct, max(len(query_texts), 1))
         level_prob = np.empty((len(distinct), self.num_levels), np.float32)
         with progress_bar("scoring pairs", total=len(distinct), unit="pairs") as advance:
@@ -132,23 +203,28 @@ class LevelEncoder(nn.Module):
                 block = slice(start, start + PAIRS_PER_BLOCK)
                 query_vectors, query_row = self._encode_distinct(query_texts, query_of[block], "query")
                 item_vectors, item_row = self._encode_distinct(item_texts, item_of[block], "item")
-                for first in range(0, len(query_row), batch_size):
-                    rows = slice(first, first + batch_size)
-                    state = self.state(query_vectors.take(query_row[rows]), item_vectors.take(item_row[rows]))
+                pairs_of_block = self.states_of_rows(query_vectors, item_vectors, query_row, item_row, batch_size)
+                for pairs, state in pairs_of_block:
                     probabilities = self.level_logits(state).softmax(-1)
-                    level_prob[start + first : start + first + len(probabilities)] = probabilities.cpu().numpy()
-                    advance(len(probabilities))
+                    level_prob[start + pairs.cpu().numpy()] = probabilities.cpu().numpy()
+                    advance(len(pairs))
         self.train(training)
         return level_prob[where]
 
-    def _encode_distinct(self, texts: np.ndarray, codes: np.ndarray, kind: Literal["query", "item"]) -> tuple[TokenVectors, Tensor]:
+    def _encode_distinct(
+        self, texts: np.ndarray, codes: np.ndarray, kind: Literal["query", "item"]
+    ) -> tuple[TokenVectors, Tensor]:
         """Encodes the texts that occur in `codes` [n]; returns their vectors and each code's row among them."""
         used, row = np.unique(codes, return_inverse=True)
         tokens = self.tokenize(texts[used].tolist(), kind)
         ids, mask = (torch.from_numpy(part).to(self.device) for part in (tokens["input_ids"], tokens["attention_mask"]))
-        ids, mask = trim(ids, mask)
-        chunks = [self.encode(*chunk) for chunk in zip(ids.split(512), mask.split(512), strict=True)]
-        return TokenVectors(*(torch.cat(parts) for parts in zip(*chunks, strict=True))), torch.from_numpy(row).to(self.device)
+        chunks = [
+            self.encode_by_length(*chunk).pad(ids.shape[1])
+            for chunk in zip(ids.split(512), mask.split(512), strict=True)
+        ]
+        return TokenVectors(*(torch.cat(parts) for parts in zip(*chunks, strict=True))), torch.from_numpy(row).to(
+            self.device
+        )
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Writes the whole folder: safetensors and JSON only."""
@@ -173,7 +249,9 @@ class LevelEncoder(nn.Module):
         folder = Path(folder)
         head = folder / "level_head"
         if not (head / "config.json").is_file():
-            raise PrectrError(f"{folder} is no published encoder: {head / 'config.json'} is missing; run `python -m distill run` or name another folder.")
+            raise PrectrError(
+                f"{folder} is no published encoder: {head / 'config.json'} is missing; run `make distill` or name another."
+            )
         config = EncoderConfig(**json.loads((head / "config.json").read_text()))
         text_encoder = AutoModel.from_pretrained(folder, dtype=torch.float32)
         encoder = cls(text_encoder, AutoTokenizer.from_pretrained(folder), config)
@@ -184,8 +262,10 @@ class LevelEncoder(nn.Module):
         return encoder.eval()
 
 
-def trim(input_ids: Tensor, attention_mask: Tensor, multiple: int = 8) -> tuple[Tensor, Tensor]:
-    """Cuts padding columns that no row needs; the length left is a multiple of `multiple` (or the full one), so that few shapes occur."""
+def trim(input_ids: Tensor, attention_mask: Tensor, multiple: int = LENGTH_STEP) -> tuple[Tensor, Tensor]:
+    """Cuts padding columns that no row needs; the length left is a multiple of `multiple` (or the full one), so that
+    few shapes occur.
+    """
     longest = int(attention_mask.sum(1).max()) if len(attention_mask) else 1
     length = min(-(-max(longest, 1) // multiple) * multiple, input_ids.shape[1])
     return input_ids[:, :length], attention_mask[:, :length]

@@ -1,13 +1,14 @@
 """Late interaction with kernel pooling: token vectors of two texts in, relevance-level logits out.
 
-Sources: kernel pooling, K-NRM (Xiong et al., SIGIR 2017); kernels over lightly contextualised tokens, TK (Hofstätter et al., ECAI 2020); MaxSim, ColBERT
-(Khattab & Zaharia, SIGIR 2020). That they are used together, over static and contextual vectors at once, is ours [O].
+Sources: kernel pooling, K-NRM (Xiong et al., SIGIR 2017); kernels over lightly contextualised tokens, TK (Hofstätter
+    et al., ECAI 2020); MaxSim, ColBERT (Khattab & Zaharia, SIGIR 2020). That they are used together, over static and
+    contextual vectors at once, is ours [O].
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +24,9 @@ def default_kernel_means() -> list[float]:
 
 
 def default_kernel_widths() -> list[float]:
-    """Standard deviations of `default_kernel_means`; the first is wide enough for bf16's rounding of a cosine of 1 (± .004)."""
+    """Standard deviations of `default_kernel_means`; the first is wide enough for bf16's rounding of a cosine of 1 (±
+    .004).
+    """
     return [0.02] + [0.07] * 9 + [0.1, 0.15, 0.25]
 
 
@@ -60,21 +63,42 @@ class TokenVectors(NamedTuple):
         """Rows `index` [B] (repeats allowed), e.g. one text per pair out of the distinct texts of a batch."""
         return TokenVectors(*(part.index_select(0, index) for part in self))
 
+    def lengths(self, multiple: int = 8) -> Tensor:
+        """How many token places each text needs [n]: up to its last token, rounded up to `multiple`, at most L."""
+        places = torch.arange(1, self.mask.shape[1] + 1, device=self.mask.device)
+        needed = (self.mask * places).amax(1).clamp(min=1)
+        return (-(-needed // multiple) * multiple).clamp(max=self.mask.shape[1])
+
+    def cut(self, length: int) -> TokenVectors:
+        """The first `length` token places."""
+        return TokenVectors(*(part[:, :length] for part in self))
+
+    def pad(self, length: int) -> TokenVectors:
+        """The same texts with `length` >= L token places, the new ones empty."""
+        more = length - self.mask.shape[1]
+        return TokenVectors(
+            F.pad(self.contextual, (0, 0, 0, more)),
+            F.pad(self.static, (0, 0, 0, more)),
+            F.pad(self.mask, (0, more)),
+            F.pad(self.weight, (0, more)),
+        )
+
 
 class KernelSums(torch.autograd.Function):
     """Σ_j exp(−(S_ij − μ_k)² / 2σ_k²) for every row i of a similarity matrix and kernel k.
 
-    [B, Lq, Li] -> [B, Lq, kernels]. Keeps S alone for the backward pass, not a [B, Lq, Li, kernels] tensor: thousands of pairs fit in one batch.
+    [B, Lq, Li] -> [B, Lq, kernels]. Keeps S alone for the backward pass, not a [B, Lq, Li, kernels] tensor: thousands
+    of pairs fit in one batch.
     """
 
     @staticmethod
-    def forward(ctx, similarity: Tensor, means: list[float], widths: list[float]) -> Tensor:
+    def forward(ctx: Any, similarity: Tensor, means: list[float], widths: list[float]) -> Tensor:
         ctx.save_for_backward(similarity)
         ctx.kernels = list(zip(means, widths, strict=True))
         return torch.stack([_gaussian(similarity, *kernel).sum(-1) for kernel in ctx.kernels], dim=-1)
 
     @staticmethod
-    def backward(ctx, grad: Tensor):
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         (similarity,) = ctx.saved_tensors
         total = torch.zeros_like(similarity)
         for k, (mean, width) in enumerate(ctx.kernels):
@@ -90,14 +114,19 @@ def _gaussian(similarity: Tensor, mean: float, width: float) -> Tensor:
 class LevelHead(nn.Module):
     """Turns the token vectors of B pairs into pair states h and level logits.
 
-    Features per kind of vector (contextual, static): each kernel's log(1 + sum), idf-weighted mean over query tokens [K-NRM, TK]; idf-weighted MaxSim
-    query → item and item → query [O]. A two-layer perceptron makes h of them, a linear layer the K logits. All but the matrix products run in float32 under autocast too.
+    Features per kind of vector (contextual, static): each kernel's log(1 + sum), idf-weighted mean over query tokens
+    [K-NRM, TK]; idf-weighted MaxSim query → item and item → query [O]. A two-layer perceptron makes h of them, a
+    linear layer the K logits. All but the matrix products run in float32 under autocast too.
     """
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
         self.means, self.widths = list(config.kernel_means), list(config.kernel_widths)
         num_features = 2 * (len(self.means) + 2)
+        self.shift: Tensor
+        self.scale: Tensor
+        self.register_buffer("shift", torch.zeros(num_features))
+        self.register_buffer("scale", torch.ones(num_features))
         self.hidden = nn.Linear(num_features, config.state_size)
         self.state = nn.Linear(config.state_size, config.state_size)
         self.classifier = nn.Linear(config.state_size, len(config.level_names))
@@ -120,7 +149,8 @@ class LevelHead(nn.Module):
         """Pair state h [B, state_size] in float32 of B pairs (row b of `query` with row b of `item`)."""
         features = self.features(query, item)
         with torch.autocast(features.device.type, enabled=False):
-            return F.gelu(self.state(F.gelu(self.hidden(features))))
+            standard = (features - self.shift) / self.scale
+            return F.gelu(self.state(F.gelu(self.hidden(standard))))
 
     def logits(self, state: Tensor) -> Tensor:
         """[B, state_size] -> level logits [B, K] in float32."""
@@ -128,10 +158,16 @@ class LevelHead(nn.Module):
             return self.classifier(state.float())
 
     @torch.no_grad()
+    def standardise(self, features: Tensor) -> None:
+        """Fixes each feature's shift and scale by a sample [n, features]: unequal scales are slow to learn from [O]."""
+        self.shift.copy_(features.mean(0))
+        self.scale.copy_(features.std(0).clamp(min=1e-2))
+
+    @torch.no_grad()
     def fold_temperature(self, temperature: float) -> None:
         """Divides all later logits by `temperature` > 0, by way of the classifier's weights."""
-        self.classifier.weight /= temperature
-        self.classifier.bias /= temperature
+        self.classifier.weight.div_(temperature)
+        self.classifier.bias.div_(temperature)
 
 
 def _share(weight: Tensor) -> Tensor:

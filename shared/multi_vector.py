@@ -1,6 +1,8 @@
-"""The files that let sentence-transformers' `MultiVectorEncoder` (>= 6.2) open a published encoder and score with MaxSim.
+"""The files that let sentence-transformers' `MultiVectorEncoder` (>= 6.2) open a published encoder and score with
+MaxSim.
 
-Written by hand rather than with that library, so that nobody needs it installed to train or to rank; a test opens the result with it.
+Written by hand rather than with that library, so that nobody needs it installed to train or to rank; a test opens the
+result with it.
 """
 
 from __future__ import annotations
@@ -19,7 +21,9 @@ MASK = "3_MultiVectorMask"
 def save_modules(
     folder: Path, projection: nn.Linear, tokenizer: PreTrainedTokenizerBase, query_length: int, item_length: int
 ) -> None:
-    """Adds to a saved text encoder: the projection to token vectors, their normalisation, the mask of special tokens."""
+    """Adds to a saved text encoder: the projection to token vectors, their normalisation, the mask of special
+    tokens.
+    """
     tokens = {"module_input_name": "token_embeddings", "module_output_name": "token_embeddings"}
     dense = {
         "in_features": projection.in_features,
@@ -47,7 +51,11 @@ def save_modules(
         {"idx": index, "name": str(index), "path": path, "type": f"sentence_transformers.{kind}"}
         for index, (path, kind) in enumerate(modules)
     ]
-    model = {"model_type": "MultiVectorEncoder", "prompts": {"query": "", "document": ""}, "similarity_fn_name": "maxsim"}
+    model = {
+        "model_type": "MultiVectorEncoder",
+        "prompts": {"query": "", "document": ""},
+        "similarity_fn_name": "maxsim",
+    }
     files = {
         "modules.json": listing,
         "config_sentence_transformers.json": model,

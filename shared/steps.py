@@ -51,14 +51,7 @@ class StepRecord:
     git_commit: str | None
 
 
-def run_step(
-    name: str,
-    folder: Path,
-    inputs: Mapping[str, Any],
-    build: Callable[[Path], None],
-    *,
-    seconds_from: Callable[[Path], float] | None = None,
-) -> StepRecord:
+def run_step(name: str, folder: Path, inputs: Mapping[str, Any], build: Callable[[Path], None]) -> StepRecord:
     """Build `folder` unless it already holds the result of exactly these inputs.
 
     `build(work)` writes into a hidden folder beside `folder`, named after the fingerprint. It takes the place of
@@ -71,8 +64,9 @@ def run_step(
         folder: where the result lies.
         inputs: everything that decides the result, as JSON values.
         build: writes the result; must not write elsewhere.
-        seconds_from: what the step cost, asked of the work folder once it is built, for a step that reuses cached work;
-            by default the wall-clock seconds of all attempts.
+
+    Returns:
+        The folder's record; its seconds are those of all attempts together.
 
     Raises:
         PrectrError: an input is not a JSON value.
@@ -89,7 +83,7 @@ def run_step(
         work = folder.parent / f".{folder.name}.{fingerprint[:12]}.part"
         if (record := _finished(work, fingerprint)) is None:
             _say(f"▸ {name}: building {folder}")
-            record = _build(name, work, fingerprint, inputs, build, seconds_from)
+            record = _build(name, work, fingerprint, inputs, build)
         _publish(work, folder)
     _say(f"✓ {name}: done in {record.seconds:,.1f} s")
     return record
@@ -177,12 +171,7 @@ def _finished(folder: Path, fingerprint: str) -> StepRecord | None:
 
 
 def _build(
-    name: str,
-    work: Path,
-    fingerprint: str,
-    inputs: Mapping[str, Any],
-    build: Callable[[Path], None],
-    seconds_from: Callable[[Path], float] | None,
+    name: str, work: Path, fingerprint: str, inputs: Mapping[str, Any], build: Callable[[Path], None]
 ) -> StepRecord:
     work.mkdir(exist_ok=True)
     earlier = _seconds_of_earlier_attempts(work)
@@ -194,12 +183,11 @@ def _build(
     except BaseException:
         attempt.touch()
         raise
-    seconds = seconds_from(work) if seconds_from is not None else earlier + time.time() - started
     record = StepRecord(
         name=name,
         fingerprint=fingerprint,
         inputs=dict(inputs),
-        seconds=round(seconds, 3),
+        seconds=round(earlier + time.time() - started, 3),
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
         git_commit=git_commit(),
     )

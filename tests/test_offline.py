@@ -14,12 +14,11 @@ def test_other_machines_are_refused() -> None:
 
 
 def test_loopback_works() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        with socket.create_connection(server.getsockname()) as client:
-            client.sendall(b"x")
-            accepted, _ = server.accept()
-            with accepted:
-                assert accepted.recv(1) == b"x"
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as client:
+        client.sendall(b"x")
+        accepted, _ = server.accept()
+        with accepted:
+            assert accepted.recv(1) == b"x"
 
 
 def test_torch_uses_one_thread() -> None:

@@ -208,3 +208,12 @@ def test_the_warm_up_trains_the_level_module_alone(encoder):
 def test_a_loss_that_needs_replay_refuses_to_go_without():
     with pytest.raises(PrectrError, match="replay_share is 0"):
         LossArguments(replay_share=0.0)
+
+
+def test_texts_encoded_by_length_are_the_texts_encoded_together(encoder):
+    g = torch.Generator().manual_seed(4)
+    ids = torch.randint(5, 25, (11, 16), generator=g)
+    mask = (torch.arange(16) < torch.tensor([3, 16, 8, 9, 1, 12, 5, 16, 7, 2, 10])[:, None]).long()
+    together, grouped = encoder.encode(ids, mask), encoder.encode_by_length(ids, mask)
+    assert torch.equal(together.mask, grouped.mask) and torch.equal(together.weight * together.mask, grouped.weight)
+    assert torch.allclose(together.contextual[together.mask], grouped.contextual[grouped.mask], atol=1e-5)

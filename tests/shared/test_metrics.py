@@ -67,7 +67,7 @@ def test_ndcg_by_hand() -> None:
 
 
 def test_excess_low_by_hand() -> None:
-    # Page a shows one low item of two and could show none; page b shows two and must show one; page c has only low ones.
+    # Page a shows one low item of two and could show none; page b two and must show one; page c has only low ones.
     groups, scores, levels = list("aaaabbbcc"), [4, 3, 2, 1, 3, 2, 1, 2, 1], [3, 0, 2, 1, 0, 1, 3, 0, 0]
     assert metrics.excess_low_at_k(groups, scores, levels, k=2) == pytest.approx((0.5 + 0.5 + 0.0) / 3)
     assert metrics.excess_low_at_k(groups, scores, levels, low_max=0, k=2) == pytest.approx((0.5 + 0.5 + 0.0) / 3)

@@ -9,7 +9,6 @@ import torch
 
 from shared.seeds import generator, set_seed
 
-
 GOLDEN = 80432
 
 
@@ -24,10 +23,8 @@ def test_another_process_draws_the_same() -> None:
 
 
 def test_seed_and_names_all_count() -> None:
-    draws = [
-        generator(*names).integers(2**60)
-        for names in [(0,), (1,), (0, "a"), (0, "a", "b"), (0, "ab"), (0, "b", "a"), (0, 1), (0, "1")]
-    ]
+    names: list[tuple[str | int, ...]] = [(), ("a",), ("a", "b"), ("ab",), ("b", "a"), (1,), ("1",)]
+    draws = [generator(seed, *each).integers(2**60) for seed in (0, 1) for each in names]
     assert len(set(draws)) == len(draws)
 
 

@@ -100,14 +100,6 @@ def test_seconds_add_up_over_attempts(tmp_path: Path) -> None:
     assert 0.55 < run_step("sft", tmp_path / "encoder", {}, build).seconds < 2
 
 
-def test_a_step_may_say_itself_what_it_cost(tmp_path: Path) -> None:
-    def cost(work: Path) -> float:
-        assert (work / "result.txt").exists()
-        return 12.5
-
-    assert run_step("labels", tmp_path / "labels", {}, Builder(), seconds_from=cost).seconds == 12.5
-
-
 PROGRAM = """
 import os, sys, time
 from pathlib import Path

@@ -1,0 +1,171 @@
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+
+from data.contract import SCHEMAS, TableWriter, has_table, levels, read_table, table_path, validate, write_table
+from shared.config import PrectrError
+
+
+@pytest.fixture
+def copy(tmp_path: Path, toy_folder: Path) -> Path:
+    shutil.copytree(toy_folder, tmp_path / "copy")
+    return tmp_path / "copy"
+
+
+def change(folder: Path, table: str, edit: Callable[[pa.Table], pa.Table]) -> None:
+    path = table_path(folder, table)
+    original = pq.read_table(path)
+    pq.write_table(edit(original).replace_schema_metadata(original.schema.metadata), path)
+
+
+def put(column: str, row: int, value: object) -> Callable[[pa.Table], pa.Table]:
+    """Replace one value."""
+
+    def edit(rows: pa.Table) -> pa.Table:
+        values = rows[column].to_pylist()
+        values[row] = value
+        kind = rows.schema.field(column).type
+        return rows.set_column(rows.column_names.index(column), column, pa.array(values, kind))
+
+    return edit
+
+
+def column_as(column: str, kind: pa.DataType) -> Callable[[pa.Table], pa.Table]:
+    return lambda rows: rows.set_column(rows.column_names.index(column), column, rows[column].cast(kind))
+
+
+def first_row(folder: Path, table: str, column: str, value: object) -> int:
+    return int(pc.index(read_table(folder, table)[column], value).as_py())
+
+
+@pytest.mark.parametrize(
+    ("table", "edit", "message"),
+    [
+        ("items", lambda rows: rows.drop_columns(["text"]), "column 'text' (string) is missing"),
+        ("items", lambda rows: rows.rename_columns({"category": "categry"}), "is it 'categry'?"),
+        ("items", lambda rows: rows.append_column("colour", rows["text"]), "rename it to num_... or cat_..., or drop it"),
+        ("gold", lambda rows: rows.append_column("note", rows["query"]), "not in the contract: drop it"),
+        ("items", lambda rows: column_as("num_price", pa.string())(rows), "'num_price' is string: write it as float"),
+        ("items", put("text", 3, " "), "text, row 3: found ' '"),
+        ("items", put("item_id", 3, None), "item_id, row 3: found None: a value is required"),
+        ("items", put("num_price", 3, float("nan")), "num_price, row 3: found nan"),
+        ("items", put("item_id", 0, "T001"), "it occurs twice"),
+        ("pairs", put("split", 3, "dev"), "split, row 3: found 'dev': use one of train, validation"),
+        ("pairs", put("item_id", 3, None), "item_id, row 3: found None: give exactly one of item_id and item_text"),
+        ("pairs", put("item_id", 3, "X"), "items.parquet has no such item_id"),
+        ("pairs", put("level", 0, -1), "level, row 0: found -1: levels go from 0 to 3"),
+        ("gold", put("level", 0, 4), "level, row 0: found 4: levels go from 0 to 3"),
+        ("pairs", put("level", 0, None), "a level is null exactly where split is 'unlabelled'"),
+        ("impressions", put("impression_id", 9, 8), "impression_id, row 9: found 8: it occurs twice"),
+        ("impressions", put("position", 2, -1), "position, row 2: found -1"),
+        ("impressions", put("user_id", 2, "nobody"), "users.parquet has no such user_id"),
+        ("impressions", put("query", 2, "silk pillow"), "query: page"),
+        ("behaviours", put("page_id", 2, None), "page_id, row 2: found None: given exactly where event_type is 'search'"),
+        ("behaviours", lambda rows: pa.concat_tables([rows.slice(100), rows.slice(0, 100)]), "sort the table"),
+        ("gold", lambda rows: rows.slice(1), "1 shown pairs have none"),
+        ("queries", lambda rows: rows.slice(1), "queries.parquet has no such query"),
+    ],
+)
+def test_what_breaks_the_contract_is_named(copy: Path, table: str, edit: Callable[[pa.Table], pa.Table], message: str) -> None:
+    change(copy, table, edit)
+    with pytest.raises(PrectrError, match=re.escape(message)) as error:
+        validate(copy)
+    assert f"{table}.parquet" in str(error.value) or table == "queries"
+
+
+def test_a_trained_held_out_user_is_an_error(copy: Path) -> None:
+    held_out = read_table(copy, "impressions").filter(pc.field("split") == "new_users")["user_id"][0].as_py()
+    page = read_table(copy, "impressions")["page_id"][0].as_py()
+
+    def edit(rows: pa.Table) -> pa.Table:
+        users = pc.if_else(pc.equal(rows["page_id"], page), held_out, rows["user_id"])
+        return rows.set_column(rows.column_names.index("user_id"), "user_id", users)
+
+    change(copy, "impressions", edit)
+    with pytest.raises(PrectrError, match="'new_users' may not be trained on"):
+        validate(copy)
+
+
+def test_a_held_out_wording_in_training_is_an_error(copy: Path) -> None:
+    unseen = read_table(copy, "queries").filter(~pc.field("seen_in_training"))["query"][0].as_py()
+    change(copy, "pairs", put("query", first_row(copy, "pairs", "split", "unlabelled"), unseen))
+    with pytest.raises(PrectrError, match="queries.parquet says it is not seen in training"):
+        validate(copy)
+
+
+def test_splits_must_follow_each_other_in_time(copy: Path) -> None:
+    def edit(rows: pa.Table) -> pa.Table:
+        swapped = pc.if_else(pc.equal(rows["split"], "validation"), "train", rows["split"])
+        swapped = pc.if_else(pc.equal(rows["split"], "train"), "validation", swapped)
+        return rows.set_column(rows.column_names.index("split"), "split", swapped)
+
+    change(copy, "impressions", edit)
+    with pytest.raises(PrectrError, match="split 'train' ends at .* but 'validation' begins at"):
+        validate(copy)
+
+
+def test_users_queries_and_gold_may_be_missing(copy: Path) -> None:
+    for table in ("users", "queries", "gold"):
+        table_path(copy, table).unlink()
+        assert not has_table(copy, table)
+    validate(copy)
+
+
+def test_a_missing_table_names_the_command(copy: Path) -> None:
+    table_path(copy, "items").unlink()
+    with pytest.raises(PrectrError, match=r"items.parquet is missing: build the data set with `python -m data build`"):
+        validate(copy)
+
+
+def test_a_file_that_is_not_parquet_is_said(copy: Path) -> None:
+    table_path(copy, "items").write_text("item_id,text\n")
+    with pytest.raises(PrectrError, match="is not a Parquet file"):
+        read_table(copy, "items")
+
+
+def test_an_unknown_table_is_said(copy: Path) -> None:
+    with pytest.raises(PrectrError, match="no table 'clicks'"):
+        read_table(copy, "clicks")
+
+
+def test_columns_of_the_same_kind_are_cast(copy: Path) -> None:
+    change(copy, "items", column_as("text", pa.large_string()))
+    change(copy, "items", column_as("num_price", pa.float64()))
+    change(copy, "items", lambda rows: column_as("category", pa.dictionary(pa.int32(), pa.string()))(rows))
+    change(copy, "impressions", column_as("timestamp", pa.timestamp("ns")))
+    validate(copy)
+    assert read_table(copy, "items").schema.field("text").type == pa.string()
+    assert read_table(copy, "items").schema.field("num_price").type == pa.float32()
+    assert read_table(copy, "impressions", ["timestamp"]).schema.types == [pa.timestamp("s")]
+
+
+def test_ids_that_are_numbers_are_refused(copy: Path) -> None:
+    change(copy, "users", lambda rows: rows.set_column(0, "user_id", pa.array(range(rows.num_rows))))
+    with pytest.raises(PrectrError, match="'user_id' is int64: write it as string"):
+        validate(copy)
+
+
+def test_a_table_written_in_parts_is_one_table(tmp_path: Path) -> None:
+    with TableWriter(tmp_path, "items") as writer:
+        for part in ("a", "b"):
+            writer.write({"item_id": [part], "text": [f"text {part}"], "category": ["c"]})
+    assert read_table(tmp_path, "items")["item_id"].to_pylist() == ["a", "b"]
+    assert read_table(tmp_path, "items").schema.types == SCHEMAS["items"].types
+
+
+def test_levels_come_from_the_data(tmp_path: Path) -> None:
+    rows = {"query": ["q", "q"], "item_id": [None, None], "item_text": ["a", "b"], "level": [0, 4], "split": ["train"] * 2}
+    rows["item_id"] = pa.nulls(2, pa.string())
+    write_table(tmp_path, "pairs", rows)
+    assert levels(tmp_path) == [f"level {level}" for level in range(5)]
+    write_table(tmp_path, "pairs", rows, ["bad", "poor", "fair", "good", "perfect"])
+    assert levels(tmp_path) == ["bad", "poor", "fair", "good", "perfect"]
+    write_table(tmp_path, "pairs", rows, ["bad", "good"])
+    with pytest.raises(PrectrError, match="the highest is 4 but 2 levels are named"):
+        levels(tmp_path)

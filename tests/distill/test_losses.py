@@ -1,0 +1,47 @@
+"""The distillation loss by hand."""
+
+import math
+
+import pytest
+import torch
+
+from distill.losses import distillation_loss, gold_loss
+
+STATE = torch.tensor([[1.0, 0.0]])
+
+
+def kd(student: list[float], teacher: list[float], temperature: float = 1.0, weight: float = 0.0) -> float:
+    target = torch.tensor([teacher])
+    return distillation_loss(
+        torch.tensor([student]), target, STATE, torch.tensor([[0.0, 2.0]]), temperature, weight
+    ).item()
+
+
+def test_kl_by_hand() -> None:
+    # Teacher (3/4, 1/4), student (1/2, 1/2).
+    expected = 0.75 * math.log(0.75 / 0.5) + 0.25 * math.log(0.25 / 0.5)
+    assert kd([0.0, 0.0], [math.log(3), 0.0]) == pytest.approx(expected)
+
+
+def test_temperature_softens_both_and_scales_by_its_square() -> None:
+    # At T = 2 the teacher's odds of 9 become 3.
+    expected = 4 * (0.75 * math.log(0.75 / 0.5) + 0.25 * math.log(0.25 / 0.5))
+    assert kd([0.0, 0.0], [math.log(9), 0.0], temperature=2.0) == pytest.approx(expected)
+
+
+def test_orthogonal_states_cost_the_whole_weight() -> None:
+    assert kd([0.0, 0.0], [0.0, 0.0], weight=0.3) == pytest.approx(0.3)
+
+
+def test_a_student_that_agrees_costs_nothing_whatever_constant_is_added() -> None:
+    assert kd([1.0, 2.0], [11.0, 12.0]) == pytest.approx(0.0, abs=1e-6)
+
+
+def test_a_teacher_without_states_leaves_the_second_term_out() -> None:
+    logits = torch.tensor([[0.3, -0.2]])
+    assert distillation_loss(logits, logits, STATE, None, 1.0, 5.0).item() == pytest.approx(0.0, abs=1e-6)
+
+
+def test_gold_loss_by_hand() -> None:
+    logits = torch.tensor([[math.log(3), 0.0], [0.0, 0.0]])
+    assert gold_loss(logits, torch.tensor([0, 1])).item() == pytest.approx((-math.log(0.75) - math.log(0.5)) / 2)

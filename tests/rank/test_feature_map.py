@@ -1,0 +1,142 @@
+"""The feature map: fitted on training rows, the same after a round trip, and nothing private in it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from rank.feature_map import MAX_DEVIATIONS, UNKNOWN, FeatureMap
+from rank.features import Feature, FeatureMatrix, compute_features
+from shared.config import PrectrError
+from tests.rank.random_shop import (
+    CATEGORY_OF_QUERY,
+    ITEMS,
+    USERS,
+    level_prob,
+    make_log,
+    random_events,
+    random_impressions,
+)
+
+
+@pytest.fixture(scope="module")
+def impressions():
+    return random_impressions(0, num_pages=30)
+
+
+@pytest.fixture(scope="module")
+def features(impressions):
+    prob = level_prob().lookup(impressions["query"], impressions["item_id"])
+    return compute_features(make_log(random_events(0)), ITEMS, impressions, prob)
+
+
+@pytest.fixture(scope="module")
+def feature_map(impressions, features):
+    return FeatureMap.fit(ITEMS, impressions, features)
+
+
+def numbers(*columns: list[float]) -> FeatureMatrix:
+    described = tuple(Feature(f"x{place}", "", "", "") for place in range(len(columns)))
+    return FeatureMatrix(described, np.array(columns, np.float32).T)
+
+
+def replaced(table: pa.Table, name: str, values: list) -> pa.Table:
+    return table.set_column(table.column_names.index(name), name, pa.array(values))
+
+
+def test_inputs_of_the_training_rows_are_standardised(feature_map, impressions, features):
+    inputs = feature_map.transform(ITEMS, impressions, features)
+    assert inputs.numeric.dtype == np.float32 and inputs.categorical.dtype == np.int64
+    assert inputs.numeric.shape == (120, len(feature_map.numeric_names))
+    varying = np.ptp(features.values, axis=0) > 0
+    assert varying.sum() > 30
+    assert np.abs(inputs.numeric).max() <= MAX_DEVIATIONS
+    rare = (np.abs(inputs.numeric) == MAX_DEVIATIONS).any(0)
+    assert inputs.numeric[:, varying & ~rare].mean(0) == pytest.approx(0, abs=1e-4)
+    assert inputs.numeric[:, varying & ~rare].std(0) == pytest.approx(1, abs=1e-3)
+
+
+def test_numbers_outside_the_training_range_are_drawn_to_its_edge(impressions):
+    few = impressions.slice(0, 4)
+    feature_map = FeatureMap.fit(ITEMS, few, numbers([0, 1, 2, 3], [5, 5, 5, 5]))
+    later = feature_map.transform(ITEMS, few, numbers([-100, 1.5, 3, 1e9], [5, 6, -1e9, 5])).numeric
+    edge = 1.5 / np.std([0, 1, 2, 3])
+    assert later[:, 0] == pytest.approx([-edge, 0, edge, edge])
+    # What is constant in training says nothing, whatever it is later.
+    assert (later[:, 1] == 0).all()
+
+
+def test_one_far_number_is_clipped(impressions):
+    many = impressions.take(np.zeros(1000, np.int64))
+    feature_map = FeatureMap.fit(ITEMS, many, numbers([0] * 999 + [1]))
+    assert feature_map.transform(ITEMS, many, numbers([0] * 999 + [1])).numeric.max() == MAX_DEVIATIONS
+
+
+def test_values_that_are_rare_in_training_are_unknown():
+    shown = random_impressions(1, num_pages=3)
+    shown = replaced(shown, "ctx_cat_store", ["north"] * 7 + ["south"] * 4 + ["west"])
+    feature_map = FeatureMap.fit(ITEMS, shown, numbers([0.0] * 12))
+    place = feature_map.categorical_names.index("ctx_cat_store")
+    assert feature_map.cardinalities[place] == 2
+    codes = feature_map.transform(ITEMS, shown, numbers([0.0] * 12)).categorical[:, place]
+    assert codes.tolist() == [1] * 7 + [UNKNOWN] * 5
+    lower = FeatureMap.fit(ITEMS, shown, numbers([0.0] * 12), min_count=4)
+    assert lower.categorical[place].vocabulary == ["north", "south"]
+
+
+def test_unknown_items_and_values_are_unknown_and_not_an_error(feature_map, impressions, features):
+    strange = replaced(impressions, "item_id", ["never seen"] * 120)
+    strange = replaced(strange, "ctx_cat_store", ["elsewhere"] * 120)
+    codes = feature_map.transform(ITEMS, strange, features).categorical
+    store = feature_map.categorical_names.index("ctx_cat_store")
+    assert (codes[:, [*feature_map.item_columns, store]] == UNKNOWN).all()
+    assert (codes[:, feature_map.categorical_names.index("query_category")] != UNKNOWN).any()
+
+
+def test_item_columns_come_first_and_serve_past_events(feature_map, impressions, features):
+    assert feature_map.item_columns == [0, 1, 2, 3, 4]
+    assert feature_map.categorical_names[:5] == ["item_id", "category", "cat_type", "cat_brand", "cat_department"]
+    of_items = feature_map.transform_items(ITEMS)
+    assert of_items.shape == (ITEMS.num_rows, 5)
+    row = [ITEMS["item_id"].to_pylist().index(item) for item in impressions["item_id"].to_pylist()]
+    assert np.array_equal(feature_map.transform(ITEMS, impressions, features).categorical[:, :5], of_items[row])
+
+
+def test_codes_stay_below_the_cardinalities(feature_map, impressions, features):
+    codes = feature_map.transform(ITEMS, impressions, features).categorical
+    assert (codes.max(0) < feature_map.cardinalities).all() and codes.min() >= 0
+
+
+def test_a_round_trip_through_json_changes_nothing(feature_map, impressions, features):
+    again = FeatureMap.from_json(feature_map.to_json())
+    assert again == feature_map
+    for one, other in zip(
+        feature_map.transform(ITEMS, impressions, features), again.transform(ITEMS, impressions, features), strict=True
+    ):
+        assert np.array_equal(one, other)
+
+
+def test_a_map_holds_no_user_ids_and_no_queries_unless_asked(feature_map, impressions, features):
+    stored = feature_map.to_json()
+    assert not [text for text in (*USERS, *CATEGORY_OF_QUERY) if f'"{text}"' in stored]
+    named = FeatureMap.fit(ITEMS, impressions, features, user_id=True, item_id=False)
+    assert named.categorical_names[-1] == "user_id" and "item_id" not in named.categorical_names
+    assert set(named.categorical[-1].vocabulary) <= set(USERS)
+
+
+def test_only_training_rows_may_be_fitted_on(impressions, features):
+    leaked = replaced(impressions, "split", ["train"] * 119 + ["test"])
+    with pytest.raises(PrectrError, match="found train, test"):
+        FeatureMap.fit(ITEMS, leaked, features)
+
+
+def test_other_features_than_the_fitted_ones_are_refused(feature_map, impressions, features):
+    fewer = FeatureMatrix(features.features[1:], features.values[:, 1:])
+    with pytest.raises(PrectrError, match="user_item_clicks"):
+        feature_map.transform(ITEMS, impressions, fewer)
+
+
+def test_a_missing_column_is_named(feature_map, impressions, features):
+    with pytest.raises(PrectrError, match="impressions: column 'ctx_cat_store' is missing"):
+        feature_map.transform(ITEMS, impressions.drop_columns(["ctx_cat_store"]), features)

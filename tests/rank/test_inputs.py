@@ -1,0 +1,153 @@
+"""Batches: whole pages, each text once, the same for the same seed and number."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import data.toy as toy
+from data.contract import read_table
+from rank.behaviours import BehaviourLog
+from rank.config import HistoryArguments
+from rank.feature_map import FeatureMap
+from rank.inputs import BatchSchedule, Events, PreparedSet, Replay, Texts, page_order, text_batch
+from rank.level_prob import LevelProb
+from rank.prepare import UNCUT, Shop, cold_cuts, prepare
+from tests.rank.toy_level_prob import random_level_prob
+from tests.shared.tiny_encoder import tiny_encoder
+
+
+@pytest.fixture(scope="module")
+def parts(tmp_path_factory):
+    folder: Path = tmp_path_factory.mktemp("toy")
+    toy.build(folder, 3)
+    items, behaviours, impressions = (read_table(folder, name) for name in ("items", "behaviours", "impressions"))
+    level_prob = LevelProb(random_level_prob(impressions, behaviours))
+    log = BehaviourLog.from_tables(items, behaviours, level_prob)
+    shop = Shop(items, log, level_prob, sorted(set(impressions["query"].to_pylist())))
+    train = impressions.filter(np.asarray(impressions["split"].to_pylist()) == "train")
+    return folder, shop, train
+
+
+@pytest.fixture(scope="module")
+def prepared(parts):
+    _, shop, train = parts
+    raw = prepare(train, shop, HistoryArguments())
+    feature_map = FeatureMap.fit(shop.items, raw.impressions, raw.features)
+    return raw.finish(feature_map, shop), feature_map
+
+
+@pytest.fixture(scope="module")
+def schedule(parts, prepared, tmp_path_factory):
+    _, shop, _ = parts
+    encoder = tiny_encoder(tmp_path_factory.mktemp("encoder"))
+    texts = Texts.tokenize(encoder, shop.query_texts, shop.item_texts)
+    replay = Replay(
+        np.arange(9, dtype=np.int32), np.arange(9, dtype=np.int32), np.eye(4, dtype=np.float32)[np.arange(9) % 4]
+    )
+    events = Events(shop.log, prepared[1].transform_items(shop.items))
+
+    def make(seed: int = 0, epochs: float = 1.0) -> BatchSchedule:
+        settings = {"pages_per_batch": 16, "pages_together": 3, "epochs": epochs, "warmup_share": 0.25, "replay_share": 0.25, "seed": seed}
+        return BatchSchedule(prepared[0], events, texts, replay, **settings)
+
+    return make
+
+
+def test_a_batch_depends_on_the_seed_and_its_number_alone(schedule):
+    one, other, reseeded = schedule(), schedule(), schedule(seed=1)
+    for number in (0, len(one) - 1):
+        first, second = one[number], other[number]
+        assert all(np.array_equal(first[name], second[name]) for name in first)
+    assert not np.array_equal(one[len(one) - 1]["row"], reseeded[len(one) - 1]["row"])
+
+
+def test_the_warm_up_comes_first_and_has_no_impressions(schedule):
+    run = schedule()
+    assert run.num_warmup > 0
+    kinds = ["numeric" in run[number] for number in range(len(run))]
+    assert kinds == sorted(kinds) and kinds.count(False) == run.num_warmup
+
+
+def test_a_pass_shows_every_page_at_most_once(schedule):
+    run = schedule()
+    assert len(np.unique(run.pages)) == run.pages.size
+    assert schedule(epochs=2.0).pages.size == 2 * run.pages.size
+
+
+def test_pages_are_whole_and_texts_are_distinct(schedule, prepared, parts):
+    sets, run = prepared[0], schedule()
+    batch = run[len(run) - 1]
+    rows = batch["row"].numpy()
+    pages = np.unique(sets.page[rows])
+    assert len(rows) == np.isin(sets.page, pages).sum()
+    assert len(batch["user_mask"]) == len(pages) == batch["page"].max() + 1
+    pair = batch["pair"].numpy()
+    queries, items = batch["pair_query"].numpy()[pair], batch["pair_item"].numpy()[pair]
+    for text, row in ((sets.query_text[rows], queries), (sets.item_text[rows], items)):
+        assert len(np.unique(text)) == len(np.unique(np.stack([text, row], 1), axis=0)) == len(np.unique(row))
+
+
+def test_replayed_pairs_are_a_quarter_of_the_batch(schedule):
+    run = schedule()
+    batch = run[len(run) - 1]
+    share = len(batch["replay_pair"]) / (len(batch["replay_pair"]) + len(batch["pair"]))
+    assert share == pytest.approx(0.25, abs=0.02)
+
+
+def test_text_batch_finds_every_pair_again(schedule):
+    run = schedule()
+    query, item = np.array([3, 1, 3, 3]), np.array([2, 2, 2, 0])
+    batch, pair = text_batch(run.texts, query, item)
+    assert pair[0] == pair[2] and len(np.unique(pair)) == 3
+    ids = batch["item_ids"][batch["pair_item"][pair]].numpy()
+    assert np.array_equal(ids, run.texts.item["input_ids"][item][:, : ids.shape[1]])
+
+
+def test_past_events_are_strictly_before_their_page(schedule):
+    run = schedule()
+    for number in range(run.num_warmup, len(run)):
+        batch = run[number]
+        for kind in ("user", "cross"):
+            gap = batch[f"{kind}_scalars"][..., 1][batch[f"{kind}_mask"]]
+            assert (gap > 0).all()
+
+
+def test_a_prepared_set_survives_the_disk(prepared, tmp_path):
+    sets = prepared[0]
+    sets.save(tmp_path / "set")
+    again = PreparedSet.open(tmp_path / "set")
+    assert all(np.array_equal(getattr(sets, name), getattr(again, name)) for name in vars(sets))
+
+
+def test_a_history_cut_to_nothing_leaves_no_trace_of_the_user(parts):
+    _, shop, train = parts
+    raw = prepare(train, shop, HistoryArguments(), 0)
+    assert (raw.user_rows == -1).all()
+    own = [name for name in raw.features.names if name.startswith("user_") and name.endswith(("_clicks", "_share"))]
+    assert own and all((raw.features.column(name) == 0).all() for name in own)
+
+
+def test_the_order_of_impressions_changes_nothing(parts):
+    _, shop, train = parts
+    order = np.random.default_rng(0).permutation(train.num_rows)
+    plain, mixed = prepare(train, shop, HistoryArguments()), prepare(train.take(order), shop, HistoryArguments())
+    back = {int(i): row for row, i in enumerate(mixed.impressions["impression_id"].to_numpy())}
+    place = [back[int(i)] for i in plain.impressions["impression_id"].to_numpy()]
+    assert np.allclose(plain.features.values, mixed.features.values[place], atol=1e-5)
+    assert np.array_equal(plain.user_rows, mixed.user_rows)
+
+
+def test_cold_cuts_are_seeded_and_as_frequent_as_asked():
+    cuts = cold_cuts(4000, 0.3, [0, 1, 3], seed=1)
+    assert np.array_equal(cuts, cold_cuts(4000, 0.3, [0, 1, 3], seed=1))
+    assert (cuts != UNCUT).mean() == pytest.approx(0.3, abs=0.03) and set(cuts) == {UNCUT, 0, 1, 3}
+
+
+def test_pages_of_a_category_stand_together_and_none_is_lost():
+    category = np.random.default_rng(0).integers(0, 5, 103)
+    order = page_order(category, 4, np.random.default_rng(1))
+    assert np.array_equal(np.sort(order), np.arange(103))
+    changes = np.count_nonzero(np.diff(category[order]))
+    assert changes < 35 < np.count_nonzero(np.diff(category))
+    assert np.array_equal(order, page_order(category, 4, np.random.default_rng(1)))

@@ -1,0 +1,173 @@
+"""The whole pipeline on the toy shop: tables, both stages, results; then again, and with one thing changed."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors import safe_open
+
+from data.__main__ import main as data_main
+from distill.__main__ import main as distill_main
+from rank import Ranker
+from rank.__main__ import main as rank_main
+
+ROOT = Path(__file__).parent.parent
+STEPS = ("data", "teacher", "labels", "encoder", "level_prob", "behaviours", "features", "lightgbm", "ranker")
+
+
+def run_all(artifacts: Path, *rank_flags: str) -> Path:
+    """`make rank PROFILE=smoke`, in this process."""
+    where = ["--profile", "smoke", "--artifacts", str(artifacts)]
+    data_main(["build", *where])
+    distill_main(["run", *where])
+    rank_main(["run", *where, *rank_flags])
+    return artifacts / "toy"
+
+
+def read(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def finished(folder: Path) -> dict[str, str]:
+    return {step: read(folder / step / "step.json")["finished"] for step in STEPS}
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return run_all(tmp_path_factory.mktemp("first") / "artifacts")
+
+
+def without_seconds(metrics: dict[str, Any]) -> dict[str, Any]:
+    """The figures, to four digits."""
+
+    def rounded(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: rounded(inner) for key, inner in value.items()}
+        if isinstance(value, list):
+            return [rounded(inner) for inner in value]
+        return round(value, 4) if isinstance(value, float) else value
+
+    return {k: rounded(v) for k, v in metrics.items() if k not in ("seconds", "command", "date", "git_commit")}
+
+
+def test_the_results_have_their_stable_keys(shop: Path) -> None:
+    metrics = read(shop / "ranker" / "metrics.json")
+    exposed = {"auc", "gauc_page", "gauc_user", "logloss", "pcoc", "ece", "n", "ci95", "coverage"}
+    for system in (metrics, metrics["lightgbm"]):
+        assert set(system["exposed"]) == exposed
+        assert {"ndcg@10", "auc", "excess_low@10"} <= set(system["open"])
+        assert list(system["new_users"]) == ["0", "1", "3", "10", "30"]
+    assert {"position_gain", "seed", "git_commit", "slices"} <= set(metrics)
+    assert {"data", "convert", "teach", "label", "distill", "sft", "rank", "evaluate"} <= set(metrics["seconds"])
+    judges = {"tfidf", "teacher", "student", "gold_only_student"}
+    encoder = read(shop / "encoder" / "metrics.json")
+    for split in ("test", "test_types"):
+        for judge in judges:
+            assert {"auc", "macro_f1", "qwk", "spearman"} <= set(encoder[judge][split])
+
+
+def test_text_and_history_are_worth_something_even_in_the_toy_shop(shop: Path) -> None:
+    assert read(shop / "ranker" / "metrics.json")["exposed"]["auc"] > 0.6
+
+
+def test_every_judged_impression_has_a_prediction(shop: Path) -> None:
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(shop / "ranker" / "predictions.parquet")
+    n = read(shop / "ranker" / "metrics.json")
+    expected = n["exposed"]["n"]["impressions"] + n["open"]["n"]["impressions"] + 5 * n["new_users_n"]["impressions"]
+    assert table.num_rows == expected
+    p = table["p_click"].to_numpy()
+    assert ((p > 0) & (p < 1)).all()
+    assert np.allclose(np.stack(table["level_prob"].to_pylist()).sum(1), 1, atol=1e-4)
+
+
+def test_a_second_run_does_nothing(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = finished(shop)
+    run_all(shop.parent)
+    assert finished(shop) == before
+    assert "Exposed pages" in capsys.readouterr().out
+
+
+def test_the_same_seed_gives_the_same_figures_in_both_stages(shop: Path, tmp_path: Path) -> None:
+    again = run_all(tmp_path / "artifacts")
+    for part in ("encoder", "ranker"):
+        first, second = (without_seconds(read(folder / part / "metrics.json")) for folder in (shop, again))
+        assert first == second
+
+
+def test_another_setting_of_stage_two_reruns_stage_two_alone(shop: Path) -> None:
+    before = finished(shop)
+    rank_main(["run", "--profile", "smoke", "--artifacts", str(shop.parent), "--debias_weight", "0.02"])
+    after = finished(shop)
+    assert {step for step in STEPS if after[step] != before[step]} <= {"ranker"}
+    assert read(shop / "ranker" / "step.json")["inputs"]["debias_weight"] == 0.02
+
+
+def test_the_ranker_opens_again_and_scores_a_page(shop: Path) -> None:
+    ranker = Ranker.from_pretrained(shop / "ranker")
+    items = [
+        {"item_id": "never seen", "text": "red wool scarf small", "category": "clothing"},
+        {"text": "steel pot large", "category": "kitchen", "num_price": 12.0},
+        {"text": "blue cotton shirt", "category": "clothing"},
+    ]
+    cold = ranker.score("wool muffler", items)
+    assert cold["p_click"].shape == (3,) and cold["level_prob"].shape == (3, 4) == cold["p_click_given_level"].shape
+    assert ((cold["p_click"] > 0) & (cold["p_click"] < 1)).all() and np.isfinite(cold["tau"]).all()
+    mixture = (cold["level_prob"] * cold["p_click_given_level"]).sum(1)
+    assert np.allclose(cold["p_click"], mixture, atol=1e-5)
+    past = [{**items[0], "timestamp": 1_480_000_000, "query": "scarf"}, {**items[1], "timestamp": 1_480_000_000}]
+    warm = ranker.score("wool muffler", items, past, {"timestamp": 1_481_000_000})
+    assert not np.allclose(
+        warm["p_click"], ranker.score("wool muffler", items, [], {"timestamp": 1_481_000_000})["p_click"]
+    )
+
+
+def test_an_event_of_the_future_changes_no_score(shop: Path) -> None:
+    ranker = Ranker.from_pretrained(shop / "ranker")
+    items = [
+        {"item_id": str(n), "text": f"{c} wool scarf", "category": "clothing"} for n, c in enumerate(("red", "blue"))
+    ]
+    past = [{**items[0], "timestamp": 100, "query": "scarf"}]
+    future = [{**items[1], "timestamp": 200, "query": "scarf"}]
+    now = {"timestamp": 200}
+    known = ranker.score("scarf", items, past, dict(now))
+    planted = ranker.score("scarf", items, past + future, dict(now))
+    for name, values in known.items():
+        assert np.array_equal(values, planted[name]), name
+
+
+def test_a_published_ranker_holds_no_people_queries_or_behaviours(shop: Path) -> None:
+    import pyarrow.parquet as pq
+
+    users = set(pq.read_table(shop / "data" / "users.parquet")["user_id"].to_pylist())
+    queries = {q for q in pq.read_table(shop / "data" / "queries.parquet")["query"].to_pylist() if " " in q}
+    assert users and queries
+    feature_map = read(shop / "ranker" / "feature_map.json")
+    words = {word for column in feature_map["categorical"] for word in column["vocabulary"]}
+    assert not words & users and not words & queries
+    with safe_open(shop / "ranker" / "model.safetensors", "np") as weights:
+        assert not [name for name in list(weights.keys()) if "user_id" in name or "query_table" in name]
+
+
+def test_a_wrong_teacher_is_one_sentence_and_touches_nothing(shop: Path) -> None:
+    before = finished(shop)
+    command = [
+        "-m",
+        "distill",
+        "run",
+        "--profile",
+        "smoke",
+        "--artifacts",
+        str(shop.parent),
+        "--teacher",
+        "no/such/folder",
+    ]
+    result = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert result.returncode == 2
+    assert "no/such/folder" in result.stderr and len(result.stderr.strip().splitlines()) == 1
+    assert finished(shop) == before
