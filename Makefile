@@ -7,6 +7,8 @@ SEED        ?=
 TEACHER     ?=
 REPO        ?=
 DRY_RUN     ?=
+SEEDS       ?=
+VARIANTS    ?=
 TORCH_INDEX ?=
 
 VENV   := .venv
@@ -66,8 +68,8 @@ lint: $(STAMP) ## check style and types
 	@$(RUN) -m ruff format --check
 	@$(RUN) -m mypy
 
-bench: $(STAMP) ## compare with other systems, over seeds
-	@$(RUN) -m benchmarks.run
+bench: distill ## seeds and ablations of the ranker beside LightGBM: SEEDS="0 1 2" VARIANTS=all
+	@$(RUN) -m benchmarks.run --profile "$(PROFILE)" $(if $(SEEDS),--seeds $(SEEDS)) $(if $(VARIANTS),--variants $(VARIANTS))
 
 clean: ## remove the environment, the caches and everything in artifacts/
 	rm -rf $(VENV) artifacts build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

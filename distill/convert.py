@@ -12,25 +12,27 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
 from distill.random_models import random_causal_lm
 from distill.sources import Source, assemble_packaged
-from shared.steps import run_step
+from shared.steps import StepRecord, run_step
 
 
-def convert_teacher(source: Source, artifacts: Path, vocabulary_texts: list[str], seed: int) -> str:
-    """Returns the folder (or hub id) to open the teacher from; `artifacts/teachers/<name>/` where one has to be made.
+def convert_teacher(
+    source: Source, artifacts: Path, vocabulary_texts: list[str], seed: int
+) -> tuple[str, StepRecord | None]:
+    """Returns the folder (or hub id) to open the teacher from, and what making it cost; `artifacts/teachers/<name>/`
+    where one has to be made.
 
     Args:
         vocabulary_texts: the words a `random` teacher knows.
     """
     if source.kind == "gguf":
         folder = artifacts / "teachers" / source.name
-        run_step("convert", folder, source.identity, lambda work: _unpack(source, work))
-        return str(folder)
+        return str(folder), run_step("convert", folder, source.identity, lambda work: _unpack(source, work))
     if source.kind == "random":
         inputs = {**source.identity, "seed": seed, "vocabulary": sorted(set(" ".join(vocabulary_texts).split()))}
         folder = artifacts / "teachers" / "random"
-        run_step("convert", folder, inputs, lambda work: random_causal_lm(work, vocabulary_texts, seed))
-        return str(folder)
-    return source.location
+        make = run_step("convert", folder, inputs, lambda work: random_causal_lm(work, vocabulary_texts, seed))
+        return str(folder), make
+    return source.location, None
 
 
 def _unpack(source: Source, work: Path) -> None:

@@ -4,6 +4,8 @@ replay.
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -18,16 +20,22 @@ from shared.encoder import LevelEncoder
 from shared.steps import atomic_write, fingerprint_of, run_step
 
 
-def write_level_prob(folder: Path, data_fingerprint: str) -> None:
+def write_level_prob(folder: Path, data_fingerprint: str, seconds: Mapping[str, float | None]) -> None:
     """`level_prob/`, two tables, both with level_prob list<float32>[K]:
 
     level_prob.parquet: query, item_id — the published encoder's P(level | query, item) of every pair that occurs in the
     log, the column stage two and every rival read; sorted by both keys.
+    seconds.json: what every step of stage one before this one cost.
     replay.parquet: query, item_text — the training pairs, gold levels as one-hot rows and the teacher's as it gave
     them.
     """
     inputs = {"encoder": fingerprint_of(folder / "encoder"), "data": data_fingerprint}
-    run_step("level_prob", folder / "level_prob", inputs, lambda work: _build(folder, work))
+
+    def build(work: Path) -> None:
+        _build(folder, work)
+        (work / "seconds.json").write_text(json.dumps(seconds, indent=2) + "\n", encoding="utf-8")
+
+    run_step("level_prob", folder / "level_prob", inputs, build)
 
 
 def logged_pairs(data: Path) -> pa.Table:

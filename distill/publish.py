@@ -49,11 +49,11 @@ def write_card(folder: Path, level_names: list[str]) -> None:
             dataset_type=facts["data"],
             dataset_name=f"{facts['data']} ({meaning})",
             metric_type=metric,
-            metric_value=facts[split]["student"][metric],
+            metric_value=facts["student"][split][metric],
         )
         for split, meaning in SPLITS.items()
         for metric in METRICS
-        if facts[split]["student"] and facts[split]["student"][metric] is not None
+        if facts["student"][split] and facts["student"][split][metric] is not None
     ]
     card = ModelCardData(
         model_name=f"prectr-encoder-{facts['data']}",
@@ -69,8 +69,8 @@ def write_card(folder: Path, level_names: list[str]) -> None:
     rows = [
         [meaning, JUDGES[judge], f"{found['n']:,}", *(_number(found[metric]) for metric in METRICS)]
         for split, meaning in SPLITS.items()
-        for judge, found in facts[split].items()
-        if found
+        for judge in JUDGES
+        if (found := facts[judge][split])
     ]
     contents = {"facts": facts, "level_names": level_names, "metrics": METRICS, "rows": rows, "terms": _terms(facts)}
     ModelCard.from_template(card, template_path=str(TEMPLATE), **contents).save(folder / "README.md")
@@ -82,7 +82,7 @@ def _hub_name(source: str) -> str | None:
 
 
 def _terms(facts: dict[str, Any]) -> list[str]:
-    sources = [facts["teacher"], facts["init_from"], facts["data"]]
+    sources = [facts["teacher_source"], facts["init_from"], facts["data"]]
     unknown = ", ".join(f"`{source}`" for source in sources if source not in TERMS)
     return [TERMS[source] for source in sources if source in TERMS] + (
         [f"The terms of {unknown} apply too."] if unknown else []
@@ -99,8 +99,8 @@ def report(folder: Path) -> None:
     rows = [
         (f"{meaning}: {JUDGES[judge]}", found["n"], *(found[metric] for metric in METRICS))
         for split, meaning in SPLITS.items()
-        for judge, found in facts[split].items()
-        if found
+        for judge in JUDGES
+        if (found := facts[judge][split])
     ]
     pairs = facts["pairs"]
     caption = (

@@ -85,16 +85,19 @@ def run_stage(stage: Stage) -> None:
     """
     words = [*stage.item_texts, *stage.pairs["train"].query, *stage.pairs["unlabelled"].query]
     question = [stage.prompt.before, stage.prompt.between, stage.prompt.after, *stage.prompt.words]
-    location = convert_teacher(stage.teacher_source, Path(stage.run.artifacts), [*words, *question], stage.run.seed)
-    teach(stage, location)
-    label_pairs(stage, location)
-    records = train_students(stage, words)
-    evaluate_and_publish(stage, records)
-    write_level_prob(stage.folder, stage.data_fingerprint)
+    location, converted = convert_teacher(
+        stage.teacher_source, Path(stage.run.artifacts), [*words, *question], stage.run.seed
+    )
+    taught, labelled = teach(stage, location), label_pairs(stage, location)
+    students = train_students(stage, words)
+    judged = evaluate_and_publish(stage, students)
+    records = {"convert": converted, "teach": taught, "label": labelled, **students, "evaluate_encoder": judged}
+    seconds = {name: None if record is None else record.seconds for name, record in records.items()}
+    write_level_prob(stage.folder, stage.data_fingerprint, seconds)
     report(stage.folder)
 
 
-def teach(stage: Stage, location: str) -> None:
+def teach(stage: Stage, location: str) -> StepRecord:
     """`teacher/`: the LoRA adapter, and how well the adapted teacher judges pairs it has not seen."""
     arguments, seed = stage.teaching, stage.run.seed
     inputs = {
@@ -123,10 +126,10 @@ def teach(stage: Stage, location: str) -> None:
                 metrics[split] = judge(sample.level, judgement.level_prob)
         _write_json(work / "metrics.json", metrics)
 
-    run_step("teach", stage.folder / "teacher", inputs, build)
+    return run_step("teach", stage.folder / "teacher", inputs, build)
 
 
-def label_pairs(stage: Stage, location: str) -> None:
+def label_pairs(stage: Stage, location: str) -> StepRecord:
     """`labels/`: the teacher's judgement of pairs nobody labelled."""
     folder, arguments = stage.folder / "labels", stage.labelling
     adapter = fingerprint_of(stage.folder / "teacher")
@@ -137,7 +140,7 @@ def label_pairs(stage: Stage, location: str) -> None:
         pairs = stage.pairs["unlabelled"].sample(arguments.label_pairs, stage.run.seed, "label")
         label(teacher, pairs, work, arguments.label_batch_size * arguments.label_shard_batches, earlier=folder)
 
-    run_step("label", folder, inputs, build)
+    return run_step("label", folder, inputs, build)
 
 
 def train_students(stage: Stage, words: list[str]) -> dict[str, StepRecord]:
@@ -151,6 +154,7 @@ def train_students(stage: Stage, words: list[str]) -> dict[str, StepRecord]:
         "lengths": [arguments.query_length, arguments.item_length],
         "batch_size": arguments.student_batch_size,
         "bf16": arguments.student_bf16,
+        "train_embeddings": arguments.train_embeddings,
         "head_learning_rate": arguments.head_learning_rate,
         "sft": [arguments.sft_epochs, arguments.sft_learning_rate],
     }
@@ -202,7 +206,7 @@ def new_encoder(stage: Stage, words: list[str], work: Path) -> LevelEncoder:
     return encoder
 
 
-def evaluate_and_publish(stage: Stage, steps: Mapping[str, StepRecord]) -> None:
+def evaluate_and_publish(stage: Stage, steps: Mapping[str, StepRecord]) -> StepRecord:
     """`encoder/`: the student with its temperature folded in, its model card, and every judge's figures."""
     inputs = {
         "student": steps["sft"].fingerprint,
@@ -234,10 +238,10 @@ def evaluate_and_publish(stage: Stage, steps: Mapping[str, StepRecord]) -> None:
                 level_prob = encoder.score_pairs(pairs[split].query.tolist(), pairs[split].item_text.tolist())
                 judges[name][split] = judge(pairs[split].level, level_prob)
                 judges[name][split]["logloss"] = cross_entropy(pairs[split].level, level_prob)
-        metrics = {split: {name: found.get(split) for name, found in judges.items()} for split in TEST_SPLITS}
+        metrics = {name: {split: found.get(split) for split in TEST_SPLITS} for name, found in judges.items()}
         facts: dict[str, Any] = {
             "data": stage.run.name,
-            "teacher": stage.teaching.teacher,
+            "teacher_source": stage.teaching.teacher,
             "init_from": stage.training.init_from,
             "num_layers": stage.training.num_layers,
             "seed": stage.run.seed,
@@ -249,7 +253,7 @@ def evaluate_and_publish(stage: Stage, steps: Mapping[str, StepRecord]) -> None:
         _write_json(work / "metrics.json", {**metrics, **facts})
         write_card(work, stage.level_names)
 
-    run_step("evaluate_encoder", stage.folder / "encoder", inputs, build)
+    return run_step("evaluate_encoder", stage.folder / "encoder", inputs, build)
 
 
 def _schedule(stage: Stage, epochs: float, learning_rate: float) -> Schedule:
@@ -260,6 +264,7 @@ def _schedule(stage: Stage, epochs: float, learning_rate: float) -> Schedule:
         head_learning_rate=arguments.head_learning_rate,
         batch_size=arguments.student_batch_size,
         bf16=arguments.student_bf16,
+        train_embeddings=arguments.train_embeddings,
         seed=stage.run.seed,
     )
 

@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 from distill.losses import distillation_loss, gold_loss
 from distill.pairs import Pairs
 from distill.teacher import Judgement
-from shared.encoder import LevelEncoder, trim
+from shared.encoder import LevelEncoder
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,8 @@ class StudentModel(nn.Module):
         teacher_state: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Distinct texts [n, L] and each pair's row among them [B] -> `loss`, `logits` [B, K]."""
-        query = self.encoder.encode(query_ids, query_mask).take(query_row)
-        item = self.encoder.encode(item_ids, item_mask).take(item_row)
+        query = self.encoder.encode_by_length(query_ids, query_mask).take(query_row)
+        item = self.encoder.encode_by_length(item_ids, item_mask).take(item_row)
         state = self.encoder.state(query, item)
         logits = self.encoder.level_logits(state)
         if teacher_log_odds is not None and self.soft_target is not None:
@@ -93,8 +93,8 @@ class PairDataset(Dataset):
             ("item", self.item_code, self.item_tokens),
         ):
             distinct, row_of_pair = np.unique(codes[chosen], return_inverse=True)
-            ids, mask = (torch.from_numpy(tokens[part][distinct]) for part in ("input_ids", "attention_mask"))
-            batch[f"{kind}_ids"], batch[f"{kind}_mask"] = trim(ids, mask)
+            for part, name in (("input_ids", "ids"), ("attention_mask", "mask")):
+                batch[f"{kind}_{name}"] = torch.from_numpy(tokens[part][distinct])
             batch[f"{kind}_row"] = torch.from_numpy(row_of_pair)
         if self.judgement is None:
             batch["labels"] = torch.from_numpy(self.level[chosen])

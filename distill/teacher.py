@@ -63,7 +63,7 @@ class LabelTokenModel(nn.Module):
         `loss`.
         """
         is_adapted = isinstance(self.causal_lm, PeftModel)
-        inner = cast(PreTrainedModel, self.causal_lm.get_base_model() if is_adapted else self.causal_lm)
+        inner = cast(Any, self.causal_lm).get_base_model() if is_adapted else cast(Any, self.causal_lm)
         hidden = inner.base_model(input_ids=input_ids, use_cache=False).last_hidden_state
         state = hidden[torch.arange(len(last), device=last.device), last]
         output: Any = inner.get_output_embeddings()

@@ -22,6 +22,7 @@ class Schedule:
         learning_rate: peak, of the text encoder; `head_learning_rate` of everything on top of it.
         batch_size: pairs per step.
         bf16: bfloat16 matrix products.
+        train_embeddings: also move the word embeddings; frozen, they keep what they know of words training never shows.
         seed: order of pairs, dropout and new weights.
     """
 
@@ -30,6 +31,7 @@ class Schedule:
     head_learning_rate: float
     batch_size: int
     bf16: bool
+    train_embeddings: bool
     seed: int
 
 
@@ -38,6 +40,7 @@ def train_student(
 ) -> None:
     """Trains `model` in place; of its epochs the one with the lowest loss on `validation` (gold) is kept."""
     set_seed(schedule.seed)
+    model.encoder.text_encoder.get_input_embeddings().requires_grad_(schedule.train_embeddings)
     text_encoder = [p for p in model.encoder.text_encoder.parameters() if p.requires_grad]
     inside = {id(parameter) for parameter in text_encoder}
     head = [p for p in model.parameters() if p.requires_grad and id(p) not in inside]

@@ -19,7 +19,8 @@ def main(argv: list[str]) -> None:
     program = f"python -m rank {verb}"
     arguments = parse_arguments(ARGUMENTS, CONFIGS, flags if verb in ("run", "table") else argv, program=program)
     logging.set_verbosity_error()
-    stage = Stage(*arguments, command=" ".join(["python -m rank", *argv]))
+    stage = Stage(*arguments)
+    stage.command = " ".join(["python -m rank", *argv])
     if verb == "run":
         run_stage(stage)
     else:

@@ -96,10 +96,10 @@ class LossArguments:
 class TrainArguments:
     """Training; the rest is transformers' Trainer as it comes."""
 
-    epochs: float = field(default=1.0, metadata={"help": "passes over the training pages"})
+    epochs: float = field(default=2.0, metadata={"help": "passes over the training pages"})
     pages_per_batch: int = field(default=42, metadata={"help": "pages (of about 12 impressions) per batch"})
     pages_together: int = field(
-        default=4, metadata={"help": "pages of one category that go into a batch together, to share item texts"}
+        default=6, metadata={"help": "pages of one category that go into a batch together, to share item texts"}
     )
     warmup_share: float = field(
         default=0.05, metadata={"help": "step one, the level module alone, as a share of all batches; 0: no such step"}

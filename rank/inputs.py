@@ -203,7 +203,9 @@ class BatchSchedule(Dataset):
         per_pass = max(prepared.num_pages // pages_per_batch, 1)
         joint = max(round(per_pass * epochs), 1)
         orders = [
-            page_order(prepared.category, pages_together, generator(seed, "page order", number))[: per_pass * pages_per_batch]
+            page_order(prepared.category, pages_together, generator(seed, "page order", number))[
+                : per_pass * pages_per_batch
+            ]
             for number in range(-(-joint // per_pass))
         ]
         self.pages = np.concatenate(orders).reshape(-1, min(pages_per_batch, prepared.num_pages))[:joint]

@@ -51,7 +51,7 @@ class Stage:
     losses: LossArguments
     training: TrainArguments
     evaluation: EvaluateArguments
-    command: str
+    command: str = "python -m rank run"
 
     def __post_init__(self) -> None:
         self.folder = Path(self.run.artifacts) / self.run.name

@@ -26,7 +26,8 @@ class RankTrainer(Trainer):
         self, objective: Objective, schedule: BatchSchedule, arguments: TrainArguments, args: TrainingArguments
     ):
         super().__init__(model=objective, args=args, train_dataset=schedule, data_collator=_only)
-        self.arguments = arguments
+        self.objective: Objective = objective
+        self.arguments: TrainArguments = arguments
         self._parts: dict[str, list[Tensor]] = {}
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> SequentialSampler:
@@ -34,7 +35,7 @@ class RankTrainer(Trainer):
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         if self.optimizer is None:
-            self.optimizer = torch.optim.AdamW(parameter_groups(self.model, self.arguments), betas=(0.9, 0.99))
+            self.optimizer = torch.optim.AdamW(parameter_groups(self.objective, self.arguments), betas=(0.9, 0.99))
         return self.optimizer
 
     def compute_loss(
@@ -66,13 +67,9 @@ def _only(items: list[dict[str, Tensor]]) -> dict[str, Tensor]:
 
 
 def parameter_groups(objective: Objective, arguments: TrainArguments) -> list[dict[str, Any]]:
-    """AdamW's groups: encoder or not, decayed (matrices) or not. An encoder learning rate of 0 freezes the encoder.
-
-    The encoder's token embeddings stay as published [O]: few of them occur in a batch, and an optimiser that visits all
-    of them at every step costs more than it brings.
-    """
+    """AdamW's groups: encoder or not, decayed (matrices) or not. An encoder learning rate of 0 freezes the encoder."""
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-    objective.model.encoder.text_encoder.get_input_embeddings().requires_grad_(False)
+    objective.model.encoder.freeze_token_embeddings()
     for name, parameter in objective.named_parameters():
         is_encoder = name.startswith("model.encoder.")
         if is_encoder and arguments.encoder_learning_rate == 0:

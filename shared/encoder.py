@@ -95,6 +95,12 @@ class LevelEncoder(nn.Module):
         idf = torch.from_numpy(np.log((len(texts) + 1) / (frequency + 1)) + 1).float().to(self.device)
         self.idf.copy_(torch.where(self.idf > 0, idf, self.idf))
 
+    def freeze_token_embeddings(self) -> None:
+        """Keeps the word embeddings as they are in all training to come: a batch holds few of them, and an optimiser
+        that visits all costs more than it brings [O]; the static vectors then mean the same in every stage.
+        """
+        self.text_encoder.get_input_embeddings().requires_grad_(False)
+
     @torch.inference_mode()
     def fit_features(self, queries: Sequence[str], items: Sequence[str]) -> None:
         """Standardises the head's features over n sample pairs, of all levels; once, before training."""
@@ -250,7 +256,7 @@ class LevelEncoder(nn.Module):
         head = folder / "level_head"
         if not (head / "config.json").is_file():
             raise PrectrError(
-                f"{folder} is no published encoder: {head / 'config.json'} is missing; run `make distill` or name another."
+                f"{folder} is no published encoder: {head / 'config.json'} is missing; run `make distill`."
             )
         config = EncoderConfig(**json.loads((head / "config.json").read_text()))
         text_encoder = AutoModel.from_pretrained(folder, dtype=torch.float32)
@@ -260,12 +266,3 @@ class LevelEncoder(nn.Module):
         encoder.head.load_state_dict(weights)
         load_projection(folder, encoder.projection)
         return encoder.eval()
-
-
-def trim(input_ids: Tensor, attention_mask: Tensor, multiple: int = LENGTH_STEP) -> tuple[Tensor, Tensor]:
-    """Cuts padding columns that no row needs; the length left is a multiple of `multiple` (or the full one), so that
-    few shapes occur.
-    """
-    longest = int(attention_mask.sum(1).max()) if len(attention_mask) else 1
-    length = min(-(-max(longest, 1) // multiple) * multiple, input_ids.shape[1])
-    return input_ids[:, :length], attention_mask[:, :length]

@@ -49,7 +49,11 @@ def first_row(folder: Path, table: str, column: str, value: object) -> int:
     [
         ("items", lambda rows: rows.drop_columns(["text"]), "column 'text' (string) is missing"),
         ("items", lambda rows: rows.rename_columns({"category": "categry"}), "is it 'categry'?"),
-        ("items", lambda rows: rows.append_column("colour", rows["text"]), "rename it to num_... or cat_..., or drop it"),
+        (
+            "items",
+            lambda rows: rows.append_column("colour", rows["text"]),
+            "rename it to num_... or cat_..., or drop it",
+        ),
         ("gold", lambda rows: rows.append_column("note", rows["query"]), "not in the contract: drop it"),
         ("items", lambda rows: column_as("num_price", pa.string())(rows), "'num_price' is string: write it as float"),
         ("items", put("text", 3, " "), "text, row 3: found ' '"),
@@ -66,13 +70,19 @@ def first_row(folder: Path, table: str, column: str, value: object) -> int:
         ("impressions", put("position", 2, -1), "position, row 2: found -1"),
         ("impressions", put("user_id", 2, "nobody"), "users.parquet has no such user_id"),
         ("impressions", put("query", 2, "silk pillow"), "query: page"),
-        ("behaviours", put("page_id", 2, None), "page_id, row 2: found None: given exactly where event_type is 'search'"),
+        (
+            "behaviours",
+            put("page_id", 2, None),
+            "page_id, row 2: found None: given exactly where event_type is 'search'",
+        ),
         ("behaviours", lambda rows: pa.concat_tables([rows.slice(100), rows.slice(0, 100)]), "sort the table"),
         ("gold", lambda rows: rows.slice(1), "1 shown pairs have none"),
         ("queries", lambda rows: rows.slice(1), "queries.parquet has no such query"),
     ],
 )
-def test_what_breaks_the_contract_is_named(copy: Path, table: str, edit: Callable[[pa.Table], pa.Table], message: str) -> None:
+def test_what_breaks_the_contract_is_named(
+    copy: Path, table: str, edit: Callable[[pa.Table], pa.Table], message: str
+) -> None:
     change(copy, table, edit)
     with pytest.raises(PrectrError, match=re.escape(message)) as error:
         validate(copy)
@@ -160,7 +170,13 @@ def test_a_table_written_in_parts_is_one_table(tmp_path: Path) -> None:
 
 
 def test_levels_come_from_the_data(tmp_path: Path) -> None:
-    rows = {"query": ["q", "q"], "item_id": [None, None], "item_text": ["a", "b"], "level": [0, 4], "split": ["train"] * 2}
+    rows = {
+        "query": ["q", "q"],
+        "item_id": [None, None],
+        "item_text": ["a", "b"],
+        "level": [0, 4],
+        "split": ["train"] * 2,
+    }
     rows["item_id"] = pa.nulls(2, pa.string())
     write_table(tmp_path, "pairs", rows)
     assert levels(tmp_path) == [f"level {level}" for level in range(5)]

@@ -15,7 +15,11 @@ def test_a_draw_depends_on_its_own_keys_only() -> None:
 def test_seed_name_and_order_of_keys_matter() -> None:
     key = np.arange(1000)
     base = uniform(1, "noise", key, key + 1)
-    for other in (uniform(2, "noise", key, key + 1), uniform(1, "page", key, key + 1), uniform(1, "noise", key + 1, key)):
+    for other in (
+        uniform(2, "noise", key, key + 1),
+        uniform(1, "page", key, key + 1),
+        uniform(1, "noise", key + 1, key),
+    ):
         assert abs(np.corrcoef(base, other)[0, 1]) < 0.15
         assert (base != other).all()
 

@@ -30,14 +30,24 @@ def items(needs: Needs, kind: str) -> np.ndarray:
 
 def test_levels_by_hand(needs: Needs) -> None:
     milk = plain(needs, "milk")
-    for kind, level in (("DAIRY > FLUID MILK", 3), ("DAIRY > CHOC MILK", 2), ("DAIRY > YOGURT CUPS", 1), ("BREAD > WHITE BRD", 0)):
+    for kind, level in (
+        ("DAIRY > FLUID MILK", 3),
+        ("DAIRY > CHOC MILK", 2),
+        ("DAIRY > YOGURT CUPS", 1),
+        ("BREAD > WHITE BRD", 0),
+    ):
         found = needs.levels(np.array([milk]), items(needs, kind))
         assert len(found) and (found == level).all()
 
 
 def test_a_need_of_several_types_relates_to_all_their_categories(needs: Needs) -> None:
     party = plain(needs, "party stuff")
-    for kind, level in (("DRINKS > COLA", 3), ("SNACKS > PRETZELS", 3), ("DRINKS > JUICE", 1), ("DAIRY > FLUID MILK", 0)):
+    for kind, level in (
+        ("DRINKS > COLA", 3),
+        ("SNACKS > PRETZELS", 3),
+        ("DRINKS > JUICE", 1),
+        ("DAIRY > FLUID MILK", 0),
+    ):
         assert (needs.levels(np.array([party]), items(needs, kind)) == level).all()
 
 
@@ -93,5 +103,7 @@ def test_needs_with_a_type_without_gold_have_none(needs: Needs) -> None:
 def test_an_unknown_type_is_named_with_what_it_may_be(catalogue: Catalogue, tmp_path: Path) -> None:
     path = tmp_path / "book.txt"
     path.write_text(PHRASEBOOK.replace("DAIRY > FLUID MILK", "DAIRY > FLUID MLK"), encoding="utf-8")
-    with pytest.raises(PrectrError, match=r"line 5: need 'milk' has the unknown type 'DAIRY > FLUID MLK': did you mean 'DAIRY > FLUID"):
+    with pytest.raises(
+        PrectrError, match=r"line 5: need 'milk' has the unknown type 'DAIRY > FLUID MLK': did you mean 'DAIRY > FLUID"
+    ):
         bind(read_phrasebook(path), catalogue, seed=3)

@@ -19,7 +19,11 @@ def write(tmp_path: Path, text: str) -> Path:
 
 
 def test_a_phrasebook_is_read(tmp_path: Path) -> None:
-    text = HEAD + "# dairy\nneed: milk\n# the white one\ntypes: DAIRY > MILK ; A > B > C\nsubs: DAIRY > SOY\nsay: milk | 2% milk\n"
+    text = (
+        HEAD
+        + "# dairy\nneed: milk\n# the white one\ntypes: DAIRY > MILK ; A > B > C\n"
+        + "subs: DAIRY > SOY\nsay: milk | 2% milk\n"
+    )
     book = read_phrasebook(write(tmp_path, text))
     (need,) = book.needs
     assert (need.name, need.line) == ("milk", 5)
@@ -34,7 +38,11 @@ def test_a_phrasebook_is_read(tmp_path: Path) -> None:
     ("text", "line", "message"),
     [
         (HEAD + MILK + "\n" + MILK, 8, "already at line 4"),
-        (HEAD + MILK + "\nneed: cream\ntypes: DAIRY > CREAM\nsay: milk | cream\n", 10, "'milk' is also said for 'milk'"),
+        (
+            HEAD + MILK + "\nneed: cream\ntypes: DAIRY > CREAM\nsay: milk | cream\n",
+            10,
+            "'milk' is also said for 'milk'",
+        ),
         (HEAD + "need: milk\ntypes: DAIRY > MILK\n", 4, "without `say:`"),
         (HEAD + "need: milk\ntypes: DAIRY MILK\nsay: a | b\n", 5, "'DAIRY MILK'"),
         (HEAD + "need: milk\ntypes: DAIRY > MILK\nsay: milk\n", 6, "1 wording"),
@@ -77,6 +85,23 @@ def test_the_shipped_phrasebook_covers_the_most_bought_types() -> None:
 
 
 def test_shoppers_do_not_speak_as_the_retailer_does() -> None:
-    words = [set(re.findall(r"[a-z]+", " ".join(wording.split()))) for need in read_phrasebook(PHRASEBOOK).needs for wording in need.wordings]
-    abbreviations = {"frzn", "drnk", "sft", "btl", "ckys", "snks", "brkfst", "whlsm", "rfrgratd", "shlf", "prepk", "chix"}
+    words = [
+        set(re.findall(r"[a-z]+", " ".join(wording.split())))
+        for need in read_phrasebook(PHRASEBOOK).needs
+        for wording in need.wordings
+    ]
+    abbreviations = {
+        "frzn",
+        "drnk",
+        "sft",
+        "btl",
+        "ckys",
+        "snks",
+        "brkfst",
+        "whlsm",
+        "rfrgratd",
+        "shlf",
+        "prepk",
+        "chix",
+    }
     assert not [word for word in words if word & abbreviations]

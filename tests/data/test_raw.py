@@ -22,7 +22,9 @@ def test_items_are_what_sells_and_is_named(raw_folder: Path) -> None:
 def test_sales_in_validation_and_test_weeks_make_no_item(raw_folder: Path) -> None:
     lines = pq.read_table(raw_folder / "transactions.parquet")
     everything = np.bincount(lines["product_id"].to_numpy())
-    before = np.bincount(lines.filter(lines["week"].to_numpy() < 43)["product_id"].to_numpy(), minlength=len(everything))
+    before = np.bincount(
+        lines.filter(lines["week"].to_numpy() < 43)["product_id"].to_numpy(), minlength=len(everything)
+    )
     least = int(before[1000]) + 1
     assert everything[1000] >= least
     catalogue, _ = read_shop(raw_folder, least)

@@ -26,6 +26,8 @@ def test_a_size_is_said_as_people_say_it(package_size: str, spoken: tuple[str, .
     assert spoken_sizes(package_size) == spoken
 
 
-@pytest.mark.parametrize("package_size", [None, "", "CTN", "EMERALD", "22 X28 IN", "3/4 OZZ", "971267  PK", "0 OZ", "SOFT"])
+@pytest.mark.parametrize(
+    "package_size", [None, "", "CTN", "EMERALD", "22 X28 IN", "3/4 OZZ", "971267  PK", "0 OZ", "SOFT"]
+)
 def test_what_nobody_would_say_is_not_said(package_size: str | None) -> None:
     assert spoken_sizes(package_size) == ()

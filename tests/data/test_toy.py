@@ -16,7 +16,9 @@ def test_the_same_seed_writes_the_same_bytes(toy_folder: Path, tmp_path: Path) -
     toy.build(tmp_path / "again", seed=5)
     toy.build(tmp_path / "other", seed=6)
     for name in SCHEMAS:
-        first, again, other = (table_path(folder, name) for folder in (toy_folder, tmp_path / "again", tmp_path / "other"))
+        first, again, other = (
+            table_path(folder, name) for folder in (toy_folder, tmp_path / "again", tmp_path / "other")
+        )
         assert first.read_bytes() == again.read_bytes()
         assert first.read_bytes() != other.read_bytes()
 
@@ -26,7 +28,13 @@ def test_every_split_and_table_has_rows(toy_folder: Path) -> None:
         assert read_table(toy_folder, name).num_rows > 0
     splits = set(read_table(toy_folder, "impressions")["split"].to_pylist())
     assert splits == {"train", "validation", "test", "new_users", "open"}
-    assert set(read_table(toy_folder, "pairs")["split"].to_pylist()) >= {"train", "validation", "test", "test_types", "unlabelled"}
+    assert set(read_table(toy_folder, "pairs")["split"].to_pylist()) >= {
+        "train",
+        "validation",
+        "test",
+        "test_types",
+        "unlabelled",
+    }
     behaviours = read_table(toy_folder, "behaviours")
     purchases = behaviours.filter(pc.equal(behaviours["event_type"], "purchase"))
     assert purchases.num_rows > 0
@@ -34,7 +42,9 @@ def test_every_split_and_table_has_rows(toy_folder: Path) -> None:
 
 
 def test_text_decides_clicks(toy_folder: Path) -> None:
-    shown = read_table(toy_folder, "impressions").join(read_table(toy_folder, "gold"), ["query", "item_id"], join_type="inner")
+    shown = read_table(toy_folder, "impressions").join(
+        read_table(toy_folder, "gold"), ["query", "item_id"], join_type="inner"
+    )
     by_level = shown.group_by("level").aggregate([("clicked", "mean")]).sort_by("level")["clicked_mean"].to_numpy()
     assert by_level[3] > 2 * by_level[2] > 2 * by_level[1]
     assert np.isclose(by_level[0], 0)

@@ -17,6 +17,11 @@ TYPES = {
     "SNACKS": ("CHIPS", "PRETZELS"),
 }
 SIZES = ("1 GA", ".5 GA", "12 OZ", None)
+PRODUCT = ("product_id", "manufacturer_id", "department", "brand", "product_category", "product_type", "package_size")
+LINE = (
+    "household_id", "store_id", "basket_id", "product_id", "quantity", "sales_value", "retail_disc",
+    "coupon_match_disc", "week", "transaction_timestamp",
+)  # fmt: skip
 PHRASEBOOK = """# a test phrasebook
 size: {size} {say} | {say} {size}
 store-brand: store brand {say}
@@ -71,23 +76,30 @@ def write_raw(folder: Path, seed: int = 0, households: int = 30, extra_line: Map
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(seed)
     kinds = [(category, kind) for category, kinds in TYPES.items() for kind in kinds]
-    products = [
+    products: list[tuple[int | str | None, ...]] = [
         (1000 + 10 * number, number % 7, "GROCERY", brand, category, kind, SIZES[(number + form) % len(SIZES)])
         for form, brand in enumerate(("National", "Private", "National", "National"))
         for number, (category, kind) in enumerate(kinds, start=10 * form)
     ]
     products += [(9001, 1, "FUEL", "Private", "FUEL", "GAS", None), (9002, 1, "GROCERY", "National", None, None, None)]
-    names = ("product_id", "manufacturer_id", "department", "brand", "product_category", "product_type", "package_size")
     pq.write_table(
-        pa.table({name: list(values) for name, values in zip(names, zip(*products, strict=True), strict=True)}),
+        pa.table({name: list(values) for name, values in zip(PRODUCT, zip(*products, strict=True), strict=True)}),
         folder / "products.parquet",
     )
-    pq.write_table(_transactions(rng, [row[0] for row in products], households, extra_line), folder / "transactions.parquet")
+    pq.write_table(
+        _transactions(rng, [int(row[0] or 0) for row in products], households, extra_line),
+        folder / "transactions.parquet",
+    )
 
     promoted = {"product_id": [1000, 1000, 1010], "store_id": [1, 2, 1], "week": [20, 20, 47]}
     locations = {"display_location": ["0", "9", "3"], "mailer_location": ["A", "0", "0"]}
     pq.write_table(pa.table({**promoted, **locations}), folder / "promotions.parquet")
-    people = {"household_id": [1, 2], "age": ["65+", "25-34"], "income": ["15-24K", None], "home_ownership": ["Renter", "Renter"]}
+    people = {
+        "household_id": [1, 2],
+        "age": ["65+", "25-34"],
+        "income": ["15-24K", None],
+        "home_ownership": ["Renter", "Renter"],
+    }
     people |= {name: ["Married", "Unmarried"] for name in ("marital_status", "household_comp")}
     people |= {name: ["2", "1"] for name in ("household_size", "kids_count")}
     pq.write_table(pa.table(people), folder / "demographics.parquet")
@@ -106,14 +118,15 @@ def _transactions(
         when = np.datetime64("2017-01-01T12:00:00", "s") + np.timedelta64(day * 86400 + basket, "s")
         for product in bought:
             quantity = int(rng.integers(0, 3))
-            lines.append((household, household % 3 + 1, basket, products[product], quantity, 2.0 * quantity, 0.5, 0.0, day // 7 + 1, when))
-    names = ("household_id", "store_id", "basket_id", "product_id", "quantity", "sales_value", "retail_disc")
-    names += ("coupon_match_disc", "week", "transaction_timestamp")  # fmt: skip
-    columns = {name: list(values) for name, values in zip(names, zip(*lines, strict=True), strict=True)}
+            price = 2.0 * quantity
+            lines.append(
+                (household, household % 3 + 1, basket, products[product], quantity, price, 0.5, 0.0, day // 7 + 1, when)
+            )
+    columns = {name: list(values) for name, values in zip(LINE, zip(*lines, strict=True), strict=True)}
     for name, value in (extra_line or {}).items():
         columns[name].append(value)
-    columns["transaction_timestamp"] = np.array(columns["transaction_timestamp"]).astype("datetime64[ns]")
-    return pa.table(columns)
+    timestamps = np.array(columns.pop("transaction_timestamp")).astype("datetime64[ns]")
+    return pa.table({**columns, "transaction_timestamp": timestamps})
 
 
 def write_phrasebook(folder: Path) -> Path:

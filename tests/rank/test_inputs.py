@@ -48,7 +48,14 @@ def schedule(parts, prepared, tmp_path_factory):
     events = Events(shop.log, prepared[1].transform_items(shop.items))
 
     def make(seed: int = 0, epochs: float = 1.0) -> BatchSchedule:
-        settings = {"pages_per_batch": 16, "pages_together": 3, "epochs": epochs, "warmup_share": 0.25, "replay_share": 0.25, "seed": seed}
+        settings = {
+            "pages_per_batch": 16,
+            "pages_together": 3,
+            "epochs": epochs,
+            "warmup_share": 0.25,
+            "replay_share": 0.25,
+            "seed": seed,
+        }
         return BatchSchedule(prepared[0], events, texts, replay, **settings)
 
     return make

@@ -10,7 +10,7 @@ from sentence_transformers import MultiVectorEncoder
 from transformers import AutoModel, AutoTokenizer
 
 from shared.config import PrectrError
-from shared.encoder import LevelEncoder, trim
+from shared.encoder import LevelEncoder
 from tests.shared.tiny_encoder import tiny_encoder
 
 QUERIES = ["red shirt", "milk", "red shirt", "2 liter soda"]
@@ -86,11 +86,11 @@ def test_block_and_batch_sizes_change_no_value(encoder: LevelEncoder) -> None:
 
 def test_equal_texts_are_encoded_once_and_equal_pairs_scored_once(encoder: LevelEncoder) -> None:
     with (
-        patch.object(encoder, "encode", wraps=encoder.encode) as encode,
+        patch.object(encoder, "tokenize", wraps=encoder.tokenize) as tokenize,
         patch.object(encoder, "state", wraps=encoder.state) as state,
     ):
         encoder.score_pairs(["milk"] * 50 + ["soda"] * 50, ["milk"] * 100)
-    assert sorted(len(call.args[0]) for call in encode.call_args_list) == [1, 2]
+    assert sorted(len(call.args[0]) for call in tokenize.call_args_list) == [1, 2]
     assert [len(call.args[0].mask) for call in state.call_args_list] == [2]
 
 
@@ -121,15 +121,3 @@ def test_idf_by_hand(tmp_path: Path) -> None:
     assert idf["hat"] == pytest.approx(np.log(3 / 2) + 1)
     assert idf["milk"] == pytest.approx(np.log(3 / 1) + 1)
     assert idf["[CLS]"] == idf["[SEP]"] == idf["[PAD]"] == 0
-
-
-def test_trim_keeps_every_token_and_few_lengths() -> None:
-    mask = torch.tensor([[1] * 5 + [0] * 11, [1] * 9 + [0] * 7])
-    ids = torch.arange(32).reshape(2, 16)
-    short_ids, short_mask = trim(ids, mask)
-    assert short_ids.shape == (2, 16) and trim(ids[:1], mask[:1])[0].shape == (1, 8)
-    assert int(short_mask.sum()) == int(mask.sum())
-
-
-def test_trim_of_no_text_is_empty() -> None:
-    assert trim(torch.zeros(0, 16), torch.zeros(0, 16))[0].shape[0] == 0

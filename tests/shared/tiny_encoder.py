@@ -10,7 +10,10 @@ from transformers import BertConfig, BertModel, BertTokenizer
 
 from shared.encoder import EncoderConfig, LevelEncoder
 
-WORDS = tuple("red blue green shirt shoe hat lamp table soda milk bread cheap large small 2 liter a b c d e f".split(" "))
+WORDS = (
+    *("red", "blue", "green", "shirt", "shoe", "hat", "lamp", "table", "soda", "milk", "bread"),
+    *("cheap", "large", "small", "2", "liter", "a", "b", "c", "d", "e", "f"),
+)
 
 
 def tiny_encoder(

@@ -1,0 +1,69 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from data.__main__ import main
+from data.contract import table_path, validate
+from shared.config import PrectrError
+from shared.steps import read_record
+from tests.data.tiny_journey import write_phrasebook
+
+
+def build_toy(folder: Path, *flags: str) -> Path:
+    main(["build", "--profile", "smoke", "--artifacts", str(folder), *flags])
+    return folder / "toy" / "data"
+
+
+def test_a_build_is_valid_summarised_and_not_repeated(tmp_path: Path) -> None:
+    folder = build_toy(tmp_path)
+    validate(folder)
+    assert json.loads((folder / "summary.json").read_text())["rows"]["users"] == 60
+    first = read_record(folder)
+    written = table_path(folder, "items").stat().st_mtime_ns
+    build_toy(tmp_path)
+    assert read_record(folder) == first
+    assert table_path(folder, "items").stat().st_mtime_ns == written
+    build_toy(tmp_path, "--seed", "99")
+    assert read_record(folder).fingerprint != first.fingerprint
+
+
+def test_the_tiny_journey_is_built_from_the_command_line(tmp_path: Path, raw_folder: Path) -> None:
+    phrasebook = write_phrasebook(tmp_path)
+    flags = [
+        "--raw_folder",
+        str(raw_folder),
+        "--phrasebook",
+        str(phrasebook),
+        "--households",
+        "12",
+        "--least_sales",
+        "10",
+    ]
+    flags += ["--artifacts", str(tmp_path), "--unlabelled_pairs", "50"]
+    main(["build", *flags])
+    folder = tmp_path / "journey" / "data"
+    first = read_record(folder).fingerprint
+    phrasebook.write_text(phrasebook.read_text().replace("moo juice", "moo drink"))
+    main(["build", *flags])
+    assert read_record(folder).fingerprint != first
+
+
+def test_validate_says_whether_a_folder_keeps_the_contract(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = build_toy(tmp_path)
+    main(["validate", str(folder)])
+    assert "keeps the contract" in capsys.readouterr().out
+    table_path(folder, "pairs").unlink()
+    with pytest.raises(PrectrError, match="pairs.parquet is missing"):
+        main(["validate", str(folder)])
+
+
+@pytest.mark.parametrize("argv", [[], ["bild"], ["validate"], ["validate", "a", "b"]])
+def test_a_wrong_command_shows_the_right_one(argv: list[str]) -> None:
+    with pytest.raises(PrectrError, match="usage: python -m data build"):
+        main(argv)
+
+
+def test_a_wrong_setting_names_the_closest() -> None:
+    with pytest.raises(SystemExit, match="--train_pages"):
+        main(["build", "--profile", "smoke", "--train_page", "3"])
