@@ -29,7 +29,8 @@ from transformers import HfArgumentParser
 from data.contract import read_table
 from rank.__main__ import CONFIGS
 from rank.config import ARGUMENTS
-from rank.run import Stage, build_behaviours
+from rank.run import build_behaviours
+from rank.stage import Stage
 from shared.cli import run_main
 from shared.config import PrectrError, parse_arguments
 from shared.console import console, progress, progress_bar, table

@@ -153,6 +153,14 @@ def levels(folder: Path) -> list[str]:
     return names
 
 
+def reconstructed(folder: Path) -> str:
+    """What a data set says of itself that was not observed (`reconstructed` in summary.json), for every table of
+    figures made from it; empty where it says nothing.
+    """
+    summary = Path(folder) / "summary.json"
+    return str(json.loads(summary.read_text(encoding="utf-8")).get("reconstructed", "")) if summary.exists() else ""
+
+
 def _check_columns(path: Path, table: str, schema: pa.Schema) -> None:
     for field in SCHEMAS[table]:
         if field.name not in schema.names:

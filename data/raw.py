@@ -136,7 +136,8 @@ def read_shop(folder: Path, least_sales: int) -> tuple[Catalogue, Purchases]:
     order = np.lexsort((lines["basket_id"].to_numpy(), lines["transaction_timestamp"].cast(pa.int64()).to_numpy()))
     lines = lines.take(order[lines["week"].to_numpy()[order] <= LAST_WEEK])
 
-    products = products.sort_by("product_id").filter(_is_merchandise(products.sort_by("product_id")))
+    products = products.sort_by("product_id")
+    products = products.filter(_is_merchandise(products))
     sold = lines.filter(pc.less(lines["week"], FIRST_VALIDATION)).group_by("product_id").aggregate([("week", "count")])
     often = pc.filter(sold["product_id"], pc.greater_equal(sold["week_count"], least_sales))
     all_kinds = frozenset(_kinds(products))

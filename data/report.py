@@ -31,15 +31,20 @@ SUMMARY = "summary.json"
 DEPTHS = (1, 5, 20)
 
 
-def write_summary(folder: Path, level_mix: Mapping[str, list[float]] | None = None) -> dict[str, Any]:
+def write_summary(
+    folder: Path, level_mix: Mapping[str, list[float]] | None = None, reconstructed: str = ""
+) -> dict[str, Any]:
     """Compute the summary from the tables and write it as `summary.json`.
 
     Args:
         level_mix: share of each gold level by impression split, from a builder that knows it; the tables tell it only
             of the splits that `gold` covers.
+        reconstructed: a sentence on what was not observed, shown with every figure made from these tables, by stage two
+            too.
     """
     names = levels(folder)
     summary = {
+        "reconstructed": reconstructed,
         "rows": {
             name: pq.read_metadata(table_path(folder, name)).num_rows for name in SCHEMAS if has_table(folder, name)
         },
@@ -70,8 +75,8 @@ def show(folder: Path) -> None:
     keys = ("pages", "rows", "users", "queries", "ctr")
     found = {**summary["impressions"], "behaviours": summary["behaviours"]}
     rows = [[split, *(of[key] for key in keys)] for split, of in found.items()]
-    caption = "Queries, pages and levels are reconstructed (toy: generated), hence CTR too: data/README.md."
-    table("Impressions, and the behaviours with a query", ["split", *keys[:-1], "CTR"], rows, caption)
+    columns = ["split", *keys[:-1], "CTR"]
+    table("Impressions, and the behaviours with a query", columns, rows, summary["reconstructed"] or None)
     rows = [[split, *(of["level_mix"] or [None] * len(names))] for split, of in summary["impressions"].items()]
     table("Level mix of the impressions (reconstructed)", ["split", *level_columns], rows, legend)
 

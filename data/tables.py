@@ -17,6 +17,7 @@ from data.protocol import LEVEL_NAMES, split_of_week
 from data.raw import Catalogue, Purchases, demographics, read_promotions
 from data.searches import Households, Searches
 from data.shelf import Shelf
+from shared.console import progress
 
 OPEN_OTHERS = 50
 """Candidates of an open list from outside the need's categories."""
@@ -124,7 +125,7 @@ def write_impressions(
     sales = np.stack([shelf.store_sales(week, store, rows.item), shelf.chain_sales[week, rows.item]], 1)
     promoted = read_promotions(raw_folder, catalogue.product, week, store, rows.item)
     with TableWriter(folder, "impressions") as writer:
-        for part in _chunks(len(rows.page)):
+        for part in _chunks(len(rows.page), "impressions"):
             page, item = rows.page[part], rows.item[part]
             seconds = searches.seconds[page]
             writer.write({
@@ -151,17 +152,17 @@ def write_behaviours(
     clicked = pages.clicked[page, position]
     item = pages.item[page, position]
     lines = _unclicked_purchases(purchases, households, searches.basket[page[clicked]], item[clicked], needs)
-    nowhere = np.full(len(lines), len(searches))
-    page, item = np.concatenate([page, nowhere]), np.concatenate([item, purchases.item[lines]])
+    seconds = np.concatenate([searches.seconds[page], purchases.seconds[lines]])
+    line = np.concatenate([np.full(len(page), -1), lines])
+    page = np.concatenate([page, np.full(len(lines), len(searches))])
+    item = np.concatenate([item, purchases.item[lines]])
     clicked = np.append(clicked, np.ones(len(lines), bool))
-    seconds = np.concatenate([searches.seconds[page[: -len(lines) or None]], purchases.seconds[lines]])
-    line = np.concatenate([np.full(len(page) - len(lines), -1), lines])
     order = np.lexsort((page, seconds))
 
     users, items = _ids(households.number), _ids(needs.catalogue.product)
     user_of_line = households.code(purchases.household)
     with TableWriter(folder, "behaviours") as writer:
-        for part in _chunks(len(order)):
+        for part in _chunks(len(order), "behaviours"):
             row = order[part]
             is_search = page[row] < len(searches)
             source = np.where(is_search, page[row], 0)
@@ -232,5 +233,7 @@ def _coded(codes: np.ndarray, names: np.ndarray, known: np.ndarray | None = None
     return pa.DictionaryArray.from_arrays(pa.array(codes.astype(np.int32), mask=mask), pa.array(names.astype(str)))
 
 
-def _chunks(rows: int) -> Iterator[slice]:
-    return (slice(start, start + _CHUNK) for start in range(0, max(rows, 1), _CHUNK))
+def _chunks(rows: int, description: str) -> Iterator[slice]:
+    """Slices of about a million rows, at least one, with a progress bar."""
+    starts = range(0, max(rows, 1), _CHUNK)
+    return progress((slice(start, start + _CHUNK) for start in starts), description, len(starts), "million rows")

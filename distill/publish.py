@@ -9,6 +9,7 @@ from typing import Any
 from huggingface_hub import EvalResult, HfApi, ModelCard, ModelCardData, get_token
 from huggingface_hub.errors import HfHubHTTPError
 
+from data.contract import reconstructed
 from shared.config import PrectrError
 from shared.console import console, table
 from shared.steps import fingerprint_of
@@ -107,7 +108,7 @@ def report(folder: Path) -> None:
         f"trained on {pairs.get('train', 0):,} gold pairs, validated on {pairs.get('validation', 0):,}; "
         f"the teacher labelled {facts['labelled_pairs']:,} of {pairs.get('unlabelled', 0):,} unlabelled pairs"
     )
-    table("Relevance encoder", ["judge", "pairs", *METRICS], rows, caption)
+    table("Relevance encoder", ["judge", "pairs", *METRICS], rows, f"{caption}. {reconstructed(folder / 'data')}")
     for what, where in (("encoder", folder / "encoder"), ("P(level) of the log", folder / "level_prob")):
         console.print(f"{what}: {where}", highlight=False)
     console.print("next: make rank", highlight=False)

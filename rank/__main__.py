@@ -5,7 +5,8 @@ from pathlib import Path
 from transformers.utils import logging
 
 from rank.config import ARGUMENTS
-from rank.run import Stage, run_stage, show_results
+from rank.run import run_stage, show_results
+from rank.stage import Stage
 from shared.cli import run_main
 from shared.config import PrectrError, parse_arguments
 

@@ -113,6 +113,13 @@ class TrainArguments:
     )
     logging_steps: int = field(default=20, metadata={"help": "batches between log lines"})
 
+    def __post_init__(self) -> None:
+        if self.encoder_learning_rate == 0 and self.warmup_share > 0:
+            raise PrectrError(
+                "the warm-up trains the level module, but encoder_learning_rate is 0, which freezes it: set "
+                "warmup_share: 0 too."
+            )
+
 
 @dataclass
 class EvaluateArguments:

@@ -29,7 +29,7 @@ from shared.console import progress_bar
 from shared.level_head import EncoderConfig, LevelHead, TokenVectors
 from shared.multi_vector import load_projection, save_modules
 
-LENGTH_STEP, ROWS_STEP = 8, 32
+LENGTH_STEP, ROWS_STEP = 8, 8
 """Shapes that texts are padded to: token lengths and numbers of texts are multiples of these."""
 
 PAIRS_PER_BLOCK = 131_072
@@ -142,7 +142,7 @@ class LevelEncoder(nn.Module):
     def encode_by_length(self, input_ids: Tensor, attention_mask: Tensor) -> TokenVectors:
         """As `encode`, in the same order, but texts of like length go through together and none is padded for another.
 
-        Groups have a length that is a multiple of 8 and a number of rows that is a multiple of 32 (a row is
+        Groups have a length and a number of rows that are multiples of 8 (a row is
         repeated), so that few shapes occur: a kernel is compiled per shape.
         """
         lengths = -(-attention_mask.sum(1).clamp(min=1) // LENGTH_STEP) * LENGTH_STEP

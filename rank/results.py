@@ -1,0 +1,152 @@
+"""The figures of a trained ranker: every set scored, judged beside LightGBM, and written down."""
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from data.contract import has_table, read_table, reconstructed
+from rank.evaluate import Judged, exposed_slices, judge_exposed, judge_new_users, judge_open, judge_slices
+from rank.inputs import Events, PreparedSet, Texts
+from rank.level_prob import encode
+from rank.predict import Predictor
+from rank.ranker import Ranker
+from rank.stage import Stage
+from shared.steps import git_commit, read_record
+
+
+def judge_ranker(stage: Stage, work: Path, seconds: dict[str, float]) -> None:
+    """Write metrics.json and predictions.parquet; `seconds["evaluate"]` holds when judging began."""
+    ranker = Ranker.from_pretrained(work)
+    shop = stage.shop()
+    features, rival = stage.folder / "features", stage.folder / "lightgbm"
+    sets = {name: PreparedSet.open(features / name) for name in stage.sets()[1:] if name != "validation"}
+    texts = Texts.tokenize(ranker.model.encoder, shop.query_texts, shop.item_texts)
+    events = Events(shop.log, ranker.feature_map.transform_items(shop.items).astype(np.int32))
+    predictor = Predictor(ranker.model, texts, events, stage.training.bf16)
+    batch = stage.evaluation.evaluation_batch
+    predictions = {name: predictor.predict(prepared, batch, name) for name, prepared in sets.items()}
+    ours = {name: part["p_click"] for name, part in predictions.items()}
+    theirs = {name: np.load(rival / f"{name}.npy") for name in sets}
+    tables = {split: stage.impressions(split) for split in ("test", "open", "new_users")}
+    facts = json.loads((rival / "rival.json").read_text(encoding="utf-8"))
+    _write_predictions(work, sets, tables, predictions, theirs)
+    judged = {name: _judged(stage, sets[name], tables[_split_of(name)], name == "open") for name in sets}
+    metrics = {
+        **_judge(stage, sets, tables, judged, ours),
+        "lightgbm": _judge(stage, sets, tables, judged, theirs),
+        "position_gain": facts["position_gain"],
+        "seconds": {**_seconds_before(stage), "rank": seconds["rank"], "evaluate": time.time() - seconds["evaluate"]},
+        "seed": stage.run.seed,
+        "git_commit": git_commit(),
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
+        "command": stage.command,
+        "reconstructed": reconstructed(stage.data),
+        "lightgbm_settings": facts["settings"],
+    }
+    (work / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+
+
+def _split_of(name: str) -> str:
+    return "new_users" if name.startswith("new_users") else name
+
+
+def _judged(stage: Stage, prepared: PreparedSet, table: pa.Table, with_gold: bool) -> Judged:
+    rows = table.take(pa.array(prepared.impression))
+    gold = None
+    if with_gold and has_table(stage.data, "gold"):
+        gold = _join_levels(rows, read_table(stage.data, "gold"))
+    return Judged(
+        clicked=np.asarray(prepared.clicked),
+        page=np.asarray(prepared.page),
+        user=rows["user_id"].to_numpy(zero_copy_only=False),
+        gold_level=gold,
+    )
+
+
+def _join_levels(rows: pa.Table, gold: pa.Table) -> np.ndarray:
+    """The gold level of each row's (query, item), -1 where there is none: int64 [n]."""
+    queries, items = pc.unique(gold["query"]), pc.unique(gold["item_id"])
+
+    def keys(table: pa.Table) -> np.ndarray:
+        query, item = encode(table["query"], queries).astype(np.int64), encode(table["item_id"], items)
+        return np.where((query < 0) | (item < 0), -1, query * len(items) + item)
+
+    known = keys(gold)
+    order = np.argsort(known)
+    wanted = keys(rows)
+    found = np.minimum(np.searchsorted(known[order], wanted), len(known) - 1)
+    level = gold["level"].to_numpy()[order][found].astype(np.int64)
+    return np.where(known[order][found] == wanted, level, -1)
+
+
+def _judge(
+    stage: Stage,
+    sets: Mapping[str, PreparedSet],
+    tables: Mapping[str, pa.Table],
+    judged: Mapping[str, Judged],
+    probability: Mapping[str, np.ndarray],
+) -> dict[str, Any]:
+    resamples, seed = stage.evaluation.bootstrap_resamples, stage.run.seed
+    rungs = stage.history.cold_lengths
+    ladder = {n: probability[f"new_users_{n}"] for n in rungs}
+    return {
+        "exposed": judge_exposed(judged["test"], probability["test"], resamples, seed),
+        "open": judge_open(judged["open"], probability["open"], resamples, seed),
+        **judge_new_users(judged[f"new_users_{rungs[0]}"], ladder, resamples, seed),
+        "slices": judge_slices(judged["test"], probability["test"], _slices(stage, sets["test"], tables["test"])),
+    }
+
+
+def _slices(stage: Stage, prepared: PreparedSet, table: pa.Table) -> dict[str, np.ndarray]:
+    query = table["query"].to_numpy(zero_copy_only=False)[prepared.impression]
+    seen = gold = None
+    if has_table(stage.data, "queries"):
+        queries = read_table(stage.data, "queries")
+        row = encode(pa.array(query, pa.string()), queries["query"].combine_chunks())
+        seen, gold = (queries[name].to_numpy()[row] for name in ("seen_in_training", "has_gold_labels"))
+    training = stage.impressions("train")["query"].to_numpy(zero_copy_only=False)
+    return exposed_slices(query, training, seen, gold, np.asarray(prepared.cross_depth)[prepared.page])
+
+
+def _write_predictions(
+    work: Path,
+    sets: Mapping[str, PreparedSet],
+    tables: Mapping[str, pa.Table],
+    predictions: Mapping[str, Mapping[str, np.ndarray]],
+    theirs: Mapping[str, np.ndarray],
+) -> None:
+    """One row per judged impression; `history_pages` says to how many pages the user's history was cut (null: not)."""
+    parts = []
+    for name, prepared in sets.items():
+        table = tables[_split_of(name)].select(["impression_id", "page_id", "split", "clicked"])
+        rows = table.take(pa.array(prepared.impression))
+        length = int(name.removeprefix("new_users_")) if name.startswith("new_users_") else None
+        rows = rows.append_column("history_pages", pa.array([length] * len(rows), pa.int32()))
+        found = predictions[name]
+        for column in ("p_click", "tau"):
+            rows = rows.append_column(column, pa.array(found[column].astype(np.float32)))
+        for column in ("level_prob", "p_click_given_level"):
+            lists = pa.FixedSizeListArray.from_arrays(pa.array(found[column].ravel()), found[column].shape[1])
+            rows = rows.append_column(column, lists)
+        parts.append(rows.append_column("p_click_lightgbm", pa.array(theirs[name].astype(np.float32))))
+    pq.write_table(pa.concat_tables(parts), work / "predictions.parquet", compression="zstd")
+
+
+def _seconds_before(stage: Stage) -> dict[str, float | None]:
+    """What every step before training cost, in the order they run; None where it is not known."""
+    folder = stage.folder
+    install = Path(".venv") / "install_seconds"
+    stage_one = folder / "level_prob" / "seconds.json"
+    return {
+        "install": float(install.read_text()) if install.exists() else None,
+        "data": read_record(stage.data).seconds,
+        **(json.loads(stage_one.read_text(encoding="utf-8")) if stage_one.exists() else {}),
+        **{name: read_record(folder / name).seconds for name in ("level_prob", "behaviours", "features", "lightgbm")},
+    }

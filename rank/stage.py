@@ -1,0 +1,51 @@
+"""What the steps of stage two share: settings, folders and tables."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from data.contract import levels, read_table
+from rank.behaviours import BehaviourLog
+from rank.config import EvaluateArguments, HistoryArguments, LossArguments, ModelArguments, RunArguments, TrainArguments
+from rank.level_prob import LevelProb
+from rank.prepare import Shop
+
+EVALUATED = ("validation", "test", "open")
+
+
+@dataclass
+class Stage:
+    """Settings, folders and tables that the steps share."""
+
+    run: RunArguments
+    history: HistoryArguments
+    model: ModelArguments
+    losses: LossArguments
+    training: TrainArguments
+    evaluation: EvaluateArguments
+    command: str = "python -m rank run"
+
+    def __post_init__(self) -> None:
+        self.folder = Path(self.run.artifacts) / self.run.name
+        self.data = self.folder / "data"
+        self.encoder = Path(self.run.encoder) if self.run.encoder else self.folder / "encoder"
+        self.level_names = levels(self.data)
+
+    def impressions(self, split: str) -> pa.Table:
+        return read_table(self.data, "impressions").filter(pc.field("split") == split)
+
+    def shop(self) -> Shop:
+        """The catalogue with the log and stage one's probabilities; queries of every table, and the replayed ones."""
+        queries: set[str] = set()
+        for table in (read_table(self.data, "impressions", ["query"]), read_table(self.data, "pairs", ["query"])):
+            queries.update(pc.unique(table["query"]).to_pylist())
+        level_prob = LevelProb.read(self.folder / "level_prob" / "level_prob.parquet")
+        log = BehaviourLog.open(self.folder / "behaviours")
+        return Shop(read_table(self.data, "items"), log, level_prob, sorted(queries))
+
+    def sets(self) -> list[str]:
+        """Folders of features/, the training one first."""
+        rungs = [f"new_users_{n}" for n in self.history.cold_lengths]
+        return ["train", *EVALUATED, *rungs]
