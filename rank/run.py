@@ -122,7 +122,7 @@ def build_ranker(stage: Stage) -> None:
     inputs = {
         "features": fingerprint_of(stage.folder / "features"),
         "lightgbm": fingerprint_of(stage.folder / "lightgbm"),
-        "encoder": fingerprint_of(stage.encoder),
+        "encoder": stage.encoder_fingerprint(),
         "seed": stage.run.seed,
         **asdict(stage.model),
         **asdict(stage.losses),

@@ -11,6 +11,8 @@ from rank.behaviours import BehaviourLog
 from rank.config import EvaluateArguments, HistoryArguments, LossArguments, ModelArguments, RunArguments, TrainArguments
 from rank.level_prob import LevelProb
 from rank.prepare import Shop
+from shared.config import PrectrError
+from shared.steps import file_fingerprint, fingerprint_of
 
 EVALUATED = ("validation", "test", "open")
 
@@ -32,6 +34,21 @@ class Stage:
         self.data = self.folder / "data"
         self.encoder = Path(self.run.encoder) if self.run.encoder else self.folder / "encoder"
         self.level_names = levels(self.data)
+
+    def encoder_fingerprint(self) -> str:
+        """Of the step that made the encoder, or of its weights: one that was downloaded has no step behind it.
+
+        Raises:
+            PrectrError: there is no encoder.
+        """
+        if self.run.encoder is None:
+            return fingerprint_of(self.encoder)
+        weights = sorted(self.encoder.rglob("*.safetensors"))
+        if not weights:
+            raise PrectrError(
+                f"encoder {self.encoder}: no *.safetensors there; name the folder of a published encoder."
+            )
+        return "+".join(file_fingerprint(path) for path in weights)
 
     def impressions(self, split: str) -> pa.Table:
         return read_table(self.data, "impressions").filter(pc.field("split") == split)

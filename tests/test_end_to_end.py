@@ -1,6 +1,7 @@
 """The whole pipeline on the toy shop: tables, both stages, results; then again, and with one thing changed."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from data.__main__ import main as data_main
 from distill.__main__ import main as distill_main
 from rank import Ranker
 from rank.__main__ import main as rank_main
+from shared.config import PrectrError
 
 ROOT = Path(__file__).parent.parent
 STEPS = ("data", "teacher", "labels", "encoder", "level_prob", "behaviours", "features", "lightgbm", "ranker")
@@ -106,6 +108,19 @@ def test_another_setting_of_stage_two_reruns_stage_two_alone(shop: Path) -> None
     after = finished(shop)
     assert {step for step in STEPS if after[step] != before[step]} <= {"ranker"}
     assert read(shop / "ranker" / "step.json")["inputs"]["debias_weight"] == 0.02
+
+
+def test_a_downloaded_encoder_takes_the_place_of_ours(shop: Path, tmp_path: Path) -> None:
+    encoder = tmp_path / "downloaded"
+    shutil.copytree(shop / "encoder", encoder)
+    (encoder / "step.json").unlink()
+    before = finished(shop)
+    rank_main(["run", "--profile", "smoke", "--artifacts", str(shop.parent), "--encoder", str(encoder)])
+    after = finished(shop)
+    assert {step for step in STEPS if after[step] != before[step]} <= {"ranker"}
+    assert "+" in read(shop / "ranker" / "step.json")["inputs"]["encoder"]
+    with pytest.raises(PrectrError, match=r"no \*\.safetensors there"):
+        rank_main(["run", "--profile", "smoke", "--artifacts", str(shop.parent), "--encoder", str(tmp_path / "none")])
 
 
 def test_the_ranker_opens_again_and_scores_a_page(shop: Path) -> None:
