@@ -2,7 +2,7 @@
 
 Candidates are what was on sale in the weeks before: the need's categories, its substitutes, and a few others. They are
 ranked by what the engine believes of their relevance (gold level through a confusion matrix), their popularity at that
-store, and noise. Bought products are never forced onto a page: position alone would then predict clicks [DESIGN 6].
+store, and noise. Bought products are never forced onto a page: position alone would then predict clicks [O].
 """
 
 from __future__ import annotations

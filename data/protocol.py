@@ -1,4 +1,4 @@
-"""What every built data set shares: the relevance levels and how the year is split [DESIGN 6]."""
+"""What every built data set shares: the relevance levels and how the year is split [O]."""
 
 from __future__ import annotations
 
