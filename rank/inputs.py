@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from rank.behaviours import BehaviourLog
+from rank.behaviour_log import DAY, BehaviourLog
 from shared.encoder import LevelEncoder
 from shared.seeds import generator
 
@@ -81,7 +81,7 @@ class Events:
             level_prob = np.zeros((*rows.shape, log.level_prob.shape[1]), np.float32)
             categorical, scalars = np.zeros(shape, np.int64), np.zeros((*rows.shape, 3), np.float32)
         else:
-            gap = np.log1p(np.maximum(seconds[:, None] - log.seconds[where], 0) / 86_400) / GAP_SCALE
+            gap = np.log1p(np.maximum(seconds[:, None] - log.seconds[where], 0) / DAY) / GAP_SCALE
             scalars = np.stack([log.clicked[where], gap, log.event[where]], -1).astype(np.float32) * known[..., None]
             level_prob = log.level_prob[where].astype(np.float32) * known[..., None]
             categorical = self.item_categorical[log.item[where]].astype(np.int64) * known[..., None]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from rank.behaviour_log import BehaviourLog
+from rank.behaviour_log import UNCUT, BehaviourLog
 from rank.behaviours import cross_slices, user_slices
 from rank.config import HistoryArguments
 from rank.feature_map import UNKNOWN, FeatureMap
@@ -18,7 +18,6 @@ from rank.level_prob import LevelProb, encode
 from shared.config import PrectrError
 from shared.seeds import generator
 
-UNCUT = -1
 PAGES_AT_ONCE = 20_000  # bounds the memory that preparing takes
 
 

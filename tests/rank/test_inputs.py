@@ -1,37 +1,25 @@
 """Batches: whole pages, each text once, the same for the same seed and number."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-import data.toy as toy
-from data.contract import read_table
-from rank.behaviours import BehaviourLog
+from rank.behaviour_log import UNCUT
 from rank.config import HistoryArguments
 from rank.feature_map import FeatureMap
 from rank.inputs import BatchSchedule, Events, PreparedSet, Replay, Texts, page_order, text_batch
-from rank.level_prob import LevelProb
-from rank.prepare import UNCUT, Shop, cold_cuts, prepare
-from tests.rank.toy_level_prob import random_level_prob
+from rank.prepare import cold_cuts, prepare
+from tests.rank.toy_level_prob import toy_shop
 from tests.shared.tiny_encoder import tiny_encoder
 
 
 @pytest.fixture(scope="module")
 def parts(tmp_path_factory):
-    folder: Path = tmp_path_factory.mktemp("toy")
-    toy.build(folder, 3)
-    items, behaviours, impressions = (read_table(folder, name) for name in ("items", "behaviours", "impressions"))
-    level_prob = LevelProb(random_level_prob(impressions, behaviours))
-    log = BehaviourLog.from_tables(items, behaviours, level_prob)
-    shop = Shop(items, log, level_prob, sorted(set(impressions["query"].to_pylist())))
-    train = impressions.filter(np.asarray(impressions["split"].to_pylist()) == "train")
-    return folder, shop, train
+    return toy_shop(tmp_path_factory.mktemp("toy"), seed=3)
 
 
 @pytest.fixture(scope="module")
 def prepared(parts):
-    _, shop, train = parts
+    shop, train = parts
     raw = prepare(train, shop, HistoryArguments())
     feature_map = FeatureMap.fit(shop.items, raw.impressions, raw.features)
     return raw.finish(feature_map, shop), feature_map
@@ -39,7 +27,7 @@ def prepared(parts):
 
 @pytest.fixture(scope="module")
 def schedule(parts, prepared, tmp_path_factory):
-    _, shop, _ = parts
+    shop, _ = parts
     encoder = tiny_encoder(tmp_path_factory.mktemp("encoder"))
     texts = Texts.tokenize(encoder, shop.query_texts, shop.item_texts)
     replay = Replay(
@@ -128,7 +116,7 @@ def test_a_prepared_set_survives_the_disk(prepared, tmp_path):
 
 
 def test_a_history_cut_to_nothing_leaves_no_trace_of_the_user(parts):
-    _, shop, train = parts
+    shop, train = parts
     raw = prepare(train, shop, HistoryArguments(), 0)
     assert (raw.user_rows == -1).all()
     own = [name for name in raw.features.names if name.startswith("user_") and name.endswith(("_clicks", "_share"))]
@@ -136,7 +124,7 @@ def test_a_history_cut_to_nothing_leaves_no_trace_of_the_user(parts):
 
 
 def test_the_order_of_impressions_changes_nothing(parts):
-    _, shop, train = parts
+    shop, train = parts
     order = np.random.default_rng(0).permutation(train.num_rows)
     plain, mixed = prepare(train, shop, HistoryArguments()), prepare(train.take(order), shop, HistoryArguments())
     back = {int(i): row for row, i in enumerate(mixed.impressions["impression_id"].to_numpy())}

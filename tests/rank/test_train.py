@@ -1,25 +1,19 @@
 """Training: one schedule, resumed where it was killed; its own learning rate for the encoder."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 
-import data.toy as toy
-from data.contract import read_table
-from rank.behaviours import BehaviourLog
 from rank.config import HistoryArguments, LossArguments, TrainArguments
 from rank.feature_map import FeatureMap
 from rank.inputs import BatchSchedule, Events, Replay, Texts
-from rank.level_prob import LevelProb
 from rank.model import RankerConfig, RankerModel
 from rank.objective import Objective
-from rank.prepare import Shop, prepare
+from rank.prepare import prepare
 from rank.train import RankTrainer, parameter_groups, train
 from shared.config import PrectrError
 from shared.seeds import set_seed
-from tests.rank.toy_level_prob import random_level_prob
+from tests.rank.toy_level_prob import toy_shop
 from tests.shared.tiny_encoder import tiny_encoder
 
 ARGUMENTS = TrainArguments(bf16=False, save_steps=3, logging_steps=100, learning_rate=1e-2, encoder_learning_rate=1e-3)
@@ -27,14 +21,9 @@ ARGUMENTS = TrainArguments(bf16=False, save_steps=3, logging_steps=100, learning
 
 @pytest.fixture(scope="module")
 def make(tmp_path_factory):
-    folder: Path = tmp_path_factory.mktemp("toy")
-    toy.build(folder, 5)
-    items, behaviours, impressions = (read_table(folder, name) for name in ("items", "behaviours", "impressions"))
-    level_prob = LevelProb(random_level_prob(impressions, behaviours))
-    log = BehaviourLog.from_tables(items, behaviours, level_prob)
-    shop = Shop(items, log, level_prob, sorted(set(impressions["query"].to_pylist())))
-    raw = prepare(impressions.filter(np.asarray(impressions["split"].to_pylist()) == "train"), shop, HistoryArguments())
-    feature_map = FeatureMap.fit(items, raw.impressions, raw.features)
+    shop, impressions = toy_shop(tmp_path_factory.mktemp("toy"), seed=5)
+    raw = prepare(impressions, shop, HistoryArguments())
+    feature_map = FeatureMap.fit(shop.items, raw.impressions, raw.features)
     prepared = raw.finish(feature_map, shop)
 
     def build(warmup_share: float = 0.2) -> tuple[Objective, BatchSchedule]:
@@ -55,7 +44,7 @@ def make(tmp_path_factory):
         number = np.arange(12, dtype=np.int32)
         schedule = BatchSchedule(
             prepared,
-            Events(log, feature_map.transform_items(items)),
+            Events(shop.log, feature_map.transform_items(shop.items)),
             Texts.tokenize(encoder, shop.query_texts, shop.item_texts),
             Replay(number, number, np.eye(4, dtype=np.float32)[number % 4]),
             pages_per_batch=25,

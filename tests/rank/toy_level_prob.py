@@ -1,7 +1,26 @@
-"""Seeded random level probabilities for every pair of the toy shop: stage one's table without stage one."""
+"""The toy shop as stage two sees it, with seeded random level probabilities in the place of stage one's."""
+
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+
+import data.toy as toy
+from data.contract import read_table
+from rank.behaviour_log import BehaviourLog
+from rank.level_prob import LevelProb
+from rank.prepare import Shop
+
+
+def toy_shop(folder: Path, seed: int) -> tuple[Shop, pa.Table]:
+    """A toy shop built into `folder`, and its training impressions."""
+    toy.build(folder, seed)
+    items, behaviours, impressions = (read_table(folder, name) for name in ("items", "behaviours", "impressions"))
+    level_prob = LevelProb(random_level_prob(impressions, behaviours))
+    log = BehaviourLog.from_tables(items, behaviours, level_prob)
+    shop = Shop(items, log, level_prob, sorted(set(impressions["query"].to_pylist())))
+    return shop, impressions.filter(pc.field("split") == "train")
 
 
 def random_level_prob(impressions: pa.Table, behaviours: pa.Table, num_levels: int = 4, seed: int = 0) -> pa.Table:
