@@ -31,6 +31,10 @@ class TeacherArguments:
     teacher_epochs: float = field(default=1.0, metadata={"help": "passes over those pairs"})
     teacher_batch_size: int = field(default=16, metadata={"help": "pairs per LoRA step"})
     teacher_learning_rate: float = field(default=5e-4, metadata={"help": "of LoRA, peak"})
+    teacher_evaluations: int = field(
+        default=6, metadata={"help": "validations spread over LoRA training; the best is kept"}
+    )
+    teacher_patience: int = field(default=3, metadata={"help": "validations in a row without gain that end it"})
     lora_rank: int = field(default=16, metadata={"help": "r of LoRA"})
     lora_alpha: int = field(default=32, metadata={"help": "alpha of LoRA"})
     teacher_bf16: bool = field(default=True, metadata={"help": "bfloat16 weights and arithmetic"})

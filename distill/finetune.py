@@ -4,6 +4,7 @@ teach it the question.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -13,18 +14,18 @@ import torch
 from peft import LoraConfig, get_peft_model
 from torch import Tensor
 from torch.utils.data import Dataset
-from transformers import PreTrainedModel, Trainer, TrainingArguments
+from transformers import EarlyStoppingCallback, PreTrainedModel, Trainer, TrainingArguments
 
+from distill.causal import CausalTeacher, LabelTokenModel
 from distill.config import TeacherArguments
 from distill.pairs import Pairs
 from distill.prompt import pad, padded_length
-from distill.teacher import CausalTeacher, LabelTokenModel
 from distill.train import latest_checkpoint
 from shared.seeds import set_seed
 
 
 class PromptDataset(Dataset):
-    """Tokenised prompts with their gold levels."""
+    """Tokenised prompts with their gold levels; `input_ids` is what Trainer groups like lengths by."""
 
     def __init__(self, teacher: CausalTeacher, pairs: Pairs) -> None:
         self.prompts = [teacher.prompts(query, text) for query, text in zip(pairs.query, pairs.item_text, strict=True)]
@@ -33,8 +34,8 @@ class PromptDataset(Dataset):
     def __len__(self) -> int:
         return len(self.prompts)
 
-    def __getitem__(self, row: int) -> tuple[list[int], int]:
-        return self.prompts[row], int(self.levels[row])
+    def __getitem__(self, row: int) -> dict[str, Any]:
+        return {"input_ids": self.prompts[row], "labels": int(self.levels[row])}
 
 
 class PromptCollator:
@@ -43,10 +44,10 @@ class PromptCollator:
     def __init__(self, filler: int) -> None:
         self.filler = filler
 
-    def __call__(self, rows: Sequence[tuple[list[int], int]]) -> dict[str, Tensor]:
-        prompts, levels = zip(*rows, strict=True)
+    def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
+        prompts = [row["input_ids"] for row in rows]
         ids, last = pad(prompts, padded_length(max(map(len, prompts))), self.filler)
-        parts = {"input_ids": ids, "last": last, "labels": np.array(levels)}
+        parts = {"input_ids": ids, "last": last, "labels": np.array([row["labels"] for row in rows])}
         return {name: torch.from_numpy(part) for name, part in parts.items()}
 
 
@@ -64,9 +65,13 @@ class LabelTokenTrainer(Trainer):
         return (output["loss"], output) if return_outputs else output["loss"]
 
 
-def finetune(teacher: CausalTeacher, pairs: Pairs, arguments: TeacherArguments, seed: int, work: Path) -> None:
-    """Trains a LoRA adapter on `pairs`, leaves it in the teacher and saves it to `work`; resumes from
-    `work/checkpoints`.
+def finetune(
+    teacher: CausalTeacher, pairs: Pairs, validation: Pairs, arguments: TeacherArguments, seed: int, work: Path
+) -> None:
+    """Trains a LoRA adapter on `pairs` and saves it to `work`; of its evaluations the one with the lowest loss on
+    `validation` is kept, and training stops when `teacher_patience` of them in a row bring nothing.
+
+    The adapter is left in the teacher, merged. Resumes from `work/checkpoints`.
     """
     set_seed(seed)
     adapter = LoraConfig(
@@ -77,22 +82,33 @@ def finetune(teacher: CausalTeacher, pairs: Pairs, arguments: TeacherArguments, 
         task_type="CAUSAL_LM",
     )
     causal_lm = get_peft_model(teacher.model.causal_lm, adapter)
+    steps = math.ceil(len(pairs) * arguments.teacher_epochs / arguments.teacher_batch_size)
+    interval = max(1, steps // arguments.teacher_evaluations)
+    by_length = np.argsort([len(prompt) for prompt in PromptDataset(teacher, validation).prompts], kind="stable")
     trainer = LabelTokenTrainer(
         model=causal_lm,
         args=TrainingArguments(
             output_dir=str(work / "checkpoints"),
             num_train_epochs=arguments.teacher_epochs,
             per_device_train_batch_size=arguments.teacher_batch_size,
+            per_device_eval_batch_size=32,
             learning_rate=arguments.teacher_learning_rate,
             warmup_steps=0.1,
             lr_scheduler_type="linear",
             weight_decay=0.0,
             bf16=arguments.teacher_bf16,
             use_cpu=not torch.cuda.is_available(),
-            logging_steps=10,
+            # Padding to the longest of a batch of any lengths would be a third of the work.
+            train_sampling_strategy="group_by_length",
+            logging_steps=max(1, interval // 4),
+            eval_strategy="steps",
+            eval_steps=interval,
             save_strategy="steps",
-            save_steps=50,
+            save_steps=interval,
             save_total_limit=1,
+            load_best_model_at_end=True,
+            metric_for_best_model="loss",
+            prediction_loss_only=True,
             report_to="none",
             seed=seed,
             remove_unused_columns=False,
@@ -100,7 +116,9 @@ def finetune(teacher: CausalTeacher, pairs: Pairs, arguments: TeacherArguments, 
             dataloader_pin_memory=False,
         ),
         train_dataset=PromptDataset(teacher, pairs),
+        eval_dataset=PromptDataset(teacher, validation.take(by_length)),
         data_collator=PromptCollator(teacher.filler),
+        callbacks=[EarlyStoppingCallback(arguments.teacher_patience)],
     )
     trainer.level_ids = teacher.model.level_ids
     trainer.train(resume_from_checkpoint=latest_checkpoint(work))

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from data.contract import levels, read_table
+from distill.causal import CausalTeacher
 from distill.config import LabelArguments, RunArguments, StudentArguments, TeacherArguments
 from distill.convert import convert_teacher
 from distill.evaluate import TfidfJudge, cross_entropy, fit_temperature, judge
@@ -25,7 +26,6 @@ from distill.publish import report, write_card
 from distill.random_models import random_text_encoder
 from distill.sources import Source, find_encoder, find_teacher
 from distill.student import PairDataset, SoftTarget, StudentModel
-from distill.teacher import CausalTeacher
 from distill.train import Schedule, train_student
 from shared.config import PrectrError
 from shared.encoder import EncoderConfig, LevelEncoder
@@ -112,9 +112,11 @@ def teach(stage: Stage, location: str) -> StepRecord:
     def build(work: Path) -> None:
         teacher = stage.open_teacher(location, None, "")
         if arguments.teacher_pairs:
-            finetune(
-                teacher, stage.pairs["train"].sample(arguments.teacher_pairs, seed, "teacher"), arguments, seed, work
+            gold = stage.pairs["train"].sample(arguments.teacher_pairs, seed, "teacher")
+            validation = stage.pairs["validation"].sample(
+                arguments.teacher_validation_pairs, seed, "teacher", "validation"
             )
+            finetune(teacher, gold, validation, arguments, seed, work)
         metrics = {}
         sizes = {"validation": arguments.teacher_validation_pairs} | dict.fromkeys(
             TEST_SPLITS, arguments.teacher_test_pairs

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
+from distill.causal import CausalTeacher
 from distill.config import TeacherArguments
 from distill.finetune import finetune
 from distill.pairs import Pairs
 from distill.prompt import Prompt
 from distill.random_models import random_causal_lm
-from distill.teacher import CausalTeacher
 
 PROMPT = Prompt("Search: ", "\nProduct: ", "\nMatch:", ("none", "weak", "close", "exact"))
 WORDS = "search product match none weak close exact : milk soda red lamp cheap table"
@@ -79,7 +79,7 @@ def test_lora_learns_and_its_adapter_opens_with_the_same_judgement(folder: Path,
     asked = list(zip(query[:4], text[:4], strict=True))
     gold = np.arange(4), pairs.level[:4]
     before = teacher.score(asked).level_prob[gold]
-    finetune(teacher, pairs, arguments, seed=0, work=tmp_path)
+    finetune(teacher, pairs, pairs.take(np.arange(4)), arguments, seed=0, work=tmp_path)
     after = teacher.score(asked)
     assert after.level_prob[gold].mean() > before.mean() + 0.1
     again = open_teacher(folder, adapter=tmp_path)
