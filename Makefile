@@ -6,6 +6,7 @@ CONFIG      ?=
 SEED        ?=
 TEACHER     ?=
 REPO        ?=
+MODEL       ?= encoder
 DRY_RUN     ?=
 SEEDS       ?=
 VARIANTS    ?=
@@ -30,6 +31,7 @@ help: ## list targets and variables
 	@echo "  SEED=0              rules every draw of every stage"
 	@echo "  TEACHER=model       hub id, folder or GGUF file of a causal language model"
 	@echo "  REPO=user/name      where publish uploads to; DRY_RUN=1 only lists the files"
+	@echo "  MODEL=encoder       what publish uploads: encoder or ranker"
 	@echo "  PYTHON=python3      the Python (3.11 or newer) that makes the environment"
 	@echo "  TORCH_INDEX=url     another index to take torch from, such as PyTorch's own for CPU wheels"
 
@@ -57,8 +59,10 @@ distill: data ## stage one: teach the teacher, label pairs, distil and fine-tune
 rank: distill ## stage two, and all before it: train the ranker and print the results
 	@$(RUN) -m rank run $(call flags,$@)
 
-publish: $(STAMP) ## upload the encoder to a model hub: make publish REPO=user/name
-	@$(RUN) -m distill publish $(call settings,$@) --repo "$(REPO)" $(if $(DRY_RUN),--dry_run)
+publish: $(STAMP) ## upload the encoder or the ranker to a model hub: make publish REPO=user/name
+	@case "$(MODEL)" in encoder|ranker) ;; *) \
+	  echo "error: MODEL is '$(MODEL)'; publish the encoder or the ranker: make publish REPO=user/name MODEL=ranker" >&2; exit 2; esac
+	@$(RUN) -m $(if $(filter ranker,$(MODEL)),rank,distill) publish $(call settings,$@) --repo "$(REPO)" $(if $(DRY_RUN),--dry_run)
 
 test: $(STAMP) ## run the tests, offline
 	@$(RUN) -m pytest

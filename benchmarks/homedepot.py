@@ -11,6 +11,7 @@ them but the upper bound that says so.
 from __future__ import annotations
 
 import csv
+import html
 import io
 import json
 import zipfile
@@ -45,7 +46,7 @@ def build_tables(source: Path, folder: Path, seed: int = 0) -> None:
     Raises:
         PrectrError: no such file, not that zip, or a column is missing.
     """
-    inputs = {"source": file_fingerprint(source), "seed": seed, "sizes": SIZES, "cuts": list(CUTS)}
+    inputs = {"version": 2, "source": file_fingerprint(source), "seed": seed, "sizes": SIZES, "cuts": list(CUTS)}
     run_step("data", folder, inputs, lambda work: _build(source, work, seed))
 
 
@@ -64,14 +65,17 @@ def _read(source: Path) -> list[dict[str, str]]:
 
 def _build(source: Path, work: Path, seed: int) -> None:
     rows = _read(source)
-    query, text, item_id, rating = (np.array([row[name].strip() for row in rows], dtype=object) for name in COLUMNS)
+    query, text, item_id, rating = (
+        np.array([html.unescape(row[name]).strip() for row in rows], dtype=object) for name in COLUMNS
+    )
     rating = rating.astype(float)
     split_of = _split_queries(query, seed)
     split = np.array([split_of.get(each, "") for each in query], dtype=object)
     used = split != ""
     query, text, item_id, rating, split = (part[used] for part in (query, text, item_id, rating, split))
     level = np.searchsorted(CUTS, rating, side="right").astype(float)
-    _, first = np.unique(item_id.astype(str), return_index=True)
+    _, first, item = np.unique(item_id.astype(str), return_index=True, return_inverse=True)
+    text = text[first][item]  # a few products have two titles; a table of items has one
     write_table(
         work, "items", {"item_id": item_id[first], "text": text[first], "category": np.full(len(first), "unknown")}
     )

@@ -9,11 +9,8 @@ LightGBM of the same seed's `full`. A run that is finished is not done again, so
 
 import difflib
 import json
-import os
-import platform
 import subprocess
 import sys
-import time
 from argparse import ArgumentError
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +23,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from transformers import HfArgumentParser
 
+from benchmarks.provenance import machine, today
 from data.contract import read_table
 from rank.__main__ import CONFIGS
 from rank.config import ARGUMENTS
@@ -304,23 +302,10 @@ def describe(command: str, runs: Mapping[str, Sequence[Run]]) -> dict[str, Any]:
     return {
         "command": command,
         "commit": ", ".join(sorted({one["git_commit"] or "unknown" for one in metrics})),
-        "date": time.strftime("%Y-%m-%d", time.gmtime()),
+        "date": today(),
         "machine": machine(),
         "reconstructed": metrics[0]["reconstructed"],
         "n": counts,
-    }
-
-
-def machine() -> dict[str, Any]:
-    """CPU model, number of cores, GiB of memory."""
-    listed = Path("/proc/cpuinfo")
-    lines = listed.read_text(encoding="utf-8").splitlines() if listed.exists() else []
-    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return {
-        "cpu": models[0] if models else platform.processor(),
-        "cores": os.cpu_count(),
-        "memory_gib": round(memory, 1),
     }
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from data import journey, report, toy
 from data.config import ARGUMENTS, CONFIG_DIR, DataArguments
-from data.contract import validate
+from data.validate import validate
 from shared.cli import run_main
 from shared.config import PrectrError, parse_arguments
 from shared.console import console

@@ -1,16 +1,18 @@
 """The contract between data sets and the two stages: which tables there are, their columns, and what must hold.
 
 A data set is a folder of Parquet files, one per table. `SCHEMAS` gives every fixed column; further features are found
-by their prefix (`PREFIXES`). `data/README.md` explains each column. What satisfies `validate` can be trained on.
+by their prefix (`PREFIXES`). `data/README.md` explains each column. Stage one trains on what satisfies
+`validate_pairs`, which is here; `data/validate.py` checks the rest too.
 """
 
 from __future__ import annotations
 
 import difflib
 import json
+import reprlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pyarrow as pa
@@ -26,6 +28,8 @@ EVENT_TYPES = ("search", "purchase")
 
 _LEVEL_NAMES_KEY = b"level_names"
 _ROW_GROUP = 1 << 18
+_VISIBLE = r"[^\s\p{Z}\p{Cc}\p{Cf}]"
+"""A character that is neither space, control nor format (such as a zero-width space)."""
 
 
 def _schema(**columns: pa.DataType) -> pa.Schema:
@@ -120,7 +124,7 @@ def _contract_schema(table: str, columns: Sequence[str]) -> pa.Schema:
 
 
 def read_table(folder: Path, table: str, columns: Sequence[str] | None = None) -> pa.Table:
-    """One table, its columns and types checked (contents are `validate`'s business); `columns` reads only those.
+    """One table, its columns and types checked (of its contents, only that they fit); `columns` reads only those.
 
     A column of the same kind is cast: large_string to string, int64 to int32, Parquet's timestamp[ms] to [s].
     """
@@ -130,25 +134,62 @@ def read_table(folder: Path, table: str, columns: Sequence[str] | None = None) -
     if not path.exists():
         raise PrectrError(f"{path} is missing: build the data set with `python -m data build`, or write that table.")
     try:
-        schema = pq.read_schema(path)
-    except pa.ArrowInvalid as error:
-        raise PrectrError(f"{path} is not a Parquet file ({error}): write it again.") from error
-    _check_columns(path, table, schema)
-    rows = pq.read_table(path, columns=list(columns) if columns is not None else None)
-    return rows.cast(_contract_schema(table, rows.column_names), safe=False)
+        _check_columns(path, table, pq.read_schema(path))
+        rows = pq.read_table(path, columns=list(columns) if columns is not None else None)
+    except (pa.ArrowException, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise PrectrError(f"{path} is not a Parquet file, or a damaged one ({reason}): write it again.") from error
+    return _cast(path, rows, _contract_schema(table, rows.column_names))
+
+
+def _cast(path: Path, rows: pa.Table, schema: pa.Schema) -> pa.Table:
+    columns = []
+    for field in schema:
+        column = rows[field.name]
+        try:
+            # A time may lose its milliseconds; a level of 256 may not become 0.
+            columns.append(column.cast(field.type, safe=not pa.types.is_timestamp(field.type)))
+        except pa.ArrowInvalid as error:
+            if not pa.types.is_integer(field.type):
+                raise PrectrError(f"{path}: {field.name}: {error}: write it as {field.type}.") from error
+            limits, values = np.iinfo(field.type.to_pandas_dtype()), column.cast(pa.float64(), safe=False)
+            outside = pc.or_(pc.less(values, float(limits.min)), pc.greater(values, float(limits.max)))
+            row = pc.index(outside, True).as_py()
+            raise PrectrError(
+                f"{path}: {field.name}, row {row}: found {column[row].as_py()}: write a number that fits {field.type}."
+            ) from None
+    return pa.Table.from_arrays(columns, schema=schema.with_metadata(rows.schema.metadata))
 
 
 def levels(folder: Path) -> list[str]:
-    """Names of the relevance levels 0..K-1: from the metadata of `pairs`, or `level 0`.. up to the highest level."""
-    path = table_path(folder, "pairs")
-    pairs = read_table(folder, "pairs", ["level"])
-    highest = pc.max(pairs["level"]).as_py()
-    stored = (pq.read_schema(path).metadata or {}).get(_LEVEL_NAMES_KEY)
-    names = json.loads(stored) if stored else [f"level {level}" for level in range((highest or 0) + 1)]
-    if highest is None or len(names) <= max(highest, 1):
+    """Names of the relevance levels 0..K-1: from the metadata of `pairs`, or `level 0`.. up to the highest level.
+
+    Raises:
+        PrectrError: fewer than two levels, a level without a name, or metadata that holds no names.
+    """
+    pairs = Checker(folder, "pairs", ["level"])
+    highest = pc.max(pairs.column("level")).as_py()
+    stored = (pq.read_schema(pairs.path).metadata or {}).get(_LEVEL_NAMES_KEY)
+    names = _parse_names(pairs.path, stored) if stored else [f"level {level}" for level in range((highest or 0) + 1)]
+    if highest is None or len(names) < 2:
+        found = "no row has one" if highest is None else f"the highest is {highest} but {len(names)} levels are named"
         raise PrectrError(
-            f"{path}: level: the highest is {highest} but {len(names)} levels are named: label at least two levels, "
-            "and name as many as there are."
+            f"{pairs.path}: level: {found}: label pairs with at least two levels, 0 the lowest, and name them all."
+        )
+    level_range(pairs, names)
+    return names
+
+
+def _parse_names(path: Path, stored: bytes) -> list[str]:
+    try:
+        names = json.loads(stored)
+    except ValueError:
+        names = None
+    is_list = isinstance(names, list) and all(isinstance(name, str) and name.strip() for name in names)
+    if not is_list or len(set(names)) < len(names):
+        raise PrectrError(
+            f"{path}: metadata {_LEVEL_NAMES_KEY.decode()!r}: found {_short.repr(stored)}: write a JSON list of "
+            "distinct names, lowest level first."
         )
     return names
 
@@ -162,6 +203,9 @@ def reconstructed(folder: Path) -> str:
 
 
 def _check_columns(path: Path, table: str, schema: pa.Schema) -> None:
+    twice = next((name for name in schema.names if schema.names.count(name) > 1), None)
+    if twice is not None:
+        raise PrectrError(f"{path}: column {twice!r} occurs twice: keep one of them.")
     for field in SCHEMAS[table]:
         if field.name not in schema.names:
             near = difflib.get_close_matches(field.name, schema.names, 1)
@@ -177,7 +221,9 @@ def _check_columns(path: Path, table: str, schema: pa.Schema) -> None:
             remedy = f"rename it to {prefixes}, or drop it" if prefixes else "drop it"
             raise PrectrError(f"{path}: column {field.name!r} is not in the contract: {remedy}.")
         if not _same_kind(field.type, expected):
-            raise PrectrError(f"{path}: column {field.name!r} is {field.type}: write it as {expected}.")
+            has_gaps = pa.types.is_floating(field.type) and pa.types.is_integer(expected)
+            hint = " (in pandas: astype('Int64'), which knows gaps)" if has_gaps else ""
+            raise PrectrError(f"{path}: column {field.name!r} is {field.type}: write it as {expected}{hint}.")
 
 
 def _same_kind(found: pa.DataType, expected: pa.DataType) -> bool:
@@ -195,13 +241,17 @@ def _is_string(kind: pa.DataType) -> bool:
     return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
 
 
-class _Checker:
-    """One table under validation; every failure names file, column, row, what was found and what to do."""
+_short = reprlib.Repr()
+_short.maxstring = _short.maxother = 80
 
-    def __init__(self, folder: Path, table: str):
+
+class Checker:
+    """One table under validation; every failure names file, column, row (from 0), what was found and what to do."""
+
+    def __init__(self, folder: Path, table: str, columns: Sequence[str] | None = None):
         self.path = table_path(folder, table)
         self.table = table
-        self.rows = read_table(folder, table)
+        self.rows = read_table(folder, table, columns)
 
     def column(self, name: str) -> pa.ChunkedArray:
         return self.rows[name]
@@ -211,14 +261,26 @@ class _Checker:
 
     def fail_where(self, bad: pa.ChunkedArray | np.ndarray, column: str, message: str) -> None:
         """Raise for the first true row of `bad` (a null counts as false)."""
-        mask = bad if isinstance(bad, np.ndarray) else pc.fill_null(bad, False).to_numpy(zero_copy_only=False)
+        mask = bad if isinstance(bad, np.ndarray) else pc.fill_null(bad, False).to_numpy()
         if mask.any():
-            row = int(mask.argmax())
-            found = self.rows[column][row].as_py()
-            raise PrectrError(f"{self.path}: {column}, row {row}: found {found!r}: {message}")
+            self.fail(int(mask.argmax()), column, message)
 
-    def no_nulls(self) -> None:
+    def fail(self, row: int, column: str, message: str) -> NoReturn:
+        raise PrectrError(f"{self.path}: {column}, row {row}: found {self.show(row, column)}: {message}")
+
+    def show(self, row: int, column: str) -> str:
+        """A value on one line, its middle left out where it is long."""
+        return _short.repr(self.rows[column][row].as_py())
+
+    def codes(self, column: str) -> np.ndarray:
+        """[rows] int: equal exactly where the values are; null is a value."""
+        return pc.index_in(self.column(column), value_set=pc.unique(self.column(column))).to_numpy()
+
+    def values(self) -> None:
+        """Every required value is there; numbers are finite, strings are UTF-8."""
         for name in self.rows.column_names:
+            if pa.types.is_string(self.column(name).type):
+                self._utf8(name)
             schema = SCHEMAS[self.table]
             if name in schema.names and schema.field(name).nullable:
                 continue
@@ -226,144 +288,102 @@ class _Checker:
             if pa.types.is_floating(self.column(name).type):
                 self.fail_where(pc.invert(pc.is_finite(self.column(name))), name, "write a finite number.")
 
+    def _utf8(self, name: str) -> None:
+        try:
+            self.column(name).validate(full=True)
+        except pa.ArrowInvalid as error:
+            for row, value in enumerate(self.column(name).cast(pa.binary()).to_pylist()):
+                if value is not None and value.decode(errors="ignore").encode() != value:
+                    raise PrectrError(
+                        f"{self.path}: {name}, row {row}: found {_short.repr(value)}: write it as UTF-8."
+                    ) from error
+
+    def visible(self, column: str) -> None:
+        """Texts hold something to read."""
+        visible = pc.match_substring_regex(self.column(column), _VISIBLE)
+        self.fail_where(pc.invert(visible), column, "write a text with a visible character, or drop the row.")
+
     def one_of(self, column: str, allowed: Sequence[str]) -> None:
         known = pc.is_in(self.column(column), pa.array(allowed))
         self.fail_where(pc.invert(known), column, f"use one of {', '.join(allowed)}.")
 
     def unique(self, column: str) -> None:
-        codes = self.column(column).combine_chunks().dictionary_encode().indices.to_numpy()
+        codes = self.codes(column)
         _, first = np.unique(codes, return_index=True)
         repeated = np.ones(len(codes), bool)
         repeated[first] = False
-        self.fail_where(repeated, column, "it occurs twice: every row needs its own.")
+        if repeated.any():
+            row = int(repeated.argmax())
+            self.fail(row, column, f"it occurs twice, first in row {first[codes[row]]}: every row needs its own.")
 
-    def refers_to(self, column: str, other: _Checker) -> None:
+    def refers_to(self, column: str, other: Checker) -> None:
         known = pc.is_in(self.column(column), other.column(column).combine_chunks())
         missing = pc.and_(pc.invert(known), self.column(column).is_valid())
         self.fail_where(missing, column, f"{other.path.name} has no such {column}: add it there or drop the row.")
 
 
-def validate(folder: Path) -> None:
-    """Check a data set whole: columns, types, references, splits, and that nothing held out is trained on.
+def validate_pairs(folder: Path) -> None:
+    """Check `pairs` and the items they name, which is all that stage one trains on.
 
     Raises:
         PrectrError: the first thing found wrong, as one sentence with file, column, row, what was found, what to do.
     """
-    folder = Path(folder)
-    tables = {name: _Checker(folder, name) for name in SCHEMAS if name not in OPTIONAL or has_table(folder, name)}
-    for table in tables.values():
-        table.no_nulls()
-    _validate_items(tables)
-    _validate_pairs(tables, len(levels(folder)))
-    _validate_impressions(tables)
-    _validate_behaviours(tables)
-    if "queries" in tables:
-        _validate_queries(tables)
-    if "gold" in tables:
-        _validate_gold(tables, len(levels(folder)))
+    items, pairs = Checker(folder, "items", ["item_id", "text"]), Checker(folder, "pairs")
+    for table in (items, pairs):
+        table.values()
+    check_items(items)
+    check_pairs(pairs, items, levels(folder))
 
 
-def _validate_items(tables: dict[str, _Checker]) -> None:
-    items = tables["items"]
+def check_items(items: Checker) -> None:
+    """Every item once, with a text."""
     items.unique("item_id")
-    items.fail_where(pc.equal(pc.utf8_trim_whitespace(items.column("text")), ""), "text", "an item needs a text.")
-    if "users" in tables:
-        tables["users"].unique("user_id")
+    items.visible("text")
 
 
-def _validate_pairs(tables: dict[str, _Checker], num_levels: int) -> None:
-    pairs = tables["pairs"]
+def check_pairs(pairs: Checker, items: Checker, names: Sequence[str]) -> None:
+    """Texts, references, splits and levels, of which a gold pair has one each."""
     pairs.one_of("split", PAIR_SPLITS)
+    pairs.visible("query")
+    pairs.visible("item_text")
     both_or_none = pc.equal(pairs.column("item_id").is_null(), pairs.column("item_text").is_null())
     pairs.fail_where(both_or_none, "item_id", "give exactly one of item_id and item_text.")
-    pairs.refers_to("item_id", tables["items"])
+    pairs.refers_to("item_id", items)
     unlabelled = pc.equal(pairs.column("split"), "unlabelled")
     wrong = pc.not_equal(unlabelled, pairs.column("level").is_null())
-    pairs.fail_where(wrong, "level", "a level is null exactly where split is 'unlabelled'.")
-    _level_range(pairs, num_levels)
+    pairs.fail_where(wrong, "level", "a level is null exactly where split is 'unlabelled': change one of the two.")
+    level_range(pairs, names)
+    _one_judgement(pairs, "split", "a gold pair belongs to one split: drop one of the two rows.")
+    _one_judgement(pairs, "level", "a gold pair has one level: drop one of the two rows, or merge them.")
 
 
-def _level_range(table: _Checker, num_levels: int) -> None:
-    outside = pc.or_(pc.less(table.column("level"), 0), pc.greater_equal(table.column("level"), num_levels))
-    table.fail_where(outside, "level", f"levels go from 0 to {num_levels - 1}.")
+def level_range(table: Checker, names: Sequence[str]) -> None:
+    """Every level there is has a name."""
+    outside = pc.or_(pc.less(table.column("level"), 0), pc.greater_equal(table.column("level"), len(names)))
+    table.fail_where(
+        outside, "level", f"levels go from 0 to {len(names) - 1} ({', '.join(names)}): correct it, or name more levels."
+    )
 
 
-def _validate_impressions(tables: dict[str, _Checker]) -> None:
-    impressions = tables["impressions"]
-    impressions.one_of("split", IMPRESSION_SPLITS)
-    impressions.unique("impression_id")
-    impressions.refers_to("item_id", tables["items"])
-    if "users" in tables:
-        impressions.refers_to("user_id", tables["users"])
-    is_open = pc.equal(impressions.column("split"), "open")
-    wrong = pc.not_equal(is_open, pc.less(impressions.column("position"), 0))
-    impressions.fail_where(wrong, "position", "positions count from 0, and are -1 exactly in split 'open'.")
-    _one_value_per_page(impressions)
+def _one_judgement(pairs: Checker, column: str, message: str) -> None:
+    """No two gold rows of one pair differ in `column`.
 
-    ends = {split: impressions.where(split) for split in IMPRESSION_SPLITS}
-    for earlier, later in (("train", "validation"), ("validation", "test"), ("train", "test")):
-        if ends[earlier].num_rows and ends[later].num_rows:
-            last, first = pc.max(ends[earlier]["timestamp"]).as_py(), pc.min(ends[later]["timestamp"]).as_py()
-            if last >= first:
-                raise PrectrError(
-                    f"{impressions.path}: timestamp: split {earlier!r} ends at {last} but {later!r} begins at {first}: "
-                    "split by time."
-                )
-    held_out = pc.unique(ends["new_users"]["user_id"])
-    trained = pc.is_in(impressions.column("split"), pa.array(["train", "validation"]))
-    leaked = pc.and_(trained, pc.is_in(impressions.column("user_id"), held_out))
-    impressions.fail_where(leaked, "user_id", "this user of split 'new_users' may not be trained on: drop the rows.")
-
-
-def _one_value_per_page(impressions: _Checker) -> None:
-    keys = impressions.rows.select(["split", "page_id"])
-    for column in ("user_id", "query", "query_category", "timestamp"):
-        pages = keys.append_column(column, impressions.column(column)).group_by(["split", "page_id"])
-        counts = pages.aggregate([(column, "count_distinct")])
-        mixed = counts.filter(pc.greater(counts[f"{column}_count_distinct"], 1))
-        if mixed.num_rows:
-            page = mixed["page_id"][0].as_py()
-            raise PrectrError(
-                f"{impressions.path}: {column}: page {page} has several: give each page one user, query and time."
-            )
-
-
-def _validate_behaviours(tables: dict[str, _Checker]) -> None:
-    behaviours = tables["behaviours"]
-    behaviours.one_of("event_type", EVENT_TYPES)
-    behaviours.refers_to("item_id", tables["items"])
-    for column in ("query", "page_id"):
-        is_search = pc.equal(behaviours.column("event_type"), "search")
-        wrong = pc.equal(is_search, behaviours.column(column).is_null())
-        behaviours.fail_where(wrong, column, "given exactly where event_type is 'search'.")
-    seconds = behaviours.column("timestamp").cast(_int64).to_numpy()
-    pages = pc.fill_null(behaviours.column("page_id"), np.iinfo(np.int64).max).to_numpy()
-    back = (seconds[1:] < seconds[:-1]) | ((seconds[1:] == seconds[:-1]) & (pages[1:] < pages[:-1]))
-    behaviours.fail_where(np.append(False, back), "timestamp", "sort the table by (timestamp, page_id), nulls last.")
-
-
-def _validate_queries(tables: dict[str, _Checker]) -> None:
-    queries, impressions, pairs = tables["queries"], tables["impressions"], tables["pairs"]
-    queries.unique("query")
-    impressions.refers_to("query", queries)
-    pairs.refers_to("query", queries)
-    unseen = queries.rows.filter(pc.invert(queries.column("seen_in_training")))["query"].combine_chunks()
-    for table, sides in ((impressions, ["train", "validation"]), (pairs, ["train", "validation", "unlabelled"])):
-        training = pc.is_in(table.column("split"), pa.array(sides))
-        leaked = pc.and_(training, pc.is_in(table.column("query"), unseen))
-        table.fail_where(leaked, "query", "queries.parquet says it is not seen in training: drop the row or say so.")
-
-
-def _validate_gold(tables: dict[str, _Checker], num_levels: int) -> None:
-    gold, impressions = tables["gold"], tables["impressions"]
-    gold.refers_to("item_id", tables["items"])
-    _level_range(gold, num_levels)
-    evaluated = pc.is_in(impressions.column("split"), pa.array(EVALUATED_SPLITS))
-    needed = impressions.rows.filter(evaluated).group_by(["query", "item_id"]).aggregate([])
-    missing = needed.join(gold.rows.select(["query", "item_id"]), ["query", "item_id"], join_type="left anti")
-    if missing.num_rows:
-        query, item = missing["query"][0].as_py(), missing["item_id"][0].as_py()
-        raise PrectrError(
-            f"{gold.path}: level: {missing.num_rows} shown pairs have none, such as query {query!r} and item {item!r}: "
-            f"label every pair of the splits {', '.join(EVALUATED_SPLITS)}."
+    Items that share a text remain different pairs: what is the same to read may differ in what the judge knew.
+    """
+    gold = np.flatnonzero(pc.not_equal(pairs.column("split"), "unlabelled").to_numpy())
+    is_text = pairs.column("item_id").is_null().to_numpy()
+    item = np.where(is_text, pairs.codes("item_text"), -1 - pairs.codes("item_id"))
+    pair = (pairs.codes("query") * (2 * np.int64(len(is_text)) + 2) + item)[gold]
+    order = np.argsort(pair, kind="stable")
+    value = pairs.codes(column)[gold[order]]
+    differs = (np.diff(pair[order]) == 0) & (np.diff(value) != 0)
+    if differs.any():
+        rows = np.stack([gold[order][:-1], gold[order][1:]], 1)[differs]
+        first, row = (int(each) for each in rows[rows[:, 1].argmin()])
+        text = "item_text" if is_text[row] else "item_id"
+        pairs.fail(
+            row,
+            column,
+            f"row {first} says {pairs.show(first, column)} of the same pair, query {pairs.show(row, 'query')} and "
+            f"{text} {pairs.show(row, text)}: {message}",
         )

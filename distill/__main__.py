@@ -1,4 +1,4 @@
-"""python -m distill run | publish   [--profile smoke|default|full] [--seed N] [--teacher X] …"""
+"""python -m distill run | label | check-teacher | merge-teacher | publish   [--profile smoke|default|full] [--flags]"""
 
 from __future__ import annotations
 
@@ -6,30 +6,83 @@ from pathlib import Path
 
 from transformers.utils import logging
 
+from distill.check import check_teacher, choose_pairs
 from distill.config import ARGUMENTS
+from distill.finetune import merge_teacher
+from distill.labels import is_helper
 from distill.publish import upload
-from distill.run import Stage, run_stage
+from distill.run import Stage, label_pairs, run_stage, teach
+from distill.teachers import open_teacher
 from shared.cli import run_main
 from shared.config import PrectrError, parse_arguments
+from shared.console import console
+from shared.steps import RECORD, fingerprint_inputs, fingerprint_of
 
+VERBS = ("run", "label", "check-teacher", "merge-teacher", "publish")
 CONFIGS = Path(__file__).parent / "configs"
 
 
 def main(argv: list[str]) -> None:
     verb, *flags = argv or ["--help"]
-    if verb not in ("run", "publish", "-h", "--help"):
-        raise PrectrError(f"python -m distill {verb}: unknown verb; use run or publish.")
+    if verb not in (*VERBS, "-h", "--help"):
+        raise PrectrError(f"python -m distill {verb}: unknown verb; use {', '.join(VERBS)}.")
     arguments = parse_arguments(
-        ARGUMENTS, CONFIGS, flags if verb in ("run", "publish") else argv, program=f"python -m distill {verb}"
+        ARGUMENTS, CONFIGS, flags if verb in VERBS else argv, program=f"python -m distill {verb}"
     )
-    run, teaching, labelling, training, publishing = arguments
+    run, teaching, labelling, training, publishing, merging = arguments
     if verb == "publish":
         upload(Path(run.artifacts) / run.name / "encoder", publishing.repo, publishing.dry_run)
         return
     # Layers left out on purpose would be reported as weights that were not used, and every file read as a bar.
     logging.set_verbosity_error()
     logging.disable_progress_bar()
-    run_stage(Stage(run, teaching, labelling, training))
+    stage = Stage(run, teaching, labelling, training, " ".join(["python -m distill", *argv]))
+    if verb == "label" or (verb == "run" and is_helper()):
+        label(stage)
+    elif verb == "run":
+        run_stage(stage)
+    elif verb == "check-teacher":
+        check(stage)
+    else:
+        merge(stage, merging.output)
+
+
+def label(stage: Stage) -> None:
+    """convert · teach · label, and no further.
+
+    Any number of processes may do this together, on one machine or over one shared folder: a second terminal, or
+    `accelerate launch --multi_gpu --num_processes 2 -m distill label`. The flag stands for several processes, on a CPU
+    too: without it, accelerate starts a single one where there is no GPU.
+    """
+    panel = stage.panel([location for location, _ in stage.convert_teachers()])
+    teach(stage, panel)
+    label_pairs(stage, panel)
+
+
+def check(stage: Stage) -> None:
+    """The teacher as `run` left it if it did so with these settings, else with `teacher_adapter`, else as it comes."""
+    panel = stage.panel([location for location, _ in stage.convert_teachers()])
+    taught: Path | None = stage.folder / "teacher"
+    wanted = fingerprint_inputs("teach", stage.teaching_inputs(panel))
+    if not (stage.folder / "teacher" / RECORD).is_file() or fingerprint_of(stage.folder / "teacher") != wanted:
+        taught = Path(stage.teaching.teacher_adapter) if stage.teaching.teacher_adapter else None
+    how = f"as taught in {taught}" if taught else "as it comes: nothing was taught with these settings yet"
+    console.print(f"{stage.teaching.teacher}, {how}", highlight=False, markup=False, soft_wrap=True)
+    pairs = choose_pairs(stage.pairs["validation"], stage.pairs["unlabelled"], stage.run.seed)
+    teacher, job_size = open_teacher(panel, taught, ""), stage.labelling.label_pairs
+    check_teacher(teacher, pairs, stage.level_names, job_size, stage.teaching.endpoint_price)
+
+
+def merge(stage: Stage, output: str) -> None:
+    """The teacher `run` left, or `teacher_adapter` on its base model, as a folder of its own."""
+    if not output:
+        raise PrectrError("merge-teacher: no folder to write to; name a new one with --output.")
+    if [source.role for source in stage.teacher_sources] != ["causal"]:
+        raise PrectrError(f"merge-teacher: --teacher {stage.teaching.teacher} is not one causal model; name one.")
+    adapter = Path(stage.teaching.teacher_adapter or stage.folder / "teacher")
+    [(location, _)] = stage.convert_teachers()
+    merge_teacher(location, adapter, Path(output), stage.teaching.teacher_dtype)
+    console.print(f"✓ {output}: open it with --teacher {output} --teacher_pairs 0", highlight=False, soft_wrap=True)
 
 
 if __name__ == "__main__":

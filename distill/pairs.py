@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
-from data.contract import read_table
+from data.contract import read_table, table_path, validate_pairs
+from shared.config import PrectrError
 from shared.seeds import generator
+
+GOLD_SPLITS = ("train", "validation")
+
+SEEN_BEFORE = {"test": ("train", "validation", "unlabelled"), "test_types": GOLD_SPLITS}
+"""Where a test split's queries must not occur. The teacher may meet those of `test_types`: its knowledge is all there
+is of types nobody labelled."""
 
 
 @dataclass(frozen=True)
@@ -44,30 +52,87 @@ def pair_key(query: str, item_text: str) -> str:
 
 
 def read_pairs(data: Path) -> dict[str, Pairs]:
-    """The table `pairs` by split, items replaced by their texts.
+    """The table `pairs` by split, items replaced by their texts; both tables are checked first.
 
     Items may share a text, so equal (query, text, level) rows are kept once: a pair counts as often as it says
     something new.
+
+    Raises:
+        PrectrError: see `data.contract.validate_pairs`.
     """
+    validate_pairs(data)
     table = read_table(data, "pairs")
     items = read_table(data, "items", ["item_id", "text"])
-    row_of_item = pc.index_in(table["item_id"], value_set=items["item_id"].combine_chunks())
-    text = pc.coalesce(table["item_text"], items["text"].combine_chunks().take(row_of_item.combine_chunks()))
-    level = pc.fill_null(table["level"].cast(pa.int64()), -1)
-    rows = pa.table({"query": table["query"], "item_text": text, "level": level, "split": table["split"]})
-    rows = rows.group_by(["query", "item_text", "level", "split"], use_threads=False).aggregate([])
-    return {
-        split: _from_table(rows.filter(pc.equal(rows["split"], split)))
-        for split in pc.unique(rows["split"]).to_pylist()
-    }
-
-
-def _from_table(rows: pa.Table) -> Pairs:
-    return Pairs(
-        query=np.array(rows["query"].to_pylist(), dtype=object),
-        item_text=np.array(rows["item_text"].to_pylist(), dtype=object),
-        level=rows["level"].to_numpy().astype(np.int64),
+    # Texts are compared and carried as numbers: a long one that many pairs share is in memory once.
+    queries, splits = pc.unique(table["query"]), pc.unique(table["split"])
+    texts = pc.unique(pa.chunked_array([*items["text"].chunks, *table["item_text"].chunks], pa.string()))
+    row_of_item = pc.index_in(table["item_id"], value_set=items["item_id"].combine_chunks()).combine_chunks()
+    text_of_item = pc.index_in(items["text"], value_set=texts).combine_chunks().take(row_of_item)
+    own_text = pc.index_in(table["item_text"], value_set=texts).combine_chunks()
+    text = pc.coalesce(text_of_item, own_text).to_numpy()
+    query, split = (
+        pc.index_in(table[name], value_set=values).to_numpy()
+        for name, values in (("query", queries), ("split", splits))
     )
+    level = pc.fill_null(table["level"].cast(pa.int64()), -1).to_numpy()
+    sizes = (len(queries), len(texts), level.max() + 2, len(splits))
+    _, first = np.unique(np.ravel_multi_index((query, text, level + 1, split), sizes), return_index=True)
+    first.sort()
+    query_text, item_text = (np.array(values.to_pylist(), dtype=object) for values in (queries, texts))
+    found = {}
+    for code, name in enumerate(splits.to_pylist()):
+        rows = first[split[first] == code]
+        found[name] = Pairs(query_text[query[rows]], item_text[text[rows]], level[rows])
+    return found
+
+
+def require_training_pairs(pairs: Mapping[str, Pairs], data: Path) -> None:
+    """Stops unless `train` and `validation` have pairs of two levels or more, and `unlabelled` has any.
+
+    Raises:
+        PrectrError: which split is empty or has a single level.
+    """
+    path = table_path(data, "pairs")
+    for split in (*GOLD_SPLITS, "unlabelled"):
+        if split not in pairs:
+            raise PrectrError(f"{path}: split: no row is {split!r}: stage one needs some, so move whole queries there.")
+    for split in GOLD_SPLITS:
+        found = np.unique(pairs[split].level)
+        if len(found) < 2:
+            raise PrectrError(
+                f"{path}: level: every row of split {split!r} is of level {found[0]}: judge pairs of other levels too."
+            )
+
+
+def remarks(pairs: Mapping[str, Pairs], data: Path, level_names: Sequence[str]) -> list[str]:
+    """What is no error but should be known of the pairs before they are trained on, a line each."""
+    lines = []
+    num_rows, kept = pq.read_metadata(table_path(data, "pairs")).num_rows, sum(map(len, pairs.values()))
+    if kept < num_rows:
+        lines.append(
+            f"{num_rows - kept:,} of {num_rows:,} rows repeat a query, text, level and split: each counts once."
+        )
+    gold = [part for split, part in pairs.items() if split != "unlabelled"]
+    num_gold = sum(map(len, gold))
+    distinct = {pair for part in gold for pair in zip(part.query, part.item_text, strict=True)}
+    if len(distinct) < num_gold:
+        lines.append(
+            f"{num_gold - len(distinct):,} of {num_gold:,} gold pairs have the texts of another with another level or "
+            "split (different items of one text): both are kept, and no judge of texts can satisfy both."
+        )
+    missing = sorted(set(range(len(level_names))) - set(pairs["train"].level.tolist()))
+    if missing:
+        names = ", ".join(level_names[level] for level in missing)
+        lines.append(f"train has no pair of level {names}: the student hardly predicts what it never saw.")
+    for test, seen in SEEN_BEFORE.items():
+        known = set().union(*(pairs[split].query.tolist() for split in seen if split in pairs))
+        queries = set(pairs[test].query.tolist()) if test in pairs else set()
+        if shared := len(queries & known):
+            lines.append(
+                f"{shared:,} of {len(queries):,} queries of {test} are in {' or '.join(seen)} too: its figures do not "
+                "tell how queries never seen would fare."
+            )
+    return [f"pairs: {line}" for line in lines]
 
 
 def concatenate(parts: Sequence[Pairs]) -> Pairs:

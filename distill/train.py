@@ -38,7 +38,11 @@ class Schedule:
 def train_student(
     model: StudentModel, pairs: PairDataset, validation: PairDataset, schedule: Schedule, work: Path
 ) -> None:
-    """Trains `model` in place; of its epochs the one with the lowest loss on `validation` (gold) is kept."""
+    """Trains `model` in place; of its state before and after each epoch the one with the lowest loss on `validation`
+    (gold) is kept.
+
+    Human levels can be so few and noisy that training on them only spoils what a student knows [O, measured].
+    """
     set_seed(schedule.seed)
     model.encoder.text_encoder.get_input_embeddings().requires_grad_(schedule.train_embeddings)
     text_encoder = [p for p in model.encoder.text_encoder.parameters() if p.requires_grad]
@@ -80,7 +84,11 @@ def train_student(
         data_collator=as_is,
         optimizers=(optimizer, None),
     )
+    before = {name: value.detach().clone() for name, value in model.state_dict().items()}
+    loss_before = trainer.evaluate()["eval_loss"]
     trainer.train(resume_from_checkpoint=latest_checkpoint(work))
+    if trainer.state.best_metric is not None and trainer.state.best_metric > loss_before:
+        model.load_state_dict(before)
 
 
 def latest_checkpoint(work: Path) -> str | None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from shared.config import PrectrError
+from shared.hub import PublishArguments
 
 
 @dataclass
@@ -130,3 +131,5 @@ class EvaluateArguments:
 
 
 ARGUMENTS = (RunArguments, HistoryArguments, ModelArguments, LossArguments, TrainArguments, EvaluateArguments)
+PUBLISH_ARGUMENTS = (*ARGUMENTS, PublishArguments)
+"""Those of `python -m rank publish`, which reads the same files."""

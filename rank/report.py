@@ -10,7 +10,8 @@ EXPOSED = ("auc", "gauc_page", "gauc_user", "logloss", "pcoc", "ece")
 OPEN = ("ndcg@10", "auc", "excess_low@10")
 
 
-def _with_interval(part: Mapping[str, Any], name: str) -> str:
+def with_interval(part: Mapping[str, Any], name: str) -> str:
+    """A metric of one part of `metrics.json` with its 95 % interval, as tables show it."""
     value, interval = part[name], part["ci95"].get(name)
     if value is None:
         return "–"
@@ -19,7 +20,8 @@ def _with_interval(part: Mapping[str, Any], name: str) -> str:
     return f"{value:.4f} [{interval[0]:.3f}, {interval[1]:.3f}]"
 
 
-def _counts(n: Mapping[str, int]) -> str:
+def counts(n: Mapping[str, int]) -> str:
+    """How many pages, users, impressions and clicks figures rest on."""
     return ", ".join(f"{value:,} {name}" for name, value in n.items())
 
 
@@ -32,23 +34,23 @@ def show(metrics: Mapping[str, Any], folder: Path) -> None:
     table(
         "Exposed pages, test weeks (95 % intervals over households)",
         ["system", *EXPOSED],
-        [[name, *(_with_interval(m["exposed"], key) for key in EXPOSED)] for name, m in systems.items()],
-        f"{_counts(exposed['n'])}; GAUC covers {coverage} of the impressions. {note}",
+        [[name, *(with_interval(m["exposed"], key) for key in EXPOSED)] for name, m in systems.items()],
+        f"{counts(exposed['n'])}; GAUC covers {coverage} of the impressions. {note}",
     )
     if "open" in metrics:
         table(
             "Open candidates: everything on sale in the category and others, shown or not",
             ["system", *OPEN],
-            [[name, *(_with_interval(m["open"], key) for key in OPEN)] for name, m in systems.items()],
-            f"{_counts(metrics['open']['n'])}. {note}",
+            [[name, *(with_interval(m["open"], key) for key in OPEN)] for name, m in systems.items()],
+            f"{counts(metrics['open']['n'])}. {note}",
         )
     if "new_users" in metrics:
         rungs = list(metrics["new_users"])
         table(
             "New users: AUC when only the last n pages of an unseen household are known",
             ["system", *(f"n = {rung}" for rung in rungs)],
-            [[name, *(_rung(m, rung) for rung in rungs)] for name, m in systems.items()],
-            f"{_counts(metrics['new_users_n'])}, the same pages on every rung. {note}",
+            [[name, *(rung_with_interval(m, rung) for rung in rungs)] for name, m in systems.items()],
+            f"{counts(metrics['new_users_n'])}, the same pages on every rung. {note}",
         )
     table(
         "Slices of the exposed pages",
@@ -79,12 +81,13 @@ def show(metrics: Mapping[str, Any], folder: Path) -> None:
     console.print(
         f"Files: {folder}/ (model.safetensors, encoder/, metrics.json, predictions.parquet)\n"
         f'Next:  python -c "from rank import Ranker; print(Ranker.from_pretrained({str(folder)!r}))"\n'
-        "       make bench  ·  make publish REPO=user/name DRY_RUN=1",
+        "       make bench  ·  make publish REPO=user/name MODEL=ranker DRY_RUN=1",
         highlight=False,
     )
 
 
-def _rung(metrics: Mapping[str, Any], rung: str) -> str:
+def rung_with_interval(metrics: Mapping[str, Any], rung: str) -> str:
+    """The new-user ladder's AUC on one rung, with its interval."""
     value, interval = metrics["new_users"][rung], metrics["new_users_ci95"][rung]
     if value is None or interval is None:
         return "–"

@@ -48,9 +48,18 @@ def judge_ranker(stage: Stage, work: Path, seconds: dict[str, float]) -> None:
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "command": stage.command,
         "reconstructed": reconstructed(stage.data),
+        "encoder": _origin_of_encoder(stage.encoder),
         "lightgbm_settings": facts["settings"],
     }
     (work / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+
+
+def _origin_of_encoder(folder: Path) -> dict[str, Any] | None:
+    """What the encoder says it was made from, whose terms go on to the ranker; None if it does not say."""
+    if not (folder / "metrics.json").exists():
+        return None
+    facts = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    return {name: facts.get(name) for name in ("teacher_source", "init_from", "data")}
 
 
 def _split_of(name: str) -> str:

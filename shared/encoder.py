@@ -91,7 +91,7 @@ class LevelEncoder(nn.Module):
         )["input_ids"]
         frequency = np.zeros(len(self.idf))
         for row in ids:
-            frequency[np.unique(row)] += 1
+            frequency[np.unique(np.asarray(row, np.int64))] += 1
         idf = torch.from_numpy(np.log((len(texts) + 1) / (frequency + 1)) + 1).float().to(self.device)
         self.idf.copy_(torch.where(self.idf > 0, idf, self.idf))
 
@@ -104,10 +104,8 @@ class LevelEncoder(nn.Module):
     @torch.inference_mode()
     def fit_features(self, queries: Sequence[str], items: Sequence[str]) -> None:
         """Standardises the head's features over n sample pairs, of all levels; once, before training."""
-        query, query_row = self._encode_distinct(
-            *np.unique(np.asarray(queries, dtype=object), return_inverse=True), "query"
-        )
-        item, item_row = self._encode_distinct(*np.unique(np.asarray(items, dtype=object), return_inverse=True), "item")
+        query, query_row = self._encode_distinct(*_coded(queries), "query")
+        item, item_row = self._encode_distinct(*_coded(items), "item")
         self.head.standardise(self.head.features(query.take(query_row), item.take(item_row)))
 
     def tokenize(self, texts: Sequence[str], kind: Literal["query", "item"]) -> dict[str, np.ndarray]:
@@ -196,8 +194,8 @@ class LevelEncoder(nn.Module):
             )
         training = self.training
         self.eval()
-        query_texts, query_code = np.unique(np.asarray(queries, dtype=object), return_inverse=True)
-        item_texts, item_code = np.unique(np.asarray(items, dtype=object), return_inverse=True)
+        query_texts, query_code = _coded(queries)
+        item_texts, item_code = _coded(items)
         # Sorted by item: a block then holds few distinct items, and nearly every item text is encoded just once.
         distinct, where = np.unique(
             item_code.astype(np.int64) * max(len(query_texts), 1) + query_code, return_inverse=True
@@ -216,6 +214,25 @@ class LevelEncoder(nn.Module):
                     advance(len(pairs))
         self.train(training)
         return level_prob[where]
+
+    @torch.inference_mode()
+    def maxsim(self, queries: Sequence[str], items: Sequence[str]) -> np.ndarray:
+        """What sentence-transformers' `MultiVectorEncoder` makes of n pairs: [n] float32, the mean over a query's
+        tokens of the best cosine with a token of the item.
+
+        Divided by the number of query tokens, which that library does not do, so that pairs of different queries
+        compare; 0 where a text has no token.
+        """
+        query, query_row = self._encode_distinct(*_coded(queries), "query")
+        item, item_row = self._encode_distinct(*_coded(items), "item")
+        means = []
+        for rows in zip(query_row.split(4096), item_row.split(4096), strict=True):
+            q, i = query.take(rows[0]), item.take(rows[1])
+            similarity = q.contextual @ i.contextual.transpose(1, 2)
+            best = similarity.masked_fill(~i.mask[:, None, :], -torch.inf).amax(2)
+            best = best.masked_fill(~q.mask | best.isinf(), 0.0)
+            means.append(best.sum(1) / q.mask.sum(1).clamp(min=1))
+        return torch.cat(means).float().cpu().numpy()
 
     def _encode_distinct(
         self, texts: np.ndarray, codes: np.ndarray, kind: Literal["query", "item"]
@@ -266,3 +283,8 @@ class LevelEncoder(nn.Module):
         encoder.head.load_state_dict(weights)
         load_projection(folder, encoder.projection)
         return encoder.eval()
+
+
+def _coded(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """The distinct texts, and each text's row among them."""
+    return np.unique(np.asarray(texts, dtype=object), return_inverse=True)

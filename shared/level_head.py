@@ -115,14 +115,15 @@ class LevelHead(nn.Module):
     """Turns the token vectors of B pairs into pair states h and level logits.
 
     Features per kind of vector (contextual, static): each kernel's log(1 + sum), idf-weighted mean over query tokens
-    [K-NRM, TK]; idf-weighted MaxSim query → item and item → query [O]. A two-layer perceptron makes h of them, a
+    [K-NRM, TK]; idf-weighted MaxSim query → item and item → query [O]. Beside them the two texts' lengths, log(1 + sum
+    of idf): what a match is worth depends on how much was asked for [O]. A two-layer perceptron makes h of them, a
     linear layer the K logits. All but the matrix products run in float32 under autocast too.
     """
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
         self.means, self.widths = list(config.kernel_means), list(config.kernel_widths)
-        num_features = 2 * (len(self.means) + 2)
+        num_features = 2 * (len(self.means) + 2) + 2
         self.shift: Tensor
         self.scale: Tensor
         self.register_buffer("shift", torch.zeros(num_features))
@@ -132,7 +133,7 @@ class LevelHead(nn.Module):
         self.classifier = nn.Linear(config.state_size, len(config.level_names))
 
     def features(self, query: TokenVectors, item: TokenVectors) -> Tensor:
-        """[B, 2 * (kernels + 2)] in float32; finite (zeros) where a text has no token."""
+        """[B, 2 * (kernels + 2) + 2] in float32; finite (zeros) where a text has no token."""
         absent = ~(query.mask[:, :, None] & item.mask[:, None, :])
         query_weight = _share(query.weight)
         item_weight = _share(item.weight)
@@ -143,6 +144,7 @@ class LevelHead(nn.Module):
             parts.append((torch.log1p(sums) * query_weight[..., None]).sum(1))
             parts.append(_weighted_max(similarity, query_weight, dim=2))
             parts.append(_weighted_max(similarity, item_weight, dim=1))
+        parts.extend(torch.log1p(weight.float().sum(1, keepdim=True)) for weight in (query.weight, item.weight))
         return torch.cat(parts, dim=-1)
 
     def forward(self, query: TokenVectors, item: TokenVectors) -> Tensor:

@@ -89,6 +89,19 @@ def run_step(name: str, folder: Path, inputs: Mapping[str, Any], build: Callable
     return record
 
 
+def is_being_built(folder: Path) -> bool:
+    """Whether another process is in the middle of `run_step` for `folder`."""
+    if not folder.parent.is_dir():
+        return False
+    lock = FileLock(folder.parent / f".{folder.name}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return True
+    lock.release()
+    return False
+
+
 def read_record(folder: Path) -> StepRecord:
     """The record of a finished folder; raises `PrectrError`, naming the command to run, if it is not finished."""
     path = Path(folder) / RECORD

@@ -13,9 +13,12 @@ from safetensors import safe_open
 
 from data.__main__ import main as data_main
 from distill.__main__ import main as distill_main
+from distill.publish import FILES as ENCODER
 from rank import Ranker
 from rank.__main__ import main as rank_main
+from rank.publish import FILES as RANKER
 from shared.config import PrectrError
+from shared.hub import published_files
 
 ROOT = Path(__file__).parent.parent
 STEPS = ("data", "teacher", "labels", "encoder", "level_prob", "behaviours", "features", "lightgbm", "ranker")
@@ -167,6 +170,22 @@ def test_a_published_ranker_holds_no_people_queries_or_behaviours(shop: Path) ->
     assert not words & users and not words & queries
     with safe_open(shop / "ranker" / "model.safetensors", "np") as weights:
         assert not [name for name in list(weights.keys()) if "user_id" in name or "query_table" in name]
+
+
+def test_both_models_are_ready_to_be_published_and_name_nobody(shop: Path) -> None:
+    import pyarrow.parquet as pq
+
+    flags = ["publish", "--profile", "smoke", "--artifacts", str(shop.parent), "--repo", "someone/model", "--dry_run"]
+    distill_main(flags)
+    rank_main(flags)
+    users = set(pq.read_table(shop / "data" / "users.parquet")["user_id"].to_pylist())
+    queries = {q for q in pq.read_table(shop / "data" / "queries.parquet")["query"].to_pylist() if q.count(" ") > 1}
+    assert users and queries
+    for folder, allowed in ((shop / "encoder", ENCODER), (shop / "ranker", RANKER)):
+        contents = {name: (folder / name).read_bytes() for name in published_files(folder, allowed)}
+        assert {"README.md", "config.json", "model.safetensors"} <= set(contents)
+        for name, content in contents.items():
+            assert not [word for word in users | queries if word.encode() in content], name
 
 
 def test_a_wrong_teacher_is_one_sentence_and_touches_nothing(shop: Path) -> None:

@@ -2,13 +2,15 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from data.contract import SCHEMAS, TableWriter, has_table, levels, read_table, table_path, validate, write_table
+from data.contract import SCHEMAS, TableWriter, has_table, levels, read_table, table_path, validate_pairs, write_table
+from data.validate import validate
 from shared.config import PrectrError
 
 
@@ -36,6 +38,11 @@ def put(column: str, row: int, value: object) -> Callable[[pa.Table], pa.Table]:
     return edit
 
 
+def put_number(column: str, row: int, value: int) -> Callable[[pa.Table], pa.Table]:
+    """Replace one value by a number that the column's own type cannot hold."""
+    return lambda rows: put(column, row, value)(column_as(column, pa.int64())(rows))
+
+
 def column_as(column: str, kind: pa.DataType) -> Callable[[pa.Table], pa.Table]:
     return lambda rows: rows.set_column(rows.column_names.index(column), column, rows[column].cast(kind))
 
@@ -59,7 +66,21 @@ def first_row(folder: Path, table: str, column: str, value: object) -> int:
         ("items", put("text", 3, " "), "text, row 3: found ' '"),
         ("items", put("item_id", 3, None), "item_id, row 3: found None: a value is required"),
         ("items", put("num_price", 3, float("nan")), "num_price, row 3: found nan"),
-        ("items", put("item_id", 0, "T001"), "it occurs twice"),
+        ("items", put("item_id", 0, "T001"), "found 'T001': it occurs twice, first in row 0: every row needs its own"),
+        ("items", put("text", 3, None), "text, row 3: found None: a value is required"),
+        ("items", put("text", 3, "\x00\u200b"), "text, row 3: found '\\x00\\u200b': write a text with a visible"),
+        ("items", put("text", 3, "\n" * 99_999), "\\n': write a text with a visible character, or drop the row"),
+        ("pairs", put("query", 3, " \t\n"), "query, row 3: found ' \\t\\n': write a text with a visible character"),
+        ("pairs", put("query", 3, None), "query, row 3: found None: a value is required"),
+        ("pairs", lambda rows: rows.append_column("query", rows["query"]), "column 'query' occurs twice"),
+        (
+            "pairs",
+            column_as("level", pa.float64()),
+            "'level' is double: write it as int8 (in pandas: astype('Int64'), which knows gaps)",
+        ),
+        ("pairs", column_as("level", pa.string()), "'level' is string: write it as int8"),
+        ("pairs", put_number("level", 7, 256), "level, row 7: found 256: write a number that fits int8"),
+        ("pairs", put("level", 0, 4), "level, row 0: found 4: levels go from 0 to 3 (irrelevant, related"),
         ("pairs", put("split", 3, "dev"), "split, row 3: found 'dev': use one of train, validation"),
         ("pairs", put("item_id", 3, None), "item_id, row 3: found None: give exactly one of item_id and item_text"),
         ("pairs", put("item_id", 3, "X"), "items.parquet has no such item_id"),
@@ -87,6 +108,10 @@ def test_what_breaks_the_contract_is_named(
     with pytest.raises(PrectrError, match=re.escape(message)) as error:
         validate(copy)
     assert f"{table}.parquet" in str(error.value) or table == "queries"
+    assert len(str(error.value)) < 400 and len(str(error.value).splitlines()) == 1
+    if table in ("items", "pairs") and "num_price" not in message:
+        with pytest.raises(PrectrError, match=re.escape(message)):
+            validate_pairs(copy)
 
 
 def test_a_trained_held_out_user_is_an_error(copy: Path) -> None:
@@ -133,10 +158,33 @@ def test_a_missing_table_names_the_command(copy: Path) -> None:
         validate(copy)
 
 
+@pytest.mark.parametrize("share", [0, 0.1, 0.5, 0.9, 0.999])
+def test_a_file_cut_short_is_said(copy: Path, share: float) -> None:
+    whole = table_path(copy, "pairs").read_bytes()
+    table_path(copy, "pairs").write_bytes(whole[: int(share * len(whole))])
+    with pytest.raises(
+        PrectrError, match="pairs.parquet is not a Parquet file, or a damaged one .*: write it again"
+    ) as e:
+        validate_pairs(copy)
+    assert len(str(e.value).splitlines()) == 1
+
+
 def test_a_file_that_is_not_parquet_is_said(copy: Path) -> None:
-    table_path(copy, "items").write_text("item_id,text\n")
+    table_path(copy, "items").write_text("item_id,text,category\na,milk,x\n" * 99)
     with pytest.raises(PrectrError, match="is not a Parquet file"):
         read_table(copy, "items")
+    table_path(copy, "items").unlink()
+    table_path(copy, "items").mkdir()
+    with pytest.raises(PrectrError, match="is not a Parquet file"):
+        read_table(copy, "items")
+
+
+def test_a_damaged_page_is_said(copy: Path) -> None:
+    damaged = bytearray(table_path(copy, "items").read_bytes())
+    damaged[4:400] = bytes(396)
+    table_path(copy, "items").write_bytes(damaged)
+    with pytest.raises(PrectrError, match="items.parquet is not a Parquet file, or a damaged one"):
+        validate_pairs(copy)
 
 
 def test_an_unknown_table_is_said(copy: Path) -> None:
@@ -183,5 +231,101 @@ def test_levels_come_from_the_data(tmp_path: Path) -> None:
     write_table(tmp_path, "pairs", rows, ["bad", "poor", "fair", "good", "perfect"])
     assert levels(tmp_path) == ["bad", "poor", "fair", "good", "perfect"]
     write_table(tmp_path, "pairs", rows, ["bad", "good"])
-    with pytest.raises(PrectrError, match="the highest is 4 but 2 levels are named"):
+    with pytest.raises(PrectrError, match=r"level, row 1: found 4: levels go from 0 to 1 \(bad, good\): correct it"):
         levels(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("level", "found"), [([None, None], "no row has one"), ([0, 0], "the highest is 0 but 1 levels are named")]
+)
+def test_fewer_than_two_levels_are_said(tmp_path: Path, level: list[int | None], found: str) -> None:
+    columns = {"query": ["q", "r"], "item_id": pa.nulls(2, pa.string()), "item_text": ["a", "b"]}
+    write_table(tmp_path, "pairs", columns | {"level": pa.array(level, pa.int8()), "split": ["train"] * 2})
+    with pytest.raises(PrectrError, match=f"level: {found}: label pairs with at least two levels"):
+        levels(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "stored", [b"not json", b'{"0": "bad"}', b'["bad", 1]', b'["bad", "bad"]', b'["bad", " "]', b"\xff"]
+)
+def test_level_names_that_are_none_are_said(copy: Path, stored: bytes) -> None:
+    rows = pq.read_table(table_path(copy, "pairs"))
+    pq.write_table(rows.replace_schema_metadata({b"level_names": stored}), table_path(copy, "pairs"))
+    with pytest.raises(PrectrError, match="metadata 'level_names': found b.*: write a JSON list of distinct names"):
+        levels(copy)
+
+
+def pairs_of(folder: Path, rows: list[tuple[str, str | None, str | None, int | None, str]]) -> Path:
+    """Pairs of (query, item_id, item_text, level, split), and the items a, b, c, of which a and b share a text."""
+    write_table(folder, "items", {"item_id": ["a", "b", "c"], "text": ["milk", "milk", "soda"], "category": ["x"] * 3})
+    query, item_id, item_text, level, split = zip(*rows, strict=True)
+    columns = {
+        "query": query,
+        "item_id": pa.array(item_id, pa.string()),
+        "item_text": pa.array(item_text, pa.string()),
+        "level": pa.array(level, pa.int8()),
+        "split": split,
+    }
+    write_table(folder, "pairs", columns, ["no", "yes"])
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("repeat", "message"),
+    [
+        (
+            ("q", "a", None, 0, "train"),
+            "level, row 3: found 0: row 0 says 1 of the same pair, query 'q' and item_id 'a': a gold pair has one",
+        ),
+        (
+            ("q", None, "cola", 1, "train"),
+            "level, row 3: found 1: row 1 says 0 of the same pair, query 'q' and item_text 'cola'",
+        ),
+        (
+            ("q", "a", None, 1, "test"),
+            "split, row 3: found 'test': row 0 says 'train' of the same pair, query 'q' and item_id 'a': a gold pair "
+            "belongs to one split",
+        ),
+    ],
+)
+def test_a_gold_pair_has_one_level_in_one_split(tmp_path: Path, repeat: Any, message: str) -> None:
+    rows = [("q", "a", None, 1, "train"), ("q", None, "cola", 0, "train"), ("r", "c", None, 0, "train"), repeat]
+    with pytest.raises(PrectrError, match=re.escape(message)):
+        validate_pairs(pairs_of(tmp_path, rows))
+
+
+@pytest.mark.parametrize(
+    "repeat",
+    [
+        ("q", "a", None, 1, "train"),  # says the same
+        ("q", "b", None, 0, "test"),  # another item, though its text is the same
+        ("q", None, "milk", 0, "test"),  # a text of its own
+        ("q", "a", None, None, "unlabelled"),  # for the teacher to judge as well
+        ("q", None, "a", 0, "test"),  # a text that reads like an item's id
+        ("Q", "a", None, 0, "test"),
+    ],
+)
+def test_other_pairs_may_differ(tmp_path: Path, repeat: Any) -> None:
+    validate_pairs(pairs_of(tmp_path, [("q", "a", None, 1, "train"), ("r", "c", None, 0, "train"), repeat]))
+
+
+def test_both_or_neither_of_id_and_text_are_said(tmp_path: Path) -> None:
+    for row in (("r", "a", "cola", 1, "train"), ("r", None, None, 1, "train")):
+        with pytest.raises(PrectrError, match="item_id, row 1: found .*: give exactly one of item_id and item_text"):
+            validate_pairs(pairs_of(tmp_path, [("q", "a", None, 0, "train"), row]))
+
+
+def test_an_unlabelled_pair_has_no_level(tmp_path: Path) -> None:
+    with pytest.raises(PrectrError, match="level, row 1: found 1: a level is null exactly where split is 'unlabelled'"):
+        validate_pairs(pairs_of(tmp_path, [("q", "a", None, 0, "train"), ("q", "b", None, 1, "unlabelled")]))
+
+
+def test_text_that_is_not_utf8_is_said(copy: Path) -> None:
+    def edit(rows: pa.Table) -> pa.Table:
+        queries = [query.encode() for query in rows["query"].to_pylist()]
+        queries[5] = b"caf\xe9"
+        return rows.set_column(0, "query", pa.array(queries, pa.binary()).view(pa.string()))
+
+    change(copy, "pairs", edit)
+    with pytest.raises(PrectrError, match=re.escape(r"query, row 5: found b'caf\xe9': write it as UTF-8")):
+        validate_pairs(copy)

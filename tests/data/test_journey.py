@@ -7,11 +7,12 @@ import pytest
 
 from data import journey, report
 from data.config import CONFIG_DIR, DataArguments
-from data.contract import SCHEMAS, read_table, table_path, validate
+from data.contract import SCHEMAS, read_table, table_path
 from data.needs import bind
 from data.phrasebook import read_phrasebook
 from data.raw import read_shop
 from data.searches import choose_households
+from data.validate import validate
 from shared.config import parse_arguments
 from tests.data.tiny_journey import tiny_arguments, write_raw
 

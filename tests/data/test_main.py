@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from data.__main__ import main
-from data.contract import table_path, validate
+from data.contract import table_path
+from data.validate import validate
 from shared.config import PrectrError
 from shared.steps import read_record
 from tests.data.tiny_journey import write_phrasebook

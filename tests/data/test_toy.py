@@ -4,7 +4,8 @@ import numpy as np
 import pyarrow.compute as pc
 
 from data import toy
-from data.contract import SCHEMAS, levels, read_table, table_path, validate
+from data.contract import SCHEMAS, levels, read_table, table_path
+from data.validate import validate
 
 
 def test_the_toy_shop_keeps_the_contract(toy_folder: Path) -> None:

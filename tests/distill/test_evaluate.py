@@ -1,10 +1,13 @@
 """The judges' figures, and the temperature."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from distill.evaluate import TfidfJudge, fit_temperature, judge
+from distill.evaluate import fit_temperature, judge, judge_encoder, levels_of_score, tfidf_cosine
 from distill.pairs import Pairs
+from tests.shared.tiny_encoder import tiny_encoder
 
 
 def pairs(*rows: tuple[str, str, int]) -> Pairs:
@@ -19,17 +22,30 @@ def test_a_perfect_judge_has_perfect_figures() -> None:
 
 
 def test_auc_splits_the_scale_in_the_middle() -> None:
-    # Levels 2 and 3 of four are the upper half; the score puts level 1 above level 2.
-    level, score = np.array([0, 1, 2, 3]), np.array([0.0, 2.0, 1.0, 3.0])
-    assert judge(level, np.eye(4)[level], score)["auc"] == pytest.approx(3 / 4)
+    # Levels 2 and 3 of four are the upper half; the judge takes level 1 for 2 and 2 for 1.
+    assert judge(np.array([0, 1, 2, 3]), np.eye(4)[[0, 2, 1, 3]])["auc"] == pytest.approx(3 / 4)
 
 
 def test_tfidf_likes_the_text_that_shares_letters() -> None:
     train = pairs(("red shirt", "red shirts", 1), ("red shirt", "milk", 0), ("milk", "milk", 1), ("milk", "lamp", 0))
-    tfidf = TfidfJudge([*train.query, *train.item_text], train)
-    close, far = tfidf.cosine(pairs(("red shirt", "red shirts", 1), ("red shirt", "lamp", 0)))
+    cosine = tfidf_cosine([*train.query, *train.item_text])
+    close, far = cosine(pairs(("red shirt", "red shirts", 1), ("red shirt", "lamp", 0)))
     assert close > far
-    assert tfidf.judge(train, 2)["auc"] == 1.0
+    level_prob = levels_of_score(cosine, train, 2)(train)
+    assert judge(train.level, level_prob)["auc"] == 1.0
+    np.testing.assert_allclose(level_prob.sum(1), 1, atol=1e-5)
+
+
+def test_an_encoder_is_judged_with_and_without_its_temperature(tmp_path: Path) -> None:
+    encoder = tiny_encoder(tmp_path, level_names=("no", "yes"))
+    some = pairs(("red", "red hat", 1), ("blue", "lamp", 0), ("milk", "soda", 0), ("shoe", "shoe", 1))
+    before = judge_encoder(encoder, some)
+    encoder.head.fold_temperature(4.0)
+    folded, unfolded = judge_encoder(encoder, some), judge_encoder(encoder, some, unfold=4.0)
+    assert before is not None and folded is not None and unfolded is not None
+    assert unfolded["logloss"] == pytest.approx(before["logloss"], rel=1e-4)
+    assert folded["logloss"] != pytest.approx(before["logloss"], rel=1e-4)
+    assert judge_encoder(encoder, some.take(np.array([], int))) is None
 
 
 def test_an_overconfident_judge_gets_a_temperature_above_one() -> None:

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from distill.losses import distillation_loss, gold_loss
+from distill.losses import distillation_loss, gold_loss, within_bounds
 
 STATE = torch.tensor([[1.0, 0.0]])
 
@@ -45,3 +45,15 @@ def test_a_teacher_without_states_leaves_the_second_term_out() -> None:
 def test_gold_loss_by_hand() -> None:
     logits = torch.tensor([[math.log(3), 0.0], [0.0, 0.0]])
     assert gold_loss(logits, torch.tensor([0, 1])).item() == pytest.approx((-math.log(0.75) - math.log(0.5)) / 2)
+
+
+def test_a_bound_pulls_a_student_only_from_above() -> None:
+    # Levels 0 and 1 were given, e : 1; level 2 is at most as likely as e⁻³ of level 1.
+    teacher, censored = torch.tensor([[1.0, 0.0, -3.0]]), torch.tensor([[False, False, True]])
+    for student, expected in ((-5.0, -5.0), (-3.0, -3.0), (2.0, -3.0)):
+        # The student says the same of levels 0 and 1, two nats up.
+        found = within_bounds(teacher, torch.tensor([[3.0, 2.0, student + 2]]), censored)
+        torch.testing.assert_close(found, torch.tensor([[1.0, 0.0, expected]]))
+    below = torch.tensor([[3.0, 2.0, -9.0]])
+    loss = distillation_loss(below, teacher, STATE, None, 1.0, 0.0, censored)
+    assert loss.item() == pytest.approx(0.0, abs=1e-6)

@@ -1,27 +1,40 @@
 """Pairs: items become their texts, and what says nothing new is kept once."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from data.contract import write_table
-from distill.pairs import Pairs, concatenate, pair_key, read_pairs
+from distill.pairs import Pairs, concatenate, pair_key, read_pairs, remarks, require_training_pairs
+from shared.config import PrectrError
+
+ROWS = [
+    ("drink", "a", 1, "train"),
+    ("drink", "b", 1, "train"),
+    ("drink", "c", 0, "train"),
+    ("drink", None, 1, "test"),
+    ("drink", "a", None, "unlabelled"),
+]
 
 
-def table_of(folder: Path) -> dict[str, Pairs]:
+def table_of(folder: Path, rows: Sequence[tuple[str, str | None, int | None, str]] = ROWS) -> dict[str, Pairs]:
+    """Pairs of (query, item_id, level, split); a row without an item has the text "cola"."""
     items = {"item_id": ["a", "b", "c"], "text": ["milk", "milk", "soda"], "category": ["x"] * 3}
     write_table(folder, "items", items)
-    rows = {
-        "query": ["drink", "drink", "drink", "drink", "drink"],
-        "item_id": ["a", "b", "c", None, "a"],
-        "item_text": pa.array([None, None, None, "cola", None], pa.string()),
-        "level": pa.array([1, 1, 0, 1, None], pa.int8()),
-        "split": ["train", "train", "train", "test", "unlabelled"],
+    query, item_id, level, split = zip(*rows, strict=True)
+    columns = {
+        "query": query,
+        "item_id": pa.array(item_id, pa.string()),
+        "item_text": pa.array([None if item else "cola" for item in item_id], pa.string()),
+        "level": pa.array(level, pa.int8()),
+        "split": split,
     }
-    write_table(folder, "pairs", rows, ["no", "yes"])
+    write_table(folder, "pairs", columns, ["no", "yes"])
     return read_pairs(folder)
 
 
@@ -58,3 +71,66 @@ def test_concatenation_keeps_the_order() -> None:
     one = Pairs(np.array(["a"], object), np.array(["x"], object), np.array([1]))
     two = Pairs(np.array(["b"], object), np.array(["y"], object), np.array([0]))
     assert concatenate([one, two]).query.tolist() == ["a", "b"]
+
+
+def test_pairs_come_in_the_order_of_the_table(tmp_path: Path) -> None:
+    numbers = np.random.default_rng(0).integers(0, 40, (500, 2))
+    rows = [(f"query {query}", "abc"[item % 3], None, "unlabelled") for query, item in numbers]
+    pairs = table_of(tmp_path, [*rows, ("q", "a", 1, "train"), ("q", "c", 0, "train")])["unlabelled"]
+    text = {"a": "milk", "b": "milk", "c": "soda"}
+    expected = dict.fromkeys((query, text[item]) for query, item, _, _ in rows)
+    assert list(zip(pairs.query, pairs.item_text, strict=True)) == list(expected)
+
+
+def test_a_text_is_in_memory_once_however_many_pairs_share_it(tmp_path: Path) -> None:
+    train = table_of(tmp_path, [("a", "a", 1, "train"), ("b", "a", 0, "train"), ("c", "b", 0, "train")])["train"]
+    assert train.item_text[0] is train.item_text[1] is train.item_text[2]
+
+
+GOOD = [("q", "a", 1, "train"), ("q", "c", 0, "train"), ("r", "a", 1, "validation"), ("r", "c", 0, "validation")]
+UNLABELLED = ("q", "b", None, "unlabelled")
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([*GOOD[:2], UNLABELLED], "split: no row is 'validation'"),
+        ([*GOOD[2:], UNLABELLED], "split: no row is 'train'"),
+        (GOOD, "split: no row is 'unlabelled'"),
+        ([*GOOD[1:], UNLABELLED], "level: every row of split 'train' is of level 0: judge pairs of other levels too"),
+        ([*GOOD[:3], UNLABELLED], "level: every row of split 'validation' is of level 1"),
+    ],
+)
+def test_a_split_too_few_is_said(tmp_path: Path, rows: list, message: str) -> None:
+    with pytest.raises(PrectrError, match=f"pairs.parquet: {message}"):
+        require_training_pairs(table_of(tmp_path, rows), tmp_path)
+
+
+def test_what_can_be_trained_on_passes_without_a_remark(tmp_path: Path) -> None:
+    pairs = table_of(tmp_path, [*GOOD, UNLABELLED, ("s", "a", 1, "test")])
+    require_training_pairs(pairs, tmp_path)
+    assert remarks(pairs, tmp_path, ["no", "yes"]) == []
+
+
+@pytest.mark.parametrize(
+    ("row", "remark"),
+    [
+        (("q", "b", 1, "train"), "1 of 6 rows repeat a query, text, level and split: each counts once"),
+        (("q", "b", 0, "train"), "1 of 5 gold pairs have the texts of another with another level or split"),
+        (("q", "b", 0, "test"), "1 of 1 queries of test are in train or validation or unlabelled too"),
+        (("r", "b", 0, "test_types"), "1 of 1 queries of test_types are in train or validation too"),
+    ],
+)
+def test_what_should_be_known_is_said(tmp_path: Path, row: tuple, remark: str) -> None:
+    pairs = table_of(tmp_path, [*GOOD, UNLABELLED, row])
+    assert any(remark in line for line in remarks(pairs, tmp_path, ["no", "yes"]))
+
+
+def test_a_level_without_pairs_is_said(tmp_path: Path) -> None:
+    found = remarks(table_of(tmp_path, [*GOOD, UNLABELLED]), tmp_path, ["no", "yes", "very"])
+    assert found == ["pairs: train has no pair of level very: the student hardly predicts what it never saw."]
+
+
+def test_the_teacher_may_judge_queries_of_types_without_gold_labels(tmp_path: Path) -> None:
+    pairs = table_of(tmp_path, [*GOOD, UNLABELLED, ("u", "c", None, "unlabelled"), ("u", "a", 1, "test_types")])
+    assert remarks(pairs, tmp_path, ["no", "yes"]) == []

@@ -52,6 +52,50 @@ def test_level_words_that_begin_alike_are_refused(tokenizer: PreTrainedTokenizer
         PromptEncoder(alike, tokenizer, 8, 8)
 
 
+EXAMPLES = """levels: no | yes
+# why these
+example: milk | cheap milk | yes
+
+example: red lamp | table | 2 | no
+---
+Q: {query} I: {item} A:
+"""
+
+
+def test_examples_stand_in_front_as_answered_prompts(tmp_path: Path) -> None:
+    prompt = read_prompt(write(tmp_path / "p.txt", EXAMPLES), 2)
+    assert prompt.before == "Q: milk I: cheap milk A: yes\n\nQ: red lamp I: table | 2 A: no\n\nQ: "
+    assert (prompt.between, prompt.after, prompt.words) == (" I: ", " A:", ("no", "yes"))
+
+
+def test_the_shipped_examples_read_and_lead_to_the_same_question() -> None:
+    prompt = read_prompt("shopping_examples", 4)
+    assert prompt.before.endswith("Match: none\n\nSearch: ") and prompt.before.count("Match:") == 4
+    assert (prompt.between, prompt.after, prompt.words) == (PROMPT.between, PROMPT.after, PROMPT.words)
+
+
+def test_examples_are_in_the_fingerprint_and_their_absence_is_as_before(tmp_path: Path) -> None:
+    asked = [read_prompt(write(tmp_path / "p.txt", EXAMPLES.replace("cheap", word)), 2) for word in ("cheap", "red")]
+    assert asked[0].fingerprint != asked[1].fingerprint
+    # Labels of earlier runs are found by this.
+    assert PROMPT.fingerprint.startswith("38ce53900d653697")
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ("example: milk | cheap milk | maybe", "p.txt, line 3: 'maybe' is no level word; write one of no, yes"),
+        ("example: milk | yes", "line 3: an example is"),
+        ("example: milk | | yes", "line 3: an example is"),
+        ("examples: milk | cheap milk | yes", "a prompt file is"),
+    ],
+)
+def test_a_malformed_example_is_refused_with_its_line(tmp_path: Path, line: str, complaint: str) -> None:
+    with pytest.raises(PrectrError, match=complaint) as raised:
+        read_prompt(write(tmp_path / "p.txt", f"# two levels\nlevels: no | yes\n{line}\n---\n{{query}} {{item}}"), 2)
+    assert "\n" not in str(raised.value)
+
+
 @pytest.mark.parametrize("change", ["before", "between", "after", "words"])
 def test_every_part_is_in_the_fingerprint(change: str) -> None:
     parts = {"before": "S ", "between": "\nP ", "after": "\nM:", "words": ("none", "weak", "close", "perfect")}

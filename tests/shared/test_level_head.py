@@ -50,7 +50,8 @@ def test_features_of_one_matching_token_by_hand() -> None:
     features = LevelHead(config).features(query, item)
     # The first query token matches fully and weighs 3/4, the second not at all; the item's only token is matched.
     expected = [0.75 * math.log(2), 0.75, 1.0]
-    assert features.tolist()[0] == pytest.approx(expected * 2, abs=1e-6)
+    lengths = [math.log(5), math.log(2)]
+    assert features.tolist()[0] == pytest.approx([*expected, *expected, *lengths], abs=1e-6)
 
 
 @given(seed=st.integers(0, 1000), order_seed=st.integers(0, 1000))

