@@ -29,7 +29,7 @@ help: ## list targets and variables
 	@echo "  PROFILE=default     smoke (seconds), default (half an hour) or full (all the data)"
 	@echo "  CONFIG=file.yaml    settings for the stage asked for, instead of its profile"
 	@echo "  SEED=0              rules every draw of every stage"
-	@echo "  TEACHER=model       hub id, folder or GGUF file of a causal language model"
+	@echo "  TEACHER=model       hub id, folder, GGUF file, http://host/v1, similarity:<encoder>; several: a,b"
 	@echo "  REPO=user/name      where publish uploads to; DRY_RUN=1 only lists the files"
 	@echo "  MODEL=encoder       what publish uploads: encoder or ranker"
 	@echo "  PYTHON=python3      the Python (3.11 or newer) that makes the environment"

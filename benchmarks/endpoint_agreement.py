@@ -159,9 +159,12 @@ def agreement(reference: Judgement, other: Judgement) -> dict[str, Any]:
     """How alike two judgements of the same n pairs are, on those both judged.
 
     Returns:
-        judged_share; same_level: share with the same most probable level; log_odds_mae: mean |Δ log-odds| over levels
-        that are not censored, in nats; level_prob_mae: mean |Δ P(level)|; spearman of the expected levels;
-        censored_share of the levels.
+        judged_share; same_level: share with the same most probable level; commonest_level: the largest share one level
+        has of the reference's most probable ones, which same_level reaches without any agreement on the pairs;
+        same_level_centred: same_level after each level's mean log-odds are taken off, so that a model which nearly
+        always says one word is compared by what moves it; log_odds_mae: mean |Δ log-odds| over levels that are not
+        censored, in nats; level_prob_mae: mean |Δ P(level)|; spearman of the expected levels; censored_share of the
+        levels.
     """
     judged = np.isfinite(reference.log_odds).all(1) & np.isfinite(other.log_odds).all(1)
     censored = np.zeros(other.log_odds.shape, bool) if other.censored is None else other.censored
@@ -171,6 +174,8 @@ def agreement(reference: Judgement, other: Judgement) -> dict[str, Any]:
     return {
         "judged_share": float(judged.mean()),
         "same_level": float((one.argmax(1) == two.argmax(1)).mean()),
+        "commonest_level": float(np.bincount(one.argmax(1)).max() / len(one)),
+        "same_level_centred": float(((one - one.mean(0)).argmax(1) == (two - two.mean(0)).argmax(1)).mean()),
         "log_odds_mae": float(np.abs(one - two)[~censored[judged]].mean()),
         "level_prob_mae": float(np.abs(prob_one - prob_two).mean()),
         "spearman": spearman(prob_one @ ladder, prob_two @ ladder),
@@ -179,11 +184,11 @@ def agreement(reference: Judgement, other: Judgement) -> dict[str, Any]:
 
 
 def show(systems: Mapping[str, Mapping[str, Any]]) -> None:
-    columns = ("judged_share", "same_level", "log_odds_mae", "level_prob_mae", "spearman", "censored_share")
+    columns = [*next(found for name, found in systems.items() if name != REFERENCE)]
     table(
         f"Agreement with {REFERENCE}",
-        ["system", *columns, "pairs_per_s"],
-        [[name, *(found.get(column) for column in (*columns, "pairs_per_s"))] for name, found in systems.items()],
+        ["system", *columns],
+        [[name, *map(found.get, columns)] for name, found in systems.items()],
     )
 
 

@@ -26,7 +26,7 @@ from openai import APIStatusError, APITimeoutError, AsyncOpenAI, OpenAI, OpenAIE
 
 from distill.answers import Levels, listed_tokens, read_answer, read_levels
 from distill.config import TeacherArguments
-from distill.prompt import Prompt
+from distill.prompt import Prompt, one_line
 from distill.teacher import Judgement, Pair
 from shared.config import PrectrError
 from shared.console import console
@@ -122,7 +122,7 @@ class EndpointTeacher:
 
     def text(self, pair: Pair) -> str:
         """The prompt of a pair as it is sent."""
-        query, item = pair
+        query, item = map(one_line, pair)
         return self.prompt.render(cut(query, self.query_tokens), cut(item, self.item_tokens))
 
     def tokens(self, pair: Pair) -> float:

@@ -12,6 +12,7 @@ import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from shared.config import PrectrError
+from shared.encoder import CHARACTERS_PER_TOKEN
 
 FOLDER = Path(__file__).parent / "prompts"
 
@@ -123,8 +124,10 @@ class PromptEncoder:
 
     def split(self, query: str, item_text: str) -> tuple[list[int], list[int]]:
         """The prompt in two: up to the item, which is the same for all items of a query, and from there on."""
-        query_ids = self._text_ids(self.query_space + one_line(query))[: self.query_tokens]
-        item_ids = self._text_ids(self.item_space + one_line(item_text))[: self.item_tokens]
+        query = one_line(query)[: CHARACTERS_PER_TOKEN * self.query_tokens]
+        item_text = one_line(item_text)[: CHARACTERS_PER_TOKEN * self.item_tokens]
+        query_ids = self._text_ids(self.query_space + query)[: self.query_tokens]
+        item_ids = self._text_ids(self.item_space + item_text)[: self.item_tokens]
         return [*self.before, *query_ids, *self.between], [*item_ids, *self.after]
 
     def _ids(self, text: str, plain: bool = False) -> list[int]:

@@ -36,6 +36,7 @@ from shared.steps import (
     StepRecord,
     atomic_write,
     fingerprint_of,
+    fingerprint_of_tables,
     git_commit,
     is_being_built,
     read_record,
@@ -64,7 +65,7 @@ class Stage:
         if self.teaching.teacher_adapter:
             find_adapter(self.teaching.teacher_adapter)
         self.encoder_source = find_encoder(self.training.init_from)
-        self.data_fingerprint = fingerprint_of(self.data)
+        self.data_fingerprint = fingerprint_of_tables(self.data)
         self.level_names = levels(self.data)
         for source in self.teacher_sources:
             check_head(source, len(self.level_names), self.teaching)

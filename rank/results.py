@@ -18,7 +18,7 @@ from rank.level_prob import encode
 from rank.predict import Predictor
 from rank.ranker import Ranker
 from rank.stage import Stage
-from shared.steps import git_commit, read_record
+from shared.steps import RECORD, git_commit, read_record
 
 
 def judge_ranker(stage: Stage, work: Path, seconds: dict[str, float]) -> None:
@@ -155,7 +155,7 @@ def _seconds_before(stage: Stage) -> dict[str, float | None]:
     stage_one = folder / "level_prob" / "seconds.json"
     return {
         "install": float(install.read_text()) if install.exists() else None,
-        "data": read_record(stage.data).seconds,
+        "data": read_record(stage.data).seconds if (stage.data / RECORD).is_file() else None,
         **(json.loads(stage_one.read_text(encoding="utf-8")) if stage_one.exists() else {}),
         **{name: read_record(folder / name).seconds for name in ("level_prob", "behaviours", "features", "lightgbm")},
     }

@@ -33,7 +33,7 @@ from rank.stage import EVALUATED, Stage
 from rank.train import train
 from shared.encoder import LevelEncoder
 from shared.seeds import set_seed
-from shared.steps import fingerprint_of, read_record, run_step
+from shared.steps import fingerprint_of, fingerprint_of_tables, read_record, run_step
 
 
 def run_stage(stage: Stage) -> None:
@@ -53,7 +53,7 @@ def show_results(stage: Stage) -> None:
 
 def build_behaviours(stage: Stage) -> None:
     """`behaviours/`: the log and its indices."""
-    inputs = {"data": fingerprint_of(stage.data), "level_prob": fingerprint_of(stage.folder / "level_prob")}
+    inputs = {"data": fingerprint_of_tables(stage.data), "level_prob": fingerprint_of(stage.folder / "level_prob")}
     level_prob = stage.folder / "level_prob" / "level_prob.parquet"
 
     def build(work: Path) -> None:

@@ -32,6 +32,11 @@ from shared.multi_vector import load_projection, save_modules
 LENGTH_STEP, ROWS_STEP = 8, 8
 """Shapes that texts are padded to: token lengths and numbers of texts are multiples of these."""
 
+CHARACTERS_PER_TOKEN = 64
+"""A text is cut to this many characters for each token kept, before it is tokenised, so that 100 kB of it cost what a
+line does. Vocabularies have no entry as long (MiniLM's longest has 18 characters, Gemma's 31), so the tokens kept are
+the same; blanks and unknown words alone can make a difference."""
+
 PAIRS_PER_BLOCK = 131_072
 """Pairs whose texts `score_pairs` holds encoded at once; bounds its memory."""
 
@@ -87,7 +92,10 @@ class LevelEncoder(nn.Module):
         1, over distinct `texts`; special tokens stay 0.
         """
         ids = self.tokenizer(
-            list(texts), add_special_tokens=False, truncation=True, max_length=self.config.item_length
+            [text[: CHARACTERS_PER_TOKEN * self.config.item_length] for text in texts],
+            add_special_tokens=False,
+            truncation=True,
+            max_length=self.config.item_length,
         )["input_ids"]
         frequency = np.zeros(len(self.idf))
         for row in ids:
@@ -116,7 +124,11 @@ class LevelEncoder(nn.Module):
         if not len(texts):
             return {"input_ids": np.zeros((0, length), np.int32), "attention_mask": np.zeros((0, length), np.int8)}
         tokens = self.tokenizer(
-            list(texts), padding="max_length", truncation=True, max_length=length, return_tensors="np"
+            [text[: CHARACTERS_PER_TOKEN * length] for text in texts],
+            padding="max_length",
+            truncation=True,
+            max_length=length,
+            return_tensors="np",
         )
         return {
             "input_ids": tokens["input_ids"].astype(np.int32),

@@ -205,3 +205,14 @@ def test_a_wrong_teacher_is_one_sentence_and_touches_nothing(shop: Path) -> None
     assert result.returncode == 2
     assert "no/such/folder" in result.stderr and len(result.stderr.strip().splitlines()) == 1
     assert finished(shop) == before
+
+
+def test_tables_that_somebody_else_wrote_are_trained_on(shop: Path, tmp_path: Path) -> None:
+    artifacts = tmp_path / "artifacts"
+    shutil.copytree(shop / "data", artifacts / "mine" / "data")
+    for file in ("step.json", "summary.json"):
+        (artifacts / "mine" / "data" / file).unlink()
+    few = ["--teacher_epochs", "0.2", "--distill_epochs", "0.2", "--sft_epochs", "0.2", "--label_pairs", "64"]
+    distill_main(["run", "--profile", "smoke", "--name", "mine", "--artifacts", str(artifacts), *few])
+    rank_main(["run", "--profile", "smoke", "--name", "mine", "--artifacts", str(artifacts), "--epochs", "0.2"])
+    assert read(artifacts / "mine" / "ranker" / "metrics.json")["seconds"]["data"] is None

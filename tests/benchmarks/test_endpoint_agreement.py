@@ -18,7 +18,7 @@ def judgement(logits: np.ndarray, censored: np.ndarray | None = None) -> Judgeme
 
 def test_a_judgement_agrees_with_itself() -> None:
     found = agreement(judgement(LOGITS), judgement(LOGITS))
-    assert found["same_level"] == found["judged_share"] == 1
+    assert found["same_level"] == found["same_level_centred"] == found["judged_share"] == 1
     assert found["log_odds_mae"] == found["level_prob_mae"] == found["censored_share"] == 0
     assert found["spearman"] == pytest.approx(1)
 
@@ -33,6 +33,13 @@ def test_differences_are_those_of_pairs_both_judged_and_levels_not_censored() ->
     assert found["same_level"] == pytest.approx(2 / 3)
     assert found["log_odds_mae"] == pytest.approx((1 + 5) / 10, abs=1e-6)
     assert found["censored_share"] == pytest.approx(2 / 12)
+
+
+def test_a_model_that_always_says_one_word_agrees_only_where_it_moves_alike() -> None:
+    always = np.array([20.0, 0, 0, 0])
+    found = agreement(judgement(LOGITS + always), judgement(LOGITS[::-1] + always))
+    assert found["same_level"] == found["commonest_level"] == 1
+    assert found["same_level_centred"] < 0.5
 
 
 def test_every_system_is_compared_with_the_reference() -> None:

@@ -16,7 +16,14 @@ import pytest
 
 from shared import steps
 from shared.config import PrectrError
-from shared.steps import atomic_write, file_fingerprint, fingerprint_of, read_record, run_step
+from shared.steps import (
+    atomic_write,
+    file_fingerprint,
+    fingerprint_of,
+    fingerprint_of_tables,
+    read_record,
+    run_step,
+)
 
 ROOT = Path(steps.__file__).parent.parent
 
@@ -240,3 +247,16 @@ def test_the_commit_is_that_of_the_checkout(tmp_path: Path) -> None:
     assert steps._commit_of(tmp_path) == git("rev-parse", "HEAD") + "-dirty"
     # Installed inside somebody else's checkout: that commit is not ours.
     assert steps._commit_of(tmp_path / "package") is None
+
+
+def test_tables_that_no_step_wrote_are_known_by_their_contents(tmp_path: Path) -> None:
+    with pytest.raises(PrectrError, match="make data"):
+        fingerprint_of_tables(tmp_path / "data")
+    tmp_path.joinpath("data").mkdir()
+    (tmp_path / "data" / "items.parquet").write_bytes(b"one")
+    first = fingerprint_of_tables(tmp_path / "data")
+    assert first == fingerprint_of_tables(tmp_path / "data")
+    (tmp_path / "data" / "items.parquet").write_bytes(b"two")
+    assert fingerprint_of_tables(tmp_path / "data") != first
+    record = run_step("data", tmp_path / "built", {}, lambda work: None)
+    assert fingerprint_of_tables(tmp_path / "built") == record.fingerprint
