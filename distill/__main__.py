@@ -16,7 +16,7 @@ from distill.teachers import open_teacher
 from shared.cli import run_main
 from shared.config import PrectrError, parse_arguments
 from shared.console import console
-from shared.steps import RECORD, fingerprint_inputs, fingerprint_of
+from shared.steps import fingerprint_inputs, is_finished
 
 VERBS = ("run", "label", "check-teacher", "merge-teacher", "publish")
 CONFIGS = Path(__file__).parent / "configs"
@@ -63,8 +63,7 @@ def check(stage: Stage) -> None:
     """The teacher as `run` left it if it did so with these settings, else with `teacher_adapter`, else as it comes."""
     panel = stage.panel([location for location, _ in stage.convert_teachers()])
     taught: Path | None = stage.folder / "teacher"
-    wanted = fingerprint_inputs("teach", stage.teaching_inputs(panel))
-    if not (stage.folder / "teacher" / RECORD).is_file() or fingerprint_of(stage.folder / "teacher") != wanted:
+    if not is_finished(stage.folder / "teacher", fingerprint_inputs("teach", stage.teaching_inputs(panel))):
         taught = Path(stage.teaching.teacher_adapter) if stage.teaching.teacher_adapter else None
     how = f"as taught in {taught}" if taught else "as it comes: nothing was taught with these settings yet"
     console.print(f"{stage.teaching.teacher}, {how}", highlight=False, markup=False, soft_wrap=True)

@@ -89,6 +89,11 @@ def is_helper() -> bool:
     return int(os.environ.get("RANK", "0")) > 0
 
 
+def is_launched() -> bool:
+    """Whether a launcher started this process and others together."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+
+
 def cut(teacher: Teacher, pairs: Iterable[Pair], shard_size: int) -> list[list[Pair]]:
     """Shards of equal padded length, `shard_size` pairs at a time.
 

@@ -19,7 +19,7 @@ from distill.config import LabelArguments, RunArguments, StudentArguments, Teach
 from distill.convert import convert_teacher
 from distill.evaluate import Metrics, Score, judge, judge_encoder, levels_of_score, tfidf_cosine
 from distill.label_cache import LabelCache
-from distill.labels import is_helper, label, read_labels, read_rejected, write_labels
+from distill.labels import is_helper, is_launched, label, read_labels, read_rejected, write_labels
 from distill.level_prob import write_level_prob
 from distill.pairs import Pairs, read_pairs, remarks, require_training_pairs
 from distill.prompt import read_prompt
@@ -35,10 +35,12 @@ from shared.steps import (
     RECORD,
     StepRecord,
     atomic_write,
+    fingerprint_inputs,
     fingerprint_of,
     fingerprint_of_tables,
     git_commit,
     is_being_built,
+    is_finished,
     read_record,
     run_step,
 )
@@ -128,7 +130,13 @@ def run_stage(stage: Stage) -> None:
 def teach(stage: Stage, panel: Panel) -> StepRecord:
     """`teacher/`: what it learnt, and how well it then judges pairs it has not seen."""
     arguments, seed = stage.teaching, stage.run.seed
-    inputs = stage.teaching_inputs(panel)
+    folder, inputs = stage.folder / "teacher", stage.teaching_inputs(panel)
+    if is_launched() and not is_finished(folder, fingerprint_inputs("teach", inputs)):
+        # Trainer would take the launched processes for one training and wait for those that never come.
+        raise PrectrError(
+            f"{folder} is not finished, and a teacher is taught by one process: run the same command without a "
+            "launcher until it labels, then launch it."
+        )
 
     def build(work: Path) -> None:
         teachers.teach(panel, stage.pairs["train"], stage.pairs["validation"], seed, work)
@@ -144,7 +152,7 @@ def teach(stage: Stage, panel: Panel) -> StepRecord:
                 metrics[split] = judge(judged.level, judgement.level_prob)
         _write_json(work / "metrics.json", metrics)
 
-    return run_step("teach", stage.folder / "teacher", inputs, build)
+    return run_step("teach", folder, inputs, build)
 
 
 def label_pairs(stage: Stage, panel: Panel) -> StepRecord:

@@ -89,6 +89,11 @@ def run_step(name: str, folder: Path, inputs: Mapping[str, Any], build: Callable
     return record
 
 
+def is_finished(folder: Path, fingerprint: str) -> bool:
+    """Whether `folder` holds the result of the inputs that have this fingerprint."""
+    return _finished(Path(folder), fingerprint) is not None
+
+
 def is_being_built(folder: Path) -> bool:
     """Whether another process is in the middle of `run_step` for `folder`."""
     if not folder.parent.is_dir():
