@@ -61,6 +61,9 @@ class AgreementArguments:
     top_logprobs: list[int] = field(
         default_factory=lambda: [20, 2000], metadata={"help": "tokens the endpoint lists per answer, run by run"}
     )
+    concurrency: int = field(
+        default=8, metadata={"help": "requests under way at once; llama.cpp's answers move with it, 1 is repeatable"}
+    )
     seed: int = field(default=0, metadata={"help": "which pairs"})
     results: str = field(default="benchmarks/results", metadata={"help": "folder of endpoint_agreement.json"})
 
@@ -79,6 +82,7 @@ def main(argv: list[str]) -> None:
         "data": arguments.name,
         "pairs": len(pairs),
         "threads": torch.get_num_threads(),
+        "concurrency": arguments.concurrency,
         "load_average": os.getloadavg()[0],
         "reference": REFERENCE,
         "systems": compare(found),
@@ -130,7 +134,13 @@ def run(arguments: AgreementArguments, prompt: Prompt, pairs: Sequence[Pair]) ->
             with serving(file, torch.get_num_threads()) as url:
                 for listed in arguments.top_logprobs:
                     endpoint = EndpointTeacher(
-                        url, prompt, **texts, model=source.name, top_logprobs=listed, timeout=600
+                        url,
+                        prompt,
+                        **texts,
+                        model=source.name,
+                        top_logprobs=listed,
+                        concurrency=arguments.concurrency,
+                        timeout=600,
                     )
                     found[f"endpoint, {listed} listed"] = timed(endpoint, pairs)
                     advance(len(pairs))

@@ -49,8 +49,10 @@ REPETITIONS = 8
 class EndpointTeacher:
     """A language model on a server behind the `Teacher` interface; it has no state.
 
-    The judgement of a pair depends neither on `concurrency` nor on the order in which answers arrive (as far as the
-    server's arithmetic does not). The API key, where a server wants one, is the environment's OPENAI_API_KEY.
+    The judgement of a pair depends neither on `concurrency` nor on the order in which answers arrive, as far as the
+    server's own arithmetic does not: llama.cpp, which computes requests that come together as one batch, then gave
+    log-probabilities up to 0.2 nats away from those it gives one by one [O]. With `concurrency=1` it repeats itself to
+    the digit. The API key, where a server wants one, is the environment's OPENAI_API_KEY.
 
     The fingerprint holds the model's name, the prompt (and messages), the limits of the texts and n, not the address:
     one model behind two addresses is one teacher. A name is all a server tells of a model, so give what is behind it a

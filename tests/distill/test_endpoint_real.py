@@ -56,8 +56,9 @@ def test_a_real_server_says_what_the_local_teacher_says(url: str, tmp_path: Path
 
 def test_a_short_list_censors_at_most_what_the_long_one_says(url: str) -> None:
     prompt = read_prompt("shopping_examples", 4)
+    # One request at a time: what the server computes together moves by tenths of a nat.
     short, long = (
-        EndpointTeacher(url, prompt, **TEXTS, top_logprobs=listed, timeout=600.0).score(PAIRS[:4])
+        EndpointTeacher(url, prompt, **TEXTS, top_logprobs=listed, concurrency=1, timeout=600.0).score(PAIRS[:4])
         for listed in (8, 5000)
     )
     assert short.censored is not None and long.censored is not None
@@ -66,8 +67,8 @@ def test_a_short_list_censors_at_most_what_the_long_one_says(url: str) -> None:
     best = long.log_odds.argmax(1)
     for row in np.flatnonzero(judged):
         relative = [each.log_odds[row] - each.log_odds[row, best[row]] for each in (short, long)]
-        np.testing.assert_allclose(*(each[~short.censored[row]] for each in relative), atol=0.05)
-        assert (relative[0] >= relative[1] - 0.05)[short.censored[row]].all()
+        np.testing.assert_allclose(*(each[~short.censored[row]] for each in relative), atol=1e-3)
+        assert (relative[0] >= relative[1] - 1e-3)[short.censored[row]].all()
 
 
 def test_words_it_would_not_say_are_refused(url: str) -> None:
