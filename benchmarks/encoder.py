@@ -41,7 +41,7 @@ from shared.config import parse_arguments
 from shared.console import console, table
 from shared.encoder import LevelEncoder
 from shared.metrics import spearman
-from shared.steps import atomic_write, fingerprint_of, run_step
+from shared.steps import RECORD, atomic_write, fingerprint_of, run_step
 
 CONFIGS = Path(__file__).parent / "configs"
 RESULTS = Path(__file__).parent / "results"
@@ -127,6 +127,9 @@ class Bench:
 
     def seeds_of(self, system: str) -> list[int]:
         return self.arguments.seeds[:1] if system in UNSEEDED else self.arguments.seeds
+
+    def finished_seeds(self, system: str) -> list[int]:
+        return [seed for seed in self.seeds_of(system) if (self.cell(system, seed) / RECORD).is_file()]
 
     def cell(self, system: str, seed: int) -> Path:
         return self.folder / f"{system}-seed{seed}"
@@ -268,9 +271,11 @@ class Bench:
         pq.write_table(pa.concat_tables(tables), work / "predictions.parquet")
 
     def figures(self, system: str) -> dict[str, Any] | None:
-        """A figure per seed for `test`, and the same under the name of every other split; None if not yet computed."""
-        cells = [self.cell(system, seed) for seed in self.seeds_of(system)]
-        if not all((cell / "step.json").is_file() for cell in cells):
+        """A figure per finished seed for `test`, and the same under the name of every other split; None if none is
+        finished.
+        """
+        cells = [self.cell(system, seed) for seed in self.finished_seeds(system)]
+        if not cells:
             return None
         by_split: dict[str, dict[str, list[float | None]]] = {}
         for cell in cells:
@@ -307,16 +312,16 @@ def collect(bench: Bench, argv: Sequence[str]) -> dict[str, Any]:
     systems = {system: found for system in SYSTEMS if (found := bench.figures(system)) is not None}
     stage = bench.stage
     seconds = {
-        cell.name: json.loads((cell / "step.json").read_text())["seconds"]
+        cell.name: json.loads((cell / RECORD).read_text())["seconds"]
         for system in systems
-        for cell in [bench.cell(system, seed) for seed in bench.seeds_of(system)]
+        for cell in [bench.cell(system, seed) for seed in bench.finished_seeds(system)]
     }
     return {
         **provenance("benchmarks.encoder", argv),
         "data": stage.run.name,
         "reconstructed": reconstructed(stage.data),
         "pairs": {split: len(found) for split, found in sorted(stage.pairs.items())},
-        "seeds": bench.arguments.seeds,
+        "seeds": {system: bench.finished_seeds(system) for system in systems},
         "teacher": stage.teaching.teacher,
         "spearman_with": "the graders' mean" if (stage.data / "ratings.parquet").is_file() else "the level",
         "systems": systems,
