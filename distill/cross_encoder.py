@@ -27,7 +27,7 @@ from distill.losses import distillation_loss, gold_loss
 from distill.pairs import Pairs
 from distill.prompt import padded_length
 from distill.teacher import Judgement, Pair
-from distill.train import latest_checkpoint
+from shared.checkpoints import latest_checkpoint
 from shared.config import PrectrError
 from shared.seeds import set_seed
 
@@ -146,7 +146,7 @@ def finetune_cross_encoder(
             train_dataset=data,
             eval_dataset=JointDataset(tokenizer, validation, max_length),
             data_collator=DataCollatorWithPadding(tokenizer, pad_to_multiple_of=LENGTH_STEP),
-        ).train(resume_from_checkpoint=latest_checkpoint(folder))
+        ).train(resume_from_checkpoint=latest_checkpoint(folder / "checkpoints"))
         return model
 
     if soft is not None:

@@ -24,7 +24,7 @@ from distill.config import TeacherArguments
 from distill.pairs import Pairs
 from distill.prompt import pad, padded_length
 from distill.sources import find_adapter
-from distill.train import latest_checkpoint
+from shared.checkpoints import latest_checkpoint
 from shared.config import PrectrError
 from shared.seeds import set_seed
 
@@ -125,7 +125,7 @@ def finetune(
         callbacks=[EarlyStoppingCallback(arguments.teacher_patience)],
     )
     trainer.level_ids = teacher.model.level_ids
-    trainer.train(resume_from_checkpoint=latest_checkpoint(work))
+    trainer.train(resume_from_checkpoint=latest_checkpoint(work / "checkpoints"))
     causal_lm.save_pretrained(str(work))
     teacher.model.causal_lm = cast(PreTrainedModel, causal_lm if teacher.four_bit else causal_lm.merge_and_unload())
 

@@ -19,7 +19,7 @@ from torch.utils.data import Dataset
 from transformers import TrainingArguments
 
 from distill.batching import LikeLengthTrainer
-from distill.train import latest_checkpoint
+from shared.checkpoints import latest_checkpoint
 from shared.encoder import LENGTH_STEP, LevelEncoder
 from shared.seeds import set_seed
 
@@ -123,5 +123,5 @@ def distil_states(
         train_dataset=TextDataset(student, texts),
         data_collator=pad_texts,
     )
-    trainer.train(resume_from_checkpoint=latest_checkpoint(work))
+    trainer.train(resume_from_checkpoint=latest_checkpoint(work / "checkpoints"))
     student.head.requires_grad_(True)

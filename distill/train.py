@@ -7,9 +7,9 @@ from pathlib import Path
 
 import torch
 from transformers import Trainer, TrainingArguments
-from transformers.trainer_utils import get_last_checkpoint
 
 from distill.student import PairDataset, StudentModel, as_is
+from shared.checkpoints import latest_checkpoint
 from shared.seeds import set_seed
 
 
@@ -86,12 +86,6 @@ def train_student(
     )
     before = {name: value.detach().clone() for name, value in model.state_dict().items()}
     loss_before = trainer.evaluate()["eval_loss"]
-    trainer.train(resume_from_checkpoint=latest_checkpoint(work))
+    trainer.train(resume_from_checkpoint=latest_checkpoint(work / "checkpoints"))
     if trainer.state.best_metric is not None and trainer.state.best_metric > loss_before:
         model.load_state_dict(before)
-
-
-def latest_checkpoint(work: Path) -> str | None:
-    """The checkpoint a killed run left in `work`, if any."""
-    folder = work / "checkpoints"
-    return get_last_checkpoint(str(folder)) if folder.is_dir() else None

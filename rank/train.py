@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset, SequentialSampler
 from transformers import Trainer, TrainingArguments
-from transformers.trainer_utils import get_last_checkpoint
 
 from rank.config import TrainArguments
 from rank.inputs import BatchSchedule
 from rank.objective import Objective
+from shared.checkpoints import latest_checkpoint
 
 logger = logging.getLogger(__name__)
 
@@ -116,6 +116,5 @@ def train(
         report_to="none",
     )
     trainer = RankTrainer(objective, schedule, arguments, args)
-    last = get_last_checkpoint(str(folder)) if folder.is_dir() else None
-    trainer.train(resume_from_checkpoint=last)
+    trainer.train(resume_from_checkpoint=latest_checkpoint(folder))
     return trainer.state.log_history

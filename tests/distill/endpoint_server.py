@@ -150,7 +150,7 @@ def is_repetition(prompt: str) -> bool:
     return len(words) == 8 and len(set(words)) == 1
 
 
-def wait_until(holds: Callable[[], bool], seconds: float = 5.0) -> None:
+def wait_until(holds: Callable[[], bool], seconds: float = 60.0) -> None:
     """Returns when the condition holds; fails the test if it does not in time."""
     end = time.monotonic() + seconds
     while not holds():
