@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -79,11 +80,11 @@ class Stage:
         for split in TEST_SPLITS:
             self.pairs.setdefault(split, nothing)
 
-    @property
+    @cached_property
     def item_texts(self) -> list[str]:
         return read_table(self.data, "items", ["text"])["text"].to_pylist()
 
-    @property
+    @cached_property
     def recipe(self) -> Recipe:
         texts = sorted({*self.item_texts, *self.pairs["train"].query, *self.pairs["unlabelled"].query})
         gold, validation = self.pairs["train"], self.pairs["validation"]
