@@ -24,7 +24,9 @@ from shared.config import PrectrError
 PAIR_SPLITS = ("train", "validation", "test", "test_types", "unlabelled")
 IMPRESSION_SPLITS = ("train", "validation", "test", "new_users", "open")
 EVALUATED_SPLITS = ("test", "new_users", "open")
-EVENT_TYPES = ("search", "purchase")
+SEARCH = "search"
+EVENT_TYPES = (SEARCH, "purchase")
+"""What every log knows; any other name may stand in `event_type` too, and is then an event without a page."""
 
 _LEVEL_NAMES_KEY = b"level_names"
 _ROW_GROUP = 1 << 18
@@ -59,11 +61,12 @@ SCHEMAS: dict[str, pa.Schema] = {
 }  # fmt: skip
 
 OPTIONAL = frozenset({"users", "queries", "gold"})
+OPTIONAL_COLUMNS: dict[str, dict[str, pa.DataType]] = {"impressions": {"weight": pa.float32()}}
 
 PREFIXES: dict[str, dict[str, pa.DataType]] = {
     "items": {"num_": pa.float32(), "cat_": _string},
     "users": {"num_": pa.float32(), "cat_": _string},
-    "impressions": {"ctx_num_": pa.float32(), "ctx_cat_": _string},
+    "impressions": {"ctx_num_": pa.float32(), "ctx_cat_": _string, "label_": pa.bool_()},
 }
 
 
@@ -71,6 +74,8 @@ def _expected_type(table: str, column: str) -> pa.DataType | None:
     schema = SCHEMAS[table]
     if column in schema.names:
         return schema.field(column).type
+    if column in OPTIONAL_COLUMNS.get(table, {}):
+        return OPTIONAL_COLUMNS[table][column]
     return next((kind for prefix, kind in PREFIXES.get(table, {}).items() if column.startswith(prefix)), None)
 
 

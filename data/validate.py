@@ -10,10 +10,10 @@ import pyarrow.compute as pc
 
 from data.contract import (
     EVALUATED_SPLITS,
-    EVENT_TYPES,
     IMPRESSION_SPLITS,
     OPTIONAL,
     SCHEMAS,
+    SEARCH,
     Checker,
     check_items,
     check_pairs,
@@ -57,6 +57,9 @@ def _validate_impressions(tables: dict[str, Checker]) -> None:
     is_open = pc.equal(impressions.column("split"), "open")
     wrong = pc.not_equal(is_open, pc.less(impressions.column("position"), 0))
     impressions.fail_where(wrong, "position", "positions count from 0, and are -1 exactly in split 'open'.")
+    if "weight" in impressions.rows.column_names:
+        lost = pc.less_equal(impressions.column("weight"), 0)
+        impressions.fail_where(lost, "weight", "a weight is above 0: drop a row that should not count.")
     _one_value_per_page(impressions)
 
     ends = {split: impressions.where(split) for split in IMPRESSION_SPLITS}
@@ -89,12 +92,16 @@ def _one_value_per_page(impressions: Checker) -> None:
 
 def _validate_behaviours(tables: dict[str, Checker]) -> None:
     behaviours = tables["behaviours"]
-    behaviours.one_of("event_type", EVENT_TYPES)
+    behaviours.visible("event_type")
     behaviours.refers_to("item_id", tables["items"])
+    is_search = pc.equal(behaviours.column("event_type"), SEARCH)
     for column in ("query", "page_id"):
-        is_search = pc.equal(behaviours.column("event_type"), "search")
         wrong = pc.equal(is_search, behaviours.column(column).is_null())
         behaviours.fail_where(wrong, column, "given exactly where event_type is 'search'.")
+    skipped = pc.invert(pc.or_(is_search, behaviours.column("clicked")))
+    behaviours.fail_where(
+        skipped, "clicked", f"only a row of type {SEARCH!r} may be skipped: write true, or drop the row."
+    )
     seconds = behaviours.column("timestamp").cast(pa.int64()).to_numpy()
     pages = pc.fill_null(behaviours.column("page_id"), np.iinfo(np.int64).max).to_numpy()
     back = (seconds[1:] < seconds[:-1]) | ((seconds[1:] == seconds[:-1]) & (pages[1:] < pages[:-1]))

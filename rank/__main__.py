@@ -1,38 +1,62 @@
-"""python -m rank run | table | publish   [--profile smoke|default|full] [--seed N] [--encoder FOLDER] …"""
+"""python -m rank run | table | report | publish | score | explain | validate   [--profile NAME] [--SETTING …] …"""
 
 from pathlib import Path
+from typing import Any
 
 from transformers.utils import logging
 
-from rank.config import ARGUMENTS, PUBLISH_ARGUMENTS
+from rank.config import ARGUMENTS, PUBLISH_ARGUMENTS, EvaluateArguments, LossArguments, RunArguments, TrainArguments
+from rank.drift import DriftArguments, validate
+from rank.explain import ExplainArguments, explain
 from rank.publish import upload
-from rank.run import run_stage, show_results
+from rank.run import report, run_stage, show_results
+from rank.scorer import DataArguments, RankerArguments
+from rank.scoring import ScoreArguments, score
 from rank.stage import Stage
 from shared.cli import run_main
 from shared.config import PrectrError, parse_arguments
 
 CONFIGS = Path(__file__).parent / "configs"
-VERBS = ("run", "table", "publish")
+VERBS: dict[str, tuple[type[Any], ...]] = {
+    "run": ARGUMENTS,
+    "table": ARGUMENTS,
+    "report": ARGUMENTS,
+    "publish": PUBLISH_ARGUMENTS,
+    "score": (*ARGUMENTS, RankerArguments, DataArguments, ScoreArguments),
+    "explain": (*ARGUMENTS, RankerArguments, DataArguments, ExplainArguments),
+    "validate": (*ARGUMENTS, RankerArguments, DriftArguments),
+}
+"""Each verb, and the settings it takes: those of `run`, from the same profiles, and its own."""
 
 
 def main(argv: list[str]) -> None:
     verb, *flags = argv or ["--help"]
     if verb not in (*VERBS, "-h", "--help"):
-        raise PrectrError(f"python -m rank {verb}: unknown verb; use run, table or publish.")
-    program = f"python -m rank {verb}"
-    classes = PUBLISH_ARGUMENTS if verb == "publish" else ARGUMENTS
-    arguments = parse_arguments(classes, CONFIGS, flags if verb in VERBS else argv, program=program)
+        *others, last = VERBS
+        raise PrectrError(f"python -m rank {verb}: unknown verb; use {', '.join(others)} or {last}.")
+    classes = VERBS.get(verb, ARGUMENTS)
+    settings = parse_arguments(classes, CONFIGS, flags if verb in VERBS else argv, program=f"python -m rank {verb}")
+    given = {type(each): each for each in settings}
+    run = given[RunArguments]
     if verb == "publish":
-        run, *_, publishing = arguments
+        *_, publishing = settings
         upload(Path(run.artifacts) / run.name / "ranker", publishing.repo, publishing.dry_run)
         return
     logging.set_verbosity_error()
-    stage = Stage(*arguments)
-    stage.command = " ".join(["python -m rank", *argv])
-    if verb == "run":
-        run_stage(stage)
+    logging.disable_progress_bar()
+    if verb in ("run", "table", "report"):
+        stage = Stage(*settings)
+        stage.command = " ".join(["python -m rank", *argv])
+        {"run": run_stage, "table": show_results, "report": report}[verb](stage)
+        return
+    scoring = (given[TrainArguments].bf16, given[EvaluateArguments].evaluation_batch)
+    if verb == "validate":
+        judging = (given[EvaluateArguments].bootstrap_resamples, given[LossArguments].negative_sampling_rate)
+        validate(run, given[RankerArguments], *scoring, *judging, given[DriftArguments])
+    elif verb == "score":
+        score(run, given[RankerArguments], given[DataArguments], *scoring, given[ScoreArguments])
     else:
-        show_results(stage)
+        explain(run, given[RankerArguments], given[DataArguments], *scoring, given[ExplainArguments])
 
 
 if __name__ == "__main__":

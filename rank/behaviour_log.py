@@ -1,7 +1,8 @@
 """The behaviour log: every past event once, in the order of time, with indices that find a shopper's or a query's
 events.
 
-Past events are not copied into the impressions. They lie sorted by (timestamp, page_id) as memory-mapped columns;
+Past events are not copied into the impressions. They lie sorted by (timestamp, page_id) as memory-mapped columns, and
+events of one time and page by what they are, so that the order in which a table lists them changes nothing;
 what an impression may see is a window of row numbers `[since_row, before_row)`, where `before_row` is the first row
 that is not strictly before it. Cutting a history to its last pages is a larger `since_row`. Memory grows with the
 log, not with log x history.
@@ -19,15 +20,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from data.contract import EVENT_TYPES, read_table
+from data.contract import EVENT_TYPES, SEARCH, read_table
 from rank.behaviour_index import BehaviourIndex, open_array
 from rank.level_prob import LevelProb, encode
 from shared.config import PrectrError
 from shared.console import progress
 
 DAY = 24 * 3600
-PURCHASE = EVENT_TYPES.index("purchase")
+_SEARCH = EVENT_TYPES.index(SEARCH)
 UNCUT = -1
+MOST_EVENT_TYPES = 256  # one byte each
 REPEAT_DAYS = (1, 56)  # a later click on an item repeats an earlier one; a fixed reach does not grow with the log
 LEAST_SPLIT = 1.1  # groups per category; an attribute with fewer says hardly more than the category
 
@@ -60,10 +62,10 @@ class IndexSpec(NamedTuple):
 def index_specs(attributes: tuple[str, ...]) -> dict[str, IndexSpec]:
     """Every index of a log whose items have these attributes, by name.
 
-    The suffix names the rows: `_clicked` and `_skipped` events, `_purchased` (bought without a page); `user_page`
-    holds the first row of each of a user's pages, `item_repeat` the clicks on an item by someone who had clicked it
-    before, with the log of the days between. `user_same_<attribute>` is keyed by the items of one category that share
-    the attribute.
+    The suffix names the rows: `_clicked` and `_skipped` events, `_purchased` (whatever happened without a page: bought,
+    added to the cart); `user_page` holds the first row of each of a user's pages, `item_repeat` the clicks on an item
+    by someone who had clicked it before, with the log of the days between. `user_same_<attribute>` is keyed by the
+    items of one category that share the attribute.
     """
     all_rows = ("user", "user_category", "query", "category", "item", "user_item", "query_item")
     specs = {name: IndexSpec(tuple(name.split("_"))) for name in all_rows}
@@ -86,16 +88,19 @@ def index_specs(attributes: tuple[str, ...]) -> dict[str, IndexSpec]:
 class BehaviourLog:
     """The log's columns, its vocabularies and its indices.
 
+    An event is a search, that is an item of a page, clicked or skipped; every other type of event happened without a
+    page and counts as a click, but never as a showing [O].
+
     Attributes:
         users, items, queries, categories: string arrays; a code is a position in them.
         item_groups: by attribute, int32 [items]: the same code for the items of one category that share the
             attribute's value; "category" comes first and holds the items' own category codes. An attribute that
             hardly varies within categories is left out: it would repeat the category.
+        event_types: names of the types of event; a code is a position in them. `data.contract.EVENT_TYPES` come first.
         specs: what each index is keyed by, by name.
         user, item, query, category: int32 [R] codes (query -1: an event without a search).
-        clicked: uint8 [R]. event: uint8 [R], a position in `data.contract.EVENT_TYPES`. seconds: int64 [R] since 1970.
-        page: int32 [R], which of its user's pages an event belongs to, from 0 (a purchase without a page: one per
-        time).
+        clicked: uint8 [R]. event: uint8 [R], a position in `event_types`. seconds: int64 [R] since 1970.
+        page: int32 [R], which of its user's pages an event belongs to, from 0 (events without a page: one per time).
         level_prob: float16 [R, K], zeros where there is no query.
     """
 
@@ -114,12 +119,14 @@ class BehaviourLog:
         vocabularies: Mapping[str, pa.Array],
         columns: Mapping[str, np.ndarray],
         item_groups: Mapping[str, np.ndarray],
+        event_types: Sequence[str] = EVENT_TYPES,
         folder: Path | None = None,
     ):
         self.users, self.items, self.queries, self.categories = (vocabularies[name] for name in _VOCABULARIES)
         for name in _COLUMNS:
             setattr(self, name, columns[name])
         self.item_groups = dict(item_groups)
+        self.event_types = tuple(event_types)
         self.specs = index_specs(tuple(self.item_groups))
         self._folder = folder
         self._indices: dict[str, BehaviourIndex] = {}
@@ -134,8 +141,10 @@ class BehaviourLog:
             attributes: keys of `item_groups`, where they are to be those of another log; by default they are found.
 
         Raises:
-            PrectrError: the events are not sorted by time, an item is unknown, or a pair is not scored.
+            PrectrError: the events are not sorted by time, an item is unknown, a pair is not scored, or there are more
+                than 256 types of event.
         """
+        event_types = _event_types(behaviours["event_type"])
         vocabularies = {
             "items": items["item_id"].combine_chunks(),
             "users": _sorted_unique(behaviours["user_id"]),
@@ -151,13 +160,16 @@ class BehaviourLog:
             "category": encode(behaviours["query_category"], vocabularies["categories"]),
             "clicked": behaviours["clicked"].to_numpy().astype(np.uint8),
             "seconds": _seconds(behaviours["timestamp"]),
-            "event": encode(behaviours["event_type"], pa.array(EVENT_TYPES)).astype(np.uint8),
+            "event": encode(behaviours["event_type"], pa.array(event_types)).astype(np.uint8),
             "level_prob": level_prob.lookup(behaviours["query"], behaviours["item_id"]).astype(np.float16),
         }
         _check_rows(columns)
-        columns["page"] = _page_ordinals(columns["user"], columns["seconds"], behaviours["page_id"])
+        page_id = pc.fill_null(behaviours["page_id"], np.iinfo(np.int64).max).to_numpy()
+        order = _order(columns, page_id, vocabularies["items"])
+        columns = {name: column[order] for name, column in columns.items()}
+        columns["page"] = _page_ordinals(columns["user"], columns["seconds"], page_id[order])
         item_category = encode(items["category"], vocabularies["categories"])
-        return cls(vocabularies, columns, _item_groups(items, item_category, attributes))
+        return cls(vocabularies, columns, _item_groups(items, item_category, attributes), event_types)
 
     @classmethod
     def build(cls, data_folder: Path, level_prob_file: Path, folder: Path) -> BehaviourLog:
@@ -180,7 +192,8 @@ class BehaviourLog:
         for name in progress(log.specs, "behaviour indices", unit="indices"):
             log._build_index(name).save(folder, f"index_{name}")
         # Written last: a folder without it is not a whole log.
-        (folder / "log.json").write_text(json.dumps({"rows": len(log), "attributes": list(log.item_groups)}))
+        facts = {"rows": len(log), "attributes": list(log.item_groups), "event_types": log.event_types}
+        (folder / "log.json").write_text(json.dumps(facts))
         return cls.open(folder)
 
     @classmethod
@@ -188,11 +201,12 @@ class BehaviourLog:
         folder = Path(folder)
         if not (folder / "log.json").exists():
             raise PrectrError(f"{folder} holds no behaviour log: build it with `python -m rank run`.")
-        attributes = json.loads((folder / "log.json").read_text())["attributes"]
+        facts = json.loads((folder / "log.json").read_text())
         return cls(
             {name: pq.read_table(folder / f"{name}.parquet")["value"].combine_chunks() for name in _VOCABULARIES},
             {name: open_array(folder / f"{name}.npy") for name in _COLUMNS},
-            {attribute: open_array(folder / f"same_{attribute}.npy") for attribute in attributes},
+            {attribute: open_array(folder / f"same_{attribute}.npy") for attribute in facts["attributes"]},
+            facts.get("event_types", EVENT_TYPES),
             folder,
         )
 
@@ -224,6 +238,11 @@ class BehaviourLog:
             seconds=seconds,
             before_row=self.rows_before(seconds),
         )
+
+    def event_types_before(self, second: int) -> list[str]:
+        """The types of event that occur strictly before a time, after those every log knows: a vocabulary to fit on."""
+        seen = set(np.unique(self.event[: self.rows_before(np.array([second]))[0]]).tolist())
+        return [name for code, name in enumerate(self.event_types) if name in EVENT_TYPES or code in seen]
 
     def rows_before(self, seconds: np.ndarray) -> np.ndarray:
         """How many events are strictly before each time [n]: the end of its window."""
@@ -262,7 +281,7 @@ class BehaviourLog:
         elif spec.rows == "page_start":
             rows = self._page_starts()
         else:
-            chosen = {"clicked": self.clicked == 1, "skipped": self.clicked == 0, "purchased": self.event == PURCHASE}
+            chosen = {"clicked": self.clicked == 1, "skipped": self.clicked == 0, "purchased": self.event != _SEARCH}
             rows = np.arange(len(self)) if spec.rows == "all" else np.flatnonzero(chosen[spec.rows])
         if spec.sums_level_prob:
             values = self.level_prob[rows]
@@ -286,6 +305,16 @@ class BehaviourLog:
         repeats = (days >= REPEAT_DAYS[0]) & (days <= REPEAT_DAYS[1])
         order = np.argsort(later[repeats], kind="stable")
         return later[repeats][order], np.log1p(days[repeats][order])[:, None]
+
+
+def _event_types(names: pa.ChunkedArray) -> list[str]:
+    types = [*EVENT_TYPES, *sorted(set(_sorted_unique(names).to_pylist()) - set(EVENT_TYPES))]
+    if len(types) > MOST_EVENT_TYPES:
+        raise PrectrError(
+            f"behaviours.parquet: event_type: there are {len(types)} of them, such as {types[-1]!r}: name at most "
+            f"{MOST_EVENT_TYPES} types of event."
+        )
+    return types
 
 
 def _sorted_unique(values: pa.ChunkedArray) -> pa.Array:
@@ -312,9 +341,17 @@ def _check_rows(columns: Mapping[str, np.ndarray]) -> None:
         )
 
 
-def _page_ordinals(user: np.ndarray, seconds: np.ndarray, page_id: pa.ChunkedArray) -> np.ndarray:
+def _order(columns: Mapping[str, np.ndarray], page: np.ndarray, items: pa.Array) -> np.ndarray:
+    """Rows [R] by time, then page (those without one last), then user, item, type and click."""
+    place_of_item = np.empty(len(items), np.int32)
+    # By id: codes follow the items table, whose order is as little to the point as that of the events.
+    place_of_item[pc.sort_indices(items).to_numpy()] = np.arange(len(items))
+    item = place_of_item[columns["item"]]
+    return np.lexsort((columns["clicked"], columns["event"], item, columns["user"], page, columns["seconds"]))
+
+
+def _page_ordinals(user: np.ndarray, seconds: np.ndarray, page: np.ndarray) -> np.ndarray:
     """Which of its user's pages each row belongs to, int32 [R] from 0; rows without a page share one per time."""
-    page = pc.fill_null(page_id, np.iinfo(np.int64).max).to_numpy()
     order = np.argsort(user, kind="stable")
     changes = [np.diff(column[order], prepend=column[order][:1]) != 0 for column in (user, seconds, page)]
     new = np.logical_or.reduce(changes)

@@ -1,7 +1,7 @@
 """The settings of stage two. Every field can stand in a YAML profile and be given as a flag; a typo is an error."""
 
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal
 
 from shared.config import PrectrError
 from shared.hub import PublishArguments
@@ -16,7 +16,17 @@ class RunArguments:
     encoder: str | None = field(
         default=None, metadata={"help": "another published encoder's folder; default: artifacts/<name>/encoder"}
     )
+    warm_start: str | None = field(
+        default=None, metadata={"help": "a trained ranker's folder to go on from: its weights, encoder and feature map"}
+    )
     seed: int = field(default=0, metadata={"help": "rules every draw of stage two"})
+    label: str = field(
+        default="clicked", metadata={"help": "0/1 column of impressions that is predicted: clicked, or a label_..."}
+    )
+
+    def __post_init__(self) -> None:
+        if self.warm_start and self.encoder:
+            raise PrectrError("warm_start brings its own encoder, but encoder names another: leave one of them out.")
 
 
 @dataclass
@@ -75,8 +85,19 @@ class LossArguments:
     )
     noise_scale: float = field(default=0.7, metadata={"help": "strength of that noise"})
     incentive_penalty: float = field(default=0.01, metadata={"help": "λ of τ²"})
+    negative_sampling_rate: float = field(
+        default=1.0, metadata={"help": "share of the unclicked impressions that the log kept; 1: all of them"}
+    )
+    position_debias: bool = field(
+        default=False, metadata={"help": "learn what each place on the page adds, and leave it out of the scores"}
+    )
 
     def __post_init__(self) -> None:
+        if not 0 < self.negative_sampling_rate <= 1:
+            raise PrectrError(
+                f"negative_sampling_rate is {self.negative_sampling_rate}: give the share of unclicked impressions "
+                "that was kept, above 0 and up to 1."
+            )
         if not 0 <= self.replay_share < 1:
             raise PrectrError(f"replay_share is {self.replay_share}: give a share from 0 up to, but not, 1.")
         needs_replay = [
@@ -128,6 +149,50 @@ class EvaluateArguments:
 
     bootstrap_resamples: int = field(default=200, metadata={"help": "household resamples behind the intervals"})
     evaluation_batch: int = field(default=4096, metadata={"help": "impressions scored at once"})
+
+
+_LATER = ("label", "negative_sampling_rate", "position_debias")
+
+
+def deciding(arguments: Any) -> dict[str, Any]:
+    """A dataclass of settings as a step's inputs. Settings of `_LATER` are left out at their defaults, so that what
+    was made before there were any need not be made again."""
+    defaults = {item.name: item.default for item in fields(arguments)}
+    return {name: value for name, value in asdict(arguments).items() if name not in _LATER or value != defaults[name]}
+
+
+def check_together(
+    history: HistoryArguments, model: ModelArguments, losses: LossArguments, training: TrainArguments
+) -> None:
+    """Refuse settings of different groups that contradict each other.
+
+    Raises:
+        PrectrError: a part is asked for without what it works on.
+    """
+    places = history.history_in_category + history.history_overall
+    for contradicts, message in (
+        (
+            training.warmup_share > 0 and losses.replay_share == 0,
+            "the warm-up trains the level module on replayed pairs, but replay_share is 0: raise it, or set "
+            "warmup_share: 0 too.",
+        ),
+        (
+            model.user_preference and places == 0,
+            "user_preference reads the user's past, but history_in_category and history_overall are 0: raise one of "
+            "them, or set user_preference: false.",
+        ),
+        (
+            model.cross_preference and history.cross_history == 0,
+            "cross_preference reads other users' past, but cross_history is 0: raise it, or set cross_preference: "
+            "false.",
+        ),
+        (
+            history.cold_share > 0 and not history.cold_lengths,
+            "cold_share cuts histories to one of cold_lengths, but there are none: name some, or set cold_share: 0.",
+        ),
+    ):
+        if contradicts:
+            raise PrectrError(message)
 
 
 ARGUMENTS = (RunArguments, HistoryArguments, ModelArguments, LossArguments, TrainArguments, EvaluateArguments)

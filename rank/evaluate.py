@@ -24,6 +24,17 @@ class Judged:
     page: np.ndarray
     user: np.ndarray
     gold_level: np.ndarray | None = None  # the evaluator's own; only `open` needs it
+    weight: np.ndarray | None = None  # how much each impression counts in AUC, logloss, PCOC and ECE; None: all alike
+
+    def weighted(self, metric: metrics.WeightedMetric) -> metrics.WeightedMetric:
+        """The metric of impressions that count by their weight, beside how often each was drawn."""
+        weight = self.weight
+        return metric if weight is None else lambda drawn: metric(drawn * weight)
+
+    def where(self, mask: np.ndarray) -> "Judged":
+        """The impressions of a mask [n], without their gold level."""
+        weight = None if self.weight is None else self.weight[mask]
+        return Judged(self.clicked[mask], self.page[mask], self.user[mask], weight=weight)
 
     def counts(self) -> dict[str, int]:
         return {
@@ -40,7 +51,10 @@ def _interval(judged: Judged, metric: metrics.WeightedMetric, resamples: int, se
 
 
 def judge_exposed(judged: Judged, probability: np.ndarray, resamples: int, seed: int) -> dict[str, Any]:
-    """Ranking and calibration on pages as the old policy showed them; `probability` [n] is P(click)."""
+    """Ranking and calibration on pages as the old policy showed them; `probability` [n] is P(click).
+
+    Weights of impressions count in all but GAUC, which ranks within a page or user.
+    """
     clicked = judged.clicked
     gauc_page, page_coverage = metrics.gauc(clicked, probability, judged.page)
     gauc_user, user_coverage = metrics.gauc(clicked, probability, judged.user)
@@ -52,19 +66,19 @@ def judge_exposed(judged: Judged, probability: np.ndarray, resamples: int, seed:
         return metrics.pcoc(clicked, probability, weights)
 
     bootstrapped: Mapping[str, metrics.WeightedMetric] = {
-        "auc": metrics.auc_of_weights(clicked, probability),
+        "auc": judged.weighted(metrics.auc_of_weights(clicked, probability)),
         "gauc_page": metrics.gauc_of_weights(clicked, probability, judged.page),
         "gauc_user": metrics.gauc_of_weights(clicked, probability, judged.user),
-        "logloss": mean_loss,
-        "pcoc": calibration,
+        "logloss": judged.weighted(mean_loss),
+        "pcoc": judged.weighted(calibration),
     }
     return {
-        "auc": metrics.auc(clicked, probability),
+        "auc": metrics.auc(clicked, probability, judged.weight),
         "gauc_page": gauc_page,
         "gauc_user": gauc_user,
-        "logloss": metrics.logloss(clicked, probability),
-        "pcoc": metrics.pcoc(clicked, probability),
-        "ece": metrics.ece(clicked, probability),
+        "logloss": metrics.logloss(clicked, probability, judged.weight),
+        "pcoc": metrics.pcoc(clicked, probability, judged.weight),
+        "ece": metrics.ece(clicked, probability, judged.weight),
         "n": judged.counts(),
         "ci95": {name: _interval(judged, metric, resamples, seed) for name, metric in bootstrapped.items()},
         "coverage": {"gauc_page": page_coverage, "gauc_user": user_coverage},
@@ -93,25 +107,32 @@ def judge_new_users(
 ) -> dict[str, dict[str, Any]]:
     """The ladder: AUC on the same pages of unseen households, per number of past pages their history was cut to."""
     return {
-        "new_users": {str(n): metrics.auc(judged.clicked, p) for n, p in probability.items()},
+        "new_users": {str(n): metrics.auc(judged.clicked, p, judged.weight) for n, p in probability.items()},
         "new_users_ci95": {
-            str(n): _interval(judged, metrics.auc_of_weights(judged.clicked, p), resamples, seed)
+            str(n): _interval(judged, judged.weighted(metrics.auc_of_weights(judged.clicked, p)), resamples, seed)
             for n, p in probability.items()
         },
         "new_users_n": judged.counts(),
     }
 
 
-def judge_slices(judged: Judged, probability: np.ndarray, slices: Mapping[str, np.ndarray]) -> dict[str, Any]:
+def judge_slices(
+    judged: Judged, probability: np.ndarray, slices: Mapping[str, np.ndarray], resamples: int, seed: int
+) -> dict[str, Any]:
     """AUC, PCOC and size of each named part of the exposed impressions; `slices` maps a name to a mask [n]."""
     result = {}
     for name, mask in slices.items():
-        part = Judged(judged.clicked[mask], judged.page[mask], judged.user[mask])
+        part = judged.where(mask)
         result[name] = {
-            "auc": metrics.auc(part.clicked, probability[mask]),
+            "auc": metrics.auc(part.clicked, probability[mask], part.weight),
             "gauc_page": metrics.gauc(part.clicked, probability[mask], part.page)[0],
-            "pcoc": metrics.pcoc(part.clicked, probability[mask]),
+            "pcoc": metrics.pcoc(part.clicked, probability[mask], part.weight),
             "n": part.counts(),
+            "ci95": {
+                "auc": _interval(
+                    part, part.weighted(metrics.auc_of_weights(part.clicked, probability[mask])), resamples, seed
+                )
+            },
         }
     return result
 

@@ -7,7 +7,7 @@ holds no queries, and user ids only if asked for them: without them it can be pu
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import NamedTuple
 
@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from data.contract import EVENT_TYPES
 from rank.features import FeatureMatrix
 from rank.level_prob import encode
 from shared.config import PrectrError
@@ -58,6 +59,8 @@ class CategoricalColumn:
 class FeatureMap:
     """Every input column in its order; item columns come first among the categoricals.
 
+    `event_types` are the types that a past event is told apart by, `data.contract.EVENT_TYPES` first.
+
     Example:
         >>> feature_map = FeatureMap.fit(items, train_impressions, train_features)
         >>> inputs = feature_map.transform(items, impressions, features)
@@ -67,6 +70,7 @@ class FeatureMap:
 
     numeric: tuple[NumericColumn, ...]
     categorical: tuple[CategoricalColumn, ...]
+    event_types: tuple[str, ...] = EVENT_TYPES
 
     @classmethod
     def fit(
@@ -78,12 +82,14 @@ class FeatureMap:
         min_count: int = MIN_COUNT,
         item_id: bool = True,
         user_id: bool = False,
+        event_types: Sequence[str] = EVENT_TYPES,
     ) -> FeatureMap:
         """Fit on training impressions and their features.
 
         Args:
             min_count: how often a value must occur in these rows to have an index of its own.
             item_id, user_id: whether ids get a vocabulary; a map with user ids must not be published.
+            event_types: those that occur before the training rows end (`BehaviourLog.event_types_before`).
 
         Raises:
             PrectrError: rows of another split than `train` are among the impressions, or there are none.
@@ -100,7 +106,7 @@ class FeatureMap:
             CategoricalColumn(name, of_item, _frequent(values, min_count))
             for name, of_item, values in _categorical_values(items, impressions, item_id, user_id)
         )
-        return cls(numeric, categorical)
+        return cls(numeric, categorical, tuple(event_types))
 
     @property
     def numeric_names(self) -> list[str]:
@@ -162,6 +168,7 @@ class FeatureMap:
         return cls(
             tuple(NumericColumn(**column) for column in stored["numeric"]),
             tuple(CategoricalColumn(**column) for column in stored["categorical"]),
+            tuple(stored.get("event_types", EVENT_TYPES)),
         )
 
 

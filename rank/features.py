@@ -4,6 +4,11 @@ Everything a user did is read from the window [since_row, before_row), so that a
 together; everything about items and queries is read from all users' events strictly before the impression. A user's
 id is no feature. Counts are over fixed windows (26 weeks unless said otherwise) and rates carry a prior, since a log
 begins somewhere: what grows with the length of the log would drift between training and test weeks. [O]
+
+What counts as what: a skip is an item of a page that was not clicked, a showing any item of a page; a click is a
+clicked item of a page or any event without one (a purchase elsewhere, an item added to the cart), each row once. Counts
+and rates are those of the behaviours table as it is given: neither `negative_sampling_rate` nor the weights of
+impressions correct them, since training and scoring read the same table.
 """
 
 from __future__ import annotations
@@ -272,9 +277,9 @@ def _popularity(table: _Table, past: _Past, page: _Pages) -> None:
 
 
 def _ctr(past: _Past, index: str, prior: np.ndarray | float) -> np.ndarray:
-    """Clicks per showing; what was bought without a page was not shown."""
-    bought = past.count(f"{index}_purchased")
-    return _rate(past.count(f"{index}_clicked") - bought, past.count(index) - bought, prior)
+    """Clicks per showing; what happened without a page was not shown."""
+    elsewhere = past.count(f"{index}_purchased")
+    return _rate(past.count(f"{index}_clicked") - elsewhere, past.count(index) - elsewhere, prior)
 
 
 def _levels(table: _Table, past: _Past, page: _Pages, level_prob: np.ndarray) -> None:

@@ -5,7 +5,8 @@ events are gathered once per page. Every distinct text of a batch is encoded onc
 pair compared once. A batch depends on the seed and its number alone: a resumed run sees what the killed one would have.
 """
 
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from data.contract import EVENT_TYPES
 from rank.behaviour_log import DAY, BehaviourLog
+from shared.config import PrectrError
 from shared.encoder import LevelEncoder
 from shared.seeds import generator
 
@@ -42,15 +45,20 @@ class PreparedSet:
     user_rows: np.ndarray  # [P, H] int32, rows of the log, -1 where there is no event
     cross_rows: np.ndarray  # [P, X] int32
     cross_depth: np.ndarray  # [P] int8: 0 the query's own events, 1 backed off to its category, 2 none
+    position: np.ndarray | None = None  # [n] int32, place on the page from 0, -1 unknown; no feature, training's alone
+    weight: np.ndarray | None = None  # [n] float32, how much each impression counts; None: all alike
 
     def save(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         for item in fields(self):
-            np.save(folder / f"{item.name}.npy", getattr(self, item.name))
+            if (array := getattr(self, item.name)) is not None:
+                np.save(folder / f"{item.name}.npy", array)
 
     @classmethod
     def open(cls, folder: Path) -> "PreparedSet":
-        return cls(*(np.load(folder / f"{item.name}.npy", mmap_mode="r") for item in fields(cls)))
+        paths = {item.name: folder / f"{item.name}.npy" for item in fields(cls)}
+        given = {name for name, path in paths.items() if path.exists() or name not in ("position", "weight")}
+        return cls(**{name: np.load(path, mmap_mode="r") for name, path in paths.items() if name in given})
 
     def __len__(self) -> int:
         return len(self.page)
@@ -63,6 +71,18 @@ class PreparedSet:
         """[P + 1] first impression of each page, and the end."""
         return np.searchsorted(self.page, np.arange(self.num_pages + 1))
 
+    def full_log_weight(self, negative_sampling_rate: float) -> np.ndarray | None:
+        """How much each impression counts in the full log [n]: its weight, divided by the share that was kept if it
+        is unclicked; None: all alike. Metrics of a thinned log that are weighted so are those of the full log."""
+        if self.weight is None and negative_sampling_rate == 1:
+            return None
+        weight = np.ones(len(self)) if self.weight is None else self.weight.astype(np.float64)
+        return np.where(self.clicked == 1, weight, weight / negative_sampling_rate)
+
+    def click_rate(self, negative_sampling_rate: float) -> float:
+        """The click-through rate of the full log."""
+        return float(np.average(self.clicked, weights=self.full_log_weight(negative_sampling_rate)))
+
 
 @dataclass
 class Events:
@@ -70,6 +90,13 @@ class Events:
 
     log: BehaviourLog
     item_categorical: np.ndarray  # [items of the log, item columns] int32
+    event_types: Sequence[str] = EVENT_TYPES  # the types told apart (`FeatureMap.event_types`)
+    # [types of the log, types told apart - 1]: one-hot, zeros for a search and for a type never trained on. The
+    # attention's first layer is linear, so a type's row of its weights is the type's embedding.
+    kinds: np.ndarray = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.kinds = np.array(self.log.event_types)[:, None] == np.array(self.event_types)[1:]
 
     def gather(self, rows: np.ndarray, seconds: np.ndarray, kind: str) -> dict[str, Tensor]:
         """Columns of the events `rows` [P, H] (-1: none) seen from pages at `seconds` [P]."""
@@ -79,16 +106,17 @@ class Events:
         if not len(log.seconds):
             shape = (*rows.shape, self.item_categorical.shape[1])
             level_prob = np.zeros((*rows.shape, log.level_prob.shape[1]), np.float32)
-            categorical, scalars = np.zeros(shape, np.int64), np.zeros((*rows.shape, 3), np.float32)
+            categorical, scalars = np.zeros(shape, np.int64), np.zeros((*rows.shape, 2 + self.kinds.shape[1]))
         else:
             gap = np.log1p(np.maximum(seconds[:, None] - log.seconds[where], 0) / DAY) / GAP_SCALE
-            scalars = np.stack([log.clicked[where], gap, log.event[where]], -1).astype(np.float32) * known[..., None]
+            clicked_and_gap = np.stack([log.clicked[where], gap], -1)
+            scalars = np.concatenate([clicked_and_gap, self.kinds[log.event[where]]], -1) * known[..., None]
             level_prob = log.level_prob[where].astype(np.float32) * known[..., None]
             categorical = self.item_categorical[log.item[where]].astype(np.int64) * known[..., None]
         return {
             f"{kind}_categorical": torch.from_numpy(categorical),
             f"{kind}_level_prob": torch.from_numpy(level_prob),
-            f"{kind}_scalars": torch.from_numpy(scalars),
+            f"{kind}_scalars": torch.from_numpy(scalars.astype(np.float32)),
             f"{kind}_mask": torch.from_numpy(known),
         }
 
@@ -181,6 +209,9 @@ class BatchSchedule(Dataset):
         epochs: passes over the pages, each in a new order.
         warmup_share: warm-up batches (replayed pairs alone) as a share of the others.
         replay_share: replayed pairs as a share of all pairs of a batch.
+
+    Raises:
+        PrectrError: a warm-up is asked for, but there is nothing to replay.
     """
 
     def __init__(
@@ -197,7 +228,14 @@ class BatchSchedule(Dataset):
         replay_share: float,
         seed: int,
     ) -> None:
+        if warmup_share > 0 and replay is None:
+            raise PrectrError(
+                "the warm-up trains the level module on replayed pairs, but replay_share is 0: raise it, or set "
+                "warmup_share: 0 too."
+            )
         self.prepared, self.events, self.texts, self.replay = prepared, events, texts, replay
+        # A mean of 1 leaves the balance of the losses, and the learning rate, as they are without weights.
+        self.weight = None if prepared.weight is None else prepared.weight / prepared.weight.mean(dtype=np.float64)
         self.bounds = prepared.page_bounds()
         self.seed = seed
         per_pass = max(prepared.num_pages // pages_per_batch, 1)
@@ -209,7 +247,7 @@ class BatchSchedule(Dataset):
             for number in range(-(-joint // per_pass))
         ]
         self.pages = np.concatenate(orders).reshape(-1, min(pages_per_batch, prepared.num_pages))[:joint]
-        self.num_warmup = round(joint * warmup_share) if replay is not None else 0
+        self.num_warmup = round(joint * warmup_share)
         per_page = len(prepared) / prepared.num_pages
         self.num_replayed = round(self.pages.shape[1] * per_page * replay_share / (1 - replay_share))
 
@@ -225,6 +263,10 @@ class BatchSchedule(Dataset):
             batch |= page_batch(self.prepared, pages, self.bounds, self.events)
             rows = batch["row"].numpy()
             query_text, item_text = self.prepared.query_text[rows], self.prepared.item_text[rows]
+            if self.prepared.position is not None:
+                batch["position"] = torch.from_numpy(self.prepared.position[rows].astype(np.int64))
+            if self.weight is not None:
+                batch["weight"] = torch.from_numpy(self.weight[rows].astype(np.float32))
         exposed = len(query_text)
         if self.replay is not None:
             # Warm-up batches hold nothing else, so they replay as many pairs as a full batch has.

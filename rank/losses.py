@@ -5,6 +5,7 @@
 [P] states that each term exists; where its form is ours it is marked [O].
 """
 
+import math
 from typing import Literal
 
 import torch
@@ -14,9 +15,24 @@ from torch.nn import functional
 Noise = Literal["isotropic", "covariance", "toward_lower_pair"]
 
 
-def click_loss(score: Tensor, clicked: Tensor) -> Tensor:
-    """Mean binary cross-entropy of the fused logit `s` [B] against clicks [B] in {0, 1}. [P]"""
-    return functional.binary_cross_entropy_with_logits(score.float(), clicked.float())
+def click_loss(
+    score: Tensor, clicked: Tensor, weight: Tensor | None = None, negative_sampling_rate: float = 1.0
+) -> Tensor:
+    """Mean binary cross-entropy of the fused logit `s` [B] against clicks [B] in {0, 1}. [P]
+
+    Of a log in which only a share r of the unclicked impressions was kept, the odds of a click are 1/r times those of
+    the full log. The loss therefore reads s − ln r, the logit in the log as it was kept, and s remains the logit of
+    the full log: there is nothing left to correct when scoring. This is q = p / (p + (1 − p) / r) of He et al. 2014,
+    "Practical Lessons from Predicting Clicks on Ads at Facebook", section 6.3, written in logits.
+
+    Args:
+        weight: [B] how much each impression counts, 1 on average over the training set; None: all alike.
+        negative_sampling_rate: r in (0, 1].
+    """
+    score = score.float()
+    if negative_sampling_rate < 1:
+        score = score - math.log(negative_sampling_rate)
+    return functional.binary_cross_entropy_with_logits(score, clicked.float(), weight)
 
 
 def relevance_loss(level_logits: Tensor, target: Tensor) -> Tensor:

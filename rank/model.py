@@ -25,7 +25,7 @@ from shared.encoder import LevelEncoder
 
 Batch = Mapping[str, Tensor]
 
-EVENT_SCALARS = 3  # clicked, log time gap, and whether it was a purchase without a page
+EVENT_SCALARS = 2  # clicked and log time gap; beside them a one-hot of the types of event but the first, a search
 
 
 @dataclass
@@ -37,6 +37,7 @@ class RankerConfig:
     cardinalities: list[int]  # entries of each vocabulary, out-of-vocabulary included
     item_columns: list[int]  # which categoricals describe the item: past events carry these too
     num_levels: int
+    num_event_types: int = 2  # of past events: a search, a purchase, and what else the log names
     numeric_bins: int = 12
     embedding_size: int = 12
     hidden_sizes: list[int] = field(default_factory=lambda: [256, 128])
@@ -153,7 +154,7 @@ class RankerModel(nn.Module):
 
         levels, width = config.num_levels, config.embedding_size
         item_size = len(config.item_columns) * width
-        event_size = item_size + levels + EVENT_SCALARS
+        event_size = item_size + levels + EVENT_SCALARS + config.num_event_types - 1
         target_size = encoder.state_size + levels + item_size
         attention = (target_size, event_size, config.attention_size, config.attention_heads)
         if config.user_preference:

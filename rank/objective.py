@@ -10,6 +10,9 @@ from torch.nn import functional
 from rank.config import LossArguments
 from rank.losses import click_loss, consistency_loss, debias_loss, lower_level, noisy_state, relevance_loss
 from rank.model import Batch, RankerModel
+from rank.position import HIDDEN, Examination
+from shared.config import PrectrError
+from shared.seeds import generator
 
 
 class Objective(nn.Module):
@@ -26,8 +29,11 @@ class Objective(nn.Module):
         self.model = model
         self.weights = weights
         self.seed = seed
-        # A frozen copy of stage one's classifier: it tells whether a noisy state really reads as less relevant.
-        self.stage_one_classifier = deepcopy(model.encoder.head.classifier).requires_grad_(False)
+        if weights.debias_weight:
+            # A frozen copy of stage one's classifier: it tells whether a noisy state really reads as less relevant.
+            self.stage_one_classifier = deepcopy(model.encoder.head.classifier).requires_grad_(False)
+        if weights.position_debias:
+            self.examination = Examination()
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Returns `loss` and its unweighted parts, all scalars; `level_fall` is logged, not minimised."""
@@ -38,7 +44,10 @@ class Objective(nn.Module):
             return {"loss": relevance, "relevance": relevance.detach()}
 
         output = self.model(batch)
-        parts = {"click": click_loss(output["score"], batch["clicked"])}
+        score = output["score"]
+        if weights.position_debias:
+            score = score + self._examined(batch)
+        parts = {"click": click_loss(score, batch["clicked"], batch.get("weight"), weights.negative_sampling_rate)}
         total = parts["click"]
         if weights.relevance_weight:
             logits = self.model.encoder.level_logits(output["pair_states"][batch["replay_pair"]])
@@ -54,6 +63,17 @@ class Objective(nn.Module):
             parts["incentive"] = output["tau"].square().mean()
             total = total + weights.incentive_penalty * parts["incentive"]
         return {"loss": total, **{name: part.detach() for name, part in parts.items()}}
+
+    def _examined(self, batch: Batch) -> Tensor:
+        """What each impression's place adds to the logit of a click [B]; the model itself never sees a place."""
+        if "position" not in batch:
+            raise PrectrError(
+                "position_debias needs each impression's position, but the prepared features hold none: remove the "
+                "folder features/ of this data set, so that they are made again."
+            )
+        position = batch["position"]
+        draw = generator(self.seed, "hidden places", int(batch["step"])).random(len(position))
+        return self.examination(position, torch.from_numpy(draw < HIDDEN).to(position.device))
 
     def _debias(self, output: Mapping[str, Tensor], batch: Batch) -> dict[str, Tensor]:
         """Degrade every exposed impression of level ≥ 1, score the copy, compare."""

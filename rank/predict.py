@@ -21,11 +21,11 @@ class Predictor:
 
     def __init__(self, model: RankerModel, texts: Texts, events: Events, bf16: bool) -> None:
         self.model, self.events, self.bf16 = model.eval(), events, bf16
-        with torch.inference_mode(), self._autocast():
+        with torch.inference_mode(), self.autocast():
             self.query = self._encode(texts.query)
             self.item = self._encode(texts.item)
 
-    def _autocast(self) -> torch.autocast:
+    def autocast(self) -> torch.autocast:
         return torch.autocast("cpu", torch.bfloat16, enabled=self.bf16)
 
     def _encode(self, tokens: dict[str, np.ndarray]) -> TokenVectors:
@@ -34,7 +34,7 @@ class Predictor:
         parts = [self.model.encoder.encode_by_length(*chunk).pad(ids.shape[1]) for chunk in chunks]
         return TokenVectors(*(torch.cat(columns) for columns in zip(*parts, strict=True)))
 
-    def _states(self, prepared: PreparedSet) -> tuple[Tensor, np.ndarray]:
+    def states(self, prepared: PreparedSet) -> tuple[Tensor, np.ndarray]:
         """States [D, S] of the set's distinct pairs, and each impression's place among them [n]."""
         width = len(self.item.mask)
         pairs, place = np.unique(prepared.query_text.astype(np.int64) * width + prepared.item_text, return_inverse=True)
@@ -45,8 +45,11 @@ class Predictor:
         return states, place
 
     @torch.inference_mode()
-    def predict(self, prepared: PreparedSet, batch_size: int, description: str) -> dict[str, np.ndarray]:
+    def predict(self, prepared: PreparedSet, batch_size: int, description: str | None = None) -> dict[str, np.ndarray]:
         """Score all impressions of a set, in its order.
+
+        Args:
+            batch_size: impressions scored at once. description: of the progress bar; None: the caller shows its own.
 
         Returns:
             `p_click` [n] float64, `level_prob` [n, K], `p_click_given_level` [n, K], `tau` [n].
@@ -55,9 +58,9 @@ class Predictor:
         per_batch = max(int(batch_size / max(len(prepared) / prepared.num_pages, 1)), 1)
         starts = range(0, prepared.num_pages, per_batch)
         parts: dict[str, list[Tensor]] = {"p_click": [], "level_prob": [], "p_click_given_level": [], "tau": []}
-        with self._autocast():
-            states, place = self._states(prepared)
-            for start in progress(starts, description):
+        with self.autocast():
+            states, place = self.states(prepared)
+            for start in starts if description is None else progress(starts, description):
                 pages = np.arange(start, min(start + per_batch, prepared.num_pages))
                 batch = page_batch(prepared, pages, bounds, self.events)
                 output = self.model.score(states[torch.from_numpy(place[batch["row"].numpy()])], batch)

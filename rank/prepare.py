@@ -90,7 +90,29 @@ class RawSet:
             user_rows=self.user_rows.astype(np.int32),
             cross_rows=self.cross_rows.astype(np.int32),
             cross_depth=self.cross_depth.astype(np.int8),
+            position=self._optional("position", np.int32),
+            weight=self._optional("weight", np.float32),
         )
+
+    def _optional(self, column: str, dtype: type) -> np.ndarray | None:
+        if column not in self.impressions.column_names:
+            return None
+        return self.impressions[column].to_numpy().astype(dtype)
+
+
+def with_label(impressions: pa.Table, label: str) -> pa.Table:
+    """The impressions with `clicked` taken from the 0/1 column `label`: from here on, a click is what it says.
+
+    Raises:
+        PrectrError: there is no such column, or it is none of the contract's labels.
+    """
+    labels = [name for name in impressions.column_names if name == "clicked" or name.startswith("label_")]
+    if label not in labels:
+        raise PrectrError(
+            f"impressions.parquet: label {label!r} is not among its 0/1 columns ({', '.join(labels)}): name one of "
+            "them, or add a column label_... of booleans."
+        )
+    return impressions.set_column(impressions.column_names.index("clicked"), "clicked", impressions[label])
 
 
 def cold_cuts(num_pages: int, share: float, lengths: list[int], seed: int) -> np.ndarray:

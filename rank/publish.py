@@ -11,7 +11,7 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from rank.feature_map import FeatureMap
-from rank.ranker import CONFIG, ENCODER, FEATURE_MAP, WEIGHTS
+from rank.ranker import CONFIG, ENCODER, FEATURE_MAP, REFERENCE, WEIGHTS
 from rank.report import EXPOSED, OPEN, counts, rung_with_interval, with_interval
 from shared.config import PrectrError
 from shared.console import format_cell
@@ -20,7 +20,7 @@ from shared.steps import atomic_write, fingerprint_of
 
 FILES = (
     *("README.md", "metrics.json"),
-    *(CONFIG, FEATURE_MAP, WEIGHTS),
+    *(CONFIG, FEATURE_MAP, WEIGHTS, REFERENCE),
     *(f"{ENCODER}/{name}" for name in ENCODER_FILES),
 )
 """What is published of a ranker's folder."""

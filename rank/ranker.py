@@ -19,7 +19,7 @@ import pyarrow as pa
 import torch
 from safetensors.torch import load_file, save_file
 
-from data.contract import SCHEMAS
+from data.contract import SCHEMAS, SEARCH
 from rank.behaviour_log import BehaviourLog
 from rank.config import HistoryArguments
 from rank.feature_map import FeatureMap
@@ -29,6 +29,7 @@ from rank.model import RankerConfig, RankerModel
 from rank.prepare import Shop, prepare
 from shared.config import PrectrError
 from shared.encoder import LevelEncoder
+from shared.schema import read_versioned, versioned
 
 
 @dataclass
@@ -54,6 +55,8 @@ class Columns:
 
 
 CONFIG, FEATURE_MAP, WEIGHTS, ENCODER = "config.json", "feature_map.json", "model.safetensors", "encoder"
+REFERENCE = "reference.json"  # what the training rows looked like (rank/reference.py); a ranker opens without it
+SCHEMA_VERSION = 1  # of config.json and what lies beside it; raised whenever older code could not read it
 SHOPPER = "the shopper"  # the one user of a scored page; the model never sees ids
 
 
@@ -104,14 +107,15 @@ class Ranker:
             "history": asdict(self.history),
             "columns": asdict(self.columns),
         }
-        (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+        text = json.dumps(versioned(config, SCHEMA_VERSION), indent=2)
+        (folder / CONFIG).write_text(text + "\n", encoding="utf-8")
 
     @classmethod
     def from_pretrained(cls, folder: Path | str) -> "Ranker":
         """Open a ranker's folder, or a Hugging Face hub id.
 
         Raises:
-            PrectrError: a file is missing; the message names it.
+            PrectrError: a file is missing, or written by newer code; the message names it.
         """
         path = Path(folder)
         if not path.is_dir() and str(folder).count("/") == 1 and not path.exists():
@@ -123,7 +127,7 @@ class Ranker:
             raise PrectrError(
                 f"{folder}: {missing[0]} is missing, so this is not a ranker's folder; `make rank` writes one."
             )
-        config = json.loads((path / CONFIG).read_text(encoding="utf-8"))
+        config = read_versioned(path / CONFIG, SCHEMA_VERSION)
         model = RankerModel(RankerConfig(**config["network"]), LevelEncoder.from_pretrained(path / ENCODER))
         missing_keys, unexpected = model.load_state_dict(load_file(path / WEIGHTS), strict=False)
         absent = [key for key in missing_keys if not key.startswith(f"{ENCODER}.")]
@@ -150,7 +154,8 @@ class Ranker:
             items: n candidates, each with `text` and, as far as known, `item_id`, `category`, `cat_*` and `num_*`
                 attributes and `ctx_*` context of its own (price, promotion). Unknown ids are normal.
             user_events: the shopper's past, in any order: each an item as above with `timestamp` (datetime or seconds),
-                `clicked` (default True) and, as far as known, `query` and `page_id`. None or empty: a new shopper.
+                `clicked` (default True) and, as far as known, `query` and `page_id`; one without a query has an
+                `event_type` (default "purchase"). None or empty: a new shopper.
             context: `ctx_*` values of the whole page, `timestamp` (default: now) and `query_category` (default: the
                 candidates' most frequent category).
 
@@ -165,7 +170,8 @@ class Ranker:
             raise PrectrError("score needs at least one item.")
         shop, impressions = self._shop(query, items, list(user_events or []), dict(context or {}))
         prepared = prepare(impressions, shop, self.history).finish(self.feature_map, shop)
-        events = Events(shop.log, self.feature_map.transform_items(shop.items))
+        of_items = self.feature_map.transform_items(shop.items)
+        events = Events(shop.log, of_items, self.feature_map.event_types)
         batch = page_batch(prepared, np.arange(1), prepared.page_bounds(), events)
         texts = Texts.tokenize(self.model.encoder, shop.query_texts, shop.item_texts)
         text, pair = text_batch(texts, prepared.query_text, prepared.item_text)
@@ -257,7 +263,9 @@ def _behaviours(events: list[Mapping[str, Any]], past: list[dict[str, Any]]) -> 
         "item_id": [item["item_id"] for item in past],
         "clicked": [bool(event.get("clicked", True)) for event in events],
         "timestamp": [_seconds(event.get("timestamp"), f"event {number}") for number, event in enumerate(events)],
-        "event_type": ["purchase" if event.get("query") is None else "search" for event in events],
+        "event_type": [
+            SEARCH if event.get("query") is not None else event.get("event_type", "purchase") for event in events
+        ],
         "page_id": [event.get("page_id") for event in events],
     }
 

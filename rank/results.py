@@ -18,6 +18,7 @@ from rank.level_prob import encode
 from rank.predict import Predictor
 from rank.ranker import Ranker
 from rank.stage import Stage
+from shared.provenance import machine
 from shared.steps import RECORD, git_commit, read_record
 
 
@@ -28,7 +29,8 @@ def judge_ranker(stage: Stage, work: Path, seconds: dict[str, float]) -> None:
     features, rival = stage.folder / "features", stage.folder / "lightgbm"
     sets = {name: PreparedSet.open(features / name) for name in stage.sets()[1:] if name != "validation"}
     texts = Texts.tokenize(ranker.model.encoder, shop.query_texts, shop.item_texts)
-    events = Events(shop.log, ranker.feature_map.transform_items(shop.items).astype(np.int32))
+    of_items = ranker.feature_map.transform_items(shop.items).astype(np.int32)
+    events = Events(shop.log, of_items, ranker.feature_map.event_types)
     predictor = Predictor(ranker.model, texts, events, stage.training.bf16)
     batch = stage.evaluation.evaluation_batch
     predictions = {name: predictor.predict(prepared, batch, name) for name, prepared in sets.items()}
@@ -47,6 +49,7 @@ def judge_ranker(stage: Stage, work: Path, seconds: dict[str, float]) -> None:
         "git_commit": git_commit(),
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "command": stage.command,
+        "machine": machine(),
         "reconstructed": reconstructed(stage.data),
         "encoder": _origin_of_encoder(stage.encoder),
         "lightgbm_settings": facts["settings"],
@@ -76,6 +79,8 @@ def _judged(stage: Stage, prepared: PreparedSet, table: pa.Table, with_gold: boo
         page=np.asarray(prepared.page),
         user=rows["user_id"].to_numpy(zero_copy_only=False),
         gold_level=gold,
+        # An open list is no log: nothing of it was thinned out.
+        weight=None if with_gold else prepared.full_log_weight(stage.losses.negative_sampling_rate),
     )
 
 
@@ -109,7 +114,9 @@ def _judge(
         "exposed": judge_exposed(judged["test"], probability["test"], resamples, seed),
         "open": judge_open(judged["open"], probability["open"], resamples, seed),
         **judge_new_users(judged[f"new_users_{rungs[0]}"], ladder, resamples, seed),
-        "slices": judge_slices(judged["test"], probability["test"], _slices(stage, sets["test"], tables["test"])),
+        "slices": judge_slices(
+            judged["test"], probability["test"], _slices(stage, sets["test"], tables["test"]), resamples, seed
+        ),
     }
 
 

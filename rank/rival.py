@@ -26,11 +26,15 @@ SETTINGS: tuple[Mapping[str, Any], ...] = (
 
 
 class Rows(NamedTuple):
-    """numeric float32 [n, F] and categorical int [n, C] as the feature map gives them, clicked 0/1 [n]."""
+    """numeric float32 [n, F] and categorical int [n, C] as the feature map gives them, clicked 0/1 [n].
+
+    `weight` [n]: how much each row counts (`PreparedSet.full_log_weight`); None: all alike.
+    """
 
     numeric: np.ndarray
     categorical: np.ndarray
     clicked: np.ndarray
+    weight: np.ndarray | None = None
 
     def matrix(self) -> np.ndarray:
         """[n, F + C] float32; the categoricals' codes last."""
@@ -81,9 +85,13 @@ def fit_lightgbm(
         "feature_pre_filter": False,
     }
     data = lightgbm.Dataset(
-        train.matrix(), train.clicked, categorical_feature=list(range(first, first + count)), params=common
+        train.matrix(),
+        train.clicked,
+        weight=train.weight,
+        categorical_feature=list(range(first, first + count)),
+        params=common,
     )
-    held = lightgbm.Dataset(validation.matrix(), validation.clicked, reference=data)
+    held = lightgbm.Dataset(validation.matrix(), validation.clicked, weight=validation.weight, reference=data)
     fitted = []
     for chosen in settings:
         stopping = lightgbm.early_stopping(PATIENCE, verbose=False)

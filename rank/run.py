@@ -19,30 +19,45 @@ import pyarrow.parquet as pq
 import torch
 
 from rank.behaviours import BehaviourLog
+from rank.config import deciding
 from rank.feature_map import FeatureMap
+from rank.html_report import write_report
 from rank.inputs import BatchSchedule, Events, PreparedSet, Replay, Texts
 from rank.level_prob import encode
 from rank.model import RankerConfig, RankerModel
 from rank.objective import Objective
 from rank.prepare import Shop, cold_cuts, prepare
-from rank.ranker import Columns, Ranker
+from rank.ranker import FEATURE_MAP, WEIGHTS, Columns, Ranker
+from rank.reference import Reference
 from rank.report import show
 from rank.results import judge_ranker
 from rank.rival import LightGBMRival, Rows, fit_lightgbm, position_gain
 from rank.stage import EVALUATED, Stage
 from rank.train import train
+from rank.warm_start import carry_over, kept_feature_map
+from shared.console import console
 from shared.encoder import LevelEncoder
 from shared.seeds import set_seed
-from shared.steps import fingerprint_of, fingerprint_of_tables, read_record, run_step
+from shared.steps import file_fingerprint, fingerprint_of, fingerprint_of_tables, read_record, run_step
+
+RECIPE = 2
+"""Raised whenever the log made from the same tables changes, so that an old one is built again."""
 
 
 def run_stage(stage: Stage) -> None:
-    """behaviours · features · lightgbm · ranker, then the table of results."""
+    """behaviours · features · lightgbm · ranker, then the results as tables and as a page."""
     build_behaviours(stage)
     build_features(stage)
     build_rival(stage)
     build_ranker(stage)
     show_results(stage)
+    report(stage)
+
+
+def report(stage: Stage) -> None:
+    """Write `report.html` of a finished run, and say where it is."""
+    read_record(stage.folder / "ranker")
+    console.print(f"Report: {write_report(stage.folder)}", highlight=False, soft_wrap=True)
 
 
 def show_results(stage: Stage) -> None:
@@ -53,7 +68,11 @@ def show_results(stage: Stage) -> None:
 
 def build_behaviours(stage: Stage) -> None:
     """`behaviours/`: the log and its indices."""
-    inputs = {"data": fingerprint_of_tables(stage.data), "level_prob": fingerprint_of(stage.folder / "level_prob")}
+    inputs = {
+        "data": fingerprint_of_tables(stage.data),
+        "level_prob": fingerprint_of(stage.folder / "level_prob"),
+        "recipe": RECIPE,
+    }
     level_prob = stage.folder / "level_prob" / "level_prob.parquet"
 
     def build(work: Path) -> None:
@@ -65,7 +84,9 @@ def build_behaviours(stage: Stage) -> None:
 def build_features(stage: Stage) -> None:
     """`features/`: one folder per set, and the feature map fitted on the training one."""
     history = stage.history
-    inputs = {"behaviours": fingerprint_of(stage.folder / "behaviours"), "seed": stage.run.seed, **asdict(history)}
+    inputs = {"behaviours": fingerprint_of(stage.folder / "behaviours"), "seed": stage.run.seed, **deciding(history)}
+    inputs |= {name: value for name, value in deciding(stage.run).items() if name == "label"}
+    inputs |= warm_start_inputs(stage)
 
     def build(work: Path) -> None:
         shop = stage.shop()
@@ -79,7 +100,10 @@ def build_features(stage: Stage) -> None:
             raw.features,
             item_id=history.item_id_embedding,
             user_id=history.user_id_embedding,
+            event_types=shop.log.event_types_before(int(raw.seconds.max())),
         )
+        if stage.run.warm_start:
+            feature_map = kept_feature_map(Ranker.from_pretrained(stage.run.warm_start), feature_map, stage.level_names)
         raw.finish(feature_map, shop).save(work / "train")
         (work / "feature_map.json").write_text(feature_map.to_json(), encoding="utf-8")
         for split in EVALUATED:
@@ -95,10 +119,12 @@ def build_rival(stage: Stage) -> None:
     """`lightgbm/`: LightGBM's scores on every set, and what the position would have told it."""
     folder = stage.folder / "features"
     inputs = {"features": fingerprint_of(folder), "seed": stage.run.seed}
+    inputs |= {name: value for name, value in deciding(stage.losses).items() if name == "negative_sampling_rate"}
     threads = os.cpu_count() or 1
 
     def rows(prepared: PreparedSet) -> Rows:
-        return Rows(prepared.numeric, prepared.categorical, prepared.clicked)
+        weight = prepared.full_log_weight(stage.losses.negative_sampling_rate)
+        return Rows(prepared.numeric, prepared.categorical, prepared.clicked, weight)
 
     def build(work: Path) -> None:
         sets = {name: PreparedSet.open(folder / name) for name in stage.sets()}
@@ -124,10 +150,11 @@ def build_ranker(stage: Stage) -> None:
         "lightgbm": fingerprint_of(stage.folder / "lightgbm"),
         "encoder": stage.encoder_fingerprint(),
         "seed": stage.run.seed,
-        **asdict(stage.model),
-        **asdict(stage.losses),
-        **asdict(stage.training),
-        **asdict(stage.evaluation),
+        **deciding(stage.model),
+        **deciding(stage.losses),
+        **deciding(stage.training),
+        **deciding(stage.evaluation),
+        **warm_start_inputs(stage),
     }
 
     def build(work: Path) -> None:
@@ -155,15 +182,22 @@ def train_ranker(stage: Stage, work: Path) -> None:
         cardinalities=feature_map.cardinalities,
         item_columns=feature_map.item_columns,
         num_levels=len(stage.level_names),
+        num_event_types=len(feature_map.event_types),
         **asdict(stage.model),
     )
-    model = RankerModel(config, LevelEncoder.from_pretrained(stage.encoder))
-    model.start_from(torch.from_numpy(np.array(prepared.numeric)), float(prepared.clicked.mean()))
+    if stage.run.warm_start:
+        source = Ranker.from_pretrained(stage.run.warm_start)
+        model = RankerModel(config, source.model.encoder)
+        carry_over(model, feature_map, source)
+    else:
+        model = RankerModel(config, LevelEncoder.from_pretrained(stage.encoder))
+        click_rate = prepared.click_rate(stage.losses.negative_sampling_rate)
+        model.start_from(torch.from_numpy(np.array(prepared.numeric)), click_rate)
     replay, replay_texts = read_replay(stage, shop) if stage.losses.replay_share else (None, [])
     texts = Texts.tokenize(model.encoder, shop.query_texts, [*shop.item_texts, *replay_texts])
     schedule = BatchSchedule(
         prepared,
-        Events(shop.log, feature_map.transform_items(shop.items).astype(np.int32)),
+        Events(shop.log, feature_map.transform_items(shop.items).astype(np.int32), feature_map.event_types),
         texts,
         replay,
         pages_per_batch=stage.training.pages_per_batch,
@@ -174,10 +208,20 @@ def train_ranker(stage: Stage, work: Path) -> None:
         seed=stage.run.seed,
     )
     objective = Objective(model, stage.losses, stage.run.seed)
-    log = train(objective, schedule, stage.training, stage.run.seed, work / "checkpoints")
+    log = train(objective, schedule, stage.training, stage.run.seed, work)
     (work / "training_log.json").write_text(json.dumps(log, indent=1), encoding="utf-8")
     columns = Columns.of(shop.items, stage.impressions("train").slice(0, 0), shop.log)
     Ranker(model, feature_map, stage.history, stage.level_names, columns).save_pretrained(work)
+    rate = stage.losses.negative_sampling_rate
+    Reference.of(prepared, feature_map, stage.history, stage.run.seed, rate).save(work)
+
+
+def warm_start_inputs(stage: Stage) -> dict[str, str]:
+    """What a warm start adds to a step's inputs; nothing where there is none."""
+    if not stage.run.warm_start:
+        return {}
+    files = (Path(stage.run.warm_start) / name for name in (WEIGHTS, FEATURE_MAP))
+    return {"warm_start": "+".join(file_fingerprint(path) for path in files)}
 
 
 def read_replay(stage: Stage, shop: Shop) -> tuple[Replay, list[str]]:

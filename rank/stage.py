@@ -8,9 +8,17 @@ import pyarrow.compute as pc
 
 from data.contract import levels, read_table
 from rank.behaviours import BehaviourLog
-from rank.config import EvaluateArguments, HistoryArguments, LossArguments, ModelArguments, RunArguments, TrainArguments
+from rank.config import (
+    EvaluateArguments,
+    HistoryArguments,
+    LossArguments,
+    ModelArguments,
+    RunArguments,
+    TrainArguments,
+    check_together,
+)
 from rank.level_prob import LevelProb
-from rank.prepare import Shop
+from rank.prepare import Shop, with_label
 from shared.config import PrectrError
 from shared.steps import file_fingerprint, fingerprint_of
 
@@ -30,6 +38,7 @@ class Stage:
     command: str = "python -m rank run"
 
     def __post_init__(self) -> None:
+        check_together(self.history, self.model, self.losses, self.training)
         self.folder = Path(self.run.artifacts) / self.run.name
         self.data = self.folder / "data"
         self.encoder = Path(self.run.encoder) if self.run.encoder else self.folder / "encoder"
@@ -51,7 +60,9 @@ class Stage:
         return "+".join(file_fingerprint(path) for path in weights)
 
     def impressions(self, split: str) -> pa.Table:
-        return read_table(self.data, "impressions").filter(pc.field("split") == split)
+        """The impressions of a split; `clicked` is what `label` says."""
+        impressions = read_table(self.data, "impressions").filter(pc.field("split") == split)
+        return with_label(impressions, self.run.label)
 
     def shop(self) -> Shop:
         """The catalogue with the log and stage one's probabilities; queries of every table, and the replayed ones."""

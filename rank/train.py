@@ -7,12 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset, SequentialSampler
-from transformers import Trainer, TrainingArguments
+from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from rank.config import TrainArguments
 from rank.inputs import BatchSchedule
 from rank.objective import Objective
 from shared.checkpoints import latest_checkpoint
+from shared.training_log import tensorboard
 
 logger = logging.getLogger(__name__)
 
@@ -23,9 +24,14 @@ class RankTrainer(Trainer):
     """Trainer that takes ready-made batches in order, gives the encoder its own learning rate and logs each loss."""
 
     def __init__(
-        self, objective: Objective, schedule: BatchSchedule, arguments: TrainArguments, args: TrainingArguments
+        self,
+        objective: Objective,
+        schedule: BatchSchedule,
+        arguments: TrainArguments,
+        args: TrainingArguments,
+        callbacks: list[TrainerCallback],
     ):
-        super().__init__(model=objective, args=args, train_dataset=schedule, data_collator=_only)
+        super().__init__(model=objective, args=args, train_dataset=schedule, data_collator=_only, callbacks=callbacks)
         self.objective: Objective = objective
         self.arguments: TrainArguments = arguments
         self._parts: dict[str, list[Tensor]] = {}
@@ -90,13 +96,15 @@ def parameter_groups(objective: Objective, arguments: TrainArguments) -> list[di
 def train(
     objective: Objective, schedule: BatchSchedule, arguments: TrainArguments, seed: int, folder: Path
 ) -> list[dict]:
-    """Run the schedule, going on from the last checkpoint in `folder` if a killed run left one.
+    """Run the schedule, going on from the last checkpoint in `folder`/checkpoints if a killed run left one.
+
+    TensorBoard's logs stay in `folder`/runs.
 
     Returns:
         The training log: one dict per `logging_steps`.
     """
     args = TrainingArguments(
-        output_dir=str(folder),
+        output_dir=str(folder / "checkpoints"),
         num_train_epochs=1,
         per_device_train_batch_size=1,
         learning_rate=arguments.learning_rate,
@@ -113,8 +121,8 @@ def train(
         logging_steps=arguments.logging_steps,
         remove_unused_columns=False,
         ddp_find_unused_parameters=True,
-        report_to="none",
+        report_to="none",  # TensorBoard is told where to write below
     )
-    trainer = RankTrainer(objective, schedule, arguments, args)
-    trainer.train(resume_from_checkpoint=latest_checkpoint(folder))
+    trainer = RankTrainer(objective, schedule, arguments, args, [tensorboard(folder)])
+    trainer.train(resume_from_checkpoint=latest_checkpoint(folder / "checkpoints"))
     return trainer.state.log_history

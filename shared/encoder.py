@@ -28,6 +28,11 @@ from shared.config import PrectrError
 from shared.console import progress_bar
 from shared.level_head import EncoderConfig, LevelHead, TokenVectors
 from shared.multi_vector import load_projection, save_modules
+from shared.schema import read_versioned, versioned
+
+SCHEMA_VERSION = 2
+"""Of `level_head/config.json` and what lies beside it; raised whenever older code could not read it. 2: the head reads
+the cosine of the pooled vectors; nothing older is read."""
 
 LENGTH_STEP, ROWS_STEP = 8, 8
 """Shapes that texts are padded to: token lengths and numbers of texts are multiples of these."""
@@ -142,11 +147,13 @@ class LevelEncoder(nn.Module):
         input_ids, attention_mask = input_ids.long(), attention_mask.long()
         hidden = self.text_encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
         weight = self.idf[input_ids] * attention_mask
+        total = (hidden * attention_mask[..., None]).float().sum(1)
         return TokenVectors(
             contextual=F.normalize(self.projection(hidden), dim=-1),
             static=F.normalize(self.text_encoder.get_input_embeddings()(input_ids), dim=-1).to(hidden.dtype),
             mask=weight > 0,
             weight=weight,
+            pooled=F.normalize(total, dim=-1),
         )
 
     def encode_by_length(self, input_ids: Tensor, attention_mask: Tensor) -> TokenVectors:
@@ -270,7 +277,8 @@ class LevelEncoder(nn.Module):
         self.text_encoder.config.label2id = {name: level for level, name in enumerate(names)}
         self.text_encoder.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
-        (folder / "level_head" / "config.json").write_text(json.dumps(asdict(self.config), indent=2) + "\n")
+        config = versioned(asdict(self.config), SCHEMA_VERSION)
+        (folder / "level_head" / "config.json").write_text(json.dumps(config, indent=2) + "\n")
         save_file({"idf": self.idf, **self.head.state_dict()}, folder / "level_head" / "model.safetensors")
         save_modules(folder, self.projection, self.tokenizer, self.config.query_length, self.config.item_length)
 
@@ -279,7 +287,7 @@ class LevelEncoder(nn.Module):
         """Opens a folder written by `save_pretrained`.
 
         Raises:
-            PrectrError: the folder is not there, or holds no level head.
+            PrectrError: the folder is not there, holds no level head, or was written by newer or much older code.
         """
         folder = Path(folder)
         head = folder / "level_head"
@@ -287,7 +295,7 @@ class LevelEncoder(nn.Module):
             raise PrectrError(
                 f"{folder} is no published encoder: {head / 'config.json'} is missing; run `make distill`."
             )
-        config = EncoderConfig(**json.loads((head / "config.json").read_text()))
+        config = EncoderConfig(**read_versioned(head / "config.json", SCHEMA_VERSION, SCHEMA_VERSION))
         text_encoder = AutoModel.from_pretrained(folder, dtype=torch.float32)
         encoder = cls(text_encoder, AutoTokenizer.from_pretrained(folder), config)
         weights = load_file(head / "model.safetensors")

@@ -58,6 +58,7 @@ class TokenVectors(NamedTuple):
     static: Tensor  # [n, L, hidden_size], unit norm: the word embeddings
     mask: Tensor  # [n, L] bool
     weight: Tensor  # [n, L] idf, >= 0
+    pooled: Tensor  # [n, hidden_size], unit norm: the mean of the last layer over all tokens, [CLS] and [SEP] included
 
     def take(self, index: Tensor) -> TokenVectors:
         """Rows `index` [B] (repeats allowed), e.g. one text per pair out of the distinct texts of a batch."""
@@ -71,7 +72,8 @@ class TokenVectors(NamedTuple):
 
     def cut(self, length: int) -> TokenVectors:
         """The first `length` token places."""
-        return TokenVectors(*(part[:, :length] for part in self))
+        tokens = ("contextual", "static", "mask", "weight")
+        return self._replace(**{name: getattr(self, name)[:, :length] for name in tokens})
 
     def pad(self, length: int) -> TokenVectors:
         """The same texts with `length` >= L token places, the new ones empty."""
@@ -81,6 +83,7 @@ class TokenVectors(NamedTuple):
             F.pad(self.static, (0, 0, 0, more)),
             F.pad(self.mask, (0, more)),
             F.pad(self.weight, (0, more)),
+            self.pooled,
         )
 
 
@@ -115,15 +118,16 @@ class LevelHead(nn.Module):
     """Turns the token vectors of B pairs into pair states h and level logits.
 
     Features per kind of vector (contextual, static): each kernel's log(1 + sum), idf-weighted mean over query tokens
-    [K-NRM, TK]; idf-weighted MaxSim query → item and item → query [O]. Beside them the two texts' lengths, log(1 + sum
-    of idf): what a match is worth depends on how much was asked for [O]. A two-layer perceptron makes h of them, a
-    linear layer the K logits. All but the matrix products run in float32 under autocast too.
+    [K-NRM, TK]; idf-weighted MaxSim query → item and item → query [O]. Beside them the cosine of the pooled vectors,
+    which carries over best to words that training never showed, and the two texts' lengths, log(1 + sum of idf): what a
+    match is worth depends on how much was asked for [O]. A two-layer perceptron makes h of them, a linear layer the K
+    logits. All but the matrix products run in float32 under autocast too.
     """
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
         self.means, self.widths = list(config.kernel_means), list(config.kernel_widths)
-        num_features = 2 * (len(self.means) + 2) + 2
+        num_features = 2 * (len(self.means) + 2) + 3
         self.shift: Tensor
         self.scale: Tensor
         self.register_buffer("shift", torch.zeros(num_features))
@@ -133,7 +137,7 @@ class LevelHead(nn.Module):
         self.classifier = nn.Linear(config.state_size, len(config.level_names))
 
     def features(self, query: TokenVectors, item: TokenVectors) -> Tensor:
-        """[B, 2 * (kernels + 2) + 2] in float32; finite (zeros) where a text has no token."""
+        """[B, 2 * (kernels + 2) + 3] in float32; finite (zeros) where a text has no token."""
         absent = ~(query.mask[:, :, None] & item.mask[:, None, :])
         query_weight = _share(query.weight)
         item_weight = _share(item.weight)
@@ -144,6 +148,7 @@ class LevelHead(nn.Module):
             parts.append((torch.log1p(sums) * query_weight[..., None]).sum(1))
             parts.append(_weighted_max(similarity, query_weight, dim=2))
             parts.append(_weighted_max(similarity, item_weight, dim=1))
+        parts.append((query.pooled.float() * item.pooled.float()).sum(1, keepdim=True))
         parts.extend(torch.log1p(weight.float().sum(1, keepdim=True)) for weight in (query.weight, item.weight))
         return torch.cat(parts, dim=-1)
 

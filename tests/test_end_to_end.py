@@ -91,6 +91,27 @@ def test_every_judged_impression_has_a_prediction(shop: Path) -> None:
     assert np.allclose(np.stack(table["level_prob"].to_pylist()).sum(1), 1, atol=1e-4)
 
 
+def test_score_repeats_the_predictions_of_the_run(shop: Path, tmp_path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    where = ["--profile", "smoke", "--artifacts", str(shop.parent), "--output", str(tmp_path / "scores.parquet")]
+    rank_main(["score", *where, "--impressions", str(shop / "data" / "impressions.parquet")])
+    scores = pq.read_table(tmp_path / "scores.parquet").to_pandas().set_index("impression_id")["p_click"]
+    expected = pq.read_table(shop / "ranker" / "predictions.parquet").to_pandas()
+    expected = expected[expected["split"] == "test"].set_index("impression_id")["p_click"]
+    assert len(expected) and abs(scores.loc[expected.index] - expected).max() < 1e-5
+
+
+def test_a_warm_start_goes_on_from_the_trained_ranker(shop: Path, tmp_path: Path) -> None:
+    shutil.copytree(shop, tmp_path / "toy")
+    where = ["--profile", "smoke", "--artifacts", str(tmp_path), "--warm_start", str(shop / "ranker")]
+    rank_main(["run", *where, "--learning_rate", "0", "--encoder_learning_rate", "0", "--warmup_share", "0"])
+    first, second = (Ranker.from_pretrained(folder / "ranker") for folder in (shop, tmp_path / "toy"))
+    assert first.feature_map == second.feature_map
+    theirs = second.model.state_dict()
+    assert all((tensor == theirs[name]).all() for name, tensor in first.model.state_dict().items())
+
+
 def test_a_second_run_does_nothing(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = finished(shop)
     run_all(shop.parent)

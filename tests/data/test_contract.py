@@ -47,6 +47,11 @@ def column_as(column: str, kind: pa.DataType) -> Callable[[pa.Table], pa.Table]:
     return lambda rows: rows.set_column(rows.column_names.index(column), column, rows[column].cast(kind))
 
 
+def weighted(value: float | None) -> Callable[[pa.Table], pa.Table]:
+    """A column of weights with `value` in row 3."""
+    return lambda rows: rows.append_column("weight", pa.array([1.0, 2.0, 0.5, value, *[1.0] * (len(rows) - 4)]))
+
+
 def first_row(folder: Path, table: str, column: str, value: object) -> int:
     return int(pc.index(read_table(folder, table)[column], value).as_py())
 
@@ -96,6 +101,16 @@ def first_row(folder: Path, table: str, column: str, value: object) -> int:
             put("page_id", 2, None),
             "page_id, row 2: found None: given exactly where event_type is 'search'",
         ),
+        ("behaviours", put("event_type", 2, ""), "event_type, row 2: found '': write a text with a visible"),
+        ("behaviours", put("event_type", 2, "serach"), "given exactly where event_type is 'search'"),
+        ("impressions", weighted(0.0), "weight, row 3: found 0.0: a weight is above 0"),
+        ("impressions", weighted(float("nan")), "weight, row 3: found nan: write a finite number"),
+        ("impressions", weighted(None), "weight, row 3: found None: a value is required"),
+        (
+            "impressions",
+            lambda rows: rows.append_column("label_bought", rows["position"]),
+            "'label_bought' is int32: write it as bool",
+        ),
         ("behaviours", lambda rows: pa.concat_tables([rows.slice(100), rows.slice(0, 100)]), "sort the table"),
         ("gold", lambda rows: rows.slice(1), "1 shown pairs have none"),
         ("queries", lambda rows: rows.slice(1), "queries.parquet has no such query"),
@@ -112,6 +127,24 @@ def test_what_breaks_the_contract_is_named(
     if table in ("items", "pairs") and "num_price" not in message:
         with pytest.raises(PrectrError, match=re.escape(message)):
             validate_pairs(copy)
+
+
+def test_weights_labels_and_any_named_type_of_event_keep_the_contract(copy: Path) -> None:
+    change(copy, "impressions", weighted(3.0))
+    change(copy, "impressions", lambda rows: rows.append_column("label_bought", rows["clicked"]))
+    purchase = first_row(copy, "behaviours", "event_type", "purchase")
+    change(copy, "behaviours", put("event_type", purchase, "add_to_cart"))
+    validate(copy)
+    impressions = read_table(copy, "impressions")
+    assert impressions.schema.field("weight").type == pa.float32()
+    assert impressions.schema.field("label_bought").type == pa.bool_()
+
+
+def test_what_happened_without_a_page_cannot_be_skipped(copy: Path) -> None:
+    purchase = first_row(copy, "behaviours", "event_type", "purchase")
+    change(copy, "behaviours", put("clicked", purchase, False))
+    with pytest.raises(PrectrError, match=rf"clicked, row {purchase}: found False: only a row of type 'search'"):
+        validate(copy)
 
 
 def test_a_trained_held_out_user_is_an_error(copy: Path) -> None:

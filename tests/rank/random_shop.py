@@ -40,7 +40,7 @@ def level_prob() -> LevelProb:
 
 @dataclass(frozen=True, order=True)
 class Event:
-    """One row of `behaviours`; `page` None: a purchase without a page."""
+    """One row of `behaviours`; `page` None: an event without a page, of the type `kind`."""
 
     day: float
     page: int | None
@@ -48,6 +48,7 @@ class Event:
     query: str
     item: str
     clicked: bool
+    kind: str = "purchase"
 
     @property
     def category(self) -> str:
@@ -74,8 +75,13 @@ def random_events(seed: int, num_pages: int = 40, days: int = 60) -> list[Event]
 
 
 def in_order(events: list[Event]) -> list[Event]:
-    """Sorted by (timestamp, page_id), rows without a page last; a page's rows stay as they are."""
-    return sorted(events, key=lambda event: (event.seconds, event.page is None, event.page or 0))
+    """In the order of a log: by (timestamp, page_id), rows without a page last, then user, item, type and click."""
+
+    def key(event: Event) -> tuple:
+        kind = "" if event.kind == "purchase" else event.kind
+        return event.seconds, event.page is None, event.page or 0, event.user, event.item, kind, event.clicked
+
+    return sorted(events, key=key)
 
 
 def behaviours_table(events: list[Event]) -> pa.Table:
@@ -87,7 +93,7 @@ def behaviours_table(events: list[Event]) -> pa.Table:
             "item_id": pa.array([event.item for event in events], pa.string()),
             "clicked": pa.array([event.clicked for event in events], pa.bool_()),
             "timestamp": pa.array([event.seconds for event in events], pa.timestamp("s")),
-            "event_type": pa.array(["purchase" if event.page is None else "search" for event in events], pa.string()),
+            "event_type": pa.array([event.kind if event.page is None else "search" for event in events], pa.string()),
             "page_id": pa.array([event.page for event in events], pa.int64()),
         }
     )

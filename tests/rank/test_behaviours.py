@@ -279,9 +279,37 @@ def test_a_log_on_disk_is_the_log_in_memory(tmp_path):
     coded, same = stored.encode(impressions), memory.encode(impressions)
     assert all(np.array_equal(one, other) for one, other in zip(coded, same, strict=True))
     since = np.zeros(len(coded.user), np.int64)
+    assert stored.event_types == memory.event_types
     for name in stored.specs:
         for one, other in zip(seen_of(stored, name, coded, since), seen_of(memory, name, coded, since), strict=True):
             assert np.array_equal(one, other)
+
+
+def test_any_type_of_event_is_kept_by_name_and_counts_as_a_click_without_a_showing(tmp_path):
+    events = in_order(
+        [
+            Event(1, 0, "U0", "cola", "I0", True),
+            Event(2, None, "U0", "cola", "I0", True, "wished_for"),
+            Event(3, None, "U0", "cola", "I0", True, "added_to_cart"),
+            Event(4, None, "U0", "cola", "I0", True),
+        ]
+    )
+    log = make_log(events)
+    assert log.event_types == ("search", "purchase", "added_to_cart", "wished_for")
+    assert [log.event_types[code] for code in log.event] == ["search", "wished_for", "added_to_cart", "purchase"]
+    whole = (np.array([0]), np.array([len(log)]))
+    counts = {
+        name: log.index(name).count(log.index(name).lookup(np.array([0])), *whole)[0]
+        for name in ("item", "item_clicked", "item_purchased", "user_skipped")
+    }
+    assert counts == {"item": 4, "item_clicked": 4, "item_purchased": 3, "user_skipped": 0}
+    assert log.event_types_before(3 * DAY) == ["search", "purchase", "wished_for"]
+    assert log.event_types_before(0) == ["search", "purchase"]
+
+
+def test_more_types_of_event_than_a_byte_holds_are_refused():
+    with pytest.raises(PrectrError, match="there are 301 of them"):
+        make_log([Event(day, None, "U0", "cola", "I0", True, f"type {day}") for day in range(299)])
 
 
 def test_unsorted_events_are_refused_by_row():

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rank.evaluate import Judged, exposed_slices, judge_exposed, judge_new_users, judge_open, judge_slices
+from shared import metrics
 
 # Three pages of two households; the last one has no click.
 JUDGED = Judged(
@@ -47,6 +49,24 @@ def flat(part: Mapping[str, Any], path: str = "") -> dict[str, Any]:
 def permuted(judged: Judged, order: np.ndarray) -> Judged:
     gold = None if judged.gold_level is None else judged.gold_level[order]
     return Judged(judged.clicked[order], judged.page[order], judged.user[order], gold)
+
+
+def test_weights_stand_for_rows_that_were_left_out() -> None:
+    times = np.array([1, 3, 3, 3, 1, 3, 3])
+    rows = np.repeat(np.arange(7), times)
+    full = Judged(JUDGED.clicked[rows], JUDGED.page[rows], JUDGED.user[rows])
+    thinned = replace(JUDGED, weight=times.astype(float))
+    whole = judge_exposed(full, P_CLICK[rows], resamples=50, seed=0)
+    found = judge_exposed(thinned, P_CLICK, resamples=50, seed=0)
+    for name in ("auc", "logloss", "pcoc"):
+        assert found[name] == pytest.approx(whole[name])
+        assert found["ci95"][name] == pytest.approx(whole["ci95"][name])
+    assert found["ece"] == pytest.approx(metrics.ece(JUDGED.clicked, P_CLICK, times))
+    assert found["gauc_page"] == judge_exposed(JUDGED, P_CLICK, resamples=50, seed=0)["gauc_page"]
+    first = {"first": JUDGED.page == 0}
+    assert judge_slices(thinned, P_CLICK, first, 10, 0)["first"]["pcoc"] == pytest.approx((0.6 + 3 * 0.2 + 3 * 0.2) / 1)
+    ladder = judge_new_users(thinned, {0: P_CLICK}, resamples=50, seed=0)
+    assert ladder["new_users"]["0"] == pytest.approx(whole["auc"])
 
 
 def test_exposed_by_hand() -> None:
@@ -115,13 +135,20 @@ def test_figures_that_are_undefined_are_none() -> None:
 
 def test_slices_are_judged_on_their_own_rows() -> None:
     masks = {"ann": JUDGED.user == "ann", "no click": JUDGED.page == 2, "all": np.ones(7, bool)}
-    result = judge_slices(JUDGED, P_CLICK, masks)
+    result = judge_slices(JUDGED, P_CLICK, masks, 20, 0)
     assert list(result) == list(masks)
     n = {"pages": 1, "users": 1, "impressions": 3, "clicks": 1}
-    assert result["ann"] == {"auc": 1.0, "gauc_page": 1.0, "pcoc": pytest.approx(1.0), "n": n}
+    assert result["ann"] == {
+        "auc": 1.0,
+        "gauc_page": 1.0,
+        "pcoc": pytest.approx(1.0),
+        "n": n,
+        "ci95": {"auc": [1.0, 1.0]},
+    }
     n = {"pages": 1, "users": 1, "impressions": 2, "clicks": 0}
-    assert result["no click"] == {"auc": None, "gauc_page": None, "pcoc": None, "n": n}
+    assert result["no click"] == {"auc": None, "gauc_page": None, "pcoc": None, "n": n, "ci95": {"auc": None}}
     whole = judge_exposed(JUDGED, P_CLICK, resamples=1, seed=0)
+    assert result["all"].pop("ci95") == {"auc": judge_exposed(JUDGED, P_CLICK, resamples=20, seed=0)["ci95"]["auc"]}
     assert result["all"] == {name: whole[name] for name in ("auc", "gauc_page", "pcoc", "n")}
 
 
@@ -167,5 +194,7 @@ def test_the_order_of_the_rows_changes_nothing(rows: list[tuple[bool, int, int, 
         before, after = flat(judge(judged, score, 3, 0)), flat(judge(again, score[order], 3, 0))
         assert after == pytest.approx(before, abs=1e-9)
     masks = {"low": score < 0.5}
-    before = flat(judge_slices(judged, score, masks))
-    assert flat(judge_slices(again, score[order], {"low": masks["low"][order]})) == pytest.approx(before, abs=1e-9)
+    before = flat(judge_slices(judged, score, masks, 20, 0))
+    assert flat(judge_slices(again, score[order], {"low": masks["low"][order]}, 20, 0)) == pytest.approx(
+        before, abs=1e-9
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -115,6 +117,14 @@ def test_a_round_trip_through_json_changes_nothing(feature_map, impressions, fea
         feature_map.transform(ITEMS, impressions, features), again.transform(ITEMS, impressions, features), strict=True
     ):
         assert np.array_equal(one, other)
+
+
+def test_types_of_event_are_kept_and_older_maps_know_the_usual_two(feature_map, impressions, features):
+    assert feature_map.event_types == ("search", "purchase")
+    named = FeatureMap.fit(ITEMS, impressions, features, event_types=["search", "purchase", "added_to_cart"])
+    assert FeatureMap.from_json(named.to_json()) == named
+    older = {name: value for name, value in json.loads(feature_map.to_json()).items() if name != "event_types"}
+    assert FeatureMap.from_json(json.dumps(older)) == feature_map
 
 
 def test_a_map_holds_no_user_ids_and_no_queries_unless_asked(feature_map, impressions, features):

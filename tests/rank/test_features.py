@@ -114,6 +114,12 @@ def test_a_worked_example_of_popularity():
         assert of.column(name) == pytest.approx(np.array(values), abs=1e-5), name
 
 
+def test_events_of_other_types_count_as_purchases_do():
+    impressions = page(["I0", "I1", "I2"], 30)
+    other = [Event(e.day, e.page, e.user, e.query, e.item, e.clicked, "added_to_cart") for e in STORY]
+    assert np.array_equal(features_of(other, impressions).values, features_of(STORY, impressions).values)
+
+
 def test_the_cycle_compares_the_time_since_with_the_items_typical_gap():
     log_gap = (np.log1p(14) + PRIOR_EVENTS * np.log1p(28)) / (1 + PRIOR_EVENTS)
     of = features_of(STORY, page(["I0", "I1"], 30))

@@ -1,13 +1,18 @@
 """Batches: whole pages, each text once, the same for the same seed and number."""
 
+from dataclasses import replace
+
 import numpy as np
+import pyarrow.compute as pc
 import pytest
 
-from rank.behaviour_log import UNCUT
+from rank.behaviour_log import DAY, UNCUT
 from rank.config import HistoryArguments
 from rank.feature_map import FeatureMap
 from rank.inputs import BatchSchedule, Events, PreparedSet, Replay, Texts, page_order, text_batch
-from rank.prepare import cold_cuts, prepare
+from rank.prepare import cold_cuts, prepare, with_label
+from shared.config import PrectrError
+from tests.rank.random_shop import Event, make_log
 from tests.rank.toy_level_prob import toy_shop
 from tests.shared.tiny_encoder import tiny_encoder
 
@@ -35,7 +40,9 @@ def schedule(parts, prepared, tmp_path_factory):
     )
     events = Events(shop.log, prepared[1].transform_items(shop.items))
 
-    def make(seed: int = 0, epochs: float = 1.0) -> BatchSchedule:
+    def make(
+        seed: int = 0, epochs: float = 1.0, weight: np.ndarray | None = None, replay: Replay | None = replay
+    ) -> BatchSchedule:
         settings = {
             "pages_per_batch": 16,
             "pages_together": 3,
@@ -44,7 +51,7 @@ def schedule(parts, prepared, tmp_path_factory):
             "replay_share": 0.25,
             "seed": seed,
         }
-        return BatchSchedule(prepared[0], events, texts, replay, **settings)
+        return BatchSchedule(replace(prepared[0], weight=weight), events, texts, replay, **settings)
 
     return make
 
@@ -113,6 +120,64 @@ def test_a_prepared_set_survives_the_disk(prepared, tmp_path):
     sets.save(tmp_path / "set")
     again = PreparedSet.open(tmp_path / "set")
     assert all(np.array_equal(getattr(sets, name), getattr(again, name)) for name in vars(sets))
+
+
+def test_a_set_written_before_positions_were_kept_still_opens(prepared, tmp_path):
+    prepared[0].save(tmp_path / "set")
+    (tmp_path / "set" / "position.npy").unlink()
+    assert PreparedSet.open(tmp_path / "set").position is None
+    (tmp_path / "set" / "page.npy").unlink()
+    with pytest.raises(FileNotFoundError):
+        PreparedSet.open(tmp_path / "set")
+
+
+def test_weights_average_one_and_rows_without_them_count_alike(schedule, prepared):
+    run = schedule()
+    assert "weight" not in run[len(run) - 1]
+    weight = np.linspace(1, 5, len(prepared[0])).astype(np.float32)
+    weighted = schedule(weight=weight)
+    batch = weighted[len(weighted) - 1]
+    rows = batch["row"].numpy()
+    assert weighted.weight.mean() == pytest.approx(1)
+    assert batch["weight"].numpy() == pytest.approx(weight[rows] / weight.mean(), rel=1e-5)
+    assert np.array_equal(batch["position"].numpy(), prepared[0].position[rows])
+
+
+def test_the_full_log_is_reckoned_back_from_a_thinned_one(prepared):
+    sets = prepared[0]
+    clicks, skips = int(sets.clicked.sum()), int((sets.clicked == 0).sum())
+    assert sets.click_rate(1.0) == float(sets.clicked.mean())
+    assert sets.click_rate(0.25) == pytest.approx(clicks / (clicks + 4 * skips))
+    heavy = replace(sets, weight=np.where(sets.clicked == 1, 2, 6).astype(np.float32))
+    assert heavy.click_rate(0.5) == pytest.approx(2 * clicks / (2 * clicks + 12 * skips))
+
+
+def test_a_warm_up_without_replayed_pairs_is_refused(schedule):
+    with pytest.raises(PrectrError, match="replay_share is 0"):
+        schedule(replay=None)
+
+
+def test_past_events_tell_their_type_apart_and_a_new_type_is_none_of_them():
+    kinds = ("purchase", "added_to_cart", "returned")
+    events = [Event(day, None, "U0", "cola", "I0", True, kind) for day, kind in enumerate(kinds)]
+    log = make_log([*events, Event(3, 0, "U0", "cola", "I0", False)])
+    rows, now = np.array([[0, 1, 2, 3, -1]]), np.array([10 * DAY])
+    known = Events(log, np.zeros((8, 1), np.int32), ("search", "purchase", "added_to_cart"))
+    scalars = known.gather(rows, now, "user")["user_scalars"][0]
+    assert scalars[:, 0].tolist() == [1, 1, 1, 0, 0]
+    assert scalars[:, 2:].tolist() == [[1, 0], [0, 1], [0, 0], [0, 0], [0, 0]]
+    assert Events(log, np.zeros((8, 1), np.int32)).gather(rows, now, "user")["user_scalars"].shape == (1, 5, 3)
+    assert Events(make_log([]), np.zeros((8, 1), np.int32)).gather(rows * 0 - 1, now, "user")["user_mask"].sum() == 0
+
+
+def test_another_label_takes_the_place_of_the_click(parts):
+    _, train = parts
+    bought = train.append_column("label_bought", pc.invert(train["clicked"]))
+    assert with_label(bought, "label_bought")["clicked"].equals(bought["label_bought"])
+    assert with_label(bought, "clicked").equals(bought)
+    for label in ("label_liked", "position"):
+        with pytest.raises(PrectrError, match=rf"label '{label}' is not among .* \(clicked, label_bought\)"):
+            with_label(bought, label)
 
 
 def test_a_history_cut_to_nothing_leaves_no_trace_of_the_user(parts):

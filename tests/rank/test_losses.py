@@ -1,14 +1,18 @@
 """Golden values worked out by hand; see the formulas in rank/losses.py."""
 
 import math
+from dataclasses import fields, replace
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rank.inputs import PreparedSet
 from rank.losses import click_loss, consistency_loss, debias_loss, lower_level, noisy_state, relevance_loss
 from rank.model import fuse
+from shared import metrics
 
 
 def test_click_loss_of_even_odds_is_log_2():
@@ -18,6 +22,59 @@ def test_click_loss_of_even_odds_is_log_2():
 def test_click_loss_by_hand():
     # σ(2) = .880797: −(ln .880797 + ln (1 − .880797)) / 2 = (.126928 + 2.126928) / 2
     assert click_loss(torch.tensor([2.0, 2.0]), torch.tensor([1.0, 0.0])).item() == pytest.approx(1.126928, abs=1e-5)
+
+
+def test_click_loss_of_a_thinned_log_reads_the_logit_raised_by_the_share_that_was_lost():
+    # r = .25: the log's logit is s + ln 4, and σ(ln 4) = .8
+    loss = click_loss(torch.zeros(2), torch.tensor([1.0, 0.0]), None, 0.25)
+    assert loss.item() == pytest.approx(-(math.log(0.8) + math.log(0.2)) / 2)
+
+
+def test_weights_multiply_the_click_loss_of_their_rows():
+    score, clicked = torch.tensor([2.0, 2.0]), torch.tensor([1.0, 0.0])
+    # .126928 and 2.126928, see above
+    weighted = click_loss(score, clicked, torch.tensor([0.5, 1.5])).item()
+    assert weighted == pytest.approx((0.5 * 0.126928 + 1.5 * 2.126928) / 2, abs=1e-5)
+
+
+def simulated_log(seed: int, kept: float) -> tuple[torch.Tensor, torch.Tensor, np.ndarray]:
+    """Numbers [n, 3] and clicks [n] of a log of which only a share of the unclicked rows was kept; which were, [N]."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(60_000, 3))
+    clicked = rng.random(len(x)) < 1 / (1 + np.exp(3 - x @ [1.0, -0.5, 0.25]))
+    keep = clicked | (rng.random(len(x)) < kept)
+    return torch.from_numpy(x).float(), torch.from_numpy(clicked).float(), keep
+
+
+def fitted(x: torch.Tensor, clicked: torch.Tensor, weight: torch.Tensor | None, rate: float) -> torch.nn.Module:
+    network = torch.nn.Linear(3, 1)
+    optimizer = torch.optim.LBFGS(network.parameters(), max_iter=100)
+
+    def closure() -> torch.Tensor:
+        optimizer.zero_grad()
+        loss = click_loss(network(x)[:, 0], clicked, weight, rate)
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)
+    return network
+
+
+@pytest.mark.parametrize("told_by", ["rate", "weights"])
+def test_probabilities_learnt_on_a_thinned_log_are_those_of_the_full_log(told_by):
+    share = 0.1
+    x, clicked, keep = simulated_log(0, share)
+    weight = torch.where(clicked > 0, 1.0, 1 / share)[keep]
+    told = {"rate": (None, share), "weights": (weight / weight.mean(), 1.0)}[told_by]
+    network = fitted(x[keep], clicked[keep], *told)
+    new, truth, kept = simulated_log(1, share)
+    p = torch.sigmoid(network(new)[:, 0]).detach().numpy()
+    thinned = PreparedSet(*[np.zeros(0)] * len(fields(PreparedSet)))
+    thinned = replace(thinned, clicked=truth.numpy()[kept], page=np.zeros(kept.sum()), weight=None)
+    assert metrics.pcoc(truth, p) == pytest.approx(1, abs=0.03)
+    assert metrics.pcoc(truth[kept], p[kept], thinned.full_log_weight(share)) == pytest.approx(1, abs=0.03)
+    uncorrected = torch.sigmoid(fitted(x[keep], clicked[keep], None, 1.0)(new)[:, 0]).detach()
+    assert metrics.pcoc(truth, uncorrected) > 3
 
 
 def test_relevance_loss_of_soft_labels_by_hand():

@@ -106,6 +106,20 @@ def test_what_is_switched_off_has_no_parameters(encoder, switch, prefixes):
     assert on and not off
 
 
+def test_every_type_of_event_has_its_own_weights(encoder):
+    many = model(encoder, num_event_types=4)
+    two = model(encoder)
+    sizes = [m.user_attention.to_key.in_features for m in (two, many)]
+    assert sizes[1] == sizes[0] + 2
+    wide = batch()
+    for kind in ("user", "cross"):
+        wide[f"{kind}_scalars"] = torch.nn.functional.pad(wide[f"{kind}_scalars"], (0, 2))
+    other = {**wide, "user_scalars": wide["user_scalars"].clone(), "user_mask": torch.ones(PAGES, H).bool()}
+    one = {**other, "user_scalars": wide["user_scalars"]}
+    other["user_scalars"][..., -1] = 1.0
+    assert not torch.equal(many(one)["score"], many(other)["score"])
+
+
 def test_an_untrained_ranker_predicts_the_mean_click_through_rate(encoder):
     out = model(encoder, incentive="none")(batch())
     assert torch.sigmoid(out["score"]).mean().item() == pytest.approx(0.1, abs=0.08)

@@ -51,7 +51,7 @@ def figures(shift: float) -> dict[str, Any]:
         "exposed": judge_exposed(judged, score, 20, 0),
         "open": judge_open(judged, score, 20, 0),
         **judge_new_users(judged, {0: score, 30: score}, 20, 0),
-        "slices": judge_slices(judged, score, {}),
+        "slices": judge_slices(judged, score, {}, 10, 0),
     }
 
 

@@ -36,7 +36,7 @@ def judged(score: np.ndarray) -> dict[str, Any]:
         "open": judge_open(JUDGED, score, 20, 0),
         **judge_new_users(JUDGED, {0: THEIRS, 30: score}, 20, 0),
         "slices": judge_slices(
-            JUDGED, score, {"query head": np.ones(6, bool), "query tail": np.array([False] * 5 + [True])}
+            JUDGED, score, {"query head": np.ones(6, bool), "query tail": np.array([False] * 5 + [True])}, 20, 0
         ),
     }
 

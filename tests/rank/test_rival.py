@@ -39,6 +39,19 @@ def test_it_learns_from_numbers_and_categories(rival, splits):
     assert score.mean() == pytest.approx(test.clicked.mean(), abs=0.03)
 
 
+def test_weights_undo_the_thinning_of_the_unclicked(splits):
+    rng = np.random.default_rng(0)
+
+    def thinned(rows: Rows) -> Rows:
+        keep = (rows.clicked == 1) | (rng.random(len(rows.clicked)) < 0.25)
+        weight = np.where(rows.clicked == 1, 1.0, 4.0)
+        return Rows(rows.numeric[keep], rows.categorical[keep], rows.clicked[keep], weight[keep])
+
+    rival = fit_lightgbm(thinned(splits["train"]), thinned(splits["validation"]), 0, 1, SMALL[:1])
+    test = splits["test"]
+    assert rival.predict(test).mean() == pytest.approx(test.clicked.mean(), abs=0.04)
+
+
 def test_the_setting_with_the_lowest_validation_logloss_is_kept(rival, splits):
     validation = splits["validation"]
     losses = []

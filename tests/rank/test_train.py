@@ -84,6 +84,7 @@ def test_a_killed_run_goes_on_and_ends_where_an_undisturbed_one_does(make, tmp_p
     train(objective, schedule, ARGUMENTS, 0, tmp_path / "killed")
     for name, value in weights(objective).items():
         assert torch.equal(value, expected[name]), name
+    assert list((tmp_path / "killed" / "runs").glob("events.out.tfevents.*"))
 
 
 def test_training_lowers_the_loss(make, tmp_path):

@@ -12,7 +12,7 @@ from shared.level_head import ABSENT, EncoderConfig, KernelSums, LevelHead, Toke
 
 def token_vectors(contextual: torch.Tensor, mask: torch.Tensor, weight: torch.Tensor | None = None) -> TokenVectors:
     unit = torch.nn.functional.normalize(contextual, dim=-1)
-    return TokenVectors(unit, unit, mask, mask.float() if weight is None else weight * mask)
+    return TokenVectors(unit, unit, mask, mask.float() if weight is None else weight * mask, unit[:, 0])
 
 
 def random_texts(texts: int, length: int, seed: int, size: int = 6) -> TokenVectors:
@@ -50,15 +50,15 @@ def test_features_of_one_matching_token_by_hand() -> None:
     features = LevelHead(config).features(query, item)
     # The first query token matches fully and weighs 3/4, the second not at all; the item's only token is matched.
     expected = [0.75 * math.log(2), 0.75, 1.0]
-    lengths = [math.log(5), math.log(2)]
-    assert features.tolist()[0] == pytest.approx([*expected, *expected, *lengths], abs=1e-6)
+    pooled, lengths = 1.0, [math.log(5), math.log(2)]
+    assert features.tolist()[0] == pytest.approx([*expected, *expected, pooled, *lengths], abs=1e-6)
 
 
 @given(seed=st.integers(0, 1000), order_seed=st.integers(0, 1000))
 def test_the_order_of_an_items_tokens_is_no_matter_to_the_head(seed: int, order_seed: int) -> None:
     query, item = random_texts(3, 4, seed), random_texts(3, 6, seed + 1)
     order = torch.randperm(6, generator=torch.Generator().manual_seed(order_seed))
-    shuffled = TokenVectors(*(part[:, order] for part in item))
+    shuffled = TokenVectors(*(part[:, order] for part in item[:-1]), item.pooled)
     torch.testing.assert_close(head()(query, item), head()(query, shuffled), atol=1e-5, rtol=1e-4)
 
 
@@ -71,6 +71,7 @@ def test_padding_changes_nothing(seed: int, padding: int) -> None:
         torch.cat([item.static, noise.static], 1),
         torch.cat([item.mask, torch.zeros_like(noise.mask)], 1),
         torch.cat([item.weight, torch.zeros_like(noise.weight)], 1),
+        item.pooled,
     )
     torch.testing.assert_close(head()(query, item), head()(query, longer), atol=1e-5, rtol=1e-4)
 

@@ -1,0 +1,115 @@
+"""The random shop with a random network on it: everything from events and impressions to predictions, in an instant."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from rank.behaviours import BehaviourLog
+from rank.config import HistoryArguments
+from rank.feature_map import FeatureMap
+from rank.inputs import Events, PreparedSet, Texts, page_batch, text_batch
+from rank.model import RankerConfig, RankerModel
+from rank.predict import Predictor
+from rank.prepare import Shop, prepare
+from tests.rank.random_shop import (
+    CATEGORY_OF_QUERY,
+    ITEMS,
+    NUM_LEVELS,
+    Event,
+    level_prob,
+    make_log,
+    random_events,
+    random_impressions,
+)
+from tests.shared.tiny_encoder import tiny_encoder
+
+QUERIES = sorted(CATEGORY_OF_QUERY)
+HISTORY = HistoryArguments(history_in_category=4, history_overall=6, cross_history=6)
+
+
+def arrays(prepared: PreparedSet) -> dict[str, Any]:
+    return {item.name: getattr(prepared, item.name) for item in fields(prepared)}
+
+
+class Scene:
+    """One network, fitted on nothing, and what it makes of any log and any impressions.
+
+    Attributes:
+        impressions, prepared: 12 pages of 4 on the log of `random_events(0)`, position and all.
+        losses: settings of the losses that need no noise, whose draws follow the order of rows.
+    """
+
+    losses = {"debias_weight": 0.0, "relevance_weight": 0.0}
+    history = HISTORY
+
+    def __init__(self, folder: Path):
+        words = ["text", *map(str, range(ITEMS.num_rows)), "cola", "tea", "soap", "new", "query"]
+        self.encoder = tiny_encoder(folder, [str(level) for level in range(NUM_LEVELS)], words=words)
+        position = pa.array(list(range(4)) * 12, pa.int32())
+        self.impressions = random_impressions(0).append_column("position", position)
+        self.shop = self.shop_of(make_log(random_events(0)))
+        raw = prepare(self.impressions, self.shop, HISTORY)
+        self.feature_map = FeatureMap.fit(ITEMS, raw.impressions, raw.features, min_count=1)
+        self.prepared = raw.finish(self.feature_map, self.shop)
+        self.texts = Texts.tokenize(self.encoder, self.shop.query_texts, self.shop.item_texts)
+        self.model = self.network()
+
+    def network(self, **changes: Any) -> RankerModel:
+        """Random weights, none of them zero, so that every part of a batch moves the scores."""
+        torch.manual_seed(1)
+        config = {
+            "numeric_names": self.feature_map.numeric_names,
+            "categorical_names": self.feature_map.categorical_names,
+            "cardinalities": self.feature_map.cardinalities,
+            "item_columns": self.feature_map.item_columns,
+            "num_levels": NUM_LEVELS,
+            "numeric_bins": 4,
+            "embedding_size": 3,
+            "hidden_sizes": [16],
+            "attention_size": 8,
+            "attention_heads": 2,
+            "dropout": 0.0,
+        }
+        model = RankerModel(RankerConfig(**(config | changes)), self.encoder)
+        model.start_from(torch.from_numpy(self.prepared.numeric), 0.1)
+        for name, parameter in model.named_parameters():
+            if not name.startswith("encoder."):
+                torch.nn.init.normal_(parameter, std=0.3)
+        return model.eval()
+
+    def shop_of(self, log: BehaviourLog) -> Shop:
+        return Shop(ITEMS, log, level_prob(), QUERIES)
+
+    def prepare(self, events: list[Event] | BehaviourLog, impressions: pa.Table) -> tuple[PreparedSet, Shop]:
+        shop = self.shop_of(events if isinstance(events, BehaviourLog) else make_log(events))
+        return prepare(impressions, shop, HISTORY).finish(self.feature_map, shop), shop
+
+    def events(self, shop: Shop) -> Events:
+        return Events(shop.log, self.feature_map.transform_items(ITEMS), self.feature_map.event_types)
+
+    def predict(self, prepared: PreparedSet, shop: Shop | None = None, batch: int = 1000) -> dict[str, np.ndarray]:
+        return Predictor(self.model, self.texts, self.events(shop or self.shop), bf16=False).predict(
+            prepared, batch, "scoring"
+        )
+
+    def told(self, events: list[Event] | BehaviourLog, impressions: pa.Table) -> dict[str, Any]:
+        """Features, slices and predictions, by name."""
+        prepared, shop = self.prepare(events, impressions)
+        return arrays(prepared) | self.predict(prepared, shop)
+
+    def batch(self, prepared: PreparedSet, pages: np.ndarray | None = None) -> dict[str, torch.Tensor]:
+        """A training batch of the pages, in their order."""
+        pages = np.arange(prepared.num_pages) if pages is None else pages
+        batch = page_batch(prepared, pages, prepared.page_bounds(), self.events(self.shop))
+        rows = batch["row"].numpy()
+        text, pair = text_batch(self.texts, prepared.query_text[rows], prepared.item_text[rows])
+        batch |= {**text, "pair": torch.from_numpy(pair), "step": torch.tensor(0)}
+        if prepared.position is not None:
+            batch["position"] = torch.from_numpy(prepared.position[rows].astype(np.int64))
+        return batch

@@ -1,0 +1,56 @@
+"""Settings: which contradict each other, and which decide a step's result."""
+
+from dataclasses import asdict, replace
+
+import pytest
+
+from rank.config import (
+    HistoryArguments,
+    LossArguments,
+    ModelArguments,
+    RunArguments,
+    TrainArguments,
+    check_together,
+    deciding,
+)
+from shared.config import PrectrError
+
+HISTORY, MODEL, LOSSES, TRAINING = HistoryArguments(), ModelArguments(), LossArguments(), TrainArguments()
+NO_REPLAY = LossArguments(relevance_weight=0, debias_weight=0, replay_share=0)
+
+
+def test_the_defaults_do_not_contradict_each_other():
+    check_together(HISTORY, MODEL, LOSSES, TRAINING)
+    check_together(HISTORY, MODEL, NO_REPLAY, replace(TRAINING, warmup_share=0))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ((HISTORY, MODEL, NO_REPLAY, TRAINING), "the warm-up trains .* replay_share is 0"),
+        (
+            (replace(HISTORY, history_in_category=0, history_overall=0), MODEL, LOSSES, TRAINING),
+            "user_preference reads the user's past",
+        ),
+        ((replace(HISTORY, cross_history=0), MODEL, LOSSES, TRAINING), "cross_preference reads other users' past"),
+        ((replace(HISTORY, cold_lengths=[]), MODEL, LOSSES, TRAINING), "cold_share cuts histories"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(settings, message):
+    with pytest.raises(PrectrError, match=message):
+        check_together(*settings)
+
+
+@pytest.mark.parametrize("rate", [0.0, -0.1, 1.5, float("nan")])
+def test_a_share_of_kept_impressions_is_one(rate):
+    with pytest.raises(PrectrError, match="negative_sampling_rate"):
+        LossArguments(negative_sampling_rate=rate)
+
+
+def test_later_settings_decide_nothing_at_their_defaults():
+    later = ("negative_sampling_rate", "position_debias")
+    older = {name: value for name, value in asdict(LOSSES).items() if name not in later}
+    assert deciding(LOSSES) == older
+    assert deciding(LossArguments(position_debias=True)) == older | {"position_debias": True}
+    assert deciding(HISTORY) == asdict(HISTORY) and deciding(MODEL) == asdict(MODEL)
+    assert deciding(RunArguments("toy", label="label_bought"))["label"] == "label_bought"
