@@ -15,6 +15,7 @@ TORCH_INDEX ?=
 VENV   := .venv
 RUN    := $(VENV)/bin/python
 STAMP  := $(VENV)/installed
+RIVALS := $(VENV)/rivals
 
 # CONFIG replaces the profile of the stage that was asked for; the stages before it keep theirs.
 settings = $(if $(and $(CONFIG),$(filter $(1),$(MAKECMDGOALS))),--config "$(CONFIG)",--profile "$(PROFILE)")
@@ -72,7 +73,11 @@ lint: $(STAMP) ## check style and types
 	@$(RUN) -m ruff format --check
 	@$(RUN) -m mypy
 
-bench: distill ## seeds and ablations of the ranker beside LightGBM: SEEDS="0 1 2" VARIANTS=all
+$(RIVALS): $(STAMP)
+	@$(RUN) -m pip install --disable-pip-version-check $(if $(TORCH_INDEX),--extra-index-url "$(TORCH_INDEX)") -c constraints.txt -e '.[dev,bench]'
+	@touch $@
+
+bench: distill $(RIVALS) ## seeds and ablations of the ranker beside LightGBM: SEEDS="0 1 2" VARIANTS=all
 	@$(RUN) -m benchmarks.run --profile "$(PROFILE)" $(if $(SEEDS),--seeds $(SEEDS)) $(if $(VARIANTS),--variants $(VARIANTS))
 
 clean: ## remove the environment, the caches and everything in artifacts/

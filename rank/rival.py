@@ -24,6 +24,22 @@ SETTINGS: tuple[Mapping[str, Any], ...] = (
     {"num_leaves": 63, "min_data_in_leaf": 100, "feature_fraction": 0.5, "lambda_l2": 10.0},
 )
 
+COMMON: Mapping[str, Any] = {
+    "learning_rate": 0.05,
+    "bagging_fraction": 0.8,
+    "bagging_freq": 1,
+    # Thousands of item ids would otherwise be learnt by heart: without it the default data lose .009 AUC.
+    "cat_smooth": 100.0,
+    "min_data_per_group": 50,
+    "max_bin": 127,
+    "deterministic": True,
+    "force_row_wise": True,
+    "verbosity": -1,
+    # Binning must not depend on the settings: one data set serves them all.
+    "feature_pre_filter": False,
+}
+"""What all settings share."""
+
 
 class Rows(NamedTuple):
     """numeric float32 [n, F] and categorical int [n, C] as the feature map gives them, clicked 0/1 [n].
@@ -67,23 +83,7 @@ def fit_lightgbm(
 ) -> LightGBMRival:
     """The best of `settings` by validation logloss, each stopped early on it; the same seed gives the same trees."""
     first, count = train.numeric.shape[1], train.categorical.shape[1]
-    common = {
-        "objective": "binary",
-        "learning_rate": 0.05,
-        "bagging_fraction": 0.8,
-        "bagging_freq": 1,
-        # Thousands of item ids would otherwise be learnt by heart: without it the default data lose .009 AUC.
-        "cat_smooth": 100.0,
-        "min_data_per_group": 50,
-        "max_bin": 127,
-        "seed": seed,
-        "deterministic": True,
-        "force_row_wise": True,
-        "num_threads": num_threads,
-        "verbosity": -1,
-        # Binning must not depend on the settings: one data set serves them all.
-        "feature_pre_filter": False,
-    }
+    common = {**COMMON, "objective": "binary", "seed": seed, "num_threads": num_threads}
     data = lightgbm.Dataset(
         train.matrix(),
         train.clicked,

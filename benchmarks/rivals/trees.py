@@ -1,0 +1,123 @@
+"""LightGBM three ways: predicting clicks, ranking pages (LambdaRank), and behind a relevance cut-off.
+
+All read the columns of `rank.rival`: numbers, categoricals and, among the numbers, stage one's level probabilities.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import lightgbm
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+
+from benchmarks.rivals.system import Rival, Sets, Setting, System
+from rank.rival import COMMON, MAX_ROUNDS, PATIENCE, SETTINGS, fit_lightgbm
+from shared.metrics import ndcg_at_k
+
+LAMBDARANK: Mapping[str, Any] = {**COMMON, "objective": "lambdarank", "metric": "ndcg", "eval_at": [10]}
+
+NDCG_GIVEN_UP = 0.005
+FLOOR = 1e-4  # of P(click) above the cut-off; what is below it lies under this
+
+
+def fit_binary(sets: Sets, setting: Setting, seed: int) -> Rival:
+    """LightGBM on clicks: `rank.rival` with one setting."""
+    rival = fit_lightgbm(sets.rows("train"), sets.rows("validation"), seed, _threads(), (setting,))
+
+    def probability(name: str) -> np.ndarray:
+        return rival.predict(sets.rows(name))
+
+    return Rival(probability, _leaves(rival.booster), {"rounds": rival.booster.best_iteration})
+
+
+def fit_lambdarank(sets: Sets, setting: Setting, seed: int) -> Rival:
+    """LightGBM's LambdaRank over pages, its scores turned into probabilities.
+
+    It learns the order within a page and nothing about how likely a page is to be clicked, so its scores are no
+    probabilities. Platt's sigmoid, fitted on the validation weeks, makes them so [O]; being monotone it leaves every
+    ranking as it was. Early stopping and the choice of settings go by NDCG@10 of validation pages.
+    """
+    train, held = sets.prepared["train"], sets.prepared["validation"]
+    rows = sets.rows("train")
+    first, count = rows.numeric.shape[1], rows.categorical.shape[1]
+    params = {**LAMBDARANK, **setting, "seed": seed, "num_threads": _threads()}
+    data = lightgbm.Dataset(
+        rows.matrix(),
+        rows.clicked,
+        group=np.diff(train.page_bounds()),
+        categorical_feature=list(range(first, first + count)),
+        params=params,
+    )
+    validation = sets.rows("validation")
+    held_data = lightgbm.Dataset(
+        validation.matrix(), validation.clicked, group=np.diff(held.page_bounds()), reference=data
+    )
+    stopping = lightgbm.early_stopping(PATIENCE, verbose=False)
+    booster = lightgbm.train(params, data, MAX_ROUNDS, valid_sets=[held_data], callbacks=[stopping])
+
+    def score(name: str) -> np.ndarray:
+        return np.asarray(booster.predict(sets.rows(name).matrix())).reshape(-1, 1)
+
+    # Two parameters and thousands of rows: nothing to regularise.
+    platt = LogisticRegression(C=np.inf).fit(score("validation"), validation.clicked)
+    facts = {
+        "rounds": booster.best_iteration,
+        "calibration": {"slope": float(platt.coef_[0, 0]), "intercept": float(platt.intercept_[0])},
+    }
+    return Rival(lambda name: platt.predict_proba(score(name))[:, 1], _leaves(booster), facts)
+
+
+def fit_cutoff(sets: Sets, setting: Setting, seed: int) -> Rival:
+    """Two models, one after the other, as shops have it: a relevance cut-off, then LightGBM [O].
+
+    An item whose expected level (Σ k·P(level = k), frozen stage one's) is under the cut-off ranks below all that are
+    not; on either side LightGBM's P(click) decides. The cut-off is the strictest that costs the clicks little: of the
+    percentiles of the validation rows' expected level, the highest at which NDCG@10 of validation pages is at most
+    `NDCG_GIVEN_UP` lower than without one. Rows under it get LightGBM's probability times `FLOOR`, the others at least
+    `FLOOR`: PCOC and logloss then charge the system for clicks on what it would not have shown.
+    """
+    clicks = fit_binary(sets, setting, seed)
+    held = sets.prepared["validation"]
+    expected, p_click = _expected_level(sets, "validation"), clicks.probability("validation")
+
+    def quality(cutoff: float) -> float:
+        return ndcg_at_k(held.page, demote(p_click, expected < cutoff), held.clicked) or 0.0
+
+    candidates = np.unique(np.percentile(expected, np.arange(100)))  # the lowest one cuts nothing
+    required = quality(candidates[0]) - NDCG_GIVEN_UP
+    cutoff = float(max(candidate for candidate in candidates if quality(candidate) >= required))
+
+    def probability(name: str) -> np.ndarray:
+        return demote(clicks.probability(name), _expected_level(sets, name) < cutoff)
+
+    facts = {"cutoff": cutoff, "cut_of_validation": float((expected < cutoff).mean())}
+    return Rival(probability, clicks.parameters + 1, {**clicks.facts, **facts})
+
+
+def demote(p_click: np.ndarray, cut: np.ndarray) -> np.ndarray:
+    """P(click) [n] with the rows that are `cut` [n] below all others, each side in its own order."""
+    return np.where(cut, p_click * FLOOR, np.maximum(p_click, FLOOR))
+
+
+def _expected_level(sets: Sets, name: str) -> np.ndarray:
+    level_prob = np.asarray(sets.prepared[name].level_prob, np.float64)
+    return level_prob @ np.arange(level_prob.shape[1])
+
+
+def _leaves(booster: lightgbm.Booster) -> int:
+    trees = booster.dump_model(num_iteration=booster.best_iteration)["tree_info"]
+    return sum(tree["num_leaves"] for tree in trees)
+
+
+def _threads() -> int:
+    return os.cpu_count() or 1
+
+
+TREES = {
+    "lightgbm": System(fit_binary, SETTINGS),
+    "lambdarank": System(fit_lambdarank, SETTINGS, chosen_by="ndcg@10"),
+    "cutoff_lightgbm": System(fit_cutoff, SETTINGS, tuned_as="lightgbm"),
+}
