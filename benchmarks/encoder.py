@@ -33,15 +33,16 @@ from distill.evaluate import Score, judge, levels_of_score, tfidf_cosine
 from distill.labels import read_labels
 from distill.pairs import Pairs, concatenate
 from distill.recipe import Recipe
-from distill.run import TEST_SPLITS, Stage, label_pairs, teach
+from distill.run import label_pairs, teach
 from distill.sources import find_encoder
+from distill.stage import TEST_SPLITS, Stage
 from distill.teachers import Panel, open_teacher
 from shared.cli import run_main
 from shared.config import parse_arguments
 from shared.console import console, table
 from shared.encoder import LevelEncoder
 from shared.metrics import spearman
-from shared.steps import RECORD, atomic_write, fingerprint_of, run_step
+from shared.steps import RECORD, atomic_write, fingerprint_inputs, fingerprint_of, is_finished, run_step
 
 CONFIGS = Path(__file__).parent / "configs"
 RESULTS = Path(__file__).parent / "results"
@@ -52,7 +53,7 @@ SYSTEMS = {
     "student": "student: the teacher's labels, then gold",
     "student_gold_only": "the same student, gold only: no teacher, no text states",
     "student_states_gold": "the same student, text states, then gold: no teacher's labels",
-    "student_all_gold": "the same student, human levels for all pairs the teacher labelled",
+    "student_all_gold": "the same student, gold levels for all logged pairs the teacher labelled",
     "minilm_cosine": "MiniLM-L6, cosine, untrained",
     "minilm_finetuned": "MiniLM-L6 cross-encoder, gold only",
     "minilm_finetuned_kd": "MiniLM-L6 cross-encoder: the teacher's labels, then gold",
@@ -115,7 +116,7 @@ class Bench:
         for system in asked:
             for seed in self.seeds_of(system):
                 run_step(
-                    f"{system} seed {seed}",
+                    _step_name(system, seed),
                     self.cell(system, seed),
                     self._inputs(system, seed),
                     lambda work, cell=cells[system], seed=seed: cell(seed, work),  # type: ignore[misc]
@@ -129,7 +130,14 @@ class Bench:
         return self.arguments.seeds[:1] if system in UNSEEDED else self.arguments.seeds
 
     def finished_seeds(self, system: str) -> list[int]:
-        return [seed for seed in self.seeds_of(system) if (self.cell(system, seed) / RECORD).is_file()]
+        """Seeds whose cell is there and was made with the settings, data, teacher and labels of now."""
+        return [seed for seed in self.seeds_of(system) if self._is_current(system, seed)]
+
+    def _is_current(self, system: str, seed: int) -> bool:
+        cell = self.cell(system, seed)
+        if not (cell / RECORD).is_file():
+            return False
+        return is_finished(cell, fingerprint_inputs(_step_name(system, seed), self._inputs(system, seed)))
 
     def cell(self, system: str, seed: int) -> Path:
         return self.folder / f"{system}-seed{seed}"
@@ -207,12 +215,16 @@ class Bench:
         self.save_student(recipe, work)
 
     def _all_gold(self, seed: int, work: Path) -> None:
-        """Gold levels, where the teacher gave its own: what a faultless teacher would be worth."""
+        """Gold levels, where the teacher gave its own: what a faultless teacher would be worth.
+
+        Pairs that a strategy made up have been judged by nobody, and are left out.
+        """
         recipe = self._recipe(seed)
         labelled, _ = read_labels(self.stage.folder / "labels")
         known = hidden_levels(self.stage.data)
-        level = np.array([known[pair] for pair in zip(labelled.query, labelled.item_text, strict=True)])
-        recipe = replace(recipe, gold=concatenate([recipe.gold, Pairs(labelled.query, labelled.item_text, level)]))
+        level = [known.get(pair, -1) for pair in zip(labelled.query, labelled.item_text, strict=True)]
+        judged = Pairs(labelled.query, labelled.item_text, np.array(level))
+        recipe = replace(recipe, gold=concatenate([recipe.gold, judged.take(judged.level >= 0)]))
         recipe.fine_tune(self.with_states(recipe), work)
         self.save_student(recipe, work)
 
@@ -305,6 +317,10 @@ class Bench:
         table = pq.read_table(path, columns=["query", "item_text", "rating"]).to_pylist()
         known = {(row["query"], row["item_text"]): row["rating"] for row in table}
         return np.array([known[pair] for pair in zip(pairs.query, pairs.item_text, strict=True)])
+
+
+def _step_name(system: str, seed: int) -> str:
+    return f"{system} seed {seed}"
 
 
 def collect(bench: Bench, argv: Sequence[str]) -> dict[str, Any]:

@@ -13,7 +13,6 @@ import json
 import os
 import tempfile
 import time
-from argparse import ArgumentError
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,8 +20,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import HfArgumentParser
 
+from benchmarks.command_line import read_arguments
 from benchmarks.llama_server import serving
 from benchmarks.provenance import provenance
 from data.contract import levels
@@ -39,6 +38,7 @@ from shared.console import console, progress_bar, table
 from shared.metrics import spearman
 from shared.steps import atomic_write
 
+MODULE = "benchmarks.endpoint_agreement"
 QUERY_TOKENS, ITEM_TOKENS = 16, 32
 REFERENCE = "local float32"
 Runs = Mapping[str, tuple[Judgement, float]]
@@ -67,16 +67,20 @@ class AgreementArguments:
     seed: int = field(default=0, metadata={"help": "which pairs"})
     results: str = field(default="benchmarks/results", metadata={"help": "folder of endpoint_agreement.json"})
 
+    def __post_init__(self) -> None:
+        if self.pairs < 2:
+            raise PrectrError(f"command line: --pairs {self.pairs} is too few; compare at least 2.")
+
 
 def main(argv: list[str]) -> None:
-    arguments = read_arguments(argv)
+    arguments = read_arguments(AgreementArguments, MODULE, argv)
     data = Path(arguments.artifacts) / arguments.name / "data"
     prompt = read_prompt(arguments.prompt, len(levels(data)))
     drawn = read_pairs(data)["unlabelled"].sample(arguments.pairs, arguments.seed, "endpoint agreement")
     pairs = list(zip(drawn.query, drawn.item_text, strict=True))
     found = run(arguments, prompt, pairs)
     result = {
-        **provenance("benchmarks.endpoint_agreement", argv),
+        **provenance(MODULE, argv),
         "teacher": arguments.teacher,
         "prompt": arguments.prompt,
         "data": arguments.name,
@@ -92,26 +96,6 @@ def main(argv: list[str]) -> None:
         temporary.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     show(result["systems"])
     console.print(f"Figures: {path}", highlight=False, soft_wrap=True)
-
-
-def read_arguments(argv: Sequence[str]) -> AgreementArguments:
-    parser = HfArgumentParser(
-        AgreementArguments,  # type: ignore[arg-type]  # its annotation asks for an instance of DataClassType
-        prog="python -m benchmarks.endpoint_agreement",
-        allow_abbrev=False,
-        exit_on_error=False,
-    )
-    try:
-        (arguments, unknown) = parser.parse_args_into_dataclasses(
-            list(argv), return_remaining_strings=True, look_for_args_file=False
-        )
-    except ArgumentError as error:
-        raise PrectrError(f"command line: {error}.") from None
-    if unknown:
-        raise PrectrError(f"command line: unknown flag {unknown[0]!r}; --help lists them.")
-    if arguments.pairs < 2:
-        raise PrectrError(f"command line: --pairs {arguments.pairs} is too few; compare at least 2.")
-    return arguments
 
 
 def run(arguments: AgreementArguments, prompt: Prompt, pairs: Sequence[Pair]) -> Runs:

@@ -15,7 +15,6 @@ once.
 
 import json
 import time
-from argparse import ArgumentError
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,8 +22,8 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from transformers import HfArgumentParser
 
+from benchmarks.command_line import read_arguments
 from benchmarks.provenance import provenance
 from data.contract import levels
 from distill.causal import CausalTeacher
@@ -40,6 +39,7 @@ from shared.console import console, progress_bar, table
 from shared.seeds import generator
 from shared.steps import atomic_write
 
+MODULE = "benchmarks.labelling"
 BATCH_SIZE, SHARD_SIZE = 32, 256
 
 
@@ -58,12 +58,16 @@ class LabellingArguments:
     pairs: int = field(default=1024, metadata={"help": f"of them each way labels, about; in shards of {SHARD_SIZE}"})
     results: str = field(default="benchmarks/results", metadata={"help": "folder of labelling.json"})
 
+    def __post_init__(self) -> None:
+        if not 0 < self.pairs <= self.job:
+            raise PrectrError(f"command line: --pairs {self.pairs} of --job {self.job}; take some of them.")
+
 
 def main(argv: list[str]) -> None:
-    arguments = read_arguments(argv)
+    arguments = read_arguments(LabellingArguments, MODULE, argv)
     teacher, shards = prepare(arguments)
     result = {
-        **provenance("benchmarks.labelling", argv),
+        **provenance(MODULE, argv),
         **measure(teacher, shards),
         "data": arguments.name,
         "teacher": arguments.teacher,
@@ -73,26 +77,6 @@ def main(argv: list[str]) -> None:
     with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     show(result, path)
-
-
-def read_arguments(argv: Sequence[str]) -> LabellingArguments:
-    parser = HfArgumentParser(
-        LabellingArguments,  # type: ignore[arg-type]  # its annotation asks for an instance of DataClassType
-        prog="python -m benchmarks.labelling",
-        allow_abbrev=False,
-        exit_on_error=False,
-    )
-    try:
-        (arguments, *unknown) = parser.parse_args_into_dataclasses(
-            list(argv), return_remaining_strings=True, look_for_args_file=False
-        )
-    except ArgumentError as error:
-        raise PrectrError(f"command line: {error}.") from None
-    if unknown[-1]:
-        raise PrectrError(f"command line: unknown flag {unknown[-1][0]!r}; --help lists them.")
-    if not 0 < arguments.pairs <= arguments.job:
-        raise PrectrError(f"command line: --pairs {arguments.pairs} of --job {arguments.job}; take some of them.")
-    return arguments
 
 
 def prepare(arguments: LabellingArguments) -> tuple[CausalTeacher, list[list[Pair]]]:

@@ -9,7 +9,7 @@ the teacher's labels of `pairs` pairs once and no gold, so what differs is the p
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,10 @@ from benchmarks.provenance import provenance
 from distill.config import LabelArguments, RunArguments, StudentArguments, TeacherArguments
 from distill.label_cache import LabelCache
 from distill.labels import label, read_labels, write_labels
-from distill.run import Stage, teach
+from distill.run import teach
+from distill.stage import Stage
 from distill.strategies import STRATEGIES, choose_pairs
-from distill.teachers import open_teacher
+from distill.teachers import learnt, open_teacher
 from shared.cli import run_main
 from shared.config import parse_arguments
 from shared.console import console, table
@@ -43,15 +44,15 @@ ARGUMENTS = (RunArguments, TeacherArguments, LabelArguments, StudentArguments, B
 def run_strategy(bench: Bench, name: str, size: int) -> list[dict[str, Any]]:
     """Labels `size` pairs of the strategy and trains a student of each seed on them; its figures on `test`."""
     stage, folder = bench.stage, bench.folder.parent / f"{bench.stage.run.name}-strategies"
-    taught = fingerprint_of(stage.folder / "teacher")
-    inputs = {"teacher": taught, "strategy": name, "pairs": size, "batch": asdict(stage.labelling)["label_batch_size"]}
+    taught, batch_size = stage.folder / "teacher", stage.labelling.label_batch_size
+    inputs = {"teacher": fingerprint_of(taught), "strategy": name, "pairs": size, "batch": batch_size}
 
     def build_labels(work: Path) -> None:
         seed = stage.run.seed
         chosen = choose_pairs(stage.pairs, stage.item_texts, [name], size, seed, stage.encoder_source)
-        teacher = open_teacher(bench.panel, stage.folder / "teacher", taught)
+        teacher = open_teacher(bench.panel, taught, learnt(taught))
         cache = LabelCache(stage.folder / "label_cache", teacher.fingerprint)
-        label(teacher, chosen.pairs, cache, stage.labelling.label_batch_size * stage.labelling.label_shard_batches)
+        label(teacher, chosen.pairs, cache, batch_size * stage.labelling.label_shard_batches)
         write_labels(work, cache, chosen.pairs, chosen.strategy)
 
     labels = folder / f"labels-{name}"

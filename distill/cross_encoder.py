@@ -19,7 +19,6 @@ from transformers import (
     DataCollatorWithPadding,
     PreTrainedModel,
     PreTrainedTokenizerBase,
-    TrainingArguments,
 )
 
 from distill.batching import LikeLengthTrainer
@@ -27,7 +26,7 @@ from distill.losses import distillation_loss, gold_loss
 from distill.pairs import Pairs
 from distill.prompt import padded_length
 from distill.teacher import Judgement, Pair
-from shared.checkpoints import latest_checkpoint
+from distill.training import keep_best, train_or_resume, training_arguments
 from shared.config import PrectrError
 from shared.seeds import set_seed
 
@@ -94,7 +93,6 @@ def finetune_cross_encoder(
     bf16: bool,
     seed: int,
     work: Path,
-    train_embeddings: bool = True,
 ) -> None:
     """Trains a cross-encoder of K = `num_levels` outputs and saves it to `work`, an ordinary Hugging Face folder; of
     its epochs the one with the lowest loss on `validation` is kept.
@@ -108,45 +106,32 @@ def finetune_cross_encoder(
         max_length: tokens of query and item together.
         learning_rate: peak, of both trainings.
         bf16: bfloat16 matrix products.
-        train_embeddings: also move the word embeddings; frozen, they keep what they know of words training never shows.
     """
     tokenizer = _open_tokenizer(location)
 
     def train(start: str, data: JointDataset, epochs: float, folder: Path) -> PreTrainedModel:
         set_seed(seed)
         model = _open_model(start, tokenizer, max_length, num_levels)
-        model.get_input_embeddings().requires_grad_(train_embeddings)
-        CrossEncoderTrainer(
+        trainer = CrossEncoderTrainer(
             model=model,
-            args=TrainingArguments(
-                output_dir=str(folder / "checkpoints"),
-                num_train_epochs=epochs,
-                per_device_train_batch_size=batch_size,
+            args=training_arguments(
+                folder,
+                epochs=epochs,
+                batch_size=batch_size,
+                bf16=bf16,
+                seed=seed,
                 per_device_eval_batch_size=64,
                 learning_rate=learning_rate,
-                warmup_steps=0.1,
-                lr_scheduler_type="linear",
                 weight_decay=0.01,
                 optim="adamw_torch_fused",
-                bf16=bf16,
-                use_cpu=not torch.cuda.is_available(),
                 logging_strategy="epoch",
-                eval_strategy="epoch",
-                save_strategy="epoch",
-                save_total_limit=1,
-                load_best_model_at_end=True,
-                metric_for_best_model="loss",
-                prediction_loss_only=True,
-                report_to="none",
-                seed=seed,
-                remove_unused_columns=False,
-                label_names=["labels"],
-                dataloader_pin_memory=False,
+                **keep_best(),
             ),
             train_dataset=data,
             eval_dataset=JointDataset(tokenizer, validation, max_length),
             data_collator=DataCollatorWithPadding(tokenizer, pad_to_multiple_of=LENGTH_STEP),
-        ).train(resume_from_checkpoint=latest_checkpoint(folder / "checkpoints"))
+        )
+        train_or_resume(trainer)
         return model
 
     if soft is not None:

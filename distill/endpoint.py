@@ -136,9 +136,9 @@ class EndpointTeacher:
         """Judges n pairs; a pair that could not be judged is a row of NaN, and the reasons are printed.
 
         Raises:
-            PrectrError: the key or the model is refused, the budget is used up, 8 pairs in a row failed, or nearly all
-                lists lack the levels. Where this happens after some of the pairs were judged, these are returned and
-                the next call raises.
+            PrectrError: the key or the model is refused, a level word's token cannot be learnt, the budget is used up,
+                8 pairs in a row failed, or nearly all lists lack the levels. Where this happens after some of the pairs
+                were judged, these are returned and the next call raises.
         """
         if self._stop is not None:
             raise PrectrError(self._stop)

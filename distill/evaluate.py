@@ -56,20 +56,25 @@ def levels_of_score(score: Score, gold: Pairs, num_levels: int) -> Callable[[Pai
     return lambda pairs: np.exp(calibration(score(pairs)[:, None]))
 
 
-def judge_encoder(encoder: LevelEncoder, pairs: Pairs, unfold: float = 1.0) -> Metrics | None:
+def judge_encoder(encoder: LevelEncoder, pairs: Pairs, temperature: float | None = None) -> Metrics | None:
     """`judge` of a student, with `logloss` (nats) and `ece`: of the most probable level, 15 equal-mass bins. None
     without pairs.
 
     Args:
-        unfold: the temperature that was folded in, to judge it without; 1 as it is.
+        temperature: the one that was folded in; then `ece_before`, the `ece` without it, is told too.
     """
     if not len(pairs):
         return None
-    logits = np.log(encoder.score_pairs(pairs.query.tolist(), pairs.item_text.tolist())) * unfold
+    logits = np.log(encoder.score_pairs(pairs.query.tolist(), pairs.item_text.tolist()))
     level_prob = softmax(logits, axis=1)
-    right = pairs.level == level_prob.argmax(1)
-    calibration = {"logloss": cross_entropy(pairs.level, level_prob), "ece": ece(right, level_prob.max(1))}
-    return judge(pairs.level, level_prob) | calibration
+    found: Metrics = {"logloss": cross_entropy(pairs.level, level_prob), "ece": _ece(pairs.level, level_prob)}
+    if temperature is not None:
+        found["ece_before"] = _ece(pairs.level, softmax(logits * temperature, axis=1))
+    return judge(pairs.level, level_prob) | found
+
+
+def _ece(level: np.ndarray, level_prob: np.ndarray) -> float | None:
+    return ece(level == level_prob.argmax(1), level_prob.max(1))
 
 
 def fit_temperature(logits: np.ndarray, level: np.ndarray) -> float:

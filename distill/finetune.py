@@ -16,7 +16,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from torch import Tensor
 from torch.utils.data import Dataset
-from transformers import AutoTokenizer, EarlyStoppingCallback, PreTrainedModel, TrainingArguments
+from transformers import AutoTokenizer, EarlyStoppingCallback, PreTrainedModel
 
 from distill.batching import LikeLengthTrainer
 from distill.causal import CausalTeacher, LabelTokenModel, load_adapter, open_causal_lm
@@ -24,7 +24,7 @@ from distill.config import TeacherArguments
 from distill.pairs import Pairs
 from distill.prompt import pad, padded_length
 from distill.sources import find_adapter
-from shared.checkpoints import latest_checkpoint
+from distill.training import keep_best, train_or_resume, training_arguments
 from shared.config import PrectrError
 from shared.seeds import set_seed
 
@@ -92,32 +92,17 @@ def finetune(
     by_length = np.argsort([len(prompt) for prompt in PromptDataset(teacher, validation).prompts], kind="stable")
     trainer = LabelTokenTrainer(
         model=causal_lm,
-        args=TrainingArguments(
-            output_dir=str(work / "checkpoints"),
-            num_train_epochs=arguments.teacher_epochs,
-            per_device_train_batch_size=arguments.teacher_batch_size,
+        args=training_arguments(
+            work,
+            epochs=arguments.teacher_epochs,
+            batch_size=arguments.teacher_batch_size,
+            bf16=arguments.teacher_dtype == "bfloat16",
+            seed=seed,
+            fp16=arguments.teacher_dtype == "float16" and torch.cuda.is_available(),
             per_device_eval_batch_size=32,
             learning_rate=arguments.teacher_learning_rate,
-            warmup_steps=0.1,
-            lr_scheduler_type="linear",
-            weight_decay=0.0,
-            bf16=arguments.teacher_dtype == "bfloat16",
-            fp16=arguments.teacher_dtype == "float16" and torch.cuda.is_available(),
-            use_cpu=not torch.cuda.is_available(),
             logging_steps=max(1, interval // 4),
-            eval_strategy="steps",
-            eval_steps=interval,
-            save_strategy="steps",
-            save_steps=interval,
-            save_total_limit=1,
-            load_best_model_at_end=True,
-            metric_for_best_model="loss",
-            prediction_loss_only=True,
-            report_to="none",
-            seed=seed,
-            remove_unused_columns=False,
-            label_names=["labels"],
-            dataloader_pin_memory=False,
+            **keep_best(every=interval),
         ),
         train_dataset=PromptDataset(teacher, pairs),
         eval_dataset=PromptDataset(teacher, validation.take(by_length)),
@@ -125,7 +110,10 @@ def finetune(
         callbacks=[EarlyStoppingCallback(arguments.teacher_patience)],
     )
     trainer.level_ids = teacher.model.level_ids
-    trainer.train(resume_from_checkpoint=latest_checkpoint(work / "checkpoints"))
+    train_or_resume(trainer)
+    # peft keeps these names in a set, whose order changes with every process: equal adapters are to be equal files.
+    written = cast(LoraConfig, causal_lm.peft_config["default"])
+    written.target_modules = sorted(written.target_modules or [])
     causal_lm.save_pretrained(str(work))
     teacher.model.causal_lm = cast(PreTrainedModel, causal_lm if teacher.four_bit else causal_lm.merge_and_unload())
 

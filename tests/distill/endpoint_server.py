@@ -12,7 +12,15 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import numpy as np
+from scipy.special import log_softmax
+
+from distill.endpoint import EndpointTeacher
+from distill.prompt import Prompt
+
 WORDS = ("none", "weak", "close", "exact")
+PROMPT = Prompt("Search: ", "\nProduct: ", "\nMatch:", WORDS)
+PAIRS = [(f"red lamp {number}", f"table lamp, red, {number} W") for number in range(12)]
 
 
 @dataclass
@@ -23,6 +31,29 @@ class Reply:
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
     delay: float = 0.0
+
+
+Script = Callable[[str, int], Reply | None]
+"""(prompt, how often it has been asked before) -> the answer, or None for the ordinary one"""
+
+
+def teacher_at(server: EndpointServer, **settings: Any) -> EndpointTeacher:
+    return EndpointTeacher(
+        server.url,
+        PROMPT,
+        **{"query_tokens": 16, "item_tokens": 32, "model": "m", "timeout": 30.0, "retries": 1, **settings},
+    )
+
+
+def expected(teacher: EndpointTeacher, pairs: list[tuple[str, str]] = PAIRS) -> np.ndarray:
+    """What `teacher` says of the pairs if all goes well."""
+    rows = [[log_probs_of(teacher.text(pair))[f" {word}"] for word in WORDS] for pair in pairs]
+    return log_softmax(np.array(rows), axis=1).astype(np.float32)
+
+
+def for_pair(number: int, reply: Reply | None, times: int = 1000) -> Script:
+    """`reply` to the first `times` requests about one of PAIRS."""
+    return lambda prompt, before: reply if f" {number} W\n" in prompt and before < times else None
 
 
 def log_probs_of(prompt: str) -> dict[str, float]:
@@ -50,17 +81,14 @@ class EndpointServer:
     """Serves in threads from `with` to its end.
 
     Args:
-        reply: (prompt, how often this prompt has been asked before) -> the answer, or None for the ordinary one. Level
-            words repeated, by which a teacher learns their tokens, get the ordinary answer.
+        reply: what it answers. Level words repeated, by which a teacher learns their tokens, get the ordinary answer.
 
     Attributes:
         requests: the bodies received, `paths` and `keys` beside them.
         busiest: the most requests it had at once.
     """
 
-    def __init__(
-        self, reply: Callable[[str, int], Reply | None] | None = None, models: tuple[str, ...] = ("m",)
-    ) -> None:
+    def __init__(self, reply: Script | None = None, models: tuple[str, ...] = ("m",)) -> None:
         self.reply, self.models = reply, models
         self.requests: list[dict[str, Any]] = []
         self.paths: list[str] = []

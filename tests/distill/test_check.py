@@ -2,12 +2,15 @@
 
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from distill.check import check_teacher, choose_pairs, duration, seconds_per_pair, tokens_per_pair
-from distill.pairs import Pairs
+from data.__main__ import main as data_main
+from distill.__main__ import main as distill_main
+from distill.check import check_teacher, duration, example_pairs, seconds_per_pair, tokens_per_pair
+from distill.pairs import Pairs, read_pairs
 from distill.teacher import Judgement, Pair
 
 LEVELS = ["none", "some", "exact"]
@@ -52,14 +55,14 @@ def make_pairs(queries: Sequence[str], levels: Sequence[int]) -> Pairs:
 
 def test_ten_pairs_show_every_level_and_five_without_one() -> None:
     gold = make_pairs([f"g{i}" for i in range(40)], [0] * 30 + [1] * 8 + [2] * 2)
-    chosen = choose_pairs(gold, make_pairs([f"u{i}" for i in range(40)], [-1] * 40), seed=0)
+    chosen = example_pairs(gold, make_pairs([f"u{i}" for i in range(40)], [-1] * 40), seed=0)
     counts = np.bincount(chosen.level + 1, minlength=4)
     assert counts[0] == 5 and sorted(counts[1:]) == [1, 2, 2]
     assert len(set(chosen.query)) == 10
 
 
 def test_few_gold_pairs_are_made_up_for() -> None:
-    chosen = choose_pairs(make_pairs(["g"], [1]), make_pairs([f"u{i}" for i in range(40)], [-1] * 40), seed=0)
+    chosen = example_pairs(make_pairs(["g"], [1]), make_pairs([f"u{i}" for i in range(40)], [-1] * 40), seed=0)
     assert len(chosen) == 10 and chosen.query[0] == "g"
 
 
@@ -77,6 +80,16 @@ def test_a_teacher_that_counts_nothing_is_shown_all_the_same(capsys: pytest.Capt
     shown = capsys.readouterr().out
     assert "2 of 2 have a level of which only a bound is known" in shown
     assert "does not count its tokens" in shown
+
+
+def test_the_job_is_what_the_strategies_find(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    where = ["--profile", "smoke", "--artifacts", str(tmp_path)]
+    data_main(["build", *where])
+    keys = {split: set(found.keys()) for split, found in read_pairs(tmp_path / "toy" / "data").items()}
+    without_gold = keys.pop("unlabelled").difference(*keys.values())
+    for asked, size in ((100, 100), (100_000, len(without_gold))):
+        distill_main(["check-teacher", *where, "--label_pairs", str(asked)])
+        assert f"time for {size:,} pairs" in capsys.readouterr().out
 
 
 def test_time_is_that_of_full_passes() -> None:

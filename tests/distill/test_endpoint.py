@@ -16,52 +16,33 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import log_softmax
 
-from distill.answers import listed_tokens, read_levels
 from distill.config import TeacherArguments
 from distill.endpoint import EndpointTeacher, cut, open_endpoint, read_messages
 from distill.prompt import Prompt
 from shared.config import PrectrError
 from tests.distill.endpoint_server import (
-    WORDS,
+    PAIRS,
+    PROMPT,
     EndpointServer,
     Reply,
     always_refuses,
     chat_completion,
     completion,
+    expected,
+    for_pair,
     log_probs_of,
+    teacher_at,
     wait_until,
 )
 
-PROMPT = Prompt("Search: ", "\nProduct: ", "\nMatch:", WORDS)
-PAIRS = [(f"red lamp {number}", f"table lamp, red, {number} W") for number in range(12)]
 SOON = {"retry-after-ms": "10"}
 OVERLOADED = Reply({"error": {"message": "overloaded"}}, status=500, headers=SOON)
 GARBLED = Reply(b'{"choices": [{"text": " no')
-
-Script = Callable[[str, int], Reply | None]
 
 
 @pytest.fixture(autouse=True)
 def no_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-
-
-def teacher_at(server: EndpointServer, **settings: Any) -> EndpointTeacher:
-    return EndpointTeacher(
-        server.url,
-        PROMPT,
-        **{"query_tokens": 16, "item_tokens": 32, "model": "m", "timeout": 30.0, "retries": 1, **settings},
-    )
-
-
-def expected(teacher: EndpointTeacher, pairs: list[tuple[str, str]] = PAIRS) -> np.ndarray:
-    rows = [[log_probs_of(teacher.text(pair))[f" {word}"] for word in WORDS] for pair in pairs]
-    return log_softmax(np.array(rows), axis=1).astype(np.float32)
-
-
-def for_pair(number: int, reply: Reply | None, times: int = 1000) -> Script:
-    """`reply` to the first `times` requests about one of PAIRS."""
-    return lambda prompt, before: reply if f" {number} W\n" in prompt and before < times else None
 
 
 def test_a_levels_log_odds_are_those_of_its_token() -> None:
@@ -228,71 +209,6 @@ def test_the_model_is_the_one_the_server_lists() -> None:
         teacher_at(server, model="")
 
 
-def test_a_level_beyond_the_list_is_censored_at_the_smallest_listed() -> None:
-    listed = {" exact": -0.5, " none": -1.5, " red": -4.0, " close": -9999.0}
-    with EndpointServer(for_pair(2, completion(listed))) as server:
-        judgement = teacher_at(server).score(PAIRS)
-    assert judgement.censored is not None
-    assert judgement.censored.sum(0).tolist() == [0, 1, 1, 0] and judgement.censored[2].tolist() == [0, 1, 1, 0]
-    np.testing.assert_allclose(judgement.log_odds[2], log_softmax([-1.5, -4.0, -4.0, -0.5]), rtol=1e-6)
-
-
-def test_fewer_than_two_listed_levels_are_no_judgement(capsys: pytest.CaptureFixture[str]) -> None:
-    with EndpointServer(for_pair(2, completion({" exact": -0.1, " red": -3.0}))) as server:
-        judgement = teacher_at(server).score(PAIRS)
-    assert np.isnan(judgement.log_odds).any(1).tolist() == [row == 2 for row in range(len(PAIRS))]
-    assert "1 × fewer than two of the level words are among the 20 listed tokens" in capsys.readouterr().out
-
-
-def test_words_the_model_never_says_stop_the_job() -> None:
-    with EndpointServer(lambda prompt, before: completion({" red": -0.1, " exact": -3.0})) as server:
-        teacher = teacher_at(server)
-        with pytest.raises(
-            PrectrError, match=r"32 of 32 answers .*none, weak, close, exact.*raise endpoint_top_logprobs"
-        ):
-            for start in range(0, 64, 16):
-                teacher.score([(f"lamp {row}", "lamp") for row in range(start, start + 16)])
-
-
-def test_two_words_of_one_first_token_are_refused() -> None:
-    # This server's vocabulary has no word longer than two letters.
-    with EndpointServer() as server:
-        server.answer = lambda body: completion({f" {body['prompt'][:2]}": -0.1, "\n": -2.0})  # type: ignore[method-assign]
-        alike = Prompt("", " ", "", ("exact", "excellent"))
-        with pytest.raises(PrectrError, match=r"same token of m \(exact → ' ex', excellent → ' ex'\); choose others"):
-            EndpointTeacher(server.url, alike, query_tokens=8, item_tokens=8).score(PAIRS)
-
-
-def test_a_word_of_several_tokens_is_known_by_its_first() -> None:
-    def script(body: dict[str, Any]) -> Reply:
-        if " ".join([body["prompt"].split()[0]] * 8) == body["prompt"]:
-            return completion({f" {body['prompt'][:2]}": -0.1, f" {body['prompt'][:1]}": -5.0})
-        return completion({" no": -1.0, " we": -2.0, " cl": -3.0, " ex": -4.0, " n": -0.1})
-
-    with EndpointServer() as server:
-        server.answer = script  # type: ignore[method-assign]
-        judgement = teacher_at(server).score(PAIRS[:1])
-    np.testing.assert_allclose(judgement.log_odds[0], log_softmax([-1.0, -2.0, -3.0, -4.0]), rtol=1e-6)
-
-
-def test_a_word_whose_first_token_stays_unknown_is_refused() -> None:
-    with EndpointServer() as server:
-        server.answer = lambda body: completion({"\n": -0.1, " the": -2.0})  # type: ignore[method-assign]
-        with pytest.raises(PrectrError, match="m does not go on with 'none'"):
-            teacher_at(server).score(PAIRS)
-
-
-@pytest.mark.parametrize("space", ["▁", "Ġ", ""])
-def test_spaces_may_be_shown_in_other_ways(space: str) -> None:
-    shown = {f"{space}{word}": -float(level + 1) for level, word in enumerate(WORDS)}
-    with EndpointServer() as server:
-        server.answer = lambda body: completion(  # type: ignore[method-assign]
-            shown if body["prompt"].startswith("Search") else {f"{space}{body['prompt'].split()[0]}": -0.1}
-        )
-        judgement = teacher_at(server).score(PAIRS[:1])
-    np.testing.assert_allclose(judgement.log_odds[0], log_softmax([-1.0, -2.0, -3.0, -4.0]), rtol=1e-6)
-
-
 def test_the_budget_is_never_exceeded_and_nothing_paid_for_is_lost() -> None:
     # 4 level words at 20 tokens and 5 pairs of 20; a request is sent only if its estimate still fits.
     with EndpointServer() as server:
@@ -362,44 +278,6 @@ def test_cutting_keeps_a_beginning_and_no_half_words(text: str, tokens: int) -> 
     halves_a_word = not rest[0].isspace() and kept and not kept[-1].isspace()
     assert not halves_a_word or not any(c.isspace() for c in kept.lstrip())
     assert kept.strip() or not text[: 4 * tokens].strip(), "something is kept where there is something"
-
-
-LOG_PROBS = st.floats(-50, 0)
-
-
-@given(st.dictionaries(st.sampled_from([*WORDS, "red", "\n", " the"]), LOG_PROBS, min_size=1), st.booleans())
-def test_levels_are_listed_or_bounded_and_never_made_up(listed: dict[str, float], are_guessed: bool) -> None:
-    levels = read_levels(listed, WORDS, are_guessed)
-    known = [word in listed for word in WORDS]
-    if sum(known) < 2:
-        assert levels is None
-        return
-    assert levels is not None
-    log_odds, censored = levels
-    assert (~censored).tolist() == known
-    assert np.exp(log_odds).sum() == pytest.approx(1, abs=1e-5)
-    first = known.index(True)
-    for level, word in enumerate(WORDS):
-        difference = listed.get(word, min(listed.values())) - listed[WORDS[first]]
-        assert log_odds[level] - log_odds[first] == pytest.approx(difference, abs=1e-4)
-
-
-def test_a_listed_beginning_bounds_a_guessed_word() -> None:
-    # "ex" may be all there is of the word in a vocabulary without "exact": it is as probable as that at most.
-    listed = {"none": -1.0, "weak": -2.0, "ex": -0.5, "e": -3.0, "red": -8.0}
-    levels = read_levels(listed, WORDS, are_guessed=True)
-    assert levels is not None and levels[1].tolist() == [False, False, True, True]
-    np.testing.assert_allclose(levels[0], log_softmax([-1.0, -2.0, -8.0, -0.5]), rtol=1e-6)
-
-
-def test_both_forms_of_logprobs_are_read() -> None:
-    listed = {" none": -1.0, "\n": -2.0}
-    as_dict: Any = completion(listed).body
-    as_list: Any = chat_completion(listed).body
-    assert listed_tokens(as_dict["choices"][0], strip=False) == listed
-    assert listed_tokens(as_list["choices"][0], strip=False) == listed
-    twice: Any = chat_completion({" none": -1.0, "none": -4.0}).body
-    assert listed_tokens(twice["choices"][0], strip=True) == {"none": -1.0}
 
 
 def test_a_chat_is_asked_through_the_users_messages(tmp_path: Path) -> None:

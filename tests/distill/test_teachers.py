@@ -16,6 +16,7 @@ from distill import teachers
 from distill.__main__ import main as distill_main
 from distill.causal import CausalTeacher
 from distill.config import TeacherArguments
+from distill.convert import convert_teacher
 from distill.cross_encoder import CrossEncoderTeacher
 from distill.finetune import finetune
 from distill.labels import read_labels
@@ -24,7 +25,7 @@ from distill.prompt import Prompt
 from distill.random_models import random_causal_lm, random_text_encoder
 from distill.sources import Source, find_teacher
 from distill.teacher import Judgement, Pair, Teacher
-from distill.teachers import Panel, ask, open_teacher, teach
+from distill.teachers import Panel, ask, learnt, open_teacher, teach
 from shared.config import PrectrError
 
 PROMPT = Prompt("Search: ", "\nProduct: ", "\nMatch:", ("none", "weak", "exact"))
@@ -176,6 +177,52 @@ def test_only_what_decides_a_judgement_has_it_taught_again(causal: Source, encod
     assert panel(causal, encoder).inputs != plain
     assert panel(ADDRESS, endpoint_concurrency=3, lora_rank=3).inputs == panel(ADDRESS).inputs
     assert panel(ADDRESS, endpoint_model="x").inputs != panel(ADDRESS).inputs
+
+
+@pytest.mark.parametrize(
+    "settings", [{"teacher_pairs": 0}, {"teacher_pairs": 12}, {"teacher_pairs": 0, "teacher_calibration_pairs": 0}]
+)
+def test_the_fingerprint_is_of_what_was_learnt(causal: Source, tmp_path: Path, settings: dict[str, int]) -> None:
+    def fingerprint(name: str, **changes: int) -> str:
+        judges, work = panel(causal, **{**settings, **changes}), tmp_path / name
+        work.mkdir()
+        teach(judges, GOLD, GOLD, 0, work)
+        (work / "metrics.json").write_text(json.dumps({"judged in": name}))
+        return open_teacher(judges, work, learnt(work)).fingerprint
+
+    first = fingerprint("first")
+    assert fingerprint("examined otherwise", teacher_test_pairs=7) == first
+    other = {"teacher_pairs": 8} if settings["teacher_pairs"] else {"teacher_calibration_pairs": 11}
+    assert fingerprint("taught otherwise", **other) != first
+
+
+def test_equal_adapters_are_equal_files(causal: Source, tmp_path: Path) -> None:
+    taught(panel(causal), tmp_path)
+    targets = json.loads((tmp_path / "adapter_config.json").read_text())["target_modules"]
+    assert len(targets) > 2 and targets == sorted(targets)
+
+
+def test_random_teachers_of_two_seeds_are_two_teachers(tmp_path: Path) -> None:
+    source, found = find_teacher("random"), []
+    for seed in (0, 0, 1):
+        location, _ = convert_teacher(source, tmp_path, [WORDS], seed)
+        judges = Panel([source], [location], PROMPT, 3, TeacherArguments(**ARGUMENTS), 4)
+        found.append(open_teacher(judges, None, "").fingerprint)
+    assert found[0] == found[1] != found[2]
+
+
+@pytest.mark.slow
+def test_labels_are_found_again_when_only_the_examination_changed(tmp_path: Path) -> None:
+    where = ["--profile", "smoke", "--artifacts", str(tmp_path)]
+    data_main(["build", *where])
+    distill_main(["label", *where])
+    shop = tmp_path / "toy"
+    shards, metrics = sorted(shop.rglob("shards/*.parquet")), (shop / "teacher" / "metrics.json").read_text()
+    labels = (shop / "labels" / "labels.parquet").read_bytes()
+    distill_main(["label", *where, "--teacher_test_pairs", "30"])
+    assert (shop / "teacher" / "metrics.json").read_text() != metrics, "the teacher was not examined again"
+    assert sorted(shop.rglob("shards/*.parquet")) == shards, "pairs were asked again"
+    assert (shop / "labels" / "labels.parquet").read_bytes() == labels
 
 
 @pytest.mark.slow

@@ -11,11 +11,10 @@ from safetensors.torch import load_file
 from sentence_transformers import MultiVectorEncoder
 from torch import Tensor
 from torch.nn.functional import normalize
-from transformers import AutoModel, AutoTokenizer, BertTokenizer, ModernBertConfig, ModernBertModel
+from transformers import AutoModel, AutoTokenizer, ModernBertConfig, ModernBertModel, PreTrainedTokenizerBase
 
 from shared.encoder import LevelEncoder
 from shared.hub import ENCODER_FILES, published_files
-from shared.level_head import EncoderConfig
 from tests.shared.tiny_encoder import WORDS, tiny_encoder
 
 TEXTS = [
@@ -26,26 +25,20 @@ TEXTS = [
 WITHOUT_TOKENS = ["", " \n ", "[SEP]"]
 
 
+def random_modern_bert(tokenizer: PreTrainedTokenizerBase, seed: int) -> ModernBertModel:
+    """As large as the random BERT; all its special tokens must be in the vocabulary."""
+    torch.manual_seed(seed)
+    begin, end = tokenizer.cls_token_id, tokenizer.sep_token_id
+    special = {"cls_token_id": begin, "bos_token_id": begin, "sep_token_id": end, "eos_token_id": end}
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48}
+    vocabulary = {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
+    return ModernBertModel(ModernBertConfig(**vocabulary, **sizes, **special))
+
+
 def modern_encoder(folder: Path) -> LevelEncoder:
-    """Another architecture, and a tokenizer that keeps upper case."""
-    folder.mkdir()
-    (folder / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "RED", *WORDS]))
-    tokenizer = BertTokenizer(str(folder / "vocab.txt"), do_lower_case=False)
-    torch.manual_seed(1)
-    config = ModernBertConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=48,
-        pad_token_id=0,
-        cls_token_id=2,
-        sep_token_id=3,
-        bos_token_id=2,
-        eos_token_id=3,
-    )
-    settings = EncoderConfig(["no", "yes"], query_length=8, item_length=16, vector_size=16, state_size=12)
-    return LevelEncoder(ModernBertModel(config), tokenizer, settings).eval()
+    """Another architecture, another number of levels, and a tokenizer that keeps upper case."""
+    words = ("RED", *WORDS)
+    return tiny_encoder(folder, ("no", "yes"), 1, words, lower_case=False, text_encoder=random_modern_bert)
 
 
 @pytest.fixture(scope="module", params=["bert", "modernbert"])

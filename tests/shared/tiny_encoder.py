@@ -1,13 +1,13 @@
-"""A LevelEncoder small enough for tests: a random BERT of 2 layers x 32 over a vocabulary of whole words."""
+"""A LevelEncoder small enough for tests: a random text encoder over a vocabulary of whole words."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import torch
-from transformers import BertConfig, BertModel, BertTokenizer
+from transformers import BertTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
+from distill.random_models import random_bert
 from shared.encoder import EncoderConfig, LevelEncoder
 
 WORDS = (
@@ -21,22 +21,19 @@ def tiny_encoder(
     level_names: Sequence[str] = ("irrelevant", "related", "substitute", "exact"),
     seed: int = 0,
     words: Sequence[str] = WORDS,
+    *,
+    lower_case: bool = True,
+    text_encoder: Callable[[PreTrainedTokenizerBase, int], PreTrainedModel] = random_bert,
 ) -> LevelEncoder:
-    """A seeded random encoder; its vocabulary file is written to `folder`."""
+    """A seeded random encoder; its vocabulary file is written to `folder`.
+
+    Args:
+        lower_case: whether the tokenizer lowers upper case.
+        text_encoder: (tokenizer, seed) -> the architecture.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     vocabulary = folder / "vocab.txt"
     vocabulary.write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]) + "\n")
-    tokenizer = BertTokenizer(str(vocabulary))
-    torch.manual_seed(seed)
-    bert = BertModel(
-        BertConfig(
-            vocab_size=len(tokenizer),
-            hidden_size=32,
-            num_hidden_layers=2,
-            num_attention_heads=2,
-            intermediate_size=64,
-            max_position_embeddings=64,
-        )
-    )
+    tokenizer = BertTokenizer(str(vocabulary), do_lower_case=lower_case)
     config = EncoderConfig(list(level_names), query_length=8, item_length=16, vector_size=16, state_size=12)
-    return LevelEncoder(bert, tokenizer, config).eval()
+    return LevelEncoder(text_encoder(tokenizer, seed), tokenizer, config).eval()

@@ -1,0 +1,85 @@
+"""The step that ends in `encoder/`: the student calibrated, set beside every other judge, and made ready to publish."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from data.contract import reconstructed
+from distill.evaluate import Metrics, Score, judge, judge_encoder, levels_of_score, tfidf_cosine
+from distill.labels import read_labels
+from distill.publish import write_card
+from distill.recipe import Recipe
+from distill.stage import TEST_SPLITS, Stage
+from shared.encoder import LevelEncoder
+from shared.steps import StepRecord, fingerprint_of, git_commit, run_step
+
+
+def evaluate_and_publish(stage: Stage, recipe: Recipe, steps: Mapping[str, StepRecord]) -> StepRecord:
+    """`encoder/`: the student with its temperature folded in, its model card, and every judge's figures.
+
+    Args:
+        steps: of the students, by the names `sft` and `gold_only`.
+    """
+    inputs = {
+        "student": steps["sft"].fingerprint,
+        "gold_only": steps["gold_only"].fingerprint,
+        "teacher": fingerprint_of(stage.folder / "teacher"),
+    }
+
+    def build(work: Path) -> None:
+        student = LevelEncoder.from_pretrained(stage.folder / "student" / "sft")
+        gold_only = LevelEncoder.from_pretrained(stage.folder / "student" / "gold_only")
+        temperature = recipe.calibrate(student)
+        recipe.calibrate(gold_only)
+        figures = _judge_all(stage, recipe, student, temperature, gold_only)
+        student.save_pretrained(work)
+        content = json.dumps({**figures, **_facts(stage, temperature)}, indent=2) + "\n"
+        (work / "metrics.json").write_text(content, encoding="utf-8")
+        write_card(work, stage.level_names)
+
+    return run_step("evaluate_encoder", stage.folder / "encoder", inputs, build)
+
+
+def _judge_all(
+    stage: Stage, recipe: Recipe, student: LevelEncoder, temperature: float, gold_only: LevelEncoder
+) -> dict[str, dict[str, Metrics | None]]:
+    """The figures of every judge on every test split; those of the teacher are as `teach` found them."""
+    pairs = stage.pairs
+    judges: dict[str, dict[str, Metrics | None]] = {}
+    scores: dict[str, Score] = {
+        "tfidf": tfidf_cosine(recipe.texts),
+        "student_maxsim": lambda pairs: student.maxsim(pairs.query.tolist(), pairs.item_text.tolist()),
+    }
+    for name, score in scores.items():
+        level_prob = levels_of_score(score, pairs["train"], len(stage.level_names))
+        judges[name] = {
+            split: judge(pairs[split].level, level_prob(pairs[split])) if len(pairs[split]) else None
+            for split in TEST_SPLITS
+        }
+    taught = json.loads((stage.folder / "teacher" / "metrics.json").read_text(encoding="utf-8"))
+    judges["teacher"] = {split: taught.get(split) for split in TEST_SPLITS}
+    judges["student"] = {split: judge_encoder(student, pairs[split], temperature) for split in TEST_SPLITS}
+    judges["gold_only_student"] = {split: judge_encoder(gold_only, pairs[split]) for split in TEST_SPLITS}
+    return judges
+
+
+def _facts(stage: Stage, temperature: float) -> dict[str, Any]:
+    """How the encoder came to be."""
+    return {
+        "data": stage.run.name,
+        "reconstructed": reconstructed(stage.data),
+        "teacher_source": stage.teaching.teacher,
+        "init_from": stage.training.init_from,
+        "num_layers": stage.training.num_layers,
+        "seed": stage.run.seed,
+        "temperature": temperature,
+        "pairs": {split: len(found) for split, found in sorted(stage.pairs.items())},
+        "labelled_pairs": len(read_labels(stage.folder / "labels")[0]),
+        "command": stage.command,
+        "commit": git_commit() or "unknown",
+        "date": datetime.now(UTC).date().isoformat(),
+    }

@@ -1,0 +1,89 @@
+"""What all steps of stage one share: the settings, the folders, the pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from data.contract import levels, read_table
+from distill.config import LabelArguments, RunArguments, StudentArguments, TeacherArguments
+from distill.convert import convert_teacher
+from distill.pairs import read_pairs, remarks, require_training_pairs
+from distill.prompt import read_prompt
+from distill.recipe import Recipe
+from distill.sources import check_head, find_adapter, find_encoder, find_teachers
+from distill.strategies import Chosen, choose_pairs
+from distill.teachers import Panel
+from shared.steps import StepRecord, fingerprint_of_tables
+
+TEST_SPLITS = ("test", "test_types")
+
+
+@dataclass
+class Stage:
+    """Everything the steps share: settings, folders, the pairs. Reading it checks all that can be checked
+    beforehand.
+    """
+
+    run: RunArguments
+    teaching: TeacherArguments
+    labelling: LabelArguments
+    training: StudentArguments
+    command: str = "python -m distill run"
+
+    def __post_init__(self) -> None:
+        self.folder = Path(self.run.artifacts) / self.run.name
+        self.data = self.folder / "data"
+        self.teacher_sources = find_teachers(self.teaching.teacher)
+        if self.teaching.teacher_adapter:
+            find_adapter(self.teaching.teacher_adapter)
+        self.encoder_source = find_encoder(self.training.init_from)
+        self.data_fingerprint = fingerprint_of_tables(self.data)
+        self.level_names = levels(self.data)
+        for source in self.teacher_sources:
+            check_head(source, len(self.level_names), self.teaching)
+        self.prompt = read_prompt(self.teaching.prompt, len(self.level_names))
+        self.pairs = read_pairs(self.data)
+        require_training_pairs(self.pairs, self.data)
+        self.remarks = remarks(self.pairs, self.data, self.level_names)
+        nothing = self.pairs["train"].take(np.array([], int))
+        for split in TEST_SPLITS:
+            self.pairs.setdefault(split, nothing)
+
+    @cached_property
+    def item_texts(self) -> list[str]:
+        return read_table(self.data, "items", ["text"])["text"].to_pylist()
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        texts = sorted({*self.item_texts, *self.pairs["train"].query, *self.pairs["unlabelled"].query})
+        gold, validation = self.pairs["train"], self.pairs["validation"]
+        return Recipe(self.encoder_source, self.training, self.level_names, texts, gold, validation, self.run.seed)
+
+    def choose(self) -> Chosen:
+        """The pairs of the labelling job: `label_pairs` of them, or fewer where the strategies find no more."""
+        strategies, size = self.labelling.label_strategies, self.labelling.label_pairs
+        return choose_pairs(self.pairs, self.item_texts, strategies, size, self.run.seed, self.encoder_source)
+
+    def convert_teachers(self) -> list[tuple[str, StepRecord | None]]:
+        """For each teacher where to open it from, and what making it so cost."""
+        words = [*self.item_texts, *self.pairs["train"].query, *self.pairs["unlabelled"].query]
+        question = [self.prompt.before, self.prompt.between, self.prompt.after, *self.prompt.words]
+        artifacts, seed = Path(self.run.artifacts), self.run.seed
+        return [convert_teacher(source, artifacts, [*words, *question], seed) for source in self.teacher_sources]
+
+    def teaching_inputs(self, panel: Panel) -> dict[str, Any]:
+        """What decides `teacher/`."""
+        return {"data": self.data_fingerprint, "seed": self.run.seed, **panel.inputs}
+
+    def panel(self, locations: Sequence[str]) -> Panel:
+        """The teacher, its members to be opened from `locations`."""
+        sources, batch_size = self.teacher_sources, self.labelling.label_batch_size
+        return Panel(
+            sources, locations, self.prompt, len(self.level_names), self.teaching, batch_size, self.recipe.texts
+        )
