@@ -9,7 +9,7 @@ REPO        ?=
 MODEL       ?= encoder
 DRY_RUN     ?=
 SEEDS       ?=
-VARIANTS    ?=
+SYSTEMS     ?=
 TORCH_INDEX ?=
 
 VENV   := .venv
@@ -77,8 +77,8 @@ $(RIVALS): $(STAMP)
 	@$(RUN) -m pip install --disable-pip-version-check $(if $(TORCH_INDEX),--extra-index-url "$(TORCH_INDEX)") -c constraints.txt -e '.[dev,bench]'
 	@touch $@
 
-bench: distill $(RIVALS) ## seeds and ablations of the ranker beside LightGBM: SEEDS="0 1 2" VARIANTS=all
-	@$(RUN) -m benchmarks.run --profile "$(PROFILE)" $(if $(SEEDS),--seeds $(SEEDS)) $(if $(VARIANTS),--variants $(VARIANTS))
+bench: distill $(RIVALS) ## the ranker against its rivals and its own parts: SEEDS="0 1 2" SYSTEMS="lightgbm no_debias"
+	@$(RUN) -m benchmarks.run $(call settings,$@) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(SYSTEMS),--systems $(SYSTEMS))
 
 clean: ## remove the environment, the caches and everything in artifacts/
 	rm -rf $(VENV) artifacts build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -63,10 +63,17 @@ class ModelArguments:
         default="inside", metadata={"help": "signed incentive: inside the fusion, outside it, or absent"}
     )
     incentive_max: float = field(default=2.0, metadata={"help": "largest incentive, in logits"})
+    fusion: Literal["conditional", "sigmoid"] = field(
+        default="conditional",
+        metadata={"help": "P(click) from a click logit per level and π, or from one logit whose inputs hold π"},
+    )
     ordinal_head: bool = field(
         default=False, metadata={"help": "click logits that rise with the level by construction"}
     )
     click_trains_level: bool = field(default=True, metadata={"help": "the click loss also reaches π"})
+    exact_match: bool = field(
+        default=True, metadata={"help": "read the counts of the user's clicks on this item and on items like it"}
+    )
 
 
 @dataclass
@@ -151,7 +158,7 @@ class EvaluateArguments:
     evaluation_batch: int = field(default=4096, metadata={"help": "impressions scored at once"})
 
 
-_LATER = ("label", "negative_sampling_rate", "position_debias")
+_LATER = ("label", "negative_sampling_rate", "position_debias", "fusion", "exact_match")
 
 
 def deciding(arguments: Any) -> dict[str, Any]:
@@ -185,6 +192,11 @@ def check_together(
             model.cross_preference and history.cross_history == 0,
             "cross_preference reads other users' past, but cross_history is 0: raise it, or set cross_preference: "
             "false.",
+        ),
+        (
+            model.fusion == "sigmoid" and losses.consistency_weight > 0,
+            "semantic consistency compares the click logits of the levels, but fusion: sigmoid has one for all: set "
+            "consistency_weight: 0 too.",
         ),
         (
             history.cold_share > 0 and not history.cold_lengths,

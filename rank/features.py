@@ -87,6 +87,14 @@ def compute_features(
     return table.matrix()
 
 
+_OTHER_USER_FEATURES = ("user_pages", "user_all_", "user_query_", "user_level_")
+
+
+def is_exact_match(name: str) -> bool:
+    """Whether the feature says how often, or when, the user clicked this very item or items like it."""
+    return name.startswith("user_") and not name.startswith(_OTHER_USER_FEATURES)
+
+
 _TRANSFORMS: dict[str, Callable[[np.ndarray], np.ndarray]] = {"log1p count": np.log1p, "log1p days": np.log1p}
 
 

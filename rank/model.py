@@ -7,6 +7,7 @@
     log p     = logsumexp_k( log σ( a_k) + log π_k )                                         conditional-probability
     log (1−p) = logsumexp_k( log σ(−a_k) + log π_k )      s = log p − log(1−p)               fusion [P]
 
+With `fusion: sigmoid` the base module reads π beside its other inputs and gives one logit a; then s = a + τ. [O]
 A part that is switched off is absent: it has no parameters. Shapes: B impressions of P pages, D distinct (query, item
 text) pairs, K levels, H events in a history, S the width of the text state.
 """
@@ -19,6 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from rank.features import is_exact_match
 from rank.preference import PreferenceMix, TargetAttention
 from shared.config import PrectrError
 from shared.encoder import LevelEncoder
@@ -48,14 +50,22 @@ class RankerConfig:
     cross_preference: bool = True
     incentive: Literal["inside", "outside", "none"] = "inside"
     incentive_max: float = 2.0
+    fusion: Literal["conditional", "sigmoid"] = "conditional"
     ordinal_head: bool = False
     click_trains_level: bool = True  # False: the click loss does not reach π (it still reaches h)
+    exact_match: bool = True  # False: the numbers of `is_exact_match` are not read
 
     def __post_init__(self) -> None:
         if self.incentive != "none" and not (self.user_preference or self.cross_preference):
             raise PrectrError(
                 "incentive reads the preference vector, but user_preference and cross_preference are both off: "
                 "switch one of them on, or set incentive: none."
+            )
+        if self.fusion == "sigmoid" and (self.ordinal_head or self.incentive == "outside"):
+            found = "ordinal_head orders" if self.ordinal_head else "incentive: outside stands beside"
+            raise PrectrError(
+                f"{found} the click logits of the levels, but fusion: sigmoid has one for all: set "
+                f"{'ordinal_head: false' if self.ordinal_head else 'incentive: inside'}."
             )
         if self.attention_size % self.attention_heads:
             raise PrectrError(
@@ -65,6 +75,12 @@ class RankerConfig:
     @property
     def has_preference(self) -> bool:
         return self.user_preference or self.cross_preference
+
+    @property
+    def numeric_columns(self) -> list[int]:
+        """Which numbers the base module reads."""
+        read = (self.exact_match or not is_exact_match(name) for name in self.numeric_names)
+        return [column for column, is_read in enumerate(read) if is_read]
 
 
 def fuse(click_logits: Tensor, level_logits: Tensor) -> Tensor:
@@ -147,7 +163,8 @@ class RankerModel(nn.Module):
             )
         self.config = config
         self.encoder = encoder
-        self.numeric_encoding = NumericEncoding(len(config.numeric_names), config.numeric_bins)
+        self.numeric_columns = config.numeric_columns
+        self.numeric_encoding = NumericEncoding(len(self.numeric_columns), config.numeric_bins)
         self.embeddings = nn.ModuleList(nn.Embedding(n, config.embedding_size) for n in config.cardinalities)
         for table in self.embeddings:
             nn.init.normal_(table.weight, std=0.05)  # type: ignore[arg-type]
@@ -169,12 +186,13 @@ class RankerModel(nn.Module):
             self.incentive = SignedIncentive(preference_size + target_size, config.attention_size, config.incentive_max)
 
         base_size = self.numeric_encoding.size + len(config.cardinalities) * width + encoder.state_size
-        sizes = [base_size + preference_size, *config.hidden_sizes]
+        fused = config.fusion == "conditional"
+        sizes = [base_size + preference_size + (0 if fused else levels), *config.hidden_sizes]
         layers: list[nn.Module] = []
         for size_in, size_out in zip(sizes, sizes[1:], strict=False):
             layers += [nn.Linear(size_in, size_out), nn.LayerNorm(size_out), nn.ReLU(), nn.Dropout(config.dropout)]
         self.base = nn.Sequential(*layers)
-        self.click_head = nn.Linear(sizes[-1], levels)
+        self.click_head = nn.Linear(sizes[-1], levels if fused else 1)
 
     def train(self, mode: bool = True) -> "RankerModel":
         """Training mode for all but the encoder: its dropout would be a tenth of a step's work, and one pass over the
@@ -186,9 +204,10 @@ class RankerModel(nn.Module):
     @torch.no_grad()
     def start_from(self, numeric: Tensor, ctr: float) -> None:
         """Fit what is read off the training rows: the bins of the numbers [n, F] and the mean click-through rate."""
-        self.numeric_encoding.fit(numeric)
+        self.numeric_encoding.fit(numeric[:, self.numeric_columns])
         nn.init.normal_(self.click_head.weight, std=0.01)
-        rise = torch.arange(self.config.num_levels) - (self.config.num_levels - 1) / 2
+        heads = self.click_head.out_features
+        rise = torch.arange(heads) - (heads - 1) / 2
         base = torch.logit(torch.tensor(ctr))
         # An ordinal head reads all but the first entry as the logarithm of a step between levels.
         self.click_head.bias.copy_(base + 0.5 * rise)
@@ -214,23 +233,31 @@ class RankerModel(nn.Module):
                 the debias loss has rebuilt the label.
 
         Returns:
-            level_logits [B, K] · click_logits [B, K] (τ included when it stands inside the fusion) · tau [B] ·
-            score [B], the final logit.
+            level_logits [B, K] · click_logits [B, K] (τ included when it stands inside the fusion; without fusion the
+            same for every level) · tau [B] · score [B], the final logit.
         """
         level_logits = self.encoder.level_logits(state)
+        read_level = level_logits if self.config.click_trains_level else level_logits.detach()
         level_prob = torch.softmax(level_logits.float(), -1) if attention_level is None else attention_level
         embedded = [table(batch["categorical"][:, c]) for c, table in enumerate(self.embeddings)]
         item = torch.cat([embedded[c] for c in self.config.item_columns], -1)
         target = torch.cat([state, level_prob.to(state.dtype), item.to(state.dtype)], -1)
         preference = self._preference(target, batch)
-        base = self.base(torch.cat([self.numeric_encoding(batch["numeric"]), *embedded, state, *preference], -1))
-        click_logits = self._click_logits(base)
+        numeric = self.numeric_encoding(batch["numeric"][:, self.numeric_columns])
+        inputs = [numeric, *embedded, state, *preference]
+        if self.config.fusion == "sigmoid":
+            inputs.append(torch.softmax(read_level.float(), -1).to(state.dtype))
+        click_logits = self._click_logits(self.base(torch.cat(inputs, -1)))
         tau = torch.zeros(len(state), device=state.device)
         if self.config.incentive != "none":
             tau = self.incentive(torch.cat([*preference, target], -1))
         if self.config.incentive == "inside":
             click_logits = click_logits + tau[:, None]
-        score = fuse(click_logits, level_logits if self.config.click_trains_level else level_logits.detach())
+        if self.config.fusion == "sigmoid":
+            score = click_logits.squeeze(-1)
+            click_logits = click_logits.expand(-1, self.config.num_levels)
+        else:
+            score = fuse(click_logits, read_level)
         if self.config.incentive == "outside":
             score = score + tau
         return {"level_logits": level_logits, "click_logits": click_logits, "tau": tau, "score": score}

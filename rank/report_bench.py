@@ -84,10 +84,12 @@ def _differences(bench: Mapping[str, Any]) -> dict[str, list[tuple[str, Mapping[
     """By measure: the pairs compared, and mean and interval of each difference."""
     found: dict[str, list[tuple[str, Mapping[str, Any]]]] = {}
     for measure, gain in bench.get("gains", {}).items():
-        found.setdefault(re.sub(r"[. ]", ".", measure, count=1), []).append((f"gain over {gain['over']}", gain))
-    for pair, measures in bench.get("differences", {}).items():
-        for measure, difference in measures.items():
-            found.setdefault(re.sub(r"[. ]", ".", measure, count=1), []).append((pair, difference))
+        found.setdefault(measure, []).append((f"gain over {gain['over']}", gain))
+    for section in ("versus", "ablations"):
+        for system, measures in bench.get(section, {}).items():
+            for measure in SHOWN:
+                if measure in measures:
+                    found.setdefault(measure, []).append((f"over {system}", measures[measure]))
     return found
 
 
@@ -103,7 +105,7 @@ def _difference_figure(differences: Mapping[str, list[tuple[str, Mapping[str, An
         rows += [[f"{label}: {name}", _signed(one["mean"], one["ci95"])] for name, one in pairs]
     return Figure(
         "Paired differences",
-        "Each row is one system minus another on the same pages and seeds; a whisker, the 95 % interval over "
+        "Each row is prectr_v2 minus another system on the same pages and seeds; a whisker, the 95 % interval over "
         "households crossed with seeds, that does not touch 0 is a difference beyond chance.",
         charts,
         Table("Paired differences", ["difference", "mean"], rows),

@@ -11,12 +11,14 @@ from shared.config import parse_arguments, read_config
 ROOT = Path(__file__).parent.parent
 DATA_SETS = {"smoke": "toy", "default": "journey", "full": "journey-full"}
 STAGES = ("data", "distill", "rank")
-PROFILES = [(stage, profile) for stage in STAGES for profile in DATA_SETS]
+OTHERS = {"rank": {"prectr_v1": "journey"}}
+"""Profiles that one stage alone has, and their data sets."""
+PROFILES = [(stage, profile) for stage in STAGES for profile in DATA_SETS | OTHERS.get(stage, {})]
 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_ships_every_profile_and_no_other(stage: str) -> None:
-    assert {path.stem for path in (ROOT / stage / "configs").glob("*.yaml")} == set(DATA_SETS)
+    assert {path.stem for path in (ROOT / stage / "configs").glob("*.yaml")} == {*DATA_SETS, *OTHERS.get(stage, {})}
 
 
 @pytest.mark.parametrize(("stage", "profile"), PROFILES)
@@ -25,7 +27,7 @@ def test_a_profile_is_read_by_its_stage(stage: str, profile: str) -> None:
     instances = parse_arguments(arguments, ROOT / stage / "configs", ["--profile", profile])
     assert [type(instance) for instance in instances] == list(arguments)
     values = {name: value for instance in instances for name, value in vars(instance).items()}
-    assert values["name"] == DATA_SETS[profile]
+    assert values["name"] == (DATA_SETS | OTHERS.get(stage, {}))[profile]
     assert isinstance(values["seed"], int)
 
 

@@ -22,6 +22,7 @@ NO_REPLAY = LossArguments(relevance_weight=0, debias_weight=0, replay_share=0)
 def test_the_defaults_do_not_contradict_each_other():
     check_together(HISTORY, MODEL, LOSSES, TRAINING)
     check_together(HISTORY, MODEL, NO_REPLAY, replace(TRAINING, warmup_share=0))
+    check_together(HISTORY, replace(MODEL, fusion="sigmoid"), replace(LOSSES, consistency_weight=0), TRAINING)
 
 
 @pytest.mark.parametrize(
@@ -33,6 +34,10 @@ def test_the_defaults_do_not_contradict_each_other():
             "user_preference reads the user's past",
         ),
         ((replace(HISTORY, cross_history=0), MODEL, LOSSES, TRAINING), "cross_preference reads other users' past"),
+        (
+            (HISTORY, replace(MODEL, fusion="sigmoid"), LOSSES, TRAINING),
+            "semantic consistency .* consistency_weight: 0",
+        ),
         ((replace(HISTORY, cold_lengths=[]), MODEL, LOSSES, TRAINING), "cold_share cuts histories"),
     ],
 )
@@ -52,5 +57,7 @@ def test_later_settings_decide_nothing_at_their_defaults():
     older = {name: value for name, value in asdict(LOSSES).items() if name not in later}
     assert deciding(LOSSES) == older
     assert deciding(LossArguments(position_debias=True)) == older | {"position_debias": True}
-    assert deciding(HISTORY) == asdict(HISTORY) and deciding(MODEL) == asdict(MODEL)
+    assert deciding(HISTORY) == asdict(HISTORY)
+    assert set(asdict(MODEL)) - set(deciding(MODEL)) == {"fusion", "exact_match"}
+    assert deciding(replace(MODEL, fusion="sigmoid"))["fusion"] == "sigmoid"
     assert deciding(RunArguments("toy", label="label_bought"))["label"] == "label_bought"

@@ -243,9 +243,9 @@ def test_a_benchmark_brings_its_systems_and_paired_differences(stage: Path) -> N
 
 
 def test_a_benchmark_alone_makes_a_page(tmp_path: Path) -> None:
-    differences = {"no_debias - full": {"exposed auc": {"per_seed": [0.0], "mean": None, "ci95": None}}}
-    source = write_report(tmp_path, BENCH | {"differences": differences}).read_text(encoding="utf-8")
-    assert Page(source).count("section") == 2 and "no_debias - full" in source
+    ablations = {"no_debias": {"exposed.auc": {"mean": None, "ci95": None}}}
+    source = write_report(tmp_path, BENCH | {"ablations": ablations}).read_text(encoding="utf-8")
+    assert Page(source).count("section") == 2 and "over no_debias" in source
 
 
 def test_nothing_to_report_names_the_command(tmp_path: Path) -> None:

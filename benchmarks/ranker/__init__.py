@@ -1,0 +1,6 @@
+"""The comparison behind `python -m benchmarks.run`: the ranker, its rivals and its ablations, seed by seed.
+
+`systems` says what is compared, `plan` in which order and for how long, `cell` is one training, `scores` judges what
+the trainings left, `intervals` draws households and seeds, `results` puts the figures together and `tables` prints
+them.
+"""

@@ -1,0 +1,108 @@
+"""From finished trainings to the figures that are kept: means, gains over the best rival, what each part earns."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from benchmarks.provenance import machine, today
+from benchmarks.ranker.cell import Cell
+from benchmarks.ranker.intervals import Bootstrap, Values
+from benchmarks.ranker.scores import Figures, Protocol, by_system, read_facts, read_probabilities
+from benchmarks.ranker.systems import ABLATIONS, REFERENCE, RIVALS, VARIANTS
+from data.contract import reconstructed
+from shared.console import progress
+
+LOWER_IS_BETTER = ("exposed.logloss", "exposed.ece", "open.excess_low@10")
+CALIBRATION = "exposed.pcoc"  # 1 is best
+
+Systems = Mapping[str, Mapping[str, Sequence[float | None]]]
+Difference = dict[str, Any]
+
+
+def compute_results(command: str, cells: Sequence[Cell], resamples: int) -> dict[str, Any]:
+    """Everything that `ranker_<name>.json` holds; differences are `prectr_v2` minus the other system.
+
+    Args:
+        cells: finished, every system with the same seeds in the same order; `prectr_v2` first.
+    """
+    seeds = list(dict.fromkeys(cell.seed for cell in cells))
+    protocol = Protocol(cells[0].stage())
+    bootstrap = Bootstrap(protocol, resamples, len(seeds))
+    figures: dict[Cell, Figures] = {}
+    facts: dict[Cell, dict[str, Any]] = {}
+    drawn: dict[str, list[Values]] = {}
+    for cell in progress(cells, "figures and intervals", unit="trainings"):
+        probability = read_probabilities(cell, protocol)
+        figures[cell] = protocol.judge(probability)
+        facts[cell] = read_facts(cell, protocol)
+        drawn.setdefault(cell.system, []).append(bootstrap.values(probability))
+    systems, told = by_system(cells, figures), by_system(cells, facts)
+
+    def against(other: str) -> dict[str, Difference]:
+        return {name: difference(systems, drawn, bootstrap, other, name) for name in systems[REFERENCE]}
+
+    ours = [name for name in systems if name in (*ABLATIONS, *VARIANTS)]
+    return {
+        "command": command,
+        "commit": ", ".join(sorted({one["commit"] for one in facts.values() if "commit" in one})),
+        "date": today(),
+        "machine": machine(),
+        "reconstructed": reconstructed(protocol.stage.data),
+        "n": protocol.counts(),
+        "seeds": seeds,
+        "resamples": resamples,
+        "systems": systems,
+        "gains": {
+            name: {"over": rival, **difference(systems, drawn, bootstrap, rival, name)}
+            for name in systems[REFERENCE]
+            if (rival := best_rival(systems, name)) is not None
+        },
+        "versus": {rival: against(rival) for rival in systems if rival in RIVALS},
+        "ablations": {name: against(name) for name in ours},
+        "level_accuracy": {
+            "stage_one": protocol.level_accuracy(protocol.stage_one_levels),
+            **_told(told, "level_accuracy"),
+        },
+        "violations": _told(told, "violations"),
+        "seconds": _told(told, "seconds"),
+        "samples_per_second": _told(told, "samples_per_second"),
+    }
+
+
+def difference(
+    systems: Systems, drawn: Mapping[str, Sequence[Values]], bootstrap: Bootstrap, other: str, measure: str
+) -> Difference:
+    """`prectr_v2` minus `other` in one measure, paired by seed: `mean`, and `ci95` over households and seeds.
+
+    Either is None where it is undefined; ECE has no interval.
+    """
+    pairs = list(zip(systems[REFERENCE][measure], systems[other][measure], strict=True))
+    gaps = [ours - theirs for ours, theirs in pairs if ours is not None and theirs is not None]
+    one, two = ([values[measure] for values in drawn[name] if measure in values] for name in (REFERENCE, other))
+    return {
+        "mean": float(np.mean(gaps)) if len(gaps) == len(pairs) else None,
+        "ci95": bootstrap.interval(one, two) if one and two else None,
+    }
+
+
+def best_rival(systems: Systems, measure: str) -> str | None:
+    """The rival whose mean over the seeds is best in a measure; None if no rival has it."""
+    means = {name: mean_of(systems[name][measure]) for name in systems if name in RIVALS}
+
+    def loss(name: str) -> float:
+        value = means[name]
+        assert value is not None
+        return abs(value - 1) if measure == CALIBRATION else value if measure in LOWER_IS_BETTER else -value
+
+    return min((name for name, mean in means.items() if mean is not None), key=loss, default=None)
+
+
+def mean_of(values: Sequence[float | None]) -> float | None:
+    """The mean over seeds; None if the figure is undefined for one of them."""
+    return None if None in values else float(np.mean(np.array(values, float)))
+
+
+def _told(facts: Mapping[str, Mapping[str, list[Any]]], name: str) -> dict[str, list[Any]]:
+    """{system: [a value per seed]} of the systems that tell `name`."""
+    return {system: one[name] for system, one in facts.items() if name in one and None not in one[name]}

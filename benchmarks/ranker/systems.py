@@ -1,0 +1,97 @@
+"""What is compared: the ranker, its rivals, and the ranker with one part changed at a time."""
+
+import difflib
+import importlib.util
+from collections.abc import Sequence
+from pathlib import Path
+
+from rank.__main__ import CONFIGS
+from shared.config import PrectrError, read_config
+
+REFERENCE = "prectr_v2"
+TREES = ("lightgbm", "lambdarank", "cutoff_lightgbm")
+NETWORKS = ("din", "dcnv2", "finalmlp", "sim_or_twin")
+RIVALS = (
+    "prectr_v1", "lightgbm", "lambdarank", "din", "dcnv2", "finalmlp", "sim_or_twin", "frozen_emb_mlp",
+    "cutoff_lightgbm",
+)  # fmt: skip
+"""Every system that may be the best rival of a measure."""
+
+RANDOM_ENCODER = "random_encoder"
+# Warm-up trains nothing but the encoder's level module.
+_FROZEN = ("--encoder_learning_rate", "0", "--warmup_share", "0")
+# Relevance loss, warm-up and the default noise live on replayed pairs, so they go with them.
+_NO_REPLAY = ("--replay_share", "0", "--relevance_weight", "0", "--warmup_share", "0")
+
+ABLATIONS: dict[str, tuple[str, ...]] = {
+    "no_user_preference": ("--user_preference", "false"),
+    "no_cross_preference": ("--cross_preference", "false"),
+    "no_incentive": ("--incentive", "none"),
+    "no_debias": ("--debias_weight", "0"),
+    "no_consistency": ("--consistency_weight", "0"),
+    "no_two_step": ("--warmup_share", "0"),
+    "no_replay": (*_NO_REPLAY, "--noise", "isotropic"),  # compare it with noise_isotropic
+    "no_exact_match": ("--exact_match", "false"),
+    "frozen_encoder": _FROZEN,
+    RANDOM_ENCODER: (),  # another encoder is put into its folder
+    # Semantic consistency compares the levels' click logits, of which there is one then.
+    "no_fusion": ("--fusion", "sigmoid", "--consistency_weight", "0"),
+}
+"""What stage two is told in each, beyond the profile. None changes the features: they are shared."""
+
+VARIANTS: dict[str, tuple[str, ...]] = {
+    "tau_outside": ("--incentive", "outside"),
+    "ordinal_head": ("--ordinal_head", "true"),
+    "stop_gradient": ("--click_trains_level", "false"),
+    "noise_isotropic": ("--noise", "isotropic"),
+    "noise_covariance": ("--noise", "covariance"),
+}
+"""As `ABLATIONS`, run only when named."""
+
+_FROZEN_EMB_MLP = (
+    "--user_preference", "false", "--cross_preference", "false", "--incentive", "none", "--fusion", "sigmoid",
+    "--debias_weight", "0", "--consistency_weight", "0", *_NO_REPLAY, "--encoder_learning_rate", "0",
+)  # fmt: skip
+
+DEFAULT = (REFERENCE, *RIVALS, *ABLATIONS)
+SYSTEMS = (*DEFAULT, *VARIANTS)
+
+
+def flags_of(system: str) -> list[str]:
+    """What stage two is told for a system of ours; PRECTR V1 is what its own profile says."""
+    if system == "prectr_v1":
+        return flags_in(CONFIGS / "prectr_v1.yaml")
+    return list({REFERENCE: (), "frozen_emb_mlp": _FROZEN_EMB_MLP, **ABLATIONS, **VARIANTS}[system])
+
+
+def flags_in(path: Path) -> list[str]:
+    """A settings file as flags, which stand above any profile; which data set and which seed is not its to say."""
+    settings = {name: value for name, value in read_config(path).items() if name not in ("name", "seed")}
+    return [word for name, value in settings.items() for word in (f"--{name}", str(value))]
+
+
+def is_ours(system: str) -> bool:
+    """Whether stage two trains it; the others are `benchmarks.rivals`."""
+    return system not in (*TREES, *NETWORKS)
+
+
+def choose(names: Sequence[str]) -> list[str]:
+    """The systems asked for, in the order of `SYSTEMS`; `prectr_v2` is always one, for all are compared with it.
+
+    Raises:
+        PrectrError: an unknown name, or a network without FuxiCTR.
+    """
+    for name in names:
+        if name not in (*SYSTEMS, "all"):
+            closest = difflib.get_close_matches(name, SYSTEMS, n=1, cutoff=0.0)[0]
+            raise PrectrError(
+                f"unknown system {name!r}; did you mean {closest!r}? There are {', '.join(SYSTEMS)}, and all."
+            )
+    chosen = [name for name in SYSTEMS if name == REFERENCE or name in names or "all" in names]
+    networks = [name for name in chosen if name in NETWORKS]
+    if networks and importlib.util.find_spec("fuxictr") is None:
+        raise PrectrError(
+            f"{', '.join(networks)}: FuxiCTR is not installed; run `pip install -c constraints.txt -e '.[bench]'`, or "
+            "name the other systems with --systems."
+        )
+    return chosen

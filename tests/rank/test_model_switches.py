@@ -1,0 +1,100 @@
+"""The network without its fusion, and without the counts of exact matches: absent, and whole all the same."""
+
+import pytest
+import torch
+
+from rank.config import LossArguments
+from rank.features import is_exact_match
+from rank.objective import Objective
+from shared.config import PrectrError
+from tests.rank.random_shop import ITEMS, level_prob, make_log, random_events, random_impressions
+from tests.rank.test_model import LEVELS, B, batch, config, model
+from tests.shared.tiny_encoder import tiny_encoder
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory):
+    return tiny_encoder(tmp_path_factory.mktemp("encoder"))
+
+
+def test_without_fusion_there_is_one_click_logit_and_the_incentive_adds_to_it(encoder):
+    network = model(encoder, fusion="sigmoid")
+    assert network.click_head.out_features == 1
+    out = network(batch())
+    assert out["click_logits"].shape == (B, LEVELS)
+    assert torch.equal(out["click_logits"], out["score"][:, None].expand(-1, LEVELS))
+    for part in network.incentive.parameters():
+        torch.nn.init.normal_(part)
+    moved = network(batch())
+    assert torch.allclose(moved["score"] - moved["tau"], out["score"] - out["tau"], atol=1e-5)
+    assert not torch.allclose(moved["tau"], out["tau"])
+
+
+def test_without_fusion_the_level_distribution_is_an_input(encoder):
+    sizes = {fusion: model(encoder, fusion=fusion).base[0].in_features for fusion in ("conditional", "sigmoid")}
+    assert sizes["sigmoid"] == sizes["conditional"] + LEVELS
+    network = model(encoder, fusion="sigmoid", incentive="none", user_preference=False, cross_preference=False)
+    torch.nn.init.normal_(network.click_head.weight)
+    network.encoder.zero_grad()
+    network(batch())["score"].sum().backward()
+    assert network.encoder.head.classifier.weight.grad.abs().sum() > 0
+    held = model(
+        encoder, fusion="sigmoid", incentive="none", user_preference=False, cross_preference=False,
+        click_trains_level=False,
+    )  # fmt: skip
+    torch.nn.init.normal_(held.click_head.weight)
+    held.encoder.zero_grad()
+    held(batch())["score"].sum().backward()
+    gradient = held.encoder.head.classifier.weight.grad
+    assert gradient is None or not gradient.any()
+
+
+def test_without_fusion_an_untrained_ranker_predicts_the_mean_click_through_rate(encoder):
+    out = model(encoder, fusion="sigmoid", incentive="none")(batch())
+    assert torch.sigmoid(out["score"]).mean().item() == pytest.approx(0.1, abs=0.03)
+
+
+def test_without_fusion_the_debias_loss_still_teaches(encoder):
+    network = model(encoder, fusion="sigmoid")
+    torch.nn.init.normal_(network.click_head.weight)
+    losses = Objective(network, LossArguments(consistency_weight=0, debias_weight=0.1), seed=0)(batch())
+    losses["loss"].backward()
+    assert torch.isfinite(losses["loss"]) and losses["debias"] > 0 and "consistency" not in losses
+
+
+@pytest.mark.parametrize(
+    ("changes", "found"), [({"ordinal_head": True}, "ordinal_head"), ({"incentive": "outside"}, "incentive: outside")]
+)
+def test_what_needs_a_logit_per_level_is_refused_without_fusion(changes, found):
+    with pytest.raises(PrectrError, match=f"{found} .* fusion: sigmoid has one for all"):
+        config(fusion="sigmoid", **changes)
+
+
+def test_unread_counts_move_nothing_and_have_no_parameters(encoder):
+    names = ["user_item_clicks", "item_ctr", "user_all_clicks"]
+    network = model(encoder, numeric_names=names, exact_match=False)
+    whole = model(encoder, numeric_names=names)
+    assert network.numeric_encoding.edges.shape[0] == 2 and whole.numeric_encoding.edges.shape[0] == 3
+    assert network.base[0].in_features < whole.base[0].in_features
+    one, other = batch(), batch()
+    other["numeric"][:, 0] += 5
+    assert torch.equal(network(one)["score"], network(other)["score"])
+    assert not torch.equal(whole(one)["score"], whole(other)["score"])
+
+
+def test_exact_matches_are_the_users_clicks_on_the_item_and_on_items_like_it():
+    from rank.features import compute_features
+
+    impressions, probabilities = random_impressions(0), level_prob()
+    found = compute_features(
+        make_log(random_events(0)),
+        ITEMS,
+        impressions,
+        probabilities.lookup(impressions["query"], impressions["item_id"]),
+    )
+    matches = [feature for feature in found.features if is_exact_match(feature.name)]
+    assert {feature.source for feature in matches} == {"user history"}
+    told = ("on this item", "this item", "its ", "its category", "days since the last click on it")
+    assert all(any(words in feature.meaning for words in told) for feature in matches)
+    others = [feature.name for feature in found.features if feature.source == "user history" and feature not in matches]
+    assert others[0] == "user_pages" and {name.split("_")[1] for name in others} == {"pages", "all", "query", "level"}
