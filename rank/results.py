@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from data.contract import has_table, read_table, reconstructed
@@ -17,6 +16,7 @@ from rank.inputs import Events, PreparedSet, Texts
 from rank.level_prob import encode
 from rank.predict import Predictor
 from rank.ranker import Ranker
+from rank.report_data import gold_levels
 from rank.stage import Stage
 from shared.provenance import machine
 from shared.steps import RECORD, git_commit, read_record
@@ -73,7 +73,7 @@ def _judged(stage: Stage, prepared: PreparedSet, table: pa.Table, with_gold: boo
     rows = table.take(pa.array(prepared.impression))
     gold = None
     if with_gold and has_table(stage.data, "gold"):
-        gold = _join_levels(rows, read_table(stage.data, "gold"))
+        gold = gold_levels(rows, stage.data)
     return Judged(
         clicked=np.asarray(prepared.clicked),
         page=np.asarray(prepared.page),
@@ -82,22 +82,6 @@ def _judged(stage: Stage, prepared: PreparedSet, table: pa.Table, with_gold: boo
         # An open list is no log: nothing of it was thinned out.
         weight=None if with_gold else prepared.full_log_weight(stage.losses.negative_sampling_rate),
     )
-
-
-def _join_levels(rows: pa.Table, gold: pa.Table) -> np.ndarray:
-    """The gold level of each row's (query, item), -1 where there is none: int64 [n]."""
-    queries, items = pc.unique(gold["query"]), pc.unique(gold["item_id"])
-
-    def keys(table: pa.Table) -> np.ndarray:
-        query, item = encode(table["query"], queries).astype(np.int64), encode(table["item_id"], items)
-        return np.where((query < 0) | (item < 0), -1, query * len(items) + item)
-
-    known = keys(gold)
-    order = np.argsort(known)
-    wanted = keys(rows)
-    found = np.minimum(np.searchsorted(known[order], wanted), len(known) - 1)
-    level = gold["level"].to_numpy()[order][found].astype(np.int64)
-    return np.where(known[order][found] == wanted, level, -1)
 
 
 def _judge(

@@ -22,24 +22,12 @@ from rank.ranker import REFERENCE
 from rank.reference import DECILES, Bins, Reference, count, reference_of
 from rank.scorer import Scorer
 from shared.config import PrectrError
-from tests.rank.toy_run import build_run, split_of
+from tests.rank.toy_run import split_of
 
 FIGURES: dict[str, dict[str, Any]] = {
     "auc": {"then": 0.70, "now": 0.70, "now_ci95": (0.68, 0.72)},
     "pcoc": {"then": 1.0, "now": 1.0, "now_ci95": (0.9, 1.1)},
 }
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("run")
-    build_run(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def scorer(home: Path) -> Scorer:
-    return Scorer.open(home / "ranker", home / "data", bf16=False, batch_size=4096)
 
 
 @pytest.fixture(scope="module")

@@ -18,18 +18,6 @@ from shared.config import PrectrError
 from tests.rank.toy_run import build_run, predictions, split_of
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("run")
-    build_run(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def scorer(home: Path) -> Scorer:
-    return Scorer.open(home / "ranker", home / "data", bf16=False, batch_size=4096)
-
-
 def last_page(home: Path) -> Any:
     """The last page of the test weeks: its user has a past."""
     table = split_of(home, "test")

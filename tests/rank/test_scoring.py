@@ -16,21 +16,9 @@ from rank.scorer import Scorer, StageOne
 from rank.scoring import page_blocks, score_file
 from shared.config import PrectrError
 from shared.encoder import LevelEncoder
-from tests.rank.toy_run import build_run, predictions, split_of
+from tests.rank.toy_run import predictions, split_of
 
 CONTEXT = ["ctx_num_price", "ctx_num_discount", "ctx_cat_weekday"]
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("run")
-    build_run(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def scorer(home: Path) -> Scorer:
-    return Scorer.open(home / "ranker", home / "data", bf16=False, batch_size=4096)
 
 
 def scores(scorer: Scorer, table: pa.Table, folder: Path, rows_at_once: int = 1000) -> pa.Table:

@@ -12,14 +12,7 @@ from rank.prepare import prepare
 from rank.ranker import Ranker
 from rank.warm_start import carry_over, kept_feature_map
 from shared.config import PrectrError
-from tests.rank.toy_run import LEVEL_NAMES, build_run, split_of, untrained, whole_shop
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("run")
-    build_run(folder)
-    return folder
+from tests.rank.toy_run import LEVEL_NAMES, split_of, untrained, whole_shop
 
 
 @pytest.fixture(scope="module")
