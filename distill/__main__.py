@@ -84,7 +84,7 @@ def merge(stage: Stage, output: str) -> None:
         raise PrectrError(f"merge-teacher: --teacher {stage.teaching.teacher} is not one causal model; name one.")
     adapter = Path(stage.teaching.teacher_adapter or stage.folder / "teacher")
     [(location, _)] = stage.convert_teachers()
-    merge_teacher(location, adapter, Path(output), stage.teaching.teacher_dtype)
+    merge_teacher(location, adapter, Path(output), stage.teaching.dtype)
     console.print(f"✓ {output}: open it with --teacher {output} --teacher_pairs 0", highlight=False, soft_wrap=True)
 
 

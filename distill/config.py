@@ -8,6 +8,7 @@ from typing import Literal
 from distill.strategies import parse_strategies
 from shared.config import PrectrError
 from shared.hub import PublishArguments
+from shared.precision import has_bf16
 
 
 @dataclass
@@ -55,8 +56,9 @@ class TeacherArguments:
     teacher_adapter: str = field(
         default="", metadata={"help": "folder of a LoRA adapter to use as it is; nothing is trained then"}
     )
-    teacher_dtype: Literal["bfloat16", "float16", "float32"] = field(
-        default="bfloat16", metadata={"help": "of its weights and arithmetic"}
+    teacher_dtype: Literal["auto", "bfloat16", "float16", "float32"] = field(
+        default="auto",
+        metadata={"help": "of its weights and arithmetic; auto: bfloat16 where the machine has it, else float32"},
     )
     teacher_device_map: str = field(
         default="none",
@@ -79,6 +81,13 @@ class TeacherArguments:
     endpoint_price: float = field(
         default=0.0, metadata={"help": "what a teacher asks for a million tokens; check-teacher reckons with it"}
     )
+
+    @property
+    def dtype(self) -> str:
+        """`teacher_dtype`, with what `auto` means on this machine."""
+        if self.teacher_dtype == "auto":
+            return "bfloat16" if has_bf16() else "float32"
+        return self.teacher_dtype
 
 
 @dataclass
@@ -127,7 +136,9 @@ class StudentArguments:
     sft_learning_rate: float = field(default=1e-4, metadata={"help": "of the text encoder, on gold"})
     head_learning_rate: float = field(default=3e-3, metadata={"help": "of projection, level head and W"})
     student_batch_size: int = field(default=32, metadata={"help": "pairs per step"})
-    student_bf16: bool = field(default=True, metadata={"help": "bfloat16 matrix products in training"})
+    student_bf16: bool = field(
+        default=True, metadata={"help": "bfloat16 matrix products in training, where the machine has them"}
+    )
 
 
 @dataclass

@@ -170,7 +170,7 @@ def _teach_member(panel: Panel, member: int, train: Pairs, validation: Pairs, se
             epochs=arguments.cross_encoder_epochs,
             learning_rate=arguments.cross_encoder_learning_rate,
             batch_size=arguments.cross_encoder_batch_size,
-            bf16=arguments.teacher_dtype == "bfloat16",
+            bf16=arguments.dtype == "bfloat16",
             seed=seed,
             work=work,
         )
@@ -181,7 +181,7 @@ def _teach_member(panel: Panel, member: int, train: Pairs, validation: Pairs, se
             gold,
             unseen,
             panel.num_levels,
-            bf16=arguments.teacher_dtype == "bfloat16",
+            bf16=arguments.dtype == "bfloat16",
             seed=seed,
             work=work,
         )
@@ -213,13 +213,13 @@ def _open_bare(panel: Panel, member: int, folder: Path | None, identity: str) ->
     if source.role == "similarity":
         if folder is None:
             raise PrectrError(f"teacher {source.name}: it has learnt nothing of this data yet; run `make distill`.")
-        bf16 = arguments.teacher_dtype == "bfloat16"
+        bf16 = arguments.dtype == "bfloat16"
         return SimilarityTeacher(folder, location, bf16=bf16, identity=_identity(panel, member, identity))
     return CrossEncoderTeacher(
         str(folder) if folder is not None and (folder / "config.json").is_file() else location,
         max_length=arguments.cross_encoder_length,
         batch_size=panel.batch_size,
-        bf16=arguments.teacher_dtype == "bfloat16",
+        bf16=arguments.dtype == "bfloat16",
         identity=_identity(panel, member, identity),
     )
 
@@ -232,7 +232,7 @@ def _open_causal(panel: Panel, member: int, adapter: Path | None, identity: str)
         query_tokens=arguments.teacher_query_tokens,
         item_tokens=arguments.teacher_item_tokens,
         adapter=adapter,
-        dtype=arguments.teacher_dtype,
+        dtype=arguments.dtype,
         device_map=arguments.teacher_device_map,
         four_bit=arguments.teacher_4bit,
         identity=_identity(panel, member, identity),

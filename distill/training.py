@@ -9,6 +9,7 @@ import torch
 from transformers import Trainer, TrainingArguments
 
 from shared.checkpoints import latest_checkpoint
+from shared.precision import has_bf16
 from shared.training_log import tensorboard
 
 
@@ -21,7 +22,7 @@ def training_arguments(
     Args:
         epochs: passes over the rows.
         batch_size: rows per step.
-        bf16: bfloat16 matrix products.
+        bf16: bfloat16 matrix products, where the machine has them.
         seed: of the order of rows and of dropout.
         particular: whatever else this training sets, by the names of `TrainingArguments`.
     """
@@ -31,7 +32,7 @@ def training_arguments(
         per_device_train_batch_size=batch_size,
         warmup_steps=0.1,
         lr_scheduler_type="linear",
-        bf16=bf16,
+        bf16=bf16 and has_bf16(),
         use_cpu=not torch.cuda.is_available(),
         save_total_limit=1,
         report_to="none",

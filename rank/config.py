@@ -136,7 +136,7 @@ class TrainArguments:
     learning_rate: float = field(default=2e-3, metadata={"help": "of everything but the encoder"})
     encoder_learning_rate: float = field(default=2e-5, metadata={"help": "of the text encoder; 0 freezes it"})
     weight_decay: float = field(default=0.01, metadata={"help": "AdamW's, on matrices"})
-    bf16: bool = field(default=True, metadata={"help": "matrix products in bfloat16"})
+    bf16: bool = field(default=True, metadata={"help": "matrix products in bfloat16, where the machine has them"})
     save_steps: int = field(
         default=100, metadata={"help": "batches between checkpoints (a killed run goes on from one)"}
     )

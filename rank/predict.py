@@ -8,6 +8,7 @@ from rank.inputs import Events, PreparedSet, Texts, page_batch
 from rank.model import RankerModel
 from shared.console import progress
 from shared.encoder import TokenVectors
+from shared.precision import has_bf16
 
 TEXTS_AT_ONCE = 512
 
@@ -16,11 +17,12 @@ class Predictor:
     """A network with the token vectors of all texts.
 
     Args:
-        model: the trained network. texts: every text that will occur. bf16: matrix products in bfloat16.
+        model: the trained network. texts: every text that will occur. bf16: matrix products in bfloat16,
+            where the machine has them.
     """
 
     def __init__(self, model: RankerModel, texts: Texts, events: Events, bf16: bool) -> None:
-        self.model, self.events, self.bf16 = model.eval(), events, bf16
+        self.model, self.events, self.bf16 = model.eval(), events, bf16 and has_bf16()
         with torch.inference_mode(), self.autocast():
             self.query = self._encode(texts.query)
             self.item = self._encode(texts.item)

@@ -13,6 +13,7 @@ from rank.config import TrainArguments
 from rank.inputs import BatchSchedule
 from rank.objective import Objective
 from shared.checkpoints import latest_checkpoint
+from shared.precision import has_bf16
 from shared.training_log import tensorboard
 
 logger = logging.getLogger(__name__)
@@ -111,7 +112,7 @@ def train(
         lr_scheduler_type="cosine",
         warmup_steps=max(len(schedule) // 20, 1),
         max_grad_norm=5.0,
-        bf16=arguments.bf16,
+        bf16=arguments.bf16 and has_bf16(),
         use_cpu=not torch.cuda.is_available(),
         seed=seed,
         data_seed=seed,
