@@ -233,7 +233,9 @@ def _looked_at(scorer: Scorer, weight: np.ndarray, rows: np.ndarray, seconds: in
 def _occlusion(
     model: RankerModel, state: Tensor, batch: dict[str, Tensor], score: Tensor, features: tuple[Any, ...]
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Logits [B] that each group of numbers, and each single one, adds over its training mean (which is 0)."""
+    """Logits [B] that each group of numbers, and each single one, adds over its training mean (which is 0), and the
+    counts of each kind of past over zeros.
+    """
 
     def part(columns: list[int]) -> np.ndarray:
         numeric = batch["numeric"].clone()
@@ -244,6 +246,9 @@ def _occlusion(
     for column, feature in enumerate(features):
         by_source.setdefault(feature.source, []).append(column)
     groups = {source: part(columns) for source, columns in by_source.items()}
+    for kind in model.config.matches:
+        none = {f"{kind}_matches": torch.zeros_like(batch[f"{kind}_matches"])}
+        groups[f"{kind} matches"] = (score - model.score(state, {**batch, **none})["score"]).float().numpy()
     return groups, {feature.name: part([column]) for column, feature in enumerate(features)}
 
 

@@ -16,6 +16,7 @@ from torch.utils.data import Dataset
 
 from data.contract import EVENT_TYPES
 from rank.behaviour_log import DAY, BehaviourLog
+from rank.matches import match_statistics
 from shared.config import PrectrError
 from shared.encoder import LevelEncoder
 from shared.seeds import generator
@@ -40,6 +41,7 @@ class PreparedSet:
     item_text: np.ndarray  # [n] int32, row of `Texts.item`
     page: np.ndarray  # [n] int32, ascending 0 … P − 1
     user: np.ndarray  # [P] int32, code in the log; -1 unknown
+    query: np.ndarray  # [P] int32, code in the log; -1 unknown
     category: np.ndarray  # [P] int32, the query's category in the log; -1 unknown
     seconds: np.ndarray  # [P] int64, when the page was shown
     user_rows: np.ndarray  # [P, H] int32, rows of the log, -1 where there is no event
@@ -98,19 +100,20 @@ class Events:
     def __post_init__(self) -> None:
         self.kinds = np.array(self.log.event_types)[:, None] == np.array(self.event_types)[1:]
 
-    def gather(self, rows: np.ndarray, seconds: np.ndarray, kind: str) -> dict[str, Tensor]:
-        """Columns of the events `rows` [P, H] (-1: none) seen from pages at `seconds` [P]."""
+    def gather(self, rows: np.ndarray, seconds: np.ndarray, query: np.ndarray, kind: str) -> dict[str, Tensor]:
+        """Columns of the events `rows` [P, H] (-1: none) seen from pages at `seconds` [P] under `query` [P]."""
         known = rows >= 0
         where = np.where(known, rows, 0)
         log = self.log
         if not len(log.seconds):
             shape = (*rows.shape, self.item_categorical.shape[1])
             level_prob = np.zeros((*rows.shape, log.level_prob.shape[1]), np.float32)
-            categorical, scalars = np.zeros(shape, np.int64), np.zeros((*rows.shape, 2 + self.kinds.shape[1]))
+            categorical, scalars = np.zeros(shape, np.int64), np.zeros((*rows.shape, 3 + self.kinds.shape[1]))
         else:
             gap = np.log1p(np.maximum(seconds[:, None] - log.seconds[where], 0) / DAY) / GAP_SCALE
-            clicked_and_gap = np.stack([log.clicked[where], gap], -1)
-            scalars = np.concatenate([clicked_and_gap, self.kinds[log.event[where]]], -1) * known[..., None]
+            same_query = (log.query[where] == query[:, None]) & (query[:, None] >= 0)
+            always = np.stack([log.clicked[where], gap, same_query], -1)
+            scalars = np.concatenate([always, self.kinds[log.event[where]]], -1) * known[..., None]
             level_prob = log.level_prob[where].astype(np.float32) * known[..., None]
             categorical = self.item_categorical[log.item[where]].astype(np.int64) * known[..., None]
         return {
@@ -158,18 +161,27 @@ def page_batch(prepared: PreparedSet, pages: np.ndarray, bounds: np.ndarray, eve
     lengths = np.diff(bounds)[pages]
     ends = np.cumsum(lengths)
     rows = np.repeat(bounds[pages] - np.concatenate([[0], ends[:-1]]), lengths) + np.arange(lengths.sum())
-    seconds = prepared.seconds[pages]
-    return {
+    seen_from = (prepared.seconds[pages], prepared.query[pages])
+    batch = {
         "numeric": torch.from_numpy(np.ascontiguousarray(prepared.numeric[rows])),
         "categorical": torch.from_numpy(prepared.categorical[rows].astype(np.int64)),
         "clicked": torch.from_numpy(prepared.clicked[rows].astype(np.float32)),
         "level": torch.from_numpy(prepared.level_prob[rows].argmax(1)),
         "page": torch.from_numpy(np.repeat(np.arange(len(pages)), lengths)),
         "row": torch.from_numpy(rows),
-        **events.gather(prepared.user_rows[pages], seconds, "user"),
-        **events.gather(prepared.cross_rows[pages], seconds, "cross"),
+        **events.gather(prepared.user_rows[pages], *seen_from, "user"),
+        **events.gather(prepared.cross_rows[pages], *seen_from, "cross"),
         "cross_depth": torch.from_numpy(prepared.cross_depth[pages].astype(np.int64)),
     }
+    target = batch["categorical"][:, : events.item_categorical.shape[1]]  # columns of the item come first
+    return batch | {f"{kind}_matches": _matches(kind, batch, target) for kind in ("user", "cross")}
+
+
+def _matches(kind: str, batch: dict[str, Tensor], target: Tensor) -> Tensor:
+    clicked, gap, same_query = batch[f"{kind}_scalars"][..., :3].unbind(-1)
+    days = torch.expm1(gap * GAP_SCALE)
+    events, mask = batch[f"{kind}_categorical"], batch[f"{kind}_mask"]
+    return match_statistics(target, events, mask, clicked, days, same_query, batch["page"])
 
 
 def text_batch(texts: Texts, query_text: np.ndarray, item_text: np.ndarray) -> tuple[dict[str, Tensor], np.ndarray]:

@@ -2,8 +2,8 @@
 
     query, item text ──► encoder (unfrozen) ──► h, π = P(level | q, i)                       relevance-level module
     numbers, ids     ──► encodings, embeddings ─┐
-    behaviour slices ──► target attention ──────┼─► a_k = logit P(click | level = k, x)      base CTR module
-                          └► r ──► τ(x) ────────┘   a_k ← a_k + τ                            signed incentive
+    behaviour slices ──► exact-match counts ────┼─► a_k = logit P(click | level = k, x)      base CTR module
+          └► target attention ──► r ──► τ(x) ───┘   a_k ← a_k + τ                            signed incentive
     log p     = logsumexp_k( log σ( a_k) + log π_k )                                         conditional-probability
     log (1−p) = logsumexp_k( log σ(−a_k) + log π_k )      s = log p − log(1−p)               fusion [P]
 
@@ -21,13 +21,16 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from rank.features import is_exact_match
+from rank.matches import STATISTICS
 from rank.preference import PreferenceMix, TargetAttention
 from shared.config import PrectrError
 from shared.encoder import LevelEncoder
 
 Batch = Mapping[str, Tensor]
 
-EVENT_SCALARS = 2  # clicked and log time gap; beside them a one-hot of the types of event but the first, a search
+EVENT_SCALARS = (
+    3  # clicked, log time gap, same query; beside them a one-hot of the types of event but the first, a search
+)
 
 
 @dataclass
@@ -53,7 +56,7 @@ class RankerConfig:
     fusion: Literal["conditional", "sigmoid"] = "conditional"
     ordinal_head: bool = False
     click_trains_level: bool = True  # False: the click loss does not reach π (it still reaches h)
-    exact_match: bool = True  # False: the numbers of `is_exact_match` are not read
+    exact_match: bool = True  # False: neither the numbers of `is_exact_match` nor the slices' counts are read
 
     def __post_init__(self) -> None:
         if self.incentive != "none" and not (self.user_preference or self.cross_preference):
@@ -74,7 +77,17 @@ class RankerConfig:
 
     @property
     def has_preference(self) -> bool:
-        return self.user_preference or self.cross_preference
+        return bool(self.preferences)
+
+    @property
+    def preferences(self) -> list[str]:
+        """Whose past is read: of `user` and `cross`, what is switched on."""
+        return [kind for kind, on in (("user", self.user_preference), ("cross", self.cross_preference)) if on]
+
+    @property
+    def matches(self) -> list[str]:
+        """Whose past is counted."""
+        return self.preferences if self.exact_match else []
 
     @property
     def numeric_columns(self) -> list[int]:
@@ -186,6 +199,7 @@ class RankerModel(nn.Module):
             self.incentive = SignedIncentive(preference_size + target_size, config.attention_size, config.incentive_max)
 
         base_size = self.numeric_encoding.size + len(config.cardinalities) * width + encoder.state_size
+        base_size += len(config.matches) * len(config.item_columns) * len(STATISTICS)
         fused = config.fusion == "conditional"
         sizes = [base_size + preference_size + (0 if fused else levels), *config.hidden_sizes]
         layers: list[nn.Module] = []
@@ -244,7 +258,8 @@ class RankerModel(nn.Module):
         target = torch.cat([state, level_prob.to(state.dtype), item.to(state.dtype)], -1)
         preference = self._preference(target, batch)
         numeric = self.numeric_encoding(batch["numeric"][:, self.numeric_columns])
-        inputs = [numeric, *embedded, state, *preference]
+        matches = [batch[f"{kind}_matches"] for kind in self.config.matches]
+        inputs = [numeric, *matches, *embedded, state, *preference]
         if self.config.fusion == "sigmoid":
             inputs.append(torch.softmax(read_level.float(), -1).to(state.dtype))
         click_logits = self._click_logits(self.base(torch.cat(inputs, -1)))

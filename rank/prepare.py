@@ -57,6 +57,7 @@ class RawSet:
     level_prob: np.ndarray
     page: np.ndarray
     user: np.ndarray
+    query: np.ndarray
     category: np.ndarray
     seconds: np.ndarray
     cut: np.ndarray  # [P] pages of history kept, or UNCUT
@@ -85,6 +86,7 @@ class RawSet:
             item_text=item_text,
             page=self.page.astype(np.int32),
             user=self.user.astype(np.int32),
+            query=self.query.astype(np.int32),
             category=self.category.astype(np.int32),
             seconds=self.seconds,
             user_rows=self.user_rows.astype(np.int32),
@@ -167,6 +169,7 @@ def prepare(impressions: pa.Table, shop: Shop, history: HistoryArguments, cut: n
         level_prob=level_prob,
         page=page,
         user=coded.user,
+        query=coded.query,
         category=coded.category,
         seconds=coded.seconds,
         cut=cut,

@@ -56,7 +56,7 @@ class Columns:
 
 CONFIG, FEATURE_MAP, WEIGHTS, ENCODER = "config.json", "feature_map.json", "model.safetensors", "encoder"
 REFERENCE = "reference.json"  # what the training rows looked like (rank/reference.py); a ranker opens without it
-SCHEMA_VERSION = 1  # of config.json and what lies beside it; raised whenever older code could not read it
+SCHEMA_VERSION = 2  # of config.json and what lies beside it; raised whenever older code could not read it
 SHOPPER = "the shopper"  # the one user of a scored page; the model never sees ids
 
 
@@ -127,7 +127,7 @@ class Ranker:
             raise PrectrError(
                 f"{folder}: {missing[0]} is missing, so this is not a ranker's folder; `make rank` writes one."
             )
-        config = read_versioned(path / CONFIG, SCHEMA_VERSION)
+        config = read_versioned(path / CONFIG, SCHEMA_VERSION, SCHEMA_VERSION)
         model = RankerModel(RankerConfig(**config["network"]), LevelEncoder.from_pretrained(path / ENCODER))
         missing_keys, unexpected = model.load_state_dict(load_file(path / WEIGHTS), strict=False)
         absent = [key for key in missing_keys if not key.startswith(f"{ENCODER}.")]

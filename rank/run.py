@@ -40,8 +40,8 @@ from shared.encoder import LevelEncoder
 from shared.seeds import set_seed
 from shared.steps import file_fingerprint, fingerprint_of, fingerprint_of_tables, read_record, run_step
 
-RECIPE = 2
-"""Raised whenever the log made from the same tables changes, so that an old one is built again."""
+RECIPE = 3
+"""Raised whenever the log, or what is prepared from it, changes for the same tables: an old one is built again."""
 
 
 def run_stage(stage: Stage) -> None:

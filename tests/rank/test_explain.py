@@ -104,10 +104,12 @@ def test_what_the_network_does_not_read_has_no_part(
 ) -> None:
     before = explained(home, scorer)["candidates"]
     assert any(abs(value) > 1e-4 for each in before for value in each["occlusion"]["groups"].values())
+    assert all({"user matches", "cross matches"} <= set(each["occlusion"]["groups"]) for each in before)
     score = RankerModel.score
 
     def blind(model: RankerModel, state: Any, batch: Any, *rest: Any) -> Any:
-        return score(model, state, {**batch, "numeric": torch.zeros_like(batch["numeric"])}, *rest)
+        unread = ("numeric", "user_matches", "cross_matches")
+        return score(model, state, {**batch, **{name: torch.zeros_like(batch[name]) for name in unread}}, *rest)
 
     monkeypatch.setattr(RankerModel, "score", blind)
     for each in explained(home, scorer)["candidates"]:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
@@ -10,6 +11,7 @@ from rank.behaviour_log import DAY, UNCUT
 from rank.config import HistoryArguments
 from rank.feature_map import FeatureMap
 from rank.inputs import BatchSchedule, Events, PreparedSet, Replay, Texts, page_order, text_batch
+from rank.level_prob import encode
 from rank.prepare import cold_cuts, prepare, with_label
 from shared.config import PrectrError
 from tests.rank.random_shop import Event, make_log
@@ -161,13 +163,14 @@ def test_past_events_tell_their_type_apart_and_a_new_type_is_none_of_them():
     kinds = ("purchase", "added_to_cart", "returned")
     events = [Event(day, None, "U0", "cola", "I0", True, kind) for day, kind in enumerate(kinds)]
     log = make_log([*events, Event(3, 0, "U0", "cola", "I0", False)])
-    rows, now = np.array([[0, 1, 2, 3, -1]]), np.array([10 * DAY])
+    rows, page = np.array([[0, 1, 2, 3, -1]]), (np.array([10 * DAY]), encode(pa.array(["cola"]), log.queries))
     known = Events(log, np.zeros((8, 1), np.int32), ("search", "purchase", "added_to_cart"))
-    scalars = known.gather(rows, now, "user")["user_scalars"][0]
+    scalars = known.gather(rows, *page, "user")["user_scalars"][0]
     assert scalars[:, 0].tolist() == [1, 1, 1, 0, 0]
-    assert scalars[:, 2:].tolist() == [[1, 0], [0, 1], [0, 0], [0, 0], [0, 0]]
-    assert Events(log, np.zeros((8, 1), np.int32)).gather(rows, now, "user")["user_scalars"].shape == (1, 5, 3)
-    assert Events(make_log([]), np.zeros((8, 1), np.int32)).gather(rows * 0 - 1, now, "user")["user_mask"].sum() == 0
+    assert scalars[:, 2].tolist() == [0, 0, 0, 1, 0]  # only what was searched for has a query
+    assert scalars[:, 3:].tolist() == [[1, 0], [0, 1], [0, 0], [0, 0], [0, 0]]
+    assert Events(log, np.zeros((8, 1), np.int32)).gather(rows, *page, "user")["user_scalars"].shape == (1, 5, 4)
+    assert Events(make_log([]), np.zeros((8, 1), np.int32)).gather(rows * 0 - 1, *page, "user")["user_mask"].sum() == 0
 
 
 def test_another_label_takes_the_place_of_the_click(parts):

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rank.config import LossArguments
+from rank.matches import STATISTICS
 from rank.model import NumericEncoding, RankerConfig, RankerModel, SignedIncentive
 from rank.objective import Objective
 from shared.config import PrectrError
@@ -66,7 +67,8 @@ def batch(seed: int = 0) -> dict[str, torch.Tensor]:
         out |= {
             f"{kind}_categorical": draw(7, PAGES, length, 1),
             f"{kind}_level_prob": torch.rand(PAGES, length, LEVELS, generator=g),
-            f"{kind}_scalars": torch.rand(PAGES, length, 3, generator=g),
+            f"{kind}_scalars": torch.rand(PAGES, length, 4, generator=g),
+            f"{kind}_matches": torch.rand(B, len(STATISTICS), generator=g),
             f"{kind}_mask": draw(2, PAGES, length).bool(),
         }
     return out
@@ -104,6 +106,18 @@ def test_what_is_switched_off_has_no_parameters(encoder, switch, prefixes):
     on = {name for name, _ in model(encoder).named_parameters() if name.startswith(prefixes)}
     off = {name for name, _ in model(encoder, **switch).named_parameters() if name.startswith(prefixes)}
     assert on and not off
+
+
+def test_counts_of_a_past_that_is_not_read_have_no_weights(encoder):
+    width = model(encoder).base[0].in_features
+    without = model(encoder, cross_preference=False).base[0].in_features
+    assert width - without == len(STATISTICS)  # both read r, which keeps its size
+    uncounted = model(encoder, exact_match=False)
+    assert width - uncounted.base[0].in_features == 2 * len(STATISTICS)
+    one = batch()
+    other = one | {f"{kind}_matches": one[f"{kind}_matches"] + 1 for kind in ("user", "cross")}
+    assert torch.equal(uncounted(one)["score"], uncounted(other)["score"])
+    assert not torch.equal(model(encoder)(one)["score"], model(encoder)(other)["score"])
 
 
 def test_every_type_of_event_has_its_own_weights(encoder):
@@ -152,11 +166,14 @@ def test_a_constant_feature_is_harmless():
     assert torch.isfinite(encoding(torch.zeros(3, 1))).all()
 
 
+PER_ROW = ("pair", "numeric", "categorical", "page", "user_matches", "cross_matches")
+
+
 @settings(max_examples=15, deadline=None)
 @given(st.permutations(range(B)))
 def test_a_permutation_of_the_impressions_changes_nothing(encoder, order):
     network, plain = model(encoder), batch()
-    mixed = {**plain, **{name: plain[name][list(order)] for name in ("pair", "numeric", "categorical", "page")}}
+    mixed = {**plain, **{name: plain[name][list(order)] for name in PER_ROW}}
     with torch.no_grad():
         assert torch.allclose(network(mixed)["score"], network(plain)["score"][list(order)], atol=1e-5)
 
