@@ -28,9 +28,7 @@ from shared.encoder import LevelEncoder
 
 Batch = Mapping[str, Tensor]
 
-EVENT_SCALARS = (
-    3  # clicked, log time gap, same query; beside them a one-hot of the types of event but the first, a search
-)
+EVENT_SCALARS = 3  # clicked, log time gap, same query; beside them a one-hot of the event's type, all 0 for a search
 
 
 @dataclass
