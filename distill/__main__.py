@@ -9,7 +9,6 @@ from transformers.utils import logging
 from distill.check import check_teacher, example_pairs
 from distill.config import ARGUMENTS
 from distill.finetune import merge_teacher
-from distill.labels import is_helper
 from distill.publish import upload
 from distill.run import label_pairs, run_stage, teach
 from distill.stage import Stage
@@ -38,7 +37,7 @@ def main(argv: list[str]) -> None:
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     stage = Stage(run, teaching, labelling, training, " ".join(["python -m distill", *argv]))
-    if verb == "label" or (verb == "run" and is_helper()):
+    if verb == "label":
         label(stage)
     elif verb == "run":
         run_stage(stage)
@@ -89,4 +88,4 @@ def merge(stage: Stage, output: str) -> None:
 
 
 if __name__ == "__main__":
-    run_main(main)
+    run_main(main, together=("run", "label"))

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 from torch.utils.data import Sampler
-from transformers import Trainer
+
+from shared.trainer import PartTrainer
 
 BATCHES_PER_POOL = 20
 """Batches that are sorted by length together: a batch then spans a twentieth of all lengths."""
@@ -51,8 +52,8 @@ class LikeLengthSampler(Sampler[int]):
         return BATCHES_PER_POOL * self.batch_size
 
 
-class LikeLengthTrainer(Trainer):
-    """A `Trainer` whose training rows are dicts with `input_ids`, batched by like length."""
+class LikeLengthTrainer(PartTrainer):
+    """A `PartTrainer` whose training rows are dicts with `input_ids`, batched by like length."""
 
     def _get_train_sampler(self, train_dataset: Any = None) -> LikeLengthSampler:
         rows: Any = train_dataset if train_dataset is not None else self.train_dataset

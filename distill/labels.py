@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 import re
 import time
 import uuid
@@ -79,19 +78,6 @@ def label(teacher: Teacher, pairs: Pairs, cache: LabelCache, shard_size: int, ma
     _drop(plan, cache)
     cache.forget_claims([shard.name for shard in shards])
     _tolerate([pair for pair in job if pair not in labelled], tolerated, cache)
-
-
-def is_helper() -> bool:
-    """Whether a launcher (accelerate, torchrun) started this process beside a first one.
-
-    Read from the environment: processes that wait for each other in a collective would all end with the first.
-    """
-    return int(os.environ.get("RANK", "0")) > 0
-
-
-def is_launched() -> bool:
-    """Whether a launcher started this process and others together."""
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
 def cut(teacher: Teacher, pairs: Iterable[Pair], shard_size: int) -> list[list[Pair]]:

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from shared.whole_batch import batch_mean
+
 
 def distillation_loss(
     student_logits: Tensor,
@@ -31,11 +33,10 @@ def distillation_loss(
         teacher_log_odds = within_bounds(teacher_log_odds, student_logits, censored)
     target = F.log_softmax(teacher_log_odds.float() / temperature, dim=-1)
     found = F.log_softmax(student_logits.float() / temperature, dim=-1)
-    loss = temperature**2 * F.kl_div(found, target, reduction="batchmean", log_target=True)
+    loss = temperature**2 * batch_mean(F.kl_div(found, target, reduction="none", log_target=True).sum(-1))
     if teacher_state is not None and state_weight > 0:
-        loss = (
-            loss + state_weight * (1 - F.cosine_similarity(student_state.float(), teacher_state.float(), dim=-1)).mean()
-        )
+        cosine = F.cosine_similarity(student_state.float(), teacher_state.float(), dim=-1)
+        loss = loss + state_weight * batch_mean(1 - cosine)
     return loss
 
 
@@ -52,4 +53,4 @@ def within_bounds(teacher_log_odds: Tensor, student_logits: Tensor, censored: Te
 
 def gold_loss(student_logits: Tensor, levels: Tensor) -> Tensor:
     """Cross-entropy of logits [B, K] on gold levels [B] [P]."""
-    return F.cross_entropy(student_logits.float(), levels)
+    return batch_mean(F.cross_entropy(student_logits.float(), levels, reduction="none"))

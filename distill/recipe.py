@@ -18,6 +18,7 @@ from distill.states import StateSchedule, distil_states
 from distill.student import PairDataset, SoftTarget, StudentModel
 from distill.teacher import Judgement
 from distill.train import Schedule, train_student
+from shared import launch
 from shared.encoder import EncoderConfig, LevelEncoder
 from shared.level_head import LevelHead
 from shared.seeds import set_seed
@@ -126,14 +127,14 @@ class Recipe:
         schedule = self._schedule(arguments.distill_epochs, arguments.distill_learning_rate)
         taught, validation = PairDataset(encoder, pairs, judgement), PairDataset(encoder, self.validation)
         train_student(StudentModel(encoder, target), taught, validation, schedule, work)
-        encoder.save_pretrained(work)
+        save(encoder, work)
 
     def fine_tune(self, encoder: LevelEncoder, work: Path) -> None:
         """Trains on gold levels and saves the encoder to `work`."""
         schedule = self._schedule(self.arguments.sft_epochs, self.arguments.sft_learning_rate)
         gold, validation = PairDataset(encoder, self.gold), PairDataset(encoder, self.validation)
         train_student(StudentModel(encoder), gold, validation, schedule, work)
-        encoder.save_pretrained(work)
+        save(encoder, work)
 
     def calibrate(self, encoder: LevelEncoder) -> float:
         """Fits the temperature on the validation pairs and folds it into the classifier; returns it."""
@@ -151,8 +152,9 @@ class Recipe:
         if self.source != "random":
             return self.source
         folder = work / "checkpoints" / "random"
-        if not folder.is_dir():
+        if launch.is_first() and not folder.is_dir():
             random_text_encoder(folder, self.texts, self.seed)
+        launch.wait_for_all()
         return str(folder)
 
     def _schedule(self, epochs: float, learning_rate: float) -> Schedule:
@@ -166,3 +168,9 @@ class Recipe:
             train_embeddings=arguments.train_embeddings,
             seed=self.seed,
         )
+
+
+def save(encoder: LevelEncoder, work: Path) -> None:
+    """Writes the encoder to `work`, as the first of the processes that trained it."""
+    if launch.is_first():
+        encoder.save_pretrained(work)

@@ -5,34 +5,28 @@ inputs.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from distill import teachers
 from distill.evaluate import judge
 from distill.evaluate_encoder import evaluate_and_publish
 from distill.label_cache import LabelCache
-from distill.labels import is_helper, is_launched, label, read_labels, read_rejected, write_labels
+from distill.labels import label, read_labels, read_rejected, write_labels
 from distill.level_prob import write_level_prob
 from distill.pairs import Pairs
 from distill.publish import report
-from distill.recipe import Recipe
+from distill.recipe import Recipe, save
 from distill.stage import TEST_SPLITS, Stage
 from distill.strategies import parse_strategies
 from distill.teachers import Panel, ask, learnt, open_teacher
 from shared.config import PrectrError
 from shared.console import console
 from shared.encoder import LevelEncoder
-from shared.steps import (
-    RECORD,
-    StepRecord,
-    fingerprint_inputs,
-    fingerprint_of,
-    is_being_built,
-    is_finished,
-    read_record,
-    run_step,
-)
+from shared.launch import is_first
+from shared.steps import RECORD, StepRecord, fingerprint_of, is_being_built, read_record, run_step
 
 
 def run_stage(stage: Stage) -> None:
@@ -51,19 +45,13 @@ def run_stage(stage: Stage) -> None:
     seconds = {name: record.seconds for name, record in records.items()}
     conversion = sum(record.seconds for _, record in converted if record is not None) or None
     write_level_prob(stage.folder, stage.data_fingerprint, {"convert": conversion, **seconds})
-    report(stage.folder)
+    if is_first():
+        report(stage.folder)
 
 
 def teach(stage: Stage, panel: Panel) -> StepRecord:
     """`teacher/`: what it learnt, and how well it then judges pairs it has not seen."""
     arguments, seed = stage.teaching, stage.run.seed
-    folder, inputs = stage.folder / "teacher", stage.teaching_inputs(panel)
-    if is_launched() and not is_finished(folder, fingerprint_inputs("teach", inputs)):
-        # Trainer would take the launched processes for one training and wait for those that never come.
-        raise PrectrError(
-            f"{folder} is not finished, and a teacher is taught by one process: run the same command without a "
-            "launcher until it labels, then launch it."
-        )
 
     def build(work: Path) -> None:
         teachers.teach(panel, stage.pairs["train"], stage.pairs["validation"], seed, work)
@@ -79,7 +67,7 @@ def teach(stage: Stage, panel: Panel) -> StepRecord:
                 metrics[split] = judge(judged.level, judgement.level_prob)
         (work / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
 
-    return run_step("teach", folder, inputs, build)
+    return run_step("teach", stage.folder / "teacher", stage.teaching_inputs(panel), build)
 
 
 def label_pairs(stage: Stage, panel: Panel) -> StepRecord:
@@ -118,7 +106,7 @@ def label_pairs(stage: Stage, panel: Panel) -> StepRecord:
     built = read_record(folder).inputs if (folder / RECORD).is_file() else {}
     if {**built, "gains": 0} == inputs:
         inputs["gains"] = built["gains"] + ask_again()
-    elif is_helper() or is_being_built(folder):
+    elif not is_first() or is_being_built(folder):
         ask_for(stage.choose().pairs, arguments.label_max_rejected)
     return run_step("label", folder, inputs, build)
 
@@ -134,7 +122,7 @@ def train_students(stage: Stage, recipe: Recipe) -> dict[str, StepRecord]:
     def learn_states(work: Path) -> None:
         encoder = recipe.start(work)
         recipe.learn_states(encoder, work)
-        encoder.save_pretrained(work)
+        save(encoder, work)
 
     def distil(work: Path) -> None:
         encoder = LevelEncoder.from_pretrained(states)
@@ -146,14 +134,17 @@ def train_students(stage: Stage, recipe: Recipe) -> dict[str, StepRecord]:
         recipe.new_head(encoder)
         recipe.fine_tune(encoder, work)
 
-    steps = {"states": run_step("states", states, {**start, **recipe.state_inputs}, learn_states)}
+    def learn_gold_too(work: Path) -> None:
+        recipe.fine_tune(LevelEncoder.from_pretrained(distilled), work)
+
+    steps: dict[str, StepRecord] = {}
+
+    def train(name: str, folder: Path, inputs: dict[str, Any], build: Callable[[Path], None]) -> None:
+        steps[name] = run_step(name, folder, inputs, build, together=True)
+
+    train("states", states, {**start, **recipe.state_inputs}, learn_states)
     labels = {"states": fingerprint_of(states), "labels": fingerprint_of(stage.folder / "labels")}
-    steps["distill"] = run_step("distill", distilled, {**labels, **recipe.distilling_inputs}, distil)
-    steps["sft"] = run_step(
-        "sft",
-        sft,
-        {"start": fingerprint_of(distilled), **recipe.gold_inputs},
-        lambda work: recipe.fine_tune(LevelEncoder.from_pretrained(distilled), work),
-    )
-    steps["gold_only"] = run_step("gold_only", gold_only, {**start, **recipe.gold_inputs}, learn_gold_alone)
+    train("distill", distilled, {**labels, **recipe.distilling_inputs}, distil)
+    train("sft", sft, {"start": fingerprint_of(distilled), **recipe.gold_inputs}, learn_gold_too)
+    train("gold_only", gold_only, {**start, **recipe.gold_inputs}, learn_gold_alone)
     return steps

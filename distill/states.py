@@ -21,6 +21,7 @@ from distill.batching import LikeLengthTrainer
 from distill.training import train_or_resume, training_arguments
 from shared.encoder import LENGTH_STEP, LevelEncoder
 from shared.seeds import set_seed
+from shared.whole_batch import batch_mean
 
 
 @dataclass(frozen=True)
@@ -57,9 +58,8 @@ class StateModel(nn.Module):
             wanted = self.whole[0].encode(input_ids, attention_mask)
         found = self.student.encode(input_ids, attention_mask)
         cosine = (found.contextual.float() * wanted.contextual.float()).sum(-1)
-        weight = wanted.weight.float()
-        tokens = ((1 - cosine) * weight).sum() / weight.sum().clamp(min=1e-6)
-        return {"loss": tokens + (1 - (found.pooled * wanted.pooled).sum(-1)).mean()}
+        tokens = batch_mean(1 - cosine, wanted.weight.float())
+        return {"loss": tokens + batch_mean(1 - (found.pooled * wanted.pooled).sum(-1))}
 
 
 class TextDataset(Dataset):

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from transformers import Trainer
 
 from distill.student import PairDataset, StudentModel, as_is
 from distill.training import keep_best, train_or_resume, training_arguments
 from shared.seeds import set_seed
+from shared.trainer import PartTrainer
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def train_student(
         weight_decay=0.01,
         fused=True,
     )
-    trainer = Trainer(
+    trainer = PartTrainer(
         model=model,
         args=training_arguments(
             work,

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from transformers import Trainer, TrainingArguments
 
+from shared import launch
 from shared.checkpoints import latest_checkpoint
 from shared.precision import has_bf16
 from shared.training_log import tensorboard
@@ -21,7 +22,7 @@ def training_arguments(
 
     Args:
         epochs: passes over the rows.
-        batch_size: rows per step.
+        batch_size: rows per step, of all processes together.
         bf16: bfloat16 matrix products, where the machine has them.
         seed: of the order of rows and of dropout.
         particular: whatever else this training sets, by the names of `TrainingArguments`.
@@ -61,4 +62,4 @@ def train_or_resume(trainer: Trainer) -> None:
     """
     checkpoints = Path(str(trainer.args.output_dir))
     trainer.add_callback(tensorboard(checkpoints.parent))
-    trainer.train(resume_from_checkpoint=latest_checkpoint(checkpoints))
+    trainer.train(resume_from_checkpoint=launch.agree(latest_checkpoint(checkpoints)))

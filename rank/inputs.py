@@ -2,7 +2,8 @@
 
 Pages are the unit: the impressions of a page share the user's history, so a batch is a set of whole pages and its past
 events are gathered once per page. Every distinct text of a batch is encoded once, every distinct (query, item text)
-pair compared once. A batch depends on the seed and its number alone: a resumed run sees what the killed one would have.
+pair compared once. A batch depends on the seed and its number alone: a resumed run sees what the killed one would have,
+and of several processes each takes its part of the same batch.
 """
 
 from collections.abc import Sequence
@@ -16,10 +17,12 @@ from torch.utils.data import Dataset
 
 from data.contract import EVENT_TYPES
 from rank.behaviour_log import DAY, BehaviourLog
+from rank.hard_negatives import Noise, draw_lowered
 from rank.matches import match_statistics
 from shared.config import PrectrError
 from shared.encoder import LevelEncoder
 from shared.seeds import generator
+from shared.whole_batch import part
 
 PAIRS_STEP = 64  # distinct pairs of a batch are padded to a multiple of this: few shapes, few compiled kernels
 GAP_SCALE = 6.0  # log1p(days since) is about 6 after a year
@@ -155,12 +158,21 @@ class Replay:
     def __len__(self) -> int:
         return len(self.target)
 
+    def texts(self, rows: np.ndarray) -> np.ndarray:
+        """Query and item text of some pairs: [2, n]."""
+        return np.stack([self.query_text[rows], self.item_text[rows]])
+
+
+def page_rows(bounds: np.ndarray, pages: np.ndarray) -> np.ndarray:
+    """The rows of `pages`, one page after the other; page p has the rows from `bounds[p]` to before `bounds[p + 1]`."""
+    lengths = np.diff(bounds)[pages]
+    ends = np.cumsum(lengths)
+    return np.repeat(bounds[pages] - (ends - lengths), lengths) + np.arange(lengths.sum())
+
 
 def page_batch(prepared: PreparedSet, pages: np.ndarray, bounds: np.ndarray, events: Events) -> dict[str, Tensor]:
     """All of a batch but its texts: what `RankerModel.score` reads."""
-    lengths = np.diff(bounds)[pages]
-    ends = np.cumsum(lengths)
-    rows = np.repeat(bounds[pages] - np.concatenate([[0], ends[:-1]]), lengths) + np.arange(lengths.sum())
+    lengths, rows = np.diff(bounds)[pages], page_rows(bounds, pages)
     seen_from = (prepared.seconds[pages], prepared.query[pages])
     batch = {
         "numeric": torch.from_numpy(np.ascontiguousarray(prepared.numeric[rows])),
@@ -221,6 +233,7 @@ class BatchSchedule(Dataset):
         epochs: passes over the pages, each in a new order.
         warmup_share: warm-up batches (replayed pairs alone) as a share of the others.
         replay_share: replayed pairs as a share of all pairs of a batch.
+        noise: what the batch's hard negatives are made of; None: it has none.
 
     Raises:
         PrectrError: a warm-up is asked for, but there is nothing to replay.
@@ -238,6 +251,7 @@ class BatchSchedule(Dataset):
         epochs: float,
         warmup_share: float,
         replay_share: float,
+        noise: Noise | None,
         seed: int,
     ) -> None:
         if warmup_share > 0 and replay is None:
@@ -249,7 +263,7 @@ class BatchSchedule(Dataset):
         # A mean of 1 leaves the balance of the losses, and the learning rate, as they are without weights.
         self.weight = None if prepared.weight is None else prepared.weight / prepared.weight.mean(dtype=np.float64)
         self.bounds = prepared.page_bounds()
-        self.seed = seed
+        self.seed, self.noise = seed, noise
         per_pass = max(prepared.num_pages // pages_per_batch, 1)
         joint = max(round(per_pass * epochs), 1)
         orders = [
@@ -267,28 +281,54 @@ class BatchSchedule(Dataset):
         return self.num_warmup + len(self.pages)
 
     def __getitem__(self, number: int) -> dict[str, Tensor]:
-        warmup = number < self.num_warmup
+        """This process's part of batch `number`: of its pages, and of its replayed pairs.
+
+        `place` [B] says where its impressions stand among the `size` impressions of the whole batch.
+        """
         batch: dict[str, Tensor] = {"step": torch.tensor(number)}
-        query_text = item_text = np.zeros(0, np.int32)
-        if not warmup:
-            pages = np.sort(self.pages[number - self.num_warmup])
-            batch |= page_batch(self.prepared, pages, self.bounds, self.events)
+        pairs: dict[str, np.ndarray] = {}  # query and item text [2, n] of the pairs, by what they are there for
+        drawn = self._draw_replay(number)
+        if number >= self.num_warmup:
+            pages = self.pages[number - self.num_warmup]
+            whole, own = np.sort(pages), np.sort(part(pages))
+            ends = np.cumsum(np.diff(self.bounds)[whole])
+            place = page_rows(np.concatenate([[0], ends]), np.searchsorted(whole, own))
+            batch |= self._exposures(own) | {"place": torch.from_numpy(place), "size": torch.tensor(ends[-1])}
             rows = batch["row"].numpy()
-            query_text, item_text = self.prepared.query_text[rows], self.prepared.item_text[rows]
-            if self.prepared.position is not None:
-                batch["position"] = torch.from_numpy(self.prepared.position[rows].astype(np.int64))
-            if self.weight is not None:
-                batch["weight"] = torch.from_numpy(self.weight[rows].astype(np.float32))
-        exposed = len(query_text)
+            pairs["pair"] = np.stack([self.prepared.query_text[rows], self.prepared.item_text[rows]])
+            if self.noise is not None:
+                lowered, lower_pair = self._draw_lowered(number, whole, drawn)
+                batch["lowered"] = lowered[batch["place"]]
+                if lower_pair is not None and self.replay is not None:
+                    # Those of other processes too: the gradient goes through the states of both.
+                    pairs["lower_pair"] = self.replay.texts(drawn[lower_pair[batch["place"]]])
         if self.replay is not None:
-            # Warm-up batches hold nothing else, so they replay as many pairs as a full batch has.
-            count = self.num_replayed * (4 if warmup else 1)
-            drawn = generator(self.seed, "replay", number).integers(0, len(self.replay), count)
-            query_text = np.concatenate([query_text, self.replay.query_text[drawn]])
-            item_text = np.concatenate([item_text, self.replay.item_text[drawn]])
-            batch["replay_target"] = torch.from_numpy(self.replay.target[drawn])
-        text, pair = text_batch(self.texts, query_text, item_text)
-        batch |= text
-        batch["pair"] = torch.from_numpy(pair[:exposed])
-        batch["replay_pair"] = torch.from_numpy(pair[exposed:])
+            pairs["replay_pair"] = self.replay.texts(part(drawn))
+            batch["replay_target"] = torch.from_numpy(self.replay.target[part(drawn)])
+        text, pair = text_batch(self.texts, *np.concatenate(list(pairs.values()), 1))
+        each = np.split(pair, np.cumsum([rows.shape[1] for rows in pairs.values()])[:-1])
+        return batch | text | {name: torch.from_numpy(rows) for name, rows in zip(pairs, each, strict=True)}
+
+    def _exposures(self, pages: np.ndarray) -> dict[str, Tensor]:
+        batch = page_batch(self.prepared, pages, self.bounds, self.events)
+        rows = batch["row"].numpy()
+        if self.prepared.position is not None:
+            batch["position"] = torch.from_numpy(self.prepared.position[rows].astype(np.int64))
+        if self.weight is not None:
+            batch["weight"] = torch.from_numpy(self.weight[rows].astype(np.float32))
         return batch
+
+    def _draw_replay(self, number: int) -> np.ndarray:
+        """Which pairs the whole batch replays; a warm-up batch holds nothing else, so it has as many as a full one."""
+        if self.replay is None:
+            return np.zeros(0, np.int64)
+        count = self.num_replayed * (4 if number < self.num_warmup else 1)
+        return generator(self.seed, "replay", number).integers(0, len(self.replay), count)
+
+    def _draw_lowered(self, number: int, pages: np.ndarray, drawn: np.ndarray) -> tuple[Tensor, Tensor | None]:
+        """`draw_lowered` of the whole batch, which shows `pages` and replays `drawn`."""
+        level = torch.from_numpy(self.prepared.level_prob[page_rows(self.bounds, pages)].argmax(1))
+        replay_level = None
+        if self.noise == "toward_lower_pair" and self.replay is not None:
+            replay_level = torch.from_numpy(self.replay.target[drawn].argmax(1))
+        return draw_lowered(level, replay_level, self.seed, number)

@@ -1,18 +1,17 @@
-"""The four losses of stage two, and the hard negatives made of noise.
+"""The four losses of stage two.
 
     L = BCE(s, y) + λ_rel · CE(π, level) + λ_con · consistency(a) + λ_deb · debias(s(x), s(x⁻)) + λ_τ · τ²
 
-[P] states that each term exists; where its form is ours it is marked [O].
+[P] states that each term exists; where its form is ours it is marked [O]. Means are over the whole batch, of all
+processes that share it (shared/whole_batch.py).
 """
 
 import math
-from typing import Literal
 
-import torch
 from torch import Tensor
 from torch.nn import functional
 
-Noise = Literal["isotropic", "covariance", "toward_lower_pair"]
+from shared.whole_batch import batch_mean
 
 
 def click_loss(
@@ -32,7 +31,7 @@ def click_loss(
     score = score.float()
     if negative_sampling_rate < 1:
         score = score - math.log(negative_sampling_rate)
-    return functional.binary_cross_entropy_with_logits(score, clicked.float(), weight)
+    return batch_mean(functional.binary_cross_entropy_with_logits(score, clicked.float(), weight, reduction="none"))
 
 
 def relevance_loss(level_logits: Tensor, target: Tensor) -> Tensor:
@@ -41,7 +40,7 @@ def relevance_loss(level_logits: Tensor, target: Tensor) -> Tensor:
     Args:
         level_logits: [R, K]. target: [R, K], rows sum to one: one-hot for gold pairs, soft for the teacher's.
     """
-    return functional.cross_entropy(level_logits.float(), target.float())
+    return batch_mean(functional.cross_entropy(level_logits.float(), target.float(), reduction="none"))
 
 
 def consistency_loss(click_logits: Tensor, margin: float) -> Tensor:
@@ -54,7 +53,7 @@ def consistency_loss(click_logits: Tensor, margin: float) -> Tensor:
         margin: least rise from one level to the next, in logits.
     """
     fall = click_logits[:, :-1] - click_logits[:, 1:] + margin
-    return functional.relu(fall.float()).sum(1).mean()
+    return batch_mean(functional.relu(fall.float()).sum(1))
 
 
 def debias_loss(
@@ -76,41 +75,4 @@ def debias_loss(
     gap = score.float() - negative_score.float()
     weight = (1 - gap.detach() / margin).clamp(0, 1)
     rank = weight * functional.relu(margin - gap)
-    return (rank * takes_part).sum() / takes_part.sum().clamp(min=1)
-
-
-def lower_level(level: Tensor, draw: Tensor) -> Tensor:
-    """A level below `level`, drawn uniformly from 0 … level − 1; rows at level 0 keep it.
-
-    Args:
-        level: [B] int64. draw: [B], uniform in [0, 1).
-    """
-    return torch.minimum((draw * level).floor().long(), (level - 1).clamp(min=0))
-
-
-def noisy_state(
-    state: Tensor,
-    kind: Noise,
-    scale: float,
-    generator: torch.Generator,
-    lower_pair: Tensor | None = None,
-) -> Tensor:
-    """The text state of a hard negative: h⁻ = h + noise. [P: noise on the embedding; O: the three kinds]
-
-    Args:
-        state: [B, S]. scale: noise as a share of the state's own spread (`isotropic`, `covariance`), or the share of
-            the way to go (`toward_lower_pair`).
-        kind: `isotropic` — Gaussian with each unit's mean variance; `covariance` — the difference of two other rows,
-            so that noise lies where states lie; `toward_lower_pair` — towards the state of a real pair of lower level.
-        lower_pair: [B, S], only for `toward_lower_pair`.
-    """
-    if kind == "toward_lower_pair":
-        if lower_pair is None:
-            raise ValueError("noise 'toward_lower_pair' needs the states of lower pairs")
-        return state + scale * (lower_pair - state)
-    if kind == "covariance":
-        first, second = (torch.randperm(len(state), generator=generator) for _ in range(2))
-        return state + scale * (state[first] - state[second]).detach() / 2**0.5
-    spread = state.detach().float().var(0, unbiased=False).mean().sqrt()
-    noise = torch.randn(state.shape, generator=generator).to(state.dtype)
-    return state + scale * spread.to(state.dtype) * noise
+    return batch_mean(rank, takes_part.float())

@@ -8,11 +8,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from rank.config import LossArguments
-from rank.losses import click_loss, consistency_loss, debias_loss, lower_level, noisy_state, relevance_loss
+from rank.hard_negatives import noise_like, toward_pair
+from rank.losses import click_loss, consistency_loss, debias_loss, relevance_loss
 from rank.model import Batch, RankerModel
 from rank.position import HIDDEN, Examination
 from shared.config import PrectrError
 from shared.seeds import generator
+from shared.whole_batch import batch_mean, rows_of_all
 
 
 class Objective(nn.Module):
@@ -36,7 +38,10 @@ class Objective(nn.Module):
             self.examination = Examination()
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """Returns `loss` and its unweighted parts, all scalars; `level_fall` is logged, not minimised."""
+        """Returns `loss` and its unweighted parts, all scalars; `level_fall` is logged, not minimised.
+
+        Of several processes each has its part of the batch; averaged over them, the losses are the whole batch's.
+        """
         weights = self.weights
         if "numeric" not in batch:
             logits = self.model.encoder.level_logits(self.model.pair_states(batch))
@@ -60,7 +65,7 @@ class Objective(nn.Module):
             parts |= self._debias(output, batch)
             total = total + weights.debias_weight * parts["debias"]
         if weights.incentive_penalty and self.model.config.incentive != "none":
-            parts["incentive"] = output["tau"].square().mean()
+            parts["incentive"] = batch_mean(output["tau"].square())
             total = total + weights.incentive_penalty * parts["incentive"]
         return {"loss": total, **{name: part.detach() for name, part in parts.items()}}
 
@@ -72,33 +77,33 @@ class Objective(nn.Module):
                 "folder features/ of this data set, so that they are made again."
             )
         position = batch["position"]
-        draw = generator(self.seed, "hidden places", int(batch["step"])).random(len(position))
-        return self.examination(position, torch.from_numpy(draw < HIDDEN).to(position.device))
+        draw = generator(self.seed, "hidden places", int(batch["step"])).random(int(batch["size"]))
+        hidden = torch.from_numpy(draw < HIDDEN).to(position.device)
+        return self.examination(position, hidden[batch["place"]])
 
     def _debias(self, output: Mapping[str, Tensor], batch: Batch) -> dict[str, Tensor]:
         """Degrade every exposed impression of level ≥ 1, score the copy, compare."""
-        weights, levels = self.weights, self.model.config.num_levels
-        noise = torch.Generator().manual_seed(self.seed * 1_000_003 + int(batch["step"]))
+        weights = self.weights
         state = output["pair_states"][batch["pair"]]
-        level = batch["level"]
-        lowered = lower_level(level, torch.rand(len(level), generator=noise).to(level.device))
-        drop = level - lowered
-        lower_pair = None
-        if weights.noise == "toward_lower_pair":
-            replay_level = batch["replay_target"].argmax(1)
-            fits = replay_level[None, :] == lowered[:, None]
-            draw = torch.rand(fits.shape, generator=noise).to(level.device)
-            lower_pair = output["pair_states"][batch["replay_pair"]][(draw * fits).argmax(1)]
-            drop = drop * fits.any(1)
-        negative_state = noisy_state(state, weights.noise, weights.noise_scale, noise, lower_pair)
-        lowered_prob = functional.one_hot(lowered, levels).to(state.dtype)
+        negative_state = self._negative_state(state, output["pair_states"], batch)
+        drop = batch["level"] - batch["lowered"]
+        lowered_prob = functional.one_hot(batch["lowered"], self.model.config.num_levels).to(state.dtype)
         negative = self.model.score(negative_state, batch, attention_level=lowered_prob)
         loss = debias_loss(output["score"], negative["score"], drop, weights.margin_per_level, weights.margin_max)
-        takes_part = drop > 0
         with torch.no_grad():
             fall = self._stage_one_level(state) - self._stage_one_level(negative_state)
-            level_fall = (fall * takes_part).sum() / takes_part.sum().clamp(min=1)
+            level_fall = batch_mean(fall, (drop > 0).float())
         return {"debias": loss, "level_fall": level_fall}
+
+    def _negative_state(self, state: Tensor, pair_states: Tensor, batch: Batch) -> Tensor:
+        """The text states [B, S] of the negatives: towards a real pair of the lower label, or with noise."""
+        kind, scale = self.weights.noise, self.weights.noise_scale
+        if kind == "toward_lower_pair":
+            return toward_pair(state, pair_states[batch["lower_pair"]], scale)
+        seed = int(generator(self.seed, "noise", int(batch["step"])).integers(2**62))
+        whole = rows_of_all(state, batch["place"], int(batch["size"]))
+        noise = noise_like(whole, kind, scale, torch.Generator().manual_seed(seed))
+        return state + noise[batch["place"]]
 
     def _stage_one_level(self, state: Tensor) -> Tensor:
         """Expected level [B] of states [B, S] under the frozen classifier."""

@@ -35,6 +35,7 @@ from rank.rival import LightGBMRival, Rows, fit_lightgbm, position_gain
 from rank.stage import EVALUATED, Stage
 from rank.train import train
 from rank.warm_start import carry_over, kept_feature_map
+from shared import launch
 from shared.console import console
 from shared.encoder import LevelEncoder
 from shared.seeds import set_seed
@@ -50,8 +51,9 @@ def run_stage(stage: Stage) -> None:
     build_features(stage)
     build_rival(stage)
     build_ranker(stage)
-    show_results(stage)
-    report(stage)
+    if launch.is_first():
+        show_results(stage)
+        report(stage)
 
 
 def report(stage: Stage) -> None:
@@ -159,18 +161,21 @@ def build_ranker(stage: Stage) -> None:
 
     def build(work: Path) -> None:
         seconds = work / "seconds.json"
-        if not seconds.exists():
-            started = time.time()
-            train_ranker(stage, work)
-            seconds.write_text(json.dumps({"rank": time.time() - started}), encoding="utf-8")
         started = time.time()
-        judge_ranker(stage, work, json.loads(seconds.read_text(encoding="utf-8")) | {"evaluate": started})
+        if not launch.agree(seconds.exists()):
+            train_ranker(stage, work)
+            if launch.is_first():
+                seconds.write_text(json.dumps({"rank": time.time() - started}), encoding="utf-8")
+        if launch.is_first():
+            trained = json.loads(seconds.read_text(encoding="utf-8"))
+            with launch.alone():
+                judge_ranker(stage, work, trained | {"evaluate": time.time()})
 
-    run_step("ranker", stage.folder / "ranker", inputs, build)
+    run_step("ranker", stage.folder / "ranker", inputs, build, together=True)
 
 
 def train_ranker(stage: Stage, work: Path) -> None:
-    """Train on the training set and save the ranker into `work`."""
+    """Train on the training set, all launched processes together, and save the ranker into `work`."""
     set_seed(stage.run.seed)
     shop = stage.shop()
     features = stage.folder / "features"
@@ -205,10 +210,13 @@ def train_ranker(stage: Stage, work: Path) -> None:
         epochs=stage.training.epochs,
         warmup_share=stage.training.warmup_share,
         replay_share=stage.losses.replay_share,
+        noise=stage.losses.noise if stage.losses.debias_weight else None,
         seed=stage.run.seed,
     )
     objective = Objective(model, stage.losses, stage.run.seed)
     log = train(objective, schedule, stage.training, stage.run.seed, work)
+    if not launch.is_first():
+        return
     (work / "training_log.json").write_text(json.dumps(log, indent=1), encoding="utf-8")
     columns = Columns.of(shop.items, stage.impressions("train").slice(0, 0), shop.log)
     Ranker(model, feature_map, stage.history, stage.level_names, columns).save_pretrained(work)

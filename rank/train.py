@@ -7,21 +7,24 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset, SequentialSampler
-from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers import TrainerCallback, TrainingArguments
 
 from rank.config import TrainArguments
 from rank.inputs import BatchSchedule
 from rank.objective import Objective
+from shared import launch
 from shared.checkpoints import latest_checkpoint
 from shared.precision import has_bf16
+from shared.trainer import PartTrainer
 from shared.training_log import tensorboard
+from shared.whole_batch import sum_of_all
 
 logger = logging.getLogger(__name__)
 
 MIN_LEVEL_FALL = 0.3  # expected levels; below it a negative's lowered label is untrue, and only the noise is learnt
 
 
-class RankTrainer(Trainer):
+class RankTrainer(PartTrainer):
     """Trainer that takes ready-made batches in order, gives the encoder its own learning rate and logs each loss."""
 
     def __init__(
@@ -56,9 +59,11 @@ class RankTrainer(Trainer):
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
         if "loss" in logs:
-            logs |= {name: round(torch.stack(parts).mean().item(), 4) for name, parts in self._parts.items()}
+            for name, parts in self._parts.items():
+                mean = sum_of_all(torch.stack(parts).mean()) / launch.num_processes()
+                logs[name] = round(mean.item(), 4)
             self._parts.clear()
-            if logs.get("level_fall", 1.0) < MIN_LEVEL_FALL:
+            if launch.is_first() and logs.get("level_fall", 1.0) < MIN_LEVEL_FALL:
                 logger.warning(
                     "The hard negatives' expected level falls by %.2f only (less than %.1f): their lowered label is "
                     "not true. Raise noise_scale, or use noise: toward_lower_pair.",
@@ -99,7 +104,7 @@ def train(
 ) -> list[dict]:
     """Run the schedule, going on from the last checkpoint in `folder`/checkpoints if a killed run left one.
 
-    TensorBoard's logs stay in `folder`/runs.
+    TensorBoard's logs stay in `folder`/runs. Launched processes train together, each on its part of every batch.
 
     Returns:
         The training log: one dict per `logging_steps`.
@@ -125,5 +130,5 @@ def train(
         report_to="none",  # TensorBoard is told where to write below
     )
     trainer = RankTrainer(objective, schedule, arguments, args, [tensorboard(folder)])
-    trainer.train(resume_from_checkpoint=latest_checkpoint(folder / "checkpoints"))
+    trainer.train(resume_from_checkpoint=launch.agree(latest_checkpoint(folder / "checkpoints")))
     return trainer.state.log_history

@@ -9,10 +9,11 @@ import hashlib
 import json
 import os
 import shutil
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from math import isfinite
@@ -21,6 +22,8 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from shared import launch
+from shared.checkpoints import latest_checkpoint
 from shared.config import PrectrError
 from shared.console import console
 
@@ -38,6 +41,12 @@ COMMANDS = {
 }
 """Which command writes which folder, for error messages."""
 
+SECONDS_UNTIL_VISIBLE = 60.0
+"""A network file system may take a while to show on one machine what another has written."""
+
+_unfinished: list[tuple[str, Path]] = []
+"""Name and work folder of the step that this process began last, unless it is finished."""
+
 
 @dataclass(frozen=True)
 class StepRecord:
@@ -51,7 +60,9 @@ class StepRecord:
     git_commit: str | None
 
 
-def run_step(name: str, folder: Path, inputs: Mapping[str, Any], build: Callable[[Path], None]) -> StepRecord:
+def run_step(
+    name: str, folder: Path, inputs: Mapping[str, Any], build: Callable[[Path], None], *, together: bool = False
+) -> StepRecord:
     """Build `folder` unless it already holds the result of exactly these inputs.
 
     `build(work)` writes into a hidden folder beside `folder`, named after the fingerprint. It takes the place of
@@ -59,20 +70,44 @@ def run_step(name: str, folder: Path, inputs: Mapping[str, Any], build: Callable
     the next call with the same inputs hands the same work folder to `build`, which may resume from what is in it
     (`work/"checkpoints"` is removed at the end). A second process that wants the same folder waits for the first.
 
+    Of processes that were launched together the first one builds, taking itself for the only one, and the others wait;
+    or, `together`, all of them call `build` with the same work folder, where the first alone must write the result.
+
     Args:
         name: what the step is called in messages.
         folder: where the result lies.
         inputs: everything that decides the result, as JSON values.
         build: writes the result; must not write elsewhere.
+        together: a training that the launched processes share.
 
     Returns:
         The folder's record; its seconds are those of all attempts together.
 
     Raises:
-        PrectrError: an input is not a JSON value.
+        PrectrError: an input is not a JSON value, or another machine of the launch does not see the folder.
     """
     folder = Path(folder)
     fingerprint = fingerprint_inputs(name, inputs)
+    if not launch.is_launched():
+        return _run(name, folder, fingerprint, inputs, build)
+    if launch.is_first():
+        return _lead(name, folder, fingerprint, inputs, build, together)
+    return _follow(name, folder, fingerprint, build)
+
+
+def where_it_goes_on() -> str:
+    """Where the step that was begun last goes on when its command is run again; empty if it is finished."""
+    if not _unfinished:
+        return ""
+    [(name, work)] = _unfinished
+    found = [Path(each) for folder in work.rglob("checkpoints") if (each := latest_checkpoint(folder))]
+    newest = max(found, key=lambda path: path.stat().st_mtime, default=None)
+    return f"{name} goes on" + (f" from checkpoint {newest.name.rpartition('-')[2]}" if newest else "")
+
+
+def _run(
+    name: str, folder: Path, fingerprint: str, inputs: Mapping[str, Any], build: Callable[[Path], None]
+) -> StepRecord:
     if (record := _finished(folder, fingerprint)) is not None:
         _say(f"✓ {name}: up to date ({folder})")
         return record
@@ -87,6 +122,80 @@ def run_step(name: str, folder: Path, inputs: Mapping[str, Any], build: Callable
         _publish(work, folder)
     _say(f"✓ {name}: done in {record.seconds:,.1f} s")
     return record
+
+
+def _lead(
+    name: str,
+    folder: Path,
+    fingerprint: str,
+    inputs: Mapping[str, Any],
+    build: Callable[[Path], None],
+    together: bool,
+) -> StepRecord:
+    """The first of several processes: builds alone, or calls the others in, and says how it ended."""
+    called_in = False
+
+    def build_together(work: Path) -> None:
+        nonlocal called_in
+        called_in = True
+        launch.agree({"work": str(work), "fingerprint": fingerprint})
+        build(work)
+        launch.wait_for_all()
+
+    try:
+        if together:
+            record = _run(name, folder, fingerprint, inputs, build_together)
+        else:
+            with launch.alone():
+                record = _run(name, folder, fingerprint, inputs, build)
+    except Exception:
+        # Whoever was called in does not listen here: it learns from the training's own connections.
+        if not called_in:
+            with suppress(RuntimeError):
+                launch.agree({"failed": True})
+        raise
+    launch.agree({"record": asdict(record)})
+    return record
+
+
+def _follow(name: str, folder: Path, fingerprint: str, build: Callable[[Path], None]) -> StepRecord:
+    """Every other process: waits for the first one, and helps where it is called in."""
+    told = launch.agree(None)
+    if "work" in told:
+        work = Path(told["work"])
+        if told["fingerprint"] != fingerprint:
+            raise PrectrError(
+                f"step {name!r}: the processes of this launch have other settings or see other data than the first; "
+                "start all of them with the same command, on one folder of artifacts."
+            )
+        _wait_until_visible(work / ATTEMPT)
+        with _noted(name, work):
+            build(work)
+            launch.wait_for_all()
+        told = launch.agree(None)
+    if "failed" in told:
+        raise SystemExit(2)  # the first process has said why
+    _wait_until_visible(folder / RECORD)
+    return StepRecord(**told["record"])
+
+
+def _wait_until_visible(path: Path) -> None:
+    deadline = time.monotonic() + SECONDS_UNTIL_VISIBLE
+    while not path.exists():
+        if time.monotonic() > deadline:
+            raise PrectrError(
+                f"{path} was written by the first process of this launch, but {socket.gethostname()} does not see it: "
+                "put --artifacts on a folder that all machines share."
+            )
+        time.sleep(0.5)
+
+
+@contextmanager
+def _noted(name: str, work: Path) -> Iterator[None]:
+    """Within, `where_it_goes_on` speaks of this step, and afterwards too if it was stopped."""
+    _unfinished[:] = [(name, work)]
+    yield
+    _unfinished.clear()
 
 
 def is_finished(folder: Path, fingerprint: str) -> bool:
@@ -210,7 +319,8 @@ def _build(
     attempt = work / ATTEMPT
     attempt.write_text(json.dumps({"seconds_before": earlier, "started": started}), encoding="utf-8")
     try:
-        build(work)
+        with _noted(name, work):
+            build(work)
     except BaseException:
         attempt.touch()
         raise

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rank.inputs import PreparedSet
-from rank.losses import click_loss, consistency_loss, debias_loss, lower_level, noisy_state, relevance_loss
+from rank.losses import click_loss, consistency_loss, debias_loss, relevance_loss
 from rank.model import fuse
 from shared import metrics
 
@@ -122,33 +122,6 @@ def test_debias_does_not_depend_on_the_order_of_rows(order):
     plain = debias_loss(score, negative, drop, 0.5, 1.0)
     permuted = debias_loss(score[list(order)], negative[list(order)], drop[list(order)], 0.5, 1.0)
     assert permuted.item() == pytest.approx(plain.item(), abs=1e-6)
-
-
-@given(st.lists(st.tuples(st.integers(0, 5), st.floats(0, 0.999)), min_size=1, max_size=20))
-def test_a_lowered_level_is_lower_unless_there_is_none(rows):
-    level, draw = torch.tensor([r[0] for r in rows]), torch.tensor([r[1] for r in rows])
-    lowered = lower_level(level, draw)
-    assert ((lowered < level) | (level == 0)).all() and (lowered >= 0).all()
-
-
-def test_every_lower_level_is_drawn():
-    level = torch.full((300,), 3)
-    assert set(lower_level(level, torch.linspace(0, 0.999, 300)).tolist()) == {0, 1, 2}
-
-
-def test_noise_toward_a_lower_pair_goes_the_given_share_of_the_way():
-    state, pair = torch.zeros(2, 3), torch.ones(2, 3)
-    noisy = noisy_state(state, "toward_lower_pair", 0.25, torch.Generator(), pair)
-    assert torch.equal(noisy, torch.full((2, 3), 0.25))
-
-
-@pytest.mark.parametrize("kind", ["isotropic", "covariance"])
-def test_noise_is_seeded_and_scales_with_the_states(kind):
-    state = torch.randn(512, 8, generator=torch.Generator().manual_seed(0))
-    noisy = noisy_state(state, kind, 0.5, torch.Generator().manual_seed(1))
-    again = noisy_state(state, kind, 0.5, torch.Generator().manual_seed(1))
-    assert torch.equal(noisy, again)
-    assert (noisy - state).std().item() == pytest.approx(0.5, rel=0.15)
 
 
 def test_fusion_is_the_mixture_it_stands_for():

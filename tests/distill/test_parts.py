@@ -1,0 +1,63 @@
+"""Several processes: the gradients of a batch's parts are together those of the whole batch, in every training."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from distill.pairs import Pairs
+from distill.states import StateModel, TextDataset, pad_texts
+from distill.student import PairDataset, SoftTarget, StudentModel
+from distill.teacher import Judgement
+from shared.encoder import LevelEncoder
+from shared.whole_batch import part
+from tests.shared.launched import Launch, assert_parts_make_the_whole, gradients
+from tests.shared.tiny_encoder import tiny_encoder
+
+TEXTS = ["red cola", "tea", "soap soap red", "new cola tea", "query", "tea red", "cola"]
+WORDS = sorted({word for text in TEXTS for word in text.split()})
+LEVELS = ["none", "weak", "exact"]
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> LevelEncoder:
+    return tiny_encoder(tmp_path_factory.mktemp("encoder"), LEVELS, words=WORDS)
+
+
+@pytest.fixture(params=[2, 3])
+def launch(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Launch:
+    return Launch(monkeypatch, request.param)
+
+
+def pairs() -> Pairs:
+    query, item = (np.array(texts, object) for texts in (TEXTS, TEXTS[::-1]))
+    return Pairs(query, item, np.arange(len(TEXTS)) % len(LEVELS))
+
+
+@pytest.mark.parametrize("taught", [True, False])
+def test_parts_of_pairs(encoder: LevelEncoder, launch: Launch, taught: bool) -> None:
+    draw = np.random.default_rng(0)
+    shape = (len(TEXTS), len(LEVELS))
+    judgement = Judgement(
+        draw.normal(size=shape).astype(np.float32), draw.normal(size=(len(TEXTS), 5)).astype(np.float16)
+    )
+    torch.manual_seed(0)
+    model = StudentModel(encoder, SoftTarget(2.0, 0.5, 5) if taught else None)
+    data = PairDataset(encoder, pairs(), judgement if taught else None)
+
+    def work() -> dict[str, torch.Tensor]:
+        return gradients(model, lambda: model(**data.__getitems__(part([6, 0, 3, 1, 5])))["loss"])
+
+    assert_parts_make_the_whole(launch, work)
+
+
+def test_parts_of_texts(encoder: LevelEncoder, launch: Launch, tmp_path: Path) -> None:
+    whole = tiny_encoder(tmp_path, LEVELS, words=WORDS, seed=3)
+    encoder.idf.copy_(torch.where(encoder.idf > 0, torch.linspace(1, 3, len(encoder.idf)), 0.0))
+    model, data = StateModel(encoder, whole), TextDataset(encoder, TEXTS)
+
+    def work() -> dict[str, torch.Tensor]:
+        return gradients(model, lambda: model(**pad_texts([data[row] for row in part([6, 0, 3, 1, 2])]))["loss"])
+
+    assert_parts_make_the_whole(launch, work)
