@@ -12,13 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data.__main__ import main as data_main
-from distill.__main__ import main as distill_main
 from distill.label_cache import LabelCache
 from distill.labels import label, read_labels, read_rejected, write_labels
 from distill.pairs import Pairs
 from distill.teacher import Judgement, Pair, Teacher
-from shared.config import PrectrError
 
 ROOT = Path(__file__).parents[2]
 FORKS = multiprocessing.get_context("forkserver")
@@ -152,14 +149,6 @@ def taught(calm: Path, target: Path) -> Path:
     return target
 
 
-def test_launched_processes_do_not_teach_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    data_main(["build", "--profile", "smoke", "--artifacts", str(tmp_path)])
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(PrectrError, match="taught by one process: run the same command without a launcher"):
-        distill_main(["label", "--profile", "smoke", "--artifacts", str(tmp_path)])
-    assert not (tmp_path / "toy" / "teacher").exists()
-
-
 ACCELERATE = ("-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2")
 
 
@@ -185,6 +174,14 @@ def test_two_processes_of_accelerate_make_the_table_of_one(calm: Path, tmp_path:
     artifacts = taught(calm, tmp_path / "artifacts")
     assert run(artifacts, *ACCELERATE) == table(calm)
     assert written(artifacts) == written(calm)
+
+
+@pytest.mark.slow
+def test_of_two_processes_one_teaches_and_both_label(calm: Path, tmp_path: Path) -> None:
+    artifacts = tmp_path / "artifacts"
+    shutil.copytree(calm / "toy" / "data", artifacts / "toy" / "data")
+    assert run(artifacts, *ACCELERATE) == table(calm)
+    assert (artifacts / "toy" / "teacher" / "step.json").is_file()
 
 
 @pytest.mark.slow
