@@ -35,6 +35,7 @@ def run_main(main: Callable[[list[str]], None], together: Collection[str] = ()) 
     # The main thread and the one that waits for SIGTERM may end at the same time: one has the last word.
     last_word = threading.Lock()
     try:
+        launch.require_known()
         with _ends_on_sigterm(last_word):
             if argv[:1] and argv[0] in together:
                 main(argv)

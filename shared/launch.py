@@ -15,6 +15,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from shared.config import PrectrError
+
 PATIENCE = timedelta(days=30)
 """How long a process waits for the first one to build something; that a process died is noticed by its connection."""
 
@@ -37,6 +39,24 @@ def num_processes() -> int:
 def is_launched() -> bool:
     """Whether there are others beside this process."""
     return num_processes() > 1
+
+
+def require_known() -> None:
+    """Refuses processes that MPI started, and the one that `accelerate launch --cpu` starts without it where several
+    were asked for.
+
+    Raises:
+        PrectrError: this is such a process.
+    """
+    asked_for_several = (
+        os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("true", "1") and "MASTER_ADDR" in os.environ
+    )
+    by_mpi = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE"} & set(os.environ)
+    if "WORLD_SIZE" not in os.environ and (asked_for_several or by_mpi):
+        raise PrectrError(
+            "accelerate launch --cpu leaves several processes to MPI, which is not supported: write --multi_gpu instead "
+            "of --cpu, which starts them on CPUs too, or use torchrun --nproc_per_node."
+        )
 
 
 def is_first() -> bool:

@@ -51,3 +51,14 @@ def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["prectr"])
     with pytest.raises(ZeroDivisionError):
         run_main(raising(ZeroDivisionError()))  # type: ignore[arg-type]
+
+
+def test_a_launcher_that_starts_one_process_where_several_were_asked_for_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # What `accelerate launch --cpu --num_processes 2` puts into the environment of the one process it starts.
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "True")
+    assert leave(lambda argv: None, monkeypatch) == 0
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    assert leave(lambda argv: None, monkeypatch) == 2
+    assert "write --multi_gpu instead of --cpu" in capsys.readouterr().err
