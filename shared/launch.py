@@ -48,14 +48,13 @@ def require_known() -> None:
     Raises:
         PrectrError: this is such a process.
     """
-    asked_for_several = (
-        os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("true", "1") and "MASTER_ADDR" in os.environ
-    )
-    by_mpi = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE"} & set(os.environ)
-    if "WORLD_SIZE" not in os.environ and (asked_for_several or by_mpi):
+    given = os.environ
+    asked_for_several = given.get("ACCELERATE_USE_CPU", "").lower() in ("true", "1") and "MASTER_ADDR" in given
+    by_mpi = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE"} & set(given)
+    if "WORLD_SIZE" not in given and (asked_for_several or by_mpi):
         raise PrectrError(
-            "accelerate launch --cpu leaves several processes to MPI, which is not supported: write --multi_gpu instead "
-            "of --cpu, which starts them on CPUs too, or use torchrun --nproc_per_node."
+            "accelerate launch --cpu leaves several processes to MPI, which is not supported: write --multi_gpu "
+            "instead of --cpu, which starts them on CPUs too, or use torchrun --nproc_per_node."
         )
 
 

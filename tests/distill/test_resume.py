@@ -1,4 +1,4 @@
-"""Stage one killed with `kill -9` in each of its trainings, and started again, ends in the weights of an undisturbed run."""
+"""Stage one, killed with `kill -9` in each of its trainings and started again, ends in the weights of a calm run."""
 
 import shutil
 import signal
