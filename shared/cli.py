@@ -72,7 +72,7 @@ def _say_last(cause: str, last_word: threading.Lock) -> None:
         threading.Event().wait()  # the other thread ends the process
     words = sys.orig_argv[1:]
     started = words[words.index("-m") :] if "-m" in words else words
-    launcher = "…" if launch.is_launched() else "python"
+    launcher = "…" if "TORCHELASTIC_RUN_ID" in os.environ or launch.is_launched() else "python"
     where = where_it_goes_on()
     line = f"{cause}: run the same command again ({launcher} {shlex.join(started)})"
     print(f"{line}; {where}." if where else f"{line}.", file=sys.stderr, flush=True)

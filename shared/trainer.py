@@ -60,7 +60,17 @@ class PartTrainer(Trainer):
 
     def evaluation_loop(self, *args: Any, **kwargs: Any) -> Any:
         self.gather_function = _own  # every process has seen all rows: nothing is to be gathered
-        return super().evaluation_loop(*args, **kwargs)
+        result = super().evaluation_loop(*args, **kwargs)
+        if is_launched() and not self.is_in_train:
+            # A model that was evaluated first counts as prepared, and would not be shared when it is trained.
+            self.model._is_accelerate_prepared = False
+        return result
+
+    def _prepare_for_training(self, *args: Any, **kwargs: Any) -> Any:
+        model, loader = super()._prepare_for_training(*args, **kwargs)
+        if is_launched() and model is self.model:
+            raise RuntimeError("the model is not wrapped: each process would train a model of its own")
+        return model, loader
 
     def _save_rng_state(self, output_dir: str) -> None:
         super()._save_rng_state(output_dir)
