@@ -63,7 +63,8 @@ class PartTrainer(Trainer):
         result = super().evaluation_loop(*args, **kwargs)
         if is_launched() and not self.is_in_train:
             # A model that was evaluated first counts as prepared, and would not be shared when it is trained.
-            self.model._is_accelerate_prepared = False
+            model: Any = self.model
+            model._is_accelerate_prepared = False
         return result
 
     def _prepare_for_training(self, *args: Any, **kwargs: Any) -> Any:
