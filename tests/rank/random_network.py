@@ -111,6 +111,7 @@ class Scene:
         text, pair = text_batch(self.texts, prepared.query_text[rows], prepared.item_text[rows])
         batch |= {**text, "pair": torch.from_numpy(pair), "step": torch.tensor(0)}
         batch |= {"place": torch.arange(len(rows)), "size": torch.tensor(len(rows))}
+        batch["lowered"] = (batch["level"] - 1).clamp(min=0)
         if prepared.position is not None:
             batch["position"] = torch.from_numpy(prepared.position[rows].astype(np.int64))
         return batch

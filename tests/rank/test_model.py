@@ -71,6 +71,8 @@ def batch(seed: int = 0) -> dict[str, torch.Tensor]:
             f"{kind}_matches": torch.rand(B, len(STATISTICS), generator=g),
             f"{kind}_mask": draw(2, PAGES, length).bool(),
         }
+    out |= {"place": torch.arange(B), "size": torch.tensor(B)}
+    out |= {"lowered": (out["level"] - 1).clamp(min=0), "lower_pair": out["replay_pair"][torch.arange(B) % R]}
     return out
 
 
