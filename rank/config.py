@@ -125,7 +125,11 @@ class LossArguments:
 class TrainArguments:
     """Training; the rest is transformers' Trainer as it comes."""
 
-    epochs: float = field(default=2.0, metadata={"help": "passes over the training pages"})
+    resting_epochs: float = field(
+        default=2.0,
+        metadata={"help": "first passes over the training pages, in which the text encoder rests and all else learns"},
+    )
+    epochs: float = field(default=1.0, metadata={"help": "passes after them, in which everything learns"})
     pages_per_batch: int = field(default=42, metadata={"help": "pages (of about 12 impressions) per batch"})
     pages_together: int = field(
         default=6, metadata={"help": "pages of one category that go into a batch together, to share item texts"}
@@ -134,6 +138,7 @@ class TrainArguments:
         default=0.05, metadata={"help": "step one, the level module alone, as a share of all batches; 0: no such step"}
     )
     learning_rate: float = field(default=2e-3, metadata={"help": "of everything but the encoder"})
+    embedding_learning_rate: float = field(default=4e-4, metadata={"help": "of the embeddings of categoricals"})
     encoder_learning_rate: float = field(default=2e-5, metadata={"help": "of the text encoder; 0 freezes it"})
     weight_decay: float = field(default=0.01, metadata={"help": "AdamW's, on matrices"})
     bf16: bool = field(default=True, metadata={"help": "matrix products in bfloat16, where the machine has them"})
@@ -148,6 +153,18 @@ class TrainArguments:
                 "the warm-up trains the level module, but encoder_learning_rate is 0, which freezes it: set "
                 "warmup_share: 0 too."
             )
+        if self.resting_epochs < 0 or self.epochs < 0 or self.resting_epochs + self.epochs == 0:
+            raise PrectrError(
+                f"resting_epochs {self.resting_epochs} and epochs {self.epochs}: give numbers of passes from 0 on, "
+                "one of them above 0."
+            )
+
+    @property
+    def passes(self) -> tuple[float, float]:
+        """Passes without and with the text encoder; a frozen one rests in all of them."""
+        if self.encoder_learning_rate == 0:
+            return self.resting_epochs + self.epochs, 0.0
+        return self.resting_epochs, self.epochs
 
 
 @dataclass

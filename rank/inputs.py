@@ -6,7 +6,7 @@ pair compared once. A batch depends on the seed and its number alone: a resumed 
 and of several processes each takes its part of the same batch.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
@@ -19,12 +19,15 @@ from data.contract import EVENT_TYPES
 from rank.behaviour_log import DAY, BehaviourLog
 from rank.hard_negatives import Noise, draw_lowered
 from rank.matches import match_statistics
+from rank.pair_features import PairFeatures
 from shared.config import PrectrError
 from shared.encoder import LevelEncoder
 from shared.seeds import generator
 from shared.whole_batch import part
 
 PAIRS_STEP = 64  # distinct pairs of a batch are padded to a multiple of this: few shapes, few compiled kernels
+SAMPLED_PAGES = 4000
+PAGES_OF_A_SAMPLE = 100  # that are gathered at once
 GAP_SCALE = 6.0  # log1p(days since) is about 6 after a year
 
 
@@ -189,6 +192,15 @@ def page_batch(prepared: PreparedSet, pages: np.ndarray, bounds: np.ndarray, eve
     return batch | {f"{kind}_matches": _matches(kind, batch, target) for kind in ("user", "cross")}
 
 
+def sample_batches(prepared: PreparedSet, events: Events, seed: int) -> Iterator[dict[str, Tensor]]:
+    """Batches of `SAMPLED_PAGES` pages, or of all if there are fewer: what is fitted on training rows reads these."""
+    size = min(SAMPLED_PAGES, prepared.num_pages)
+    pages = np.sort(generator(seed, "sampled pages").choice(prepared.num_pages, size, replace=False))
+    bounds = prepared.page_bounds()
+    for some in np.array_split(pages, -(-size // PAGES_OF_A_SAMPLE)):
+        yield page_batch(prepared, some, bounds, events)
+
+
 def _matches(kind: str, batch: dict[str, Tensor], target: Tensor) -> Tensor:
     clicked, gap, same_query = batch[f"{kind}_scalars"][..., :3].unbind(-1)
     days = torch.expm1(gap * GAP_SCALE)
@@ -223,15 +235,19 @@ def page_order(category: np.ndarray, together: int, rng: np.random.Generator) ->
 
 
 class BatchSchedule(Dataset):
-    """Every batch of a training run, in order: first the level module's warm-up, then everything. [P: two steps]
+    """Every batch of a training run, in order: first those in which the text encoder rests and all else learns [O],
+    then the level module's warm-up, then everything. [P: these two steps]
+
+    While the text encoder rests its texts are not encoded: what the level head reads of a pair is computed once.
 
     Args:
         prepared, events, texts, replay: where batches are read from. replay: None when nothing is replayed.
         pages_per_batch: pages in a batch; the last batch of a pass is left out when it is short.
         pages_together: so many pages of one category go into a batch together: they share item texts, which are then
             encoded once [O].
-        epochs: passes over the pages, each in a new order.
-        warmup_share: warm-up batches (replayed pairs alone) as a share of the others.
+        resting_epochs, epochs: passes over the pages without and with the text encoder, each in a new order.
+        features: of all pairs, the replayed ones included; only batches without the text encoder read them.
+        warmup_share: warm-up batches (replayed pairs alone) as a share of those in which everything learns.
         replay_share: replayed pairs as a share of all pairs of a batch.
         noise: what the batch's hard negatives are made of; None: it has none.
 
@@ -248,6 +264,8 @@ class BatchSchedule(Dataset):
         *,
         pages_per_batch: int,
         pages_together: int,
+        resting_epochs: float = 0.0,
+        features: PairFeatures | None = None,
         epochs: float,
         warmup_share: float,
         replay_share: float,
@@ -265,7 +283,7 @@ class BatchSchedule(Dataset):
         self.bounds = prepared.page_bounds()
         self.seed, self.noise = seed, noise
         per_pass = max(prepared.num_pages // pages_per_batch, 1)
-        joint = max(round(per_pass * epochs), 1)
+        joint = max(round(per_pass * (resting_epochs + epochs)), 1)
         orders = [
             page_order(prepared.category, pages_together, generator(seed, "page order", number))[
                 : per_pass * pages_per_batch
@@ -273,7 +291,9 @@ class BatchSchedule(Dataset):
             for number in range(-(-joint // per_pass))
         ]
         self.pages = np.concatenate(orders).reshape(-1, min(pages_per_batch, prepared.num_pages))[:joint]
-        self.num_warmup = round(joint * warmup_share)
+        self.features = features
+        self.num_resting = min(round(per_pass * resting_epochs), joint)
+        self.num_warmup = round((joint - self.num_resting) * warmup_share)
         per_page = len(prepared) / prepared.num_pages
         self.num_replayed = round(self.pages.shape[1] * per_page * replay_share / (1 - replay_share))
 
@@ -287,9 +307,11 @@ class BatchSchedule(Dataset):
         """
         batch: dict[str, Tensor] = {"step": torch.tensor(number)}
         pairs: dict[str, np.ndarray] = {}  # query and item text [2, n] of the pairs, by what they are there for
-        drawn = self._draw_replay(number)
-        if number >= self.num_warmup:
-            pages = self.pages[number - self.num_warmup]
+        rests = number < self.num_resting
+        warms_up = 0 <= number - self.num_resting < self.num_warmup
+        drawn = self._draw_replay(number, warms_up)
+        if not warms_up:
+            pages = self.pages[number if rests else number - self.num_warmup]
             whole, own = np.sort(pages), np.sort(part(pages))
             ends = np.cumsum(np.diff(self.bounds)[whole])
             place = page_rows(np.concatenate([[0], ends]), np.searchsorted(whole, own))
@@ -305,7 +327,14 @@ class BatchSchedule(Dataset):
         if self.replay is not None:
             pairs["replay_pair"] = self.replay.texts(part(drawn))
             batch["replay_target"] = torch.from_numpy(self.replay.target[part(drawn)])
-        text, pair = text_batch(self.texts, *np.concatenate(list(pairs.values()), 1))
+        query_text, item_text = np.concatenate(list(pairs.values()), 1)
+        if rests:
+            if self.features is None:
+                raise ValueError("resting_epochs without the features of the pairs")
+            values, pair = self.features.rows(query_text, item_text)
+            text = {"pair_features": values}
+        else:
+            text, pair = text_batch(self.texts, query_text, item_text)
         each = np.split(pair, np.cumsum([rows.shape[1] for rows in pairs.values()])[:-1])
         return batch | text | {name: torch.from_numpy(rows) for name, rows in zip(pairs, each, strict=True)}
 
@@ -318,11 +347,11 @@ class BatchSchedule(Dataset):
             batch["weight"] = torch.from_numpy(self.weight[rows].astype(np.float32))
         return batch
 
-    def _draw_replay(self, number: int) -> np.ndarray:
+    def _draw_replay(self, number: int, warms_up: bool) -> np.ndarray:
         """Which pairs the whole batch replays; a warm-up batch holds nothing else, so it has as many as a full one."""
         if self.replay is None:
             return np.zeros(0, np.int64)
-        count = self.num_replayed * (4 if number < self.num_warmup else 1)
+        count = self.num_replayed * (4 if warms_up else 1)
         return generator(self.seed, "replay", number).integers(0, len(self.replay), count)
 
     def _draw_lowered(self, number: int, pages: np.ndarray, drawn: np.ndarray) -> tuple[Tensor, Tensor | None]:

@@ -12,7 +12,7 @@ A part that is switched off is absent: it has no parameters. Shapes: B impressio
 text) pairs, K levels, H events in a history, S the width of the text state.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -27,6 +27,9 @@ from shared.config import PrectrError
 from shared.encoder import LevelEncoder
 
 Batch = Mapping[str, Tensor]
+
+LEAST_SPREAD = 1e-2  # of a number that hardly varies
+MAX_DEVIATIONS = 8.0
 
 EVENT_SCALARS = 3  # clicked, log time gap, same query; beside them a one-hot of the event's type, all 0 for a search
 
@@ -114,28 +117,37 @@ class NumericEncoding(nn.Module):
     """Piecewise-linear encoding of numbers [O]: each feature becomes how far it has passed through each of T bins.
 
     Bins are quantiles of the training rows, so a network sees thresholds as a tree does. Features [B, F] become
-    [B, F · T + F]; the plain value stays beside its bins.
+    [B, F · T + F]; the plain value, standardised by the training rows, stays beside its bins.
     """
 
     edges: Tensor
+    shift: Tensor
+    scale: Tensor
 
     def __init__(self, num_features: int, bins: int) -> None:
         super().__init__()
         self.register_buffer("edges", torch.linspace(-2, 2, bins + 1).repeat(num_features, 1))
+        self.register_buffer("shift", torch.zeros(num_features))
+        self.register_buffer("scale", torch.ones(num_features))
         self.size = num_features * (bins + 1)
 
     @torch.no_grad()
     def fit(self, numeric: Tensor) -> None:
-        """Set the edges from training rows [n, F]. Equal neighbouring quantiles give a step of almost no width."""
+        """Set edges and scale from training rows [n, F]. Equal neighbouring quantiles make a step of almost no width."""
+        numeric = numeric.float()
+        self.shift.copy_(numeric.mean(0))
+        self.scale.copy_(numeric.std(0, unbiased=False).clamp(min=LEAST_SPREAD))
         quantiles = torch.linspace(0, 1, self.edges.shape[1])
-        edges = torch.quantile(numeric.float(), quantiles, dim=0).T
+        # Column by column: torch.quantile takes no more than 16 million values at once.
+        edges = torch.stack([torch.quantile(column, quantiles) for column in numeric.T])
         steps = torch.arange(edges.shape[1]) * 1e-4
         self.edges.copy_(torch.cummax(edges, 1).values + steps)
 
     def forward(self, numeric: Tensor) -> Tensor:
         low, high = self.edges[:, :-1], self.edges[:, 1:]
         passed = ((numeric[:, :, None] - low) / (high - low)).clamp(0, 1)
-        return torch.cat([numeric, passed.flatten(1)], 1)
+        standard = ((numeric - self.shift) / self.scale).clamp(-MAX_DEVIATIONS, MAX_DEVIATIONS)
+        return torch.cat([standard, passed.flatten(1)], 1)
 
 
 class SignedIncentive(nn.Module):
@@ -175,7 +187,8 @@ class RankerModel(nn.Module):
         self.config = config
         self.encoder = encoder
         self.numeric_columns = config.numeric_columns
-        self.numeric_encoding = NumericEncoding(len(self.numeric_columns), config.numeric_bins)
+        numbers = len(self.numeric_columns) + len(config.matches) * len(config.item_columns) * len(STATISTICS)
+        self.numeric_encoding = NumericEncoding(numbers, config.numeric_bins)
         self.embeddings = nn.ModuleList(nn.Embedding(n, config.embedding_size) for n in config.cardinalities)
         for table in self.embeddings:
             nn.init.normal_(table.weight, std=0.05)  # type: ignore[arg-type]
@@ -197,7 +210,6 @@ class RankerModel(nn.Module):
             self.incentive = SignedIncentive(preference_size + target_size, config.attention_size, config.incentive_max)
 
         base_size = self.numeric_encoding.size + len(config.cardinalities) * width + encoder.state_size
-        base_size += len(config.matches) * len(config.item_columns) * len(STATISTICS)
         fused = config.fusion == "conditional"
         sizes = [base_size + preference_size + (0 if fused else levels), *config.hidden_sizes]
         layers: list[nn.Module] = []
@@ -214,9 +226,13 @@ class RankerModel(nn.Module):
         return self
 
     @torch.no_grad()
-    def start_from(self, numeric: Tensor, ctr: float) -> None:
-        """Fit what is read off the training rows: the bins of the numbers [n, F] and the mean click-through rate."""
-        self.numeric_encoding.fit(numeric[:, self.numeric_columns])
+    def start_from(self, batches: Iterable[Batch], ctr: float) -> None:
+        """Fit what is read off the training rows: the scale and bins of the numbers and the mean click-through rate.
+
+        Args:
+            batches: a sample of the training rows. ctr: mean click-through rate, above 0 and below 1.
+        """
+        self.numeric_encoding.fit(torch.cat([self._numbers(batch) for batch in batches]))
         nn.init.normal_(self.click_head.weight, std=0.01)
         heads = self.click_head.out_features
         rise = torch.arange(heads) - (heads - 1) / 2
@@ -227,7 +243,12 @@ class RankerModel(nn.Module):
             self.click_head.bias[1:] = -0.5
 
     def pair_states(self, batch: Batch) -> Tensor:
-        """Text states h [D, S] of the batch's distinct pairs; every distinct text is encoded once."""
+        """Text states h [D, S] of the batch's distinct pairs; every distinct text is encoded once.
+
+        A batch of a pass in which the text encoder rests brings the level head's features [D, F] instead of texts.
+        """
+        if "pair_features" in batch:
+            return self.encoder.head.state_of(batch["pair_features"])
         query = self.encoder.encode_by_length(batch["query_ids"], batch["query_mask"])
         item = self.encoder.encode_by_length(batch["item_ids"], batch["item_mask"])
         return self.encoder.state(query.take(batch["pair_query"]), item.take(batch["pair_item"]))
@@ -255,9 +276,7 @@ class RankerModel(nn.Module):
         item = torch.cat([embedded[c] for c in self.config.item_columns], -1)
         target = torch.cat([state, level_prob.to(state.dtype), item.to(state.dtype)], -1)
         preference = self._preference(target, batch)
-        numeric = self.numeric_encoding(batch["numeric"][:, self.numeric_columns])
-        matches = [batch[f"{kind}_matches"] for kind in self.config.matches]
-        inputs = [numeric, *matches, *embedded, state, *preference]
+        inputs = [self.numeric_encoding(self._numbers(batch)), *embedded, state, *preference]
         if self.config.fusion == "sigmoid":
             inputs.append(torch.softmax(read_level.float(), -1).to(state.dtype))
         click_logits = self._click_logits(self.base(torch.cat(inputs, -1)))
@@ -274,6 +293,11 @@ class RankerModel(nn.Module):
         if self.config.incentive == "outside":
             score = score + tau
         return {"level_logits": level_logits, "click_logits": click_logits, "tau": tau, "score": score}
+
+    def _numbers(self, batch: Batch) -> Tensor:
+        """The hand-made features and the exact matches [B, numbers]."""
+        matches = [batch[f"{kind}_matches"] for kind in self.config.matches]
+        return torch.cat([batch["numeric"][:, self.numeric_columns], *matches], 1)
 
     def _click_logits(self, base: Tensor) -> Tensor:
         raw = self.click_head(base).float()

@@ -6,11 +6,8 @@ from torch import Tensor
 
 from rank.inputs import Events, PreparedSet, Texts, page_batch
 from rank.model import RankerModel
+from rank.text_vectors import TextVectors
 from shared.console import progress
-from shared.encoder import TokenVectors
-from shared.precision import has_bf16
-
-TEXTS_AT_ONCE = 512
 
 
 class Predictor:
@@ -22,29 +19,15 @@ class Predictor:
     """
 
     def __init__(self, model: RankerModel, texts: Texts, events: Events, bf16: bool) -> None:
-        self.model, self.events, self.bf16 = model.eval(), events, bf16 and has_bf16()
-        with torch.inference_mode(), self.autocast():
-            self.query = self._encode(texts.query)
-            self.item = self._encode(texts.item)
+        self.model, self.events = model.eval(), events
+        self.vectors = TextVectors(model.encoder, texts, bf16)
 
     def autocast(self) -> torch.autocast:
-        return torch.autocast("cpu", torch.bfloat16, enabled=self.bf16)
-
-    def _encode(self, tokens: dict[str, np.ndarray]) -> TokenVectors:
-        ids, mask = (torch.from_numpy(tokens[name].astype(np.int64)) for name in ("input_ids", "attention_mask"))
-        chunks = zip(ids.split(TEXTS_AT_ONCE), mask.split(TEXTS_AT_ONCE), strict=True)
-        parts = [self.model.encoder.encode_by_length(*chunk).pad(ids.shape[1]) for chunk in chunks]
-        return TokenVectors(*(torch.cat(columns) for columns in zip(*parts, strict=True)))
+        return self.vectors.autocast()
 
     def states(self, prepared: PreparedSet) -> tuple[Tensor, np.ndarray]:
         """States [D, S] of the set's distinct pairs, and each impression's place among them [n]."""
-        width = len(self.item.mask)
-        pairs, place = np.unique(prepared.query_text.astype(np.int64) * width + prepared.item_text, return_inverse=True)
-        query, item = (torch.from_numpy(part) for part in np.divmod(pairs, width))
-        states = torch.empty(len(pairs), self.model.encoder.state_size)
-        for which, state in self.model.encoder.states_of_rows(self.query, self.item, query, item):
-            states[which] = state.float()
-        return states, place
+        return self.vectors.states(prepared.query_text, prepared.item_text)
 
     @torch.inference_mode()
     def predict(self, prepared: PreparedSet, batch_size: int, description: str | None = None) -> dict[str, np.ndarray]:

@@ -16,13 +16,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-import torch
 
 from rank.behaviours import BehaviourLog
 from rank.config import deciding
 from rank.feature_map import FeatureMap
 from rank.html_report import write_report
-from rank.inputs import BatchSchedule, Events, PreparedSet, Replay, Texts
+from rank.inputs import BatchSchedule, Events, PreparedSet, Replay, Texts, sample_batches
 from rank.level_prob import encode
 from rank.model import RankerConfig, RankerModel
 from rank.objective import Objective
@@ -33,6 +32,7 @@ from rank.report import show
 from rank.results import judge_ranker
 from rank.rival import LightGBMRival, Rows, fit_lightgbm, position_gain
 from rank.stage import EVALUATED, Stage
+from rank.text_vectors import TextVectors
 from rank.train import train
 from rank.warm_start import carry_over, kept_feature_map
 from shared import launch
@@ -190,6 +190,7 @@ def train_ranker(stage: Stage, work: Path) -> None:
         num_event_types=len(feature_map.event_types),
         **asdict(stage.model),
     )
+    events = Events(shop.log, feature_map.transform_items(shop.items).astype(np.int32), feature_map.event_types)
     if stage.run.warm_start:
         source = Ranker.from_pretrained(stage.run.warm_start)
         model = RankerModel(config, source.model.encoder)
@@ -197,17 +198,28 @@ def train_ranker(stage: Stage, work: Path) -> None:
     else:
         model = RankerModel(config, LevelEncoder.from_pretrained(stage.encoder))
         click_rate = prepared.click_rate(stage.losses.negative_sampling_rate)
-        model.start_from(torch.from_numpy(np.array(prepared.numeric)), click_rate)
+        model.start_from(sample_batches(prepared, events, stage.run.seed), click_rate)
     replay, replay_texts = read_replay(stage, shop) if stage.losses.replay_share else (None, [])
     texts = Texts.tokenize(model.encoder, shop.query_texts, [*shop.item_texts, *replay_texts])
+    resting_epochs, epochs = stage.training.passes
+    features_of_pairs = None
+    if resting_epochs:
+        query_text, item_text = (
+            np.concatenate([getattr(part, side) for part in (prepared, replay) if part is not None])
+            for side in ("query_text", "item_text")
+        )
+        vectors = TextVectors(model.encoder, texts, stage.training.bf16)
+        features_of_pairs = vectors.pair_features(query_text, item_text, work / "checkpoints" / "pair_features.npy")
     schedule = BatchSchedule(
         prepared,
-        Events(shop.log, feature_map.transform_items(shop.items).astype(np.int32), feature_map.event_types),
+        events,
         texts,
         replay,
         pages_per_batch=stage.training.pages_per_batch,
         pages_together=stage.training.pages_together,
-        epochs=stage.training.epochs,
+        resting_epochs=resting_epochs,
+        features=features_of_pairs,
+        epochs=epochs,
         warmup_share=stage.training.warmup_share,
         replay_share=stage.losses.replay_share,
         noise=stage.losses.noise if stage.losses.debias_weight else None,

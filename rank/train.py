@@ -79,24 +79,21 @@ def _only(items: list[dict[str, Tensor]]) -> dict[str, Tensor]:
 
 
 def parameter_groups(objective: Objective, arguments: TrainArguments) -> list[dict[str, Any]]:
-    """AdamW's groups: encoder or not, decayed (matrices) or not. An encoder learning rate of 0 freezes the encoder."""
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    """AdamW's groups: by learning rate, and decayed (matrices that are no embeddings) or not. An encoder learning rate
+    of 0 freezes the encoder.
+    """
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     objective.model.encoder.freeze_token_embeddings()
     for name, parameter in objective.named_parameters():
-        is_encoder = name.startswith("model.encoder.")
-        if is_encoder and arguments.encoder_learning_rate == 0:
-            parameter.requires_grad_(False)
+        is_embedding = name.startswith("model.embeddings.")
+        rate = arguments.embedding_learning_rate if is_embedding else arguments.learning_rate
+        if name.startswith("model.encoder."):
+            rate = arguments.encoder_learning_rate
+            parameter.requires_grad_(parameter.requires_grad and rate > 0)
         if parameter.requires_grad:
-            decayed = parameter.ndim > 1 and "embedding" not in name
-            groups.setdefault((is_encoder, decayed), []).append(parameter)
-    return [
-        {
-            "params": parameters,
-            "lr": arguments.encoder_learning_rate if is_encoder else arguments.learning_rate,
-            "weight_decay": arguments.weight_decay if decayed else 0.0,
-        }
-        for (is_encoder, decayed), parameters in groups.items()
-    ]
+            decay = arguments.weight_decay if parameter.ndim > 1 and "embedding" not in name else 0.0
+            groups.setdefault((rate, decay), []).append(parameter)
+    return [{"params": found, "lr": rate, "weight_decay": decay} for (rate, decay), found in groups.items()]
 
 
 def train(

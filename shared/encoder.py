@@ -185,6 +185,14 @@ class LevelEncoder(nn.Module):
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """States of many pairs, given as rows of `query` and `item`: yields (which pairs [b], their states [b,
         state_size]).
+        """
+        for pairs, features in self.features_of_rows(query, item, query_row, item_row, batch_size):
+            yield pairs, self.head.state_of(features)
+
+    def features_of_rows(
+        self, query: TokenVectors, item: TokenVectors, query_row: Tensor, item_row: Tensor, batch_size: int = 4096
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """As `states_of_rows`, but what the level head makes a state of: (which pairs [b], features [b, F]).
 
         Pairs of texts of like length go together, since kernels over padding are most of the work otherwise.
         """
@@ -194,7 +202,7 @@ class LevelEncoder(nn.Module):
             lengths = divmod(each, item.mask.shape[1] + 1)
             short_query, short_item = (v.cut(length) for v, length in zip((query, item), lengths, strict=True))
             for pairs in torch.nonzero(kind == each).flatten().split(batch_size):
-                yield pairs, self.state(short_query.take(query_row[pairs]), short_item.take(item_row[pairs]))
+                yield pairs, self.head.features(short_query.take(query_row[pairs]), short_item.take(item_row[pairs]))
 
     def level_logits(self, state: Tensor) -> Tensor:
         """[B, state_size] -> [B, K] logits, lowest level first (float32)."""

@@ -154,7 +154,10 @@ class LevelHead(nn.Module):
 
     def forward(self, query: TokenVectors, item: TokenVectors) -> Tensor:
         """Pair state h [B, state_size] in float32 of B pairs (row b of `query` with row b of `item`)."""
-        features = self.features(query, item)
+        return self.state_of(self.features(query, item))
+
+    def state_of(self, features: Tensor) -> Tensor:
+        """[B, features] as `features` gives them -> pair state h [B, state_size] in float32."""
         with torch.autocast(features.device.type, enabled=False):
             standard = (features - self.shift) / self.scale
             return F.gelu(self.state(F.gelu(self.hidden(standard))))

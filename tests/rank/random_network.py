@@ -13,7 +13,7 @@ import torch
 from rank.behaviours import BehaviourLog
 from rank.config import HistoryArguments
 from rank.feature_map import FeatureMap
-from rank.inputs import Events, PreparedSet, Texts, page_batch, text_batch
+from rank.inputs import Events, PreparedSet, Texts, page_batch, sample_batches, text_batch
 from rank.model import RankerConfig, RankerModel
 from rank.predict import Predictor
 from rank.prepare import Shop, prepare
@@ -77,7 +77,7 @@ class Scene:
             "dropout": 0.0,
         }
         model = RankerModel(RankerConfig(**(config | changes)), self.encoder)
-        model.start_from(torch.from_numpy(self.prepared.numeric), 0.1)
+        model.start_from(sample_batches(self.prepared, self.events(self.shop), 0), 0.1)
         for name, parameter in model.named_parameters():
             if not name.startswith("encoder."):
                 torch.nn.init.normal_(parameter, std=0.3)

@@ -79,7 +79,7 @@ def batch(seed: int = 0) -> dict[str, torch.Tensor]:
 def model(encoder, **changes) -> RankerModel:
     torch.manual_seed(1)
     network = RankerModel(config(**changes), encoder)
-    network.start_from(torch.randn(100, 3), ctr=0.1)
+    network.start_from([batch(seed) | {"numeric": torch.randn(B, 3)} for seed in range(8)], ctr=0.1)
     return network.eval()
 
 
@@ -111,11 +111,10 @@ def test_what_is_switched_off_has_no_parameters(encoder, switch, prefixes):
 
 
 def test_counts_of_a_past_that_is_not_read_have_no_weights(encoder):
-    width = model(encoder).base[0].in_features
-    without = model(encoder, cross_preference=False).base[0].in_features
-    assert width - without == len(STATISTICS)  # both read r, which keeps its size
+    numbers = len(model(encoder).numeric_encoding.shift)
+    assert numbers - len(model(encoder, cross_preference=False).numeric_encoding.shift) == len(STATISTICS)
     uncounted = model(encoder, exact_match=False)
-    assert width - uncounted.base[0].in_features == 2 * len(STATISTICS)
+    assert numbers - len(uncounted.numeric_encoding.shift) == 2 * len(STATISTICS)
     one = batch()
     other = one | {f"{kind}_matches": one[f"{kind}_matches"] + 1 for kind in ("user", "cross")}
     assert torch.equal(uncounted(one)["score"], uncounted(other)["score"])
@@ -158,7 +157,7 @@ def test_the_incentive_starts_small_and_stays_bounded():
 def test_numbers_are_encoded_by_quantiles_of_the_training_rows():
     encoding = NumericEncoding(1, bins=2)
     encoding.fit(torch.tensor([[0.0], [1.0], [2.0], [10.0], [20.0]]))
-    assert torch.allclose(encoding(torch.tensor([[1.0]])), torch.tensor([[1.0, 0.5, 0.0]]), atol=1e-3)
+    assert torch.allclose(encoding(torch.tensor([[1.0]])), torch.tensor([[-5.6 / 7.5789, 0.5, 0.0]]), atol=1e-3)
     assert torch.allclose(encoding(torch.tensor([[99.0]]))[:, 1:], torch.ones(1, 2))
 
 

@@ -20,6 +20,7 @@ from rank.__main__ import main
 from rank.config import HistoryArguments
 from rank.evaluate import Judged, judge_exposed, judge_new_users, judge_open, judge_slices
 from rank.feature_map import FeatureMap
+from rank.inputs import Events, sample_batches
 from rank.model import RankerConfig, RankerModel
 from rank.prepare import prepare
 from rank.publish import FILES, upload
@@ -84,7 +85,8 @@ def build_ranker(folder: Path, data: Path, **ids: bool) -> None:
         attention_heads=2,
     )
     model = RankerModel(config, tiny_encoder(data / "vocabulary", LEVEL_NAMES))
-    model.start_from(torch.from_numpy(np.array(raw.finish(feature_map, shop).numeric)), 0.1)
+    events = Events(shop.log, feature_map.transform_items(shop.items))
+    model.start_from(sample_batches(raw.finish(feature_map, shop), events, 0), 0.1)
     columns = Columns.of(shop.items, impressions, shop.log)
 
     def build(work: Path) -> None:

@@ -6,7 +6,7 @@ import torch
 
 from rank.config import HistoryArguments, LossArguments, TrainArguments
 from rank.feature_map import FeatureMap
-from rank.inputs import BatchSchedule, Events, Replay, Texts
+from rank.inputs import BatchSchedule, Events, Replay, Texts, sample_batches
 from rank.model import RankerConfig, RankerModel
 from rank.objective import Objective
 from rank.prepare import prepare
@@ -40,11 +40,12 @@ def make(tmp_path_factory):
             attention_heads=2,
         )
         model = RankerModel(config, encoder)
-        model.start_from(torch.from_numpy(prepared.numeric), 0.1)
+        events = Events(shop.log, feature_map.transform_items(shop.items))
+        model.start_from(sample_batches(prepared, events, 0), 0.1)
         number = np.arange(12, dtype=np.int32)
         schedule = BatchSchedule(
             prepared,
-            Events(shop.log, feature_map.transform_items(shop.items)),
+            events,
             Texts.tokenize(encoder, shop.query_texts, shop.item_texts),
             Replay(number, number, np.eye(4, dtype=np.float32)[number % 4]),
             pages_per_batch=25,

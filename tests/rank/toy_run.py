@@ -15,7 +15,7 @@ from data.contract import read_table
 from rank.behaviour_log import BehaviourLog
 from rank.config import HistoryArguments
 from rank.feature_map import FeatureMap
-from rank.inputs import Events, PreparedSet, Texts
+from rank.inputs import Events, PreparedSet, Texts, sample_batches
 from rank.level_prob import LevelProb
 from rank.model import RankerConfig, RankerModel
 from rank.predict import Predictor
@@ -51,7 +51,7 @@ def build_run(home: Path, **network: Any) -> None:
     prepared = raw.finish(feature_map, shop)
     run_step("features", home / "features", {"seed": 0}, lambda work: prepared.save(work / "train"))
     ranker = untrained(feature_map, home, Columns.of(items, training, shop.log), **network)
-    ranker.model.start_from(torch.from_numpy(np.array(prepared.numeric)), 0.1)
+    ranker.model.start_from(sample_batches(prepared, Events(shop.log, feature_map.transform_items(items)), 0), 0.1)
 
     def save(work: Path) -> None:
         ranker.save_pretrained(work)

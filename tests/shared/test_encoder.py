@@ -87,11 +87,11 @@ def test_block_and_batch_sizes_change_no_value(encoder: LevelEncoder) -> None:
 def test_equal_texts_are_encoded_once_and_equal_pairs_scored_once(encoder: LevelEncoder) -> None:
     with (
         patch.object(encoder, "tokenize", wraps=encoder.tokenize) as tokenize,
-        patch.object(encoder, "state", wraps=encoder.state) as state,
+        patch.object(encoder.head, "features", wraps=encoder.head.features) as features,
     ):
         encoder.score_pairs(["milk"] * 50 + ["soda"] * 50, ["milk"] * 100)
     assert sorted(len(call.args[0]) for call in tokenize.call_args_list) == [1, 2]
-    assert [len(call.args[0].mask) for call in state.call_args_list] == [2]
+    assert [len(call.args[0].mask) for call in features.call_args_list] == [2]
 
 
 def test_no_pairs_give_no_scores(encoder: LevelEncoder) -> None:

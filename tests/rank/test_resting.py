@@ -1,0 +1,107 @@
+"""Passes in which the text encoder rests: the same states from stored features, and what learns when."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from rank.config import TrainArguments
+from rank.inputs import BatchSchedule, Replay
+from rank.pair_features import PairFeatures
+from rank.text_vectors import TextVectors
+from shared.config import PrectrError
+from tests.rank.random_network import Scene
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
+    return Scene(tmp_path_factory.mktemp("scene"))
+
+
+@pytest.fixture(scope="module")
+def replay() -> Replay:
+    number = np.arange(3, dtype=np.int32)
+    return Replay(number, number + 1, np.eye(4, dtype=np.float32)[number])
+
+
+@pytest.fixture(scope="module")
+def features(scene: Scene, replay: Replay, tmp_path_factory: pytest.TempPathFactory) -> PairFeatures:
+    query, item = (
+        np.concatenate([getattr(part, side) for part in (scene.prepared, replay)])
+        for side in ("query_text", "item_text")
+    )
+    path = tmp_path_factory.mktemp("features") / "pair_features.npy"
+    return TextVectors(scene.encoder, scene.texts, bf16=False).pair_features(query, item, path)
+
+
+@pytest.fixture
+def schedule(scene: Scene, replay: Replay, features: PairFeatures):
+    def make(resting: float, epochs: float, stored: PairFeatures | None = features) -> BatchSchedule:
+        return BatchSchedule(
+            scene.prepared,
+            scene.events(scene.shop),
+            scene.texts,
+            replay,
+            pages_per_batch=4,
+            pages_together=2,
+            resting_epochs=resting,
+            features=stored,
+            epochs=epochs,
+            warmup_share=0.34,
+            replay_share=0.2,
+            noise="toward_lower_pair",
+            seed=0,
+        )
+
+    return make
+
+
+def test_a_resting_encoder_says_what_it_would_have_said(scene: Scene, schedule) -> None:
+    resting, awake = schedule(1, 0)[1], schedule(0, 1)[2]  # the second batch of either, behind one of warm-up
+    assert "item_ids" not in resting and "pair_features" not in awake
+    assert torch.equal(resting["row"], awake["row"])
+    with torch.inference_mode():
+        from_features, from_texts = (scene.model.pair_states(batch)[batch["pair"]] for batch in (resting, awake))
+    assert torch.allclose(from_features, from_texts, atol=1e-5)
+
+
+def test_it_rests_first_then_the_level_module_warms_up_then_all_learns(schedule) -> None:
+    run = schedule(2, 1)
+    kinds = ["rest" if "pair_features" in each else "all" if "numeric" in each else "warm up" for each in run]
+    assert kinds == ["rest"] * 6 + ["warm up"] + ["all"] * 3
+    rows = [each["row"] for each in run if "row" in each]
+    passes = [torch.cat(rows[start : start + 3]).sort().values for start in (0, 3, 6)]
+    assert all(torch.equal(each, torch.arange(48)) for each in passes), "a pass shows every impression once"
+
+
+def test_the_text_encoder_learns_in_no_resting_batch(scene: Scene, schedule) -> None:
+    model = scene.network()
+    model(schedule(1, 0)[0])["score"].sum().backward()
+    moved = {name for name, parameter in model.named_parameters() if parameter.grad is not None}
+    assert not [name for name in moved if "text_encoder" in name or "projection" in name]
+    assert {"click_head.weight", "encoder.head.hidden.weight"} <= moved
+
+
+def test_features_are_computed_once(scene: Scene, features: PairFeatures, tmp_path: Path) -> None:
+    path, vectors = tmp_path / "pair_features.npy", TextVectors(scene.encoder, scene.texts, bf16=False)
+    first = vectors.pair_features(scene.prepared.query_text, scene.prepared.item_text, path)
+    written = path.stat().st_mtime_ns
+    again = vectors.pair_features(scene.prepared.query_text, scene.prepared.item_text, path)
+    assert path.stat().st_mtime_ns == written and np.array_equal(first.values, again.values)
+    assert list(tmp_path.iterdir()) == [path]
+    values, place = first.rows(scene.prepared.query_text[:5], scene.prepared.item_text[:5])
+    assert values.shape[1] == len(scene.encoder.head.shift) and place.max() == len(values) - 1
+
+
+def test_a_frozen_encoder_rests_throughout() -> None:
+    frozen = TrainArguments(encoder_learning_rate=0, warmup_share=0, resting_epochs=1, epochs=2)
+    assert frozen.passes == (3, 0)
+    assert replace(frozen, encoder_learning_rate=1e-4).passes == (1, 2)
+
+
+@pytest.mark.parametrize(("resting", "epochs"), [(0.0, 0.0), (-1.0, 2.0), (2.0, -1.0)])
+def test_no_passes_are_refused(resting: float, epochs: float) -> None:
+    with pytest.raises(PrectrError, match="give numbers of passes from 0 on"):
+        TrainArguments(resting_epochs=resting, epochs=epochs)
