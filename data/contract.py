@@ -43,24 +43,35 @@ def _schema(**columns: pa.DataType) -> pa.Schema:
 _string, _int64, _seconds = pa.string(), pa.int64(), pa.timestamp("s")
 
 SCHEMAS: dict[str, pa.Schema] = {
-    "items": _schema(item_id=_string, text=_string, category=_string),
+    "items": _schema(item_id=_string, text=_string, category__null=_string),
     "users": _schema(user_id=_string),
     "pairs": _schema(
         query=_string, item_id__null=_string, item_text__null=_string, level__null=pa.int8(), split=_string
     ),
     "impressions": _schema(
-        impression_id=_int64, page_id=_int64, user_id=_string, query=_string, query_category=_string, item_id=_string,
-        position=pa.int32(), timestamp=_seconds, clicked=pa.bool_(), split=_string,
+        impression_id=_int64, page_id=_int64, user_id__null=_string, query=_string, query_category__null=_string,
+        item_id=_string, position=pa.int32(), timestamp=_seconds, clicked=pa.bool_(), split=_string,
     ),
     "behaviours": _schema(
-        user_id=_string, query__null=_string, query_category=_string, item_id=_string, clicked=pa.bool_(),
+        user_id__null=_string, query__null=_string, query_category__null=_string, item_id=_string, clicked=pa.bool_(),
         timestamp=_seconds, event_type=_string, page_id__null=_int64,
     ),
-    "queries": _schema(query=_string, query_category=_string, seen_in_training=pa.bool_(), has_gold_labels=pa.bool_()),
+    "queries": _schema(
+        query=_string, query_category__null=_string, seen_in_training=pa.bool_(), has_gold_labels=pa.bool_()
+    ),
     "gold": _schema(query=_string, item_id=_string, level=pa.int8()),
 }  # fmt: skip
 
 OPTIONAL = frozenset({"users", "queries", "gold"})
+MAY_BE_ABSENT: dict[str, tuple[str, ...]] = {
+    "items": ("category",),
+    "pairs": ("item_id", "item_text"),
+    "impressions": ("user_id", "query_category"),
+    "behaviours": ("user_id", "query_category"),
+    "queries": ("query_category",),
+}
+"""Columns that a file may lack; `read_table` then returns them as nulls. No two null users are taken for one,
+and a null category is shared by nothing: what backs off to it finds nothing."""
 OPTIONAL_COLUMNS: dict[str, dict[str, pa.DataType]] = {"impressions": {"weight": pa.float32()}}
 
 PREFIXES: dict[str, dict[str, pa.DataType]] = {
@@ -131,7 +142,8 @@ def _contract_schema(table: str, columns: Sequence[str]) -> pa.Schema:
 def read_table(folder: Path, table: str, columns: Sequence[str] | None = None) -> pa.Table:
     """One table, its columns and types checked (of its contents, only that they fit); `columns` reads only those.
 
-    A column of the same kind is cast: large_string to string, int64 to int32, Parquet's timestamp[ms] to [s].
+    A column of the same kind is cast: large_string to string, int64 to int32, Parquet's timestamp[ms] to [s]. One of
+    `MAY_BE_ABSENT` that the file lacks comes last, as nulls.
     """
     path = table_path(folder, table)
     if table not in SCHEMAS:
@@ -139,12 +151,17 @@ def read_table(folder: Path, table: str, columns: Sequence[str] | None = None) -
     if not path.exists():
         raise PrectrError(f"{path} is missing: build the data set with `python -m data build`, or write that table.")
     try:
-        _check_columns(path, table, pq.read_schema(path))
-        rows = pq.read_table(path, columns=list(columns) if columns is not None else None)
+        found = pq.read_schema(path)
+        _check_columns(path, table, found)
+        absent = [name for name in MAY_BE_ABSENT.get(table, ()) if name not in found.names]
+        wanted = list(columns) if columns is not None else [*found.names, *absent]
+        rows = pq.read_table(path, columns=[name for name in wanted if name not in absent])
     except (pa.ArrowException, OSError) as error:
         reason = " ".join(str(error).split())
         raise PrectrError(f"{path} is not a Parquet file, or a damaged one ({reason}): write it again.") from error
-    return _cast(path, rows, _contract_schema(table, rows.column_names))
+    for name in absent:
+        rows = rows.append_column(name, pa.nulls(rows.num_rows, _string)) if name in wanted else rows
+    return _cast(path, rows.select(wanted), _contract_schema(table, wanted))
 
 
 def _cast(path: Path, rows: pa.Table, schema: pa.Schema) -> pa.Table:
@@ -212,7 +229,7 @@ def _check_columns(path: Path, table: str, schema: pa.Schema) -> None:
     if twice is not None:
         raise PrectrError(f"{path}: column {twice!r} occurs twice: keep one of them.")
     for field in SCHEMAS[table]:
-        if field.name not in schema.names:
+        if field.name not in schema.names and field.name not in MAY_BE_ABSENT.get(table, ()):
             near = difflib.get_close_matches(field.name, schema.names, 1)
             hint = f" (is it {near[0]!r}?)" if near else ""
             raise PrectrError(
@@ -224,6 +241,8 @@ def _check_columns(path: Path, table: str, schema: pa.Schema) -> None:
         if expected is None:
             prefixes = " or ".join(f"{prefix}..." for prefix in PREFIXES.get(table, {}))
             remedy = f"rename it to {prefixes}, or drop it" if prefixes else "drop it"
+            near = difflib.get_close_matches(field.name, set(SCHEMAS[table].names) - set(schema.names), 1)
+            remedy = f"is it {near[0]!r}? If so rename it, else {remedy}" if near else remedy
             raise PrectrError(f"{path}: column {field.name!r} is not in the contract: {remedy}.")
         if not _same_kind(field.type, expected):
             has_gaps = pa.types.is_floating(field.type) and pa.types.is_integer(expected)

@@ -175,12 +175,15 @@ def _cross_user_coverage(folder: Path) -> dict[str, dict[str, float | None]]:
     both = pa.concat_tables([searched, asked.select(names)])
     seconds = both["timestamp"].cast(pa.int64()).to_numpy()
     user = _codes(both["user_id"])
+    # Two events without a user are of two users, as far as anyone knows.
+    user[user < 0] = user.max(initial=0) + 1 + np.arange((user < 0).sum())
 
     coverage: dict[str, dict[str, float | None]] = {}
     for label, column in (("query", "query"), ("category", "query_category")):
         key = _codes(both[column])
         earlier = _count_earlier(key, seconds, searched.num_rows)
-        earlier -= _count_earlier(key.astype(np.int64) * (user.max(initial=0) + 1) + user, seconds, searched.num_rows)
+        earlier -= _count_earlier(key * (user.max(initial=0) + 1) + user, seconds, searched.num_rows)
+        earlier[key[searched.num_rows :] < 0] = 0
         coverage[label] = {
             str(depth): float(np.average(earlier >= depth, weights=impressions_of_page)) if len(earlier) else None
             for depth in DEPTHS
@@ -189,7 +192,9 @@ def _cross_user_coverage(folder: Path) -> dict[str, dict[str, float | None]]:
 
 
 def _codes(column: pa.ChunkedArray) -> np.ndarray:
-    return column.combine_chunks().dictionary_encode().indices.to_numpy()
+    """[rows] int64: equal exactly where the values are; -1 where there is none."""
+    indices = column.combine_chunks().dictionary_encode().indices
+    return pc.fill_null(indices, -1).to_numpy().astype(np.int64)
 
 
 def _count_earlier(key: np.ndarray, seconds: np.ndarray, num_events: int) -> np.ndarray:

@@ -71,6 +71,8 @@ def _validate_impressions(tables: dict[str, Checker]) -> None:
                     f"{impressions.path}: timestamp: split {earlier!r} ends at {last} but {later!r} begins at {first}: "
                     "split by time."
                 )
+    nameless = pc.and_(pc.equal(impressions.column("split"), "new_users"), impressions.column("user_id").is_null())
+    impressions.fail_where(nameless, "user_id", "split 'new_users' is of users with a name: put the page into 'test'.")
     held_out = pc.unique(ends["new_users"]["user_id"])
     trained = pc.is_in(impressions.column("split"), pa.array(["train", "validation"]))
     leaked = pc.and_(trained, pc.is_in(impressions.column("user_id"), held_out))
@@ -81,7 +83,7 @@ def _one_value_per_page(impressions: Checker) -> None:
     keys = impressions.rows.select(["split", "page_id"])
     for column in ("user_id", "query", "query_category", "timestamp"):
         pages = keys.append_column(column, impressions.column(column)).group_by(["split", "page_id"])
-        counts = pages.aggregate([(column, "count_distinct")])
+        counts = pages.aggregate([(column, "count_distinct", pc.CountOptions(mode="all"))])
         mixed = counts.filter(pc.greater(counts[f"{column}_count_distinct"], 1))
         if mixed.num_rows:
             page = mixed["page_id"][0].as_py()

@@ -60,7 +60,8 @@ def first_row(folder: Path, table: str, column: str, value: object) -> int:
     ("table", "edit", "message"),
     [
         ("items", lambda rows: rows.drop_columns(["text"]), "column 'text' (string) is missing"),
-        ("items", lambda rows: rows.rename_columns({"category": "categry"}), "is it 'categry'?"),
+        ("items", lambda rows: rows.rename_columns({"text": "texts"}), "is it 'texts'?"),
+        ("items", lambda rows: rows.rename_columns({"category": "categry"}), "is it 'category'? If so rename it"),
         (
             "items",
             lambda rows: rows.append_column("colour", rows["text"]),
@@ -183,6 +184,28 @@ def test_users_queries_and_gold_may_be_missing(copy: Path) -> None:
         table_path(copy, table).unlink()
         assert not has_table(copy, table)
     validate(copy)
+
+
+def test_users_and_categories_may_be_unknown_or_absent(copy: Path) -> None:
+    change(copy, "impressions", lambda rows: rows.filter(pc.field("split") != "new_users"))
+    change(copy, "impressions", lambda rows: rows.drop_columns(["user_id", "query_category"]))
+    change(copy, "behaviours", lambda rows: rows.drop_columns(["user_id"]))
+    change(copy, "items", put("category", 3, None))
+    validate(copy)
+    impressions = read_table(copy, "impressions")
+    assert impressions.select(SCHEMAS["impressions"].names).schema.types == SCHEMAS["impressions"].types
+    assert impressions["user_id"].null_count == impressions["query_category"].null_count == impressions.num_rows
+    only = read_table(copy, "impressions", ["user_id", "item_id"])
+    assert only.column_names == ["user_id", "item_id"] and only.num_rows == impressions.num_rows
+    assert read_table(copy, "behaviours", ["user_id"])["user_id"].null_count > 0
+    assert read_table(copy, "items")["category"].null_count == 1
+
+
+def test_a_new_user_has_a_name(copy: Path) -> None:
+    row = first_row(copy, "impressions", "split", "new_users")
+    change(copy, "impressions", lambda rows: rows.drop_columns(["user_id"]))
+    with pytest.raises(PrectrError, match=f"user_id, row {row}: found None: split 'new_users' is of users with a name"):
+        validate(copy)
 
 
 def test_a_missing_table_names_the_command(copy: Path) -> None:
