@@ -1,8 +1,7 @@
 """The contract between data sets and the two stages: which tables there are, their columns, and what must hold.
 
 A data set is a folder of Parquet files, one per table. `SCHEMAS` gives every fixed column; further features are found
-by their prefix (`PREFIXES`). `data/README.md` explains each column. Stage one trains on what satisfies
-`validate_pairs`, which is here; `data/validate.py` checks the rest too.
+by their prefix (`PREFIXES`). `data/README.md` explains each column; `data/validate.py` checks what the tables hold.
 """
 
 from __future__ import annotations
@@ -10,9 +9,9 @@ from __future__ import annotations
 import difflib
 import json
 import reprlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -30,8 +29,6 @@ EVENT_TYPES = (SEARCH, "purchase")
 
 _LEVEL_NAMES_KEY = b"level_names"
 _ROW_GROUP = 1 << 18
-_VISIBLE = r"[^\s\p{Z}\p{Cc}\p{Cf}]"
-"""A character that is neither space, control nor format (such as a zero-width space)."""
 
 
 def _schema(**columns: pa.DataType) -> pa.Schema:
@@ -81,7 +78,7 @@ PREFIXES: dict[str, dict[str, pa.DataType]] = {
 }
 
 
-def _expected_type(table: str, column: str) -> pa.DataType | None:
+def expected_type(table: str, column: str) -> pa.DataType | None:
     schema = SCHEMAS[table]
     if column in schema.names:
         return schema.field(column).type
@@ -116,10 +113,15 @@ class TableWriter:
         return self
 
     def write(self, columns: Mapping[str, Any]) -> None:
-        """Append rows; `columns` maps every column's name to an array."""
-        rows = pa.table(dict(columns))
+        """Append rows; `columns` maps every column's name to an array.
+
+        Raises:
+            PrectrError: a column of mixed types, or one that is not in the contract or not of its kind.
+        """
+        rows = pa.table({name: _as_array(self._path, name, values) for name, values in columns.items()})
         _check_columns(self._path, self._table, rows.schema)
-        rows = rows.cast(_contract_schema(self._table, rows.column_names)).replace_schema_metadata(self._metadata)
+        rows = _cast(self._path, rows, _contract_schema(self._table, rows.column_names))
+        rows = rows.replace_schema_metadata(self._metadata)
         if self._writer is None:
             self._writer = pq.ParquetWriter(self._path, rows.schema, compression="zstd")
         self._writer.write_table(rows, row_group_size=_ROW_GROUP)
@@ -135,8 +137,18 @@ def write_table(folder: Path, table: str, columns: Mapping[str, Any], level_name
         writer.write(columns)
 
 
+def _as_array(path: Path, name: str, values: Any) -> Any:
+    if isinstance(values, pa.Array | pa.ChunkedArray):
+        return values
+    try:
+        return pa.array(values)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise PrectrError(f"{path}: {name}: its values are not of one type ({reason}): make them so.") from error
+
+
 def _contract_schema(table: str, columns: Sequence[str]) -> pa.Schema:
-    return pa.schema([pa.field(name, _expected_type(table, name)) for name in columns])
+    return pa.schema([pa.field(name, expected_type(table, name)) for name in columns])
 
 
 def read_table(folder: Path, table: str, columns: Sequence[str] | None = None) -> pa.Table:
@@ -186,20 +198,32 @@ def _cast(path: Path, rows: pa.Table, schema: pa.Schema) -> pa.Table:
 def levels(folder: Path) -> list[str]:
     """Names of the relevance levels 0..K-1: from the metadata of `pairs`, or `level 0`.. up to the highest level.
 
+    With names in the metadata no pair need have a level: a teacher that needs no gold can then say all of them.
+
     Raises:
         PrectrError: fewer than two levels, a level without a name, or metadata that holds no names.
     """
-    pairs = Checker(folder, "pairs", ["level"])
-    highest = pc.max(pairs.column("level")).as_py()
-    stored = (pq.read_schema(pairs.path).metadata or {}).get(_LEVEL_NAMES_KEY)
-    names = _parse_names(pairs.path, stored) if stored else [f"level {level}" for level in range((highest or 0) + 1)]
-    if highest is None or len(names) < 2:
+    path = table_path(folder, "pairs")
+    column = read_table(folder, "pairs", ["level"])["level"]
+    highest = pc.max(column).as_py()
+    stored = (pq.read_schema(path).metadata or {}).get(_LEVEL_NAMES_KEY)
+    names = _parse_names(path, stored) if stored else [f"level {level}" for level in range((highest or 0) + 1)]
+    if len(names) < 2:
         found = "no row has one" if highest is None else f"the highest is {highest} but {len(names)} levels are named"
         raise PrectrError(
-            f"{pairs.path}: level: {found}: label pairs with at least two levels, 0 the lowest, and name them all."
+            f"{path}: level: {found}: label pairs with at least two levels, 0 the lowest, and name them all (where no "
+            "pair has one, the names alone will do: `write_table(folder, 'pairs', columns, level_names)`)."
         )
-    level_range(pairs, names)
+    outside = pc.fill_null(pc.or_(pc.less(column, 0), pc.greater_equal(column, len(names))), False)
+    if pc.any(outside).as_py():
+        row = pc.index(outside, True).as_py()
+        raise PrectrError(f"{path}: level, row {row}: found {column[row].as_py()}: {level_remedy(names)}")
     return names
+
+
+def level_remedy(names: Sequence[str]) -> str:
+    """What to do about a level without a name."""
+    return f"levels go from 0 to {len(names) - 1} ({', '.join(names)}): correct it, or name more levels."
 
 
 def _parse_names(path: Path, stored: bytes) -> list[str]:
@@ -224,30 +248,56 @@ def reconstructed(folder: Path) -> str:
     return str(json.loads(summary.read_text(encoding="utf-8")).get("reconstructed", "")) if summary.exists() else ""
 
 
-def _check_columns(path: Path, table: str, schema: pa.Schema) -> None:
-    twice = next((name for name in schema.names if schema.names.count(name) > 1), None)
-    if twice is not None:
-        raise PrectrError(f"{path}: column {twice!r} occurs twice: keep one of them.")
-    for field in SCHEMAS[table]:
-        if field.name not in schema.names and field.name not in MAY_BE_ABSENT.get(table, ()):
-            near = difflib.get_close_matches(field.name, schema.names, 1)
+def column_faults(table: str, schema: pa.Schema) -> Iterator[tuple[str, str]]:
+    """What is wrong with the columns of a table, as (column, sentence): missing, unknown, twice, or of another kind."""
+    for name in sorted({name for name in schema.names if schema.names.count(name) > 1}):
+        yield name, f"column {name!r} occurs twice: keep one of them."
+    unknown = [name for name in schema.names if expected_type(table, name) is None]
+    absent = [field for field in SCHEMAS[table] if field.name not in schema.names]
+    explained = set()
+    for field in absent:
+        if field.name not in MAY_BE_ABSENT.get(table, ()):
+            near = difflib.get_close_matches(field.name, unknown, 1)
+            explained.update(near)
             hint = f" (is it {near[0]!r}?)" if near else ""
-            raise PrectrError(
-                f"{path}: column {field.name!r} ({field.type}) is missing{hint}; found {', '.join(schema.names)}: "
-                "add it or rename one."
+            yield (
+                field.name,
+                f"column {field.name!r} ({field.type}) is missing{hint}; found {', '.join(schema.names)}: "
+                "add it or rename one.",
             )
+    for name in unknown:
+        if name not in explained:
+            yield name, f"column {name!r} is not in the contract: {_remedy_of_unknown(table, name, schema)}."
     for field in schema:
-        expected = _expected_type(table, field.name)
-        if expected is None:
-            prefixes = " or ".join(f"{prefix}..." for prefix in PREFIXES.get(table, {}))
-            remedy = f"rename it to {prefixes}, or drop it" if prefixes else "drop it"
-            near = difflib.get_close_matches(field.name, set(SCHEMAS[table].names) - set(schema.names), 1)
-            remedy = f"is it {near[0]!r}? If so rename it, else {remedy}" if near else remedy
-            raise PrectrError(f"{path}: column {field.name!r} is not in the contract: {remedy}.")
-        if not _same_kind(field.type, expected):
-            has_gaps = pa.types.is_floating(field.type) and pa.types.is_integer(expected)
-            hint = " (in pandas: astype('Int64'), which knows gaps)" if has_gaps else ""
-            raise PrectrError(f"{path}: column {field.name!r} is {field.type}: write it as {expected}{hint}.")
+        expected = expected_type(table, field.name)
+        if expected is not None and not _same_kind(field.type, expected):
+            yield (
+                field.name,
+                f"column {field.name!r} is {field.type}: write it as {expected}{_hint(field.type, expected)}.",
+            )
+
+
+def _remedy_of_unknown(table: str, name: str, schema: pa.Schema) -> str:
+    prefixes = " or ".join(f"{prefix}..." for prefix in PREFIXES.get(table, {}))
+    remedy = f"rename it to {prefixes}, or drop it" if prefixes else "drop it"
+    others = set(SCHEMAS[table].names) | set(OPTIONAL_COLUMNS.get(table, {}))
+    near = difflib.get_close_matches(name, others - set(schema.names), 1)
+    return f"is it {near[0]!r}? If so rename it, else {remedy}" if near else remedy
+
+
+def _hint(found: pa.DataType, expected: pa.DataType) -> str:
+    if pa.types.is_floating(found) and pa.types.is_integer(expected):
+        return " (in pandas: astype('Int64'), which knows gaps)"
+    if pa.types.is_floating(found) and pa.types.is_string(expected):
+        return " as the source had it, '123' and not '123.0' (in pandas: read_csv(..., dtype=str))"
+    if pa.types.is_integer(found) and pa.types.is_timestamp(expected):
+        return " (in pandas: to_datetime(..., unit='s'), or unit='ms' where they are milliseconds)"
+    return ""
+
+
+def _check_columns(path: Path, table: str, schema: pa.Schema) -> None:
+    for _, fault in column_faults(table, schema):
+        raise PrectrError(f"{path}: {fault}")
 
 
 def _same_kind(found: pa.DataType, expected: pa.DataType) -> bool:
@@ -267,147 +317,3 @@ def _is_string(kind: pa.DataType) -> bool:
 
 _short = reprlib.Repr()
 _short.maxstring = _short.maxother = 80
-
-
-class Checker:
-    """One table under validation; every failure names file, column, row (from 0), what was found and what to do."""
-
-    def __init__(self, folder: Path, table: str, columns: Sequence[str] | None = None):
-        self.path = table_path(folder, table)
-        self.table = table
-        self.rows = read_table(folder, table, columns)
-
-    def column(self, name: str) -> pa.ChunkedArray:
-        return self.rows[name]
-
-    def where(self, split: str) -> pa.Table:
-        return self.rows.filter(pc.equal(self.rows["split"], split))
-
-    def fail_where(self, bad: pa.ChunkedArray | np.ndarray, column: str, message: str) -> None:
-        """Raise for the first true row of `bad` (a null counts as false)."""
-        mask = bad if isinstance(bad, np.ndarray) else pc.fill_null(bad, False).to_numpy()
-        if mask.any():
-            self.fail(int(mask.argmax()), column, message)
-
-    def fail(self, row: int, column: str, message: str) -> NoReturn:
-        raise PrectrError(f"{self.path}: {column}, row {row}: found {self.show(row, column)}: {message}")
-
-    def show(self, row: int, column: str) -> str:
-        """A value on one line, its middle left out where it is long."""
-        return _short.repr(self.rows[column][row].as_py())
-
-    def codes(self, column: str) -> np.ndarray:
-        """[rows] int: equal exactly where the values are; null is a value."""
-        return pc.index_in(self.column(column), value_set=pc.unique(self.column(column))).to_numpy()
-
-    def values(self) -> None:
-        """Every required value is there; numbers are finite, strings are UTF-8."""
-        for name in self.rows.column_names:
-            if pa.types.is_string(self.column(name).type):
-                self._utf8(name)
-            schema = SCHEMAS[self.table]
-            if name in schema.names and schema.field(name).nullable:
-                continue
-            self.fail_where(self.column(name).is_null(), name, "a value is required (write 'unknown' for a category).")
-            if pa.types.is_floating(self.column(name).type):
-                self.fail_where(pc.invert(pc.is_finite(self.column(name))), name, "write a finite number.")
-
-    def _utf8(self, name: str) -> None:
-        try:
-            self.column(name).validate(full=True)
-        except pa.ArrowInvalid as error:
-            for row, value in enumerate(self.column(name).cast(pa.binary()).to_pylist()):
-                if value is not None and value.decode(errors="ignore").encode() != value:
-                    raise PrectrError(
-                        f"{self.path}: {name}, row {row}: found {_short.repr(value)}: write it as UTF-8."
-                    ) from error
-
-    def visible(self, column: str) -> None:
-        """Texts hold something to read."""
-        visible = pc.match_substring_regex(self.column(column), _VISIBLE)
-        self.fail_where(pc.invert(visible), column, "write a text with a visible character, or drop the row.")
-
-    def one_of(self, column: str, allowed: Sequence[str]) -> None:
-        known = pc.is_in(self.column(column), pa.array(allowed))
-        self.fail_where(pc.invert(known), column, f"use one of {', '.join(allowed)}.")
-
-    def unique(self, column: str) -> None:
-        codes = self.codes(column)
-        _, first = np.unique(codes, return_index=True)
-        repeated = np.ones(len(codes), bool)
-        repeated[first] = False
-        if repeated.any():
-            row = int(repeated.argmax())
-            self.fail(row, column, f"it occurs twice, first in row {first[codes[row]]}: every row needs its own.")
-
-    def refers_to(self, column: str, other: Checker) -> None:
-        known = pc.is_in(self.column(column), other.column(column).combine_chunks())
-        missing = pc.and_(pc.invert(known), self.column(column).is_valid())
-        self.fail_where(missing, column, f"{other.path.name} has no such {column}: add it there or drop the row.")
-
-
-def validate_pairs(folder: Path) -> None:
-    """Check `pairs` and the items they name, which is all that stage one trains on.
-
-    Raises:
-        PrectrError: the first thing found wrong, as one sentence with file, column, row, what was found, what to do.
-    """
-    items, pairs = Checker(folder, "items", ["item_id", "text"]), Checker(folder, "pairs")
-    for table in (items, pairs):
-        table.values()
-    check_items(items)
-    check_pairs(pairs, items, levels(folder))
-
-
-def check_items(items: Checker) -> None:
-    """Every item once, with a text."""
-    items.unique("item_id")
-    items.visible("text")
-
-
-def check_pairs(pairs: Checker, items: Checker, names: Sequence[str]) -> None:
-    """Texts, references, splits and levels, of which a gold pair has one each."""
-    pairs.one_of("split", PAIR_SPLITS)
-    pairs.visible("query")
-    pairs.visible("item_text")
-    both_or_none = pc.equal(pairs.column("item_id").is_null(), pairs.column("item_text").is_null())
-    pairs.fail_where(both_or_none, "item_id", "give exactly one of item_id and item_text.")
-    pairs.refers_to("item_id", items)
-    unlabelled = pc.equal(pairs.column("split"), "unlabelled")
-    wrong = pc.not_equal(unlabelled, pairs.column("level").is_null())
-    pairs.fail_where(wrong, "level", "a level is null exactly where split is 'unlabelled': change one of the two.")
-    level_range(pairs, names)
-    _one_judgement(pairs, "split", "a gold pair belongs to one split: drop one of the two rows.")
-    _one_judgement(pairs, "level", "a gold pair has one level: drop one of the two rows, or merge them.")
-
-
-def level_range(table: Checker, names: Sequence[str]) -> None:
-    """Every level there is has a name."""
-    outside = pc.or_(pc.less(table.column("level"), 0), pc.greater_equal(table.column("level"), len(names)))
-    table.fail_where(
-        outside, "level", f"levels go from 0 to {len(names) - 1} ({', '.join(names)}): correct it, or name more levels."
-    )
-
-
-def _one_judgement(pairs: Checker, column: str, message: str) -> None:
-    """No two gold rows of one pair differ in `column`.
-
-    Items that share a text remain different pairs: what is the same to read may differ in what the judge knew.
-    """
-    gold = np.flatnonzero(pc.not_equal(pairs.column("split"), "unlabelled").to_numpy())
-    is_text = pairs.column("item_id").is_null().to_numpy()
-    item = np.where(is_text, pairs.codes("item_text"), -1 - pairs.codes("item_id"))
-    pair = (pairs.codes("query") * (2 * np.int64(len(is_text)) + 2) + item)[gold]
-    order = np.argsort(pair, kind="stable")
-    value = pairs.codes(column)[gold[order]]
-    differs = (np.diff(pair[order]) == 0) & (np.diff(value) != 0)
-    if differs.any():
-        rows = np.stack([gold[order][:-1], gold[order][1:]], 1)[differs]
-        first, row = (int(each) for each in rows[rows[:, 1].argmin()])
-        text = "item_text" if is_text[row] else "item_id"
-        pairs.fail(
-            row,
-            column,
-            f"row {first} says {pairs.show(first, column)} of the same pair, query {pairs.show(row, 'query')} and "
-            f"{text} {pairs.show(row, text)}: {message}",
-        )

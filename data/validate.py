@@ -1,137 +1,400 @@
-"""Checks a data set whole: columns, types, references, splits, time, and that nothing held out is trained on."""
+"""Checks a data set whole: columns, types, references, splits, time, and that nothing held out is trained on.
+
+`data/scan.py` reads each table once, a batch at a time; the rest is asked of the files in SQL, by an embedded engine
+(DuckDB) that works on disk where memory does not do. All that is found is told at once.
+"""
 
 from __future__ import annotations
 
+import glob
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import TracebackType
+from typing import Any
 
-import numpy as np
+import duckdb
 import pyarrow as pa
-import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from data.contract import (
     EVALUATED_SPLITS,
     IMPRESSION_SPLITS,
+    MAY_BE_ABSENT,
     OPTIONAL,
+    PAIR_SPLITS,
     SCHEMAS,
     SEARCH,
-    Checker,
-    check_items,
-    check_pairs,
+    expected_type,
     has_table,
-    level_range,
+    level_remedy,
     levels,
+    table_path,
 )
+from data.defects import SHOWN, DataError, Defect, shown
+from data.scan import scan
 from shared.config import PrectrError
 
+STAGE_ONE = ("items", "pairs")
+CLICKS = ("impressions", "behaviours")
+MOST_LEVELS = 32
+MOST_EVENT_TYPES = 256
+MEMORY = "1GB"
 
-def validate(folder: Path) -> None:
-    """Check a data set whole: columns, types, references, splits, and that nothing held out is trained on.
+_VISIBLE = r"[^\s\p{Z}\p{Cc}\p{Cf}]"
+"""A character that is neither space, control nor format (such as a zero-width space)."""
+
+_UNREADABLE = "write a text with a visible character, or drop the row."
+_SQL_TYPES = {pa.string(): "VARCHAR", pa.int64(): "BIGINT", pa.int32(): "INTEGER", pa.int8(): "TINYINT"}
+_SQL_TYPES |= {pa.float32(): "FLOAT", pa.bool_(): "BOOLEAN", pa.timestamp("s"): "TIMESTAMP"}
+
+
+def validate(folder: Path, at_most: int | None = None) -> None:
+    """Check a data set whole. `pairs` and `items` are enough for stage one; `impressions` and `behaviours` come
+    together.
+
+    Args:
+        at_most: how many defects are told; None: all.
 
     Raises:
-        PrectrError: the first thing found wrong, as one sentence with file, column, row, what was found, what to do.
+        DataError: everything found wrong, each with table, column, row, what was found, what to do.
     """
-    folder = Path(folder)
-    tables = {name: Checker(folder, name) for name in SCHEMAS if name not in OPTIONAL or has_table(folder, name)}
-    for table in tables.values():
-        table.values()
-    names = levels(folder)
-    check_items(tables["items"])
-    check_pairs(tables["pairs"], tables["items"], names)
-    if "users" in tables:
-        tables["users"].unique("user_id")
-    _validate_impressions(tables)
-    _validate_behaviours(tables)
-    if "queries" in tables:
-        _validate_queries(tables)
-    if "gold" in tables:
-        _validate_gold(tables, names)
+    _raise(Path(folder), find_defects(folder, tables_of(folder)), at_most)
 
 
-def _validate_impressions(tables: dict[str, Checker]) -> None:
-    impressions = tables["impressions"]
-    impressions.one_of("split", IMPRESSION_SPLITS)
-    impressions.unique("impression_id")
-    impressions.refers_to("item_id", tables["items"])
-    if "users" in tables:
-        impressions.refers_to("user_id", tables["users"])
-    is_open = pc.equal(impressions.column("split"), "open")
-    wrong = pc.not_equal(is_open, pc.less(impressions.column("position"), 0))
-    impressions.fail_where(wrong, "position", "positions count from 0, and are -1 exactly in split 'open'.")
-    if "weight" in impressions.rows.column_names:
-        lost = pc.less_equal(impressions.column("weight"), 0)
-        impressions.fail_where(lost, "weight", "a weight is above 0: drop a row that should not count.")
-    _one_value_per_page(impressions)
+def validate_pairs(folder: Path) -> None:
+    """Check `pairs` and the items they name, which is all that stage one trains on.
 
-    ends = {split: impressions.where(split) for split in IMPRESSION_SPLITS}
-    for earlier, later in (("train", "validation"), ("validation", "test"), ("train", "test")):
-        if ends[earlier].num_rows and ends[later].num_rows:
-            last, first = pc.max(ends[earlier]["timestamp"]).as_py(), pc.min(ends[later]["timestamp"]).as_py()
-            if last >= first:
-                raise PrectrError(
-                    f"{impressions.path}: timestamp: split {earlier!r} ends at {last} but {later!r} begins at {first}: "
-                    "split by time."
-                )
-    nameless = pc.and_(pc.equal(impressions.column("split"), "new_users"), impressions.column("user_id").is_null())
-    impressions.fail_where(nameless, "user_id", "split 'new_users' is of users with a name: put the page into 'test'.")
-    held_out = pc.unique(ends["new_users"]["user_id"])
-    trained = pc.is_in(impressions.column("split"), pa.array(["train", "validation"]))
-    leaked = pc.and_(trained, pc.is_in(impressions.column("user_id"), held_out))
-    impressions.fail_where(leaked, "user_id", "this user of split 'new_users' may not be trained on: drop the rows.")
+    Raises:
+        DataError: as `validate`; a few of the defects, and how to see all.
+    """
+    _raise(Path(folder), find_defects(folder, STAGE_ONE, gold_splits=False), SHOWN)
 
 
-def _one_value_per_page(impressions: Checker) -> None:
-    keys = impressions.rows.select(["split", "page_id"])
-    for column in ("user_id", "query", "query_category", "timestamp"):
-        pages = keys.append_column(column, impressions.column(column)).group_by(["split", "page_id"])
-        counts = pages.aggregate([(column, "count_distinct", pc.CountOptions(mode="all"))])
-        mixed = counts.filter(pc.greater(counts[f"{column}_count_distinct"], 1))
-        if mixed.num_rows:
-            page = mixed["page_id"][0].as_py()
-            raise PrectrError(
-                f"{impressions.path}: {column}: page {page} has several: give each page one user, query and time."
-            )
+def _raise(folder: Path, defects: Sequence[Defect], at_most: int | None) -> None:
+    if defects:
+        raise DataError(folder, defects, at_most)
 
 
-def _validate_behaviours(tables: dict[str, Checker]) -> None:
-    behaviours = tables["behaviours"]
-    behaviours.visible("event_type")
-    behaviours.refers_to("item_id", tables["items"])
-    is_search = pc.equal(behaviours.column("event_type"), SEARCH)
-    for column in ("query", "page_id"):
-        wrong = pc.equal(is_search, behaviours.column(column).is_null())
-        behaviours.fail_where(wrong, column, "given exactly where event_type is 'search'.")
-    skipped = pc.invert(pc.or_(is_search, behaviours.column("clicked")))
-    behaviours.fail_where(
-        skipped, "clicked", f"only a row of type {SEARCH!r} may be skipped: write true, or drop the row."
-    )
-    seconds = behaviours.column("timestamp").cast(pa.int64()).to_numpy()
-    pages = pc.fill_null(behaviours.column("page_id"), np.iinfo(np.int64).max).to_numpy()
-    back = (seconds[1:] < seconds[:-1]) | ((seconds[1:] == seconds[:-1]) & (pages[1:] < pages[:-1]))
-    behaviours.fail_where(np.append(False, back), "timestamp", "sort the table by (timestamp, page_id), nulls last.")
+def tables_of(folder: Path) -> list[str]:
+    """The tables a data set has or must have: without clicks neither `impressions` nor `behaviours`."""
+    clicks = any(has_table(folder, name) for name in CLICKS)
+    needed = (*STAGE_ONE, *(CLICKS if clicks else ()))
+    return [name for name in SCHEMAS if name in needed or (name in OPTIONAL and has_table(folder, name))]
 
 
-def _validate_queries(tables: dict[str, Checker]) -> None:
-    queries, impressions, pairs = tables["queries"], tables["impressions"], tables["pairs"]
-    queries.unique("query")
-    impressions.refers_to("query", queries)
-    pairs.refers_to("query", queries)
-    unseen = queries.rows.filter(pc.invert(queries.column("seen_in_training")))["query"].combine_chunks()
-    for table, sides in ((impressions, ["train", "validation"]), (pairs, ["train", "validation", "unlabelled"])):
-        training = pc.is_in(table.column("split"), pa.array(sides))
-        leaked = pc.and_(training, pc.is_in(table.column("query"), unseen))
-        table.fail_where(leaked, "query", "queries.parquet says it is not seen in training: drop the row or say so.")
+def find_defects(folder: Path, tables: Sequence[str], gold_splits: bool = True) -> list[Defect]:
+    """All that is wrong with these tables; what needs a table that is not there or not to be read is left out.
+
+    Args:
+        gold_splits: whether gold, where there is some, must do for training and validation.
+    """
+    remedy = "is missing: build the data set with `python -m data build`, convert one, or write that table."
+    defects = [Defect(name, remedy) for name in tables if not has_table(folder, name)]
+    sound = []
+    for name in (name for name in tables if has_table(folder, name)):
+        found, readable = scan(folder, name)
+        defects += found
+        if readable:
+            sound.append(name)
+    names: list[str] = []
+    if "pairs" in sound:
+        try:
+            names = levels(folder)
+        except PrectrError as error:
+            defects.append(Defect("pairs", str(error).removeprefix(f"{table_path(folder, 'pairs')}: ")))
+    with _Checker(folder, sound) as check:
+        for name in sound:
+            defects += check.rows(name)
+        for name, part in PARTS.items():
+            defects += part(check) if name in sound else []
+        if "pairs" in sound and gold_splits:
+            defects += _gold_splits(check)
+        if "gold" in sound and names:
+            outside = f"level < 0 OR level >= {len(names)}"
+            defects += check.where("gold", "level", outside, level_remedy(names))
+    if len(names) > MOST_LEVELS:
+        remedy = f"there are {len(names)} levels: merge them into at most {MOST_LEVELS}."
+        defects.append(Defect("pairs", f"level: {remedy}"))
+    return defects
 
 
-def _validate_gold(tables: dict[str, Checker], names: list[str]) -> None:
-    gold, impressions = tables["gold"], tables["impressions"]
-    gold.refers_to("item_id", tables["items"])
-    level_range(gold, names)
-    evaluated = pc.is_in(impressions.column("split"), pa.array(EVALUATED_SPLITS))
-    needed = impressions.rows.filter(evaluated).group_by(["query", "item_id"]).aggregate([])
-    missing = needed.join(gold.rows.select(["query", "item_id"]), ["query", "item_id"], join_type="left anti")
-    if missing.num_rows:
-        query, item = missing["query"][0].as_py(), missing["item_id"][0].as_py()
-        raise PrectrError(
-            f"{gold.path}: level: {missing.num_rows} shown pairs have none, such as query {query!r} and item {item!r}: "
-            f"label every pair of the splits {', '.join(EVALUATED_SPLITS)}."
+class _Checker:
+    """The tables as views of an embedded database: the contract's columns and types, and `row`, from 0."""
+
+    def __init__(self, folder: Path, tables: Sequence[str]) -> None:
+        self.tables = tables
+        self._scratch = tempfile.TemporaryDirectory(prefix="prectr-check-")
+        settings: dict[str, Any] = {"memory_limit": MEMORY, "temp_directory": self._scratch.name, "threads": str(os.cpu_count() or 1)}
+        self._database = duckdb.connect(config=settings | {"preserve_insertion_order": "false"})
+        self.columns = {name: pq.read_schema(table_path(folder, name)).names for name in tables}
+        for name, found in self.columns.items():
+            casts = [f'CAST("{column}" AS {_SQL_TYPES[_kind(name, column)]}) AS "{column}"' for column in found]
+            casts += [f"CAST(NULL AS VARCHAR) AS {c}" for c in MAY_BE_ABSENT.get(name, ()) if c not in found]
+            path = glob.escape(str(table_path(folder, name).resolve())).replace("'", "''")
+            source = f"read_parquet('{path}', file_row_number = true)"
+            self.ask(f"CREATE VIEW {name} AS SELECT file_row_number AS row, {', '.join(casts)} FROM {source}")
+
+    def __enter__(self) -> _Checker:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._database.close()
+        self._scratch.cleanup()
+
+    def ask(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        return self._database.execute(sql, list(values)).fetchall()
+
+    def where(self, table: str, column: str, condition: str, remedy: str, of: str | None = None) -> list[Defect]:
+        """The defect of the rows for which `condition` is true, if there are any; `of` is what to look at instead of
+        the table.
+        """
+        [(rows, first)] = self.ask(f"SELECT count(*), min(row) FROM {of or table} WHERE {condition}")
+        return [self._defect(table, column, first, rows, remedy)] if rows else []
+
+    def rows(self, table: str) -> Iterator[Defect]:
+        """Every required value is there, numbers are finite, texts can be read: all asked in one pass."""
+        checks: list[tuple[str, str, str]] = []
+        for column in self.columns[table]:
+            schema = SCHEMAS[table]
+            if column not in schema.names or not schema.field(column).nullable:
+                hint = "a value is required (write 'unknown' for a category)."
+                checks.append((column, f'"{column}" IS NULL', hint))
+            if pa.types.is_floating(_kind(table, column)):
+                checks.append((column, f'NOT isfinite("{column}")', "write a finite number."))
+            if (table, column) in {("items", "text"), ("pairs", "item_text"), ("behaviours", "event_type")} or (
+                column == "query" and table != "gold"
+            ):
+                checks.append((column, f"NOT regexp_matches(\"{column}\", '{_VISIBLE}')", _UNREADABLE))
+        counts = ", ".join(f"count(*) FILTER ({c}), min(row) FILTER ({c})" for _, c, _ in checks)
+        [found] = self.ask(f"SELECT count(*), {counts} FROM {table}")
+        if not found[0] and table in ("pairs", *CLICKS):
+            others = "leave the click log out altogether" if table in CLICKS else "pairs for a teacher to judge"
+            yield Defect(table, f"is empty: write rows, or {others}.")
+        for (column, _, remedy), rows, first in zip(checks, found[1::2], found[2::2], strict=True):
+            if rows:
+                yield self._defect(table, column, first, rows, remedy)
+
+    def one_of(self, table: str, column: str, allowed: Sequence[str]) -> list[Defect]:
+        return self.where(table, column, f"{column} NOT IN {_listed(allowed)}", f"use one of {', '.join(allowed)}.")
+
+    def unique(self, table: str, column: str) -> Iterator[Defect]:
+        repeated = (
+            f"(SELECT {column} AS value, min(row) AS first FROM {table} WHERE {column} IS NOT NULL GROUP BY ALL "
+            "HAVING count(*) > 1)"
         )
+        found = self.ask(
+            f"SELECT count(*), min(row), arg_min(first, row) FROM {table} JOIN {repeated} ON {column} = value "
+            "WHERE row > first"
+        )
+        for rows, row, first in found:
+            if rows:
+                said = f"it occurs twice, first in row {first}: every row needs its own."
+                yield self._defect(table, column, row, rows, said)
+
+    def refers_to(self, table: str, column: str, other: str) -> list[Defect]:
+        if other not in self.tables:
+            return []
+        remedy = f"{other}.parquet has no such {column}: add it there or drop the row."
+        known = f"(SELECT {column} FROM {other} WHERE {column} IS NOT NULL)"
+        return self.where(table, column, f"{column} IS NOT NULL AND {column} NOT IN {known}", remedy)
+
+    def value(self, table: str, row: int, column: str) -> Any:
+        return self.ask(f'SELECT "{column}" FROM {table} WHERE row = ?', [row])[0][0]
+
+    def _defect(self, table: str, column: str, row: int, rows: int, remedy: str) -> Defect:
+        return Defect.of_rows(table, column, row, rows, self.value(table, row, column), remedy)
+
+
+def _items(check: _Checker) -> Iterator[Defect]:
+    yield from check.unique("items", "item_id")
+
+
+def _users(check: _Checker) -> Iterator[Defect]:
+    yield from check.unique("users", "user_id")
+
+
+def _pairs(check: _Checker) -> Iterator[Defect]:
+    yield from check.one_of("pairs", "split", PAIR_SPLITS)
+    both_or_none = "(item_id IS NULL) = (item_text IS NULL)"
+    yield from check.where("pairs", "item_id", both_or_none, "give exactly one of item_id and item_text.")
+    yield from check.refers_to("pairs", "item_id", "items")
+    wrong = "(split = 'unlabelled') <> (level IS NULL)"
+    remedy = "a level is null exactly where split is 'unlabelled': change one of the two."
+    yield from check.where("pairs", "level", wrong, remedy)
+    judged = "(SELECT * FROM pairs WHERE split <> 'unlabelled')"
+    for column, remedy in (
+        ("split", "a gold pair belongs to one split: drop one of the two rows."),
+        ("level", "a gold pair has one level: drop one of the two rows, or merge them."),
+    ):
+        yield from _one_judgement(check, "pairs", judged, column, ("item_id", "item_text"), remedy)
+
+
+def _gold_splits(check: _Checker) -> Iterator[Defect]:
+    """Where there is gold, there is some of two levels to train and to validate on."""
+    judged = "(SELECT * FROM pairs WHERE split <> 'unlabelled')"
+    gold = dict(check.ask(f"SELECT split, count(DISTINCT level) FROM {judged} GROUP BY split"))
+    for split in ("train", "validation"):
+        if gold and split not in gold:
+            said = (
+                f"no row is {split!r}: where there are gold levels stage one needs some, so move whole queries there."
+            )
+            yield Defect("pairs", f"split: {said}")
+        elif gold.get(split) == 1:
+            [(level,)] = check.ask("SELECT min(level) FROM pairs WHERE split = ?", [split])
+            said = f"every row of split {split!r} is of level {level}: judge pairs of other levels too."
+            yield Defect("pairs", f"level: {said}")
+
+
+def _one_judgement(
+    check: _Checker, table: str, judged: str, column: str, items: Sequence[str], remedy: str
+) -> Iterator[Defect]:
+    """No two of the `judged` rows are of one pair and differ in `column`.
+
+    Items that share a text remain different pairs: what is the same to read may differ in what the judge knew.
+    """
+    found = check.ask(
+        f"SELECT min(row) AS row, count(*) OVER () FROM {judged} GROUP BY query, {', '.join(items)} "
+        f"HAVING min({column}) <> max({column}) ORDER BY row LIMIT 1"
+    )
+    for first, pairs in found:
+        same = " AND ".join(f"a.{name} IS NOT DISTINCT FROM b.{name}" for name in ("query", *items))
+        [(row, said, before, query, *ids)] = check.ask(
+            f"SELECT b.row, b.{column}, a.{column}, b.query, {', '.join(f'b.{name}' for name in items)} "
+            f"FROM {judged} a JOIN {judged} b ON {same} WHERE a.row = {first} AND b.{column} <> a.{column} "
+            "ORDER BY b.row LIMIT 1"
+        )
+        name, item = next((name, item) for name, item in zip(items, ids, strict=True) if item is not None)
+        more = f" (and {pairs - 1:,} more pairs differ)" if pairs > 1 else ""
+        pair = f"row {first} says {before!r} of the same pair, query {shown(query)} and {name} {shown(item)}"
+        yield Defect.of_rows(table, column, row, 1, said, f"{pair}{more}: {remedy}")
+
+
+def _impressions(check: _Checker) -> Iterator[Defect]:
+    table = "impressions"
+    yield from check.one_of(table, "split", IMPRESSION_SPLITS)
+    yield from check.unique(table, "impression_id")
+    yield from check.refers_to(table, "item_id", "items")
+    yield from check.refers_to(table, "user_id", "users")
+    remedy = "positions count from 0, and are -1 exactly in split 'open'."
+    yield from check.where(table, "position", "(split = 'open') <> (position < 0)", remedy)
+    if "weight" in check.columns[table]:
+        remedy = "a weight is above 0: drop a row that should not count."
+        yield from check.where(table, "weight", "weight <= 0", remedy)
+    yield from _one_value_per_page(check, table, ("user_id", "query", "query_category", "timestamp"))
+    yield from _splits_in_time(check)
+    nameless = "split = 'new_users' AND user_id IS NULL"
+    remedy = "split 'new_users' is of users with a name: put the page into 'test'."
+    yield from check.where(table, "user_id", nameless, remedy)
+    held_out = "(SELECT user_id FROM impressions WHERE split = 'new_users' AND user_id IS NOT NULL)"
+    leaked = f"split IN ('train', 'validation') AND user_id IN {held_out}"
+    remedy = "this user of split 'new_users' may not be trained on: drop the rows."
+    yield from check.where(table, "user_id", leaked, remedy)
+    found = check.ask("SELECT count(*), count(*) FILTER (clicked) FROM impressions WHERE split = 'train'")
+    has_labels = any(name.startswith("label_") for name in check.columns[table])
+    for rows, clicks in found if not has_labels else ():
+        if rows and clicks in (0, rows):
+            said = "no row of split 'train' is clicked" if not clicks else "every row of split 'train' is clicked"
+            remedy = "a click model learns from both: write what was shown and what of it was clicked."
+            yield Defect(table, f"clicked: {said}: {remedy}")
+
+
+def _one_value_per_page(check: _Checker, table: str, columns: Sequence[str]) -> Iterator[Defect]:
+    """Rows of one page agree; where it has a value and none, it has several too."""
+    key = "split, page_id" if table == "impressions" else "page_id"
+    differ = [f"min({c}) <> max({c}) OR count({c}) NOT IN (0, count(*)) AS {c}" for c in columns]
+    pages = f"(SELECT page_id, {', '.join(differ)} FROM {table} WHERE page_id IS NOT NULL GROUP BY {key})"
+    counts = ", ".join(f"count(*) FILTER ({c}), min(page_id) FILTER ({c})" for c in columns)
+    [found] = check.ask(f"SELECT {counts} FROM {pages}")
+    for column, pages_found, page in zip(columns, found[::2], found[1::2], strict=True):
+        if pages_found:
+            more = f" (and {pages_found - 1:,} more pages)" if pages_found > 1 else ""
+            values = check.ask(f"SELECT DISTINCT {column} FROM {table} WHERE page_id = {page} ORDER BY 1 LIMIT 2")
+            examples = " and ".join(shown(value if value is None else str(value)) for (value,) in values)
+            remedy = "give each page one user, query and time."
+            yield Defect(table, f"{column}: page {page}{more} has several, such as {examples}: {remedy}")
+
+
+def _splits_in_time(check: _Checker) -> Iterator[Defect]:
+    found = check.ask("SELECT split, min(timestamp), max(timestamp) FROM impressions GROUP BY split")
+    times = {split: (first, last) for split, first, last in found}
+    for split in ("train", "validation", "test"):
+        if split not in times:
+            said = f"no row is {split!r}: stage two needs some of each, split by time."
+            yield Defect("impressions", f"split: {said}")
+    for earlier, later in (("train", "validation"), ("validation", "test"), ("train", "test")):
+        if earlier in times and later in times and times[earlier][1] >= times[later][0]:
+            last, first = times[earlier][1], times[later][0]
+            said = f"split {earlier!r} ends at {last} but {later!r} begins at {first}: split by time."
+            yield Defect("impressions", f"timestamp: {said}")
+
+
+def _behaviours(check: _Checker) -> Iterator[Defect]:
+    table = "behaviours"
+    yield from check.refers_to(table, "item_id", "items")
+    is_search = f"event_type = '{SEARCH}'"
+    for column in ("query", "page_id"):
+        remedy = f"given exactly where event_type is {SEARCH!r}."
+        yield from check.where(table, column, f"({is_search}) = ({column} IS NULL)", remedy)
+    remedy = f"only a row of type {SEARCH!r} may be skipped: write true, or drop the row."
+    yield from check.where(table, "clicked", f"NOT ({is_search} OR clicked)", remedy)
+    yield from _one_value_per_page(check, table, ("user_id", "query"))
+    [(types, last)] = check.ask("SELECT count(DISTINCT event_type), max(event_type) FROM behaviours")
+    if types > MOST_EVENT_TYPES:
+        said = f"there are {types} of them, such as {shown(last)}: name at most {MOST_EVENT_TYPES} types of event."
+        yield Defect(table, f"event_type: {said}")
+    if "impressions" in check.tables:
+        showings = "(SELECT page_id, min(timestamp) AS shown FROM impressions GROUP BY page_id)"
+        clicks = f"(SELECT * FROM behaviours JOIN {showings} USING (page_id) WHERE clicked)"
+        remedy = "that is before its page was shown, as impressions.parquet has it: correct one of the two times."
+        yield from check.where(table, "timestamp", "timestamp < shown", remedy, of=clicks)
+
+
+def _queries(check: _Checker) -> Iterator[Defect]:
+    yield from check.unique("queries", "query")
+    unseen = "(SELECT query FROM queries WHERE NOT seen_in_training)"
+    for table, sides in (("impressions", "'train', 'validation'"), ("pairs", "'train', 'validation', 'unlabelled'")):
+        if table in check.tables:
+            yield from check.refers_to(table, "query", "queries")
+            remedy = "queries.parquet says it is not seen in training: drop the row or say so."
+            yield from check.where(table, "query", f"split IN ({sides}) AND query IN {unseen}", remedy)
+
+
+def _gold(check: _Checker) -> Iterator[Defect]:
+    yield from check.refers_to("gold", "item_id", "items")
+    remedy = "gold says one level of a pair: drop one of the two rows."
+    yield from _one_judgement(check, "gold", "gold", "level", ("item_id",), remedy)
+    if "impressions" in check.tables:
+        needed = f"(SELECT DISTINCT query, item_id FROM impressions WHERE split IN {_listed(EVALUATED_SPLITS)})"
+        found = check.ask(
+            f"SELECT count(*), min(query), arg_min(item_id, query) FROM {needed} ANTI JOIN gold USING (query, item_id)"
+        )
+        for pairs, query, item in found:
+            if pairs:
+                example = f"query {shown(query)} and item {shown(item)}"
+                splits = ", ".join(EVALUATED_SPLITS)
+                said = f"{pairs} shown pairs have none, such as {example}: label every pair of the splits {splits}."
+                yield Defect("gold", f"level: {said}")
+
+
+PARTS: dict[str, Callable[[_Checker], Iterator[Defect]]] = {
+    "items": _items,
+    "users": _users,
+    "pairs": _pairs,
+    "impressions": _impressions,
+    "behaviours": _behaviours,
+    "queries": _queries,
+    "gold": _gold,
+}
+"""What is asked of each table beyond its rows' own values."""
+
+
+def _kind(table: str, column: str) -> pa.DataType:
+    kind = expected_type(table, column)
+    assert kind is not None, "columns outside the contract were told before"
+    return kind
+
+
+def _listed(values: Sequence[str]) -> str:
+    return f"({', '.join(repr(value) for value in values)})"

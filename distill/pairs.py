@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from data.contract import read_table, table_path, validate_pairs
+from data.contract import read_table, table_path
+from data.validate import validate_pairs
 from shared.config import PrectrError
 from shared.seeds import generator
 
@@ -58,7 +59,7 @@ def read_pairs(data: Path) -> dict[str, Pairs]:
     something new.
 
     Raises:
-        PrectrError: see `data.contract.validate_pairs`.
+        PrectrError: see `data.validate.validate_pairs`.
     """
     validate_pairs(data)
     table = read_table(data, "pairs")

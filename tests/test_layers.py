@@ -8,11 +8,12 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("data", "distill", "rank", "shared", "benchmarks", "tests")
+CONTRACT = ("data.contract", "data.validate")
 MAY_IMPORT = {
     "shared": {"shared"},
     "data": {"data", "shared"},
-    "distill": {"distill", "shared", "data.contract"},
-    "rank": {"rank", "shared", "data.contract"},
+    "distill": {"distill", "shared", *CONTRACT},
+    "rank": {"rank", "shared", *CONTRACT},
 }
 
 

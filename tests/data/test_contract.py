@@ -9,42 +9,16 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from data.contract import SCHEMAS, TableWriter, has_table, levels, read_table, table_path, validate_pairs, write_table
-from data.validate import validate
+from data.contract import SCHEMAS, TableWriter, has_table, levels, read_table, table_path, write_table
+from data.validate import validate, validate_pairs
 from shared.config import PrectrError
+from tests.data.edits import change, column_as, put, put_number
 
 
 @pytest.fixture
 def copy(tmp_path: Path, toy_folder: Path) -> Path:
     shutil.copytree(toy_folder, tmp_path / "copy")
     return tmp_path / "copy"
-
-
-def change(folder: Path, table: str, edit: Callable[[pa.Table], pa.Table]) -> None:
-    path = table_path(folder, table)
-    original = pq.read_table(path)
-    pq.write_table(edit(original).replace_schema_metadata(original.schema.metadata), path)
-
-
-def put(column: str, row: int, value: object) -> Callable[[pa.Table], pa.Table]:
-    """Replace one value."""
-
-    def edit(rows: pa.Table) -> pa.Table:
-        values = rows[column].to_pylist()
-        values[row] = value
-        kind = rows.schema.field(column).type
-        return rows.set_column(rows.column_names.index(column), column, pa.array(values, kind))
-
-    return edit
-
-
-def put_number(column: str, row: int, value: int) -> Callable[[pa.Table], pa.Table]:
-    """Replace one value by a number that the column's own type cannot hold."""
-    return lambda rows: put(column, row, value)(column_as(column, pa.int64())(rows))
-
-
-def column_as(column: str, kind: pa.DataType) -> Callable[[pa.Table], pa.Table]:
-    return lambda rows: rows.set_column(rows.column_names.index(column), column, rows[column].cast(kind))
 
 
 def weighted(value: float | None) -> Callable[[pa.Table], pa.Table]:
@@ -124,7 +98,7 @@ def test_what_breaks_the_contract_is_named(
     with pytest.raises(PrectrError, match=re.escape(message)) as error:
         validate(copy)
     assert f"{table}.parquet" in str(error.value) or table == "queries"
-    assert len(str(error.value)) < 400 and len(str(error.value).splitlines()) == 1
+    assert all(len(line) < 400 for line in str(error.value).splitlines())
     if table in ("items", "pairs") and "num_price" not in message:
         with pytest.raises(PrectrError, match=re.escape(message)):
             validate_pairs(copy)
@@ -204,7 +178,9 @@ def test_users_and_categories_may_be_unknown_or_absent(copy: Path) -> None:
 def test_a_new_user_has_a_name(copy: Path) -> None:
     row = first_row(copy, "impressions", "split", "new_users")
     change(copy, "impressions", lambda rows: rows.drop_columns(["user_id"]))
-    with pytest.raises(PrectrError, match=f"user_id, row {row}: found None: split 'new_users' is of users with a name"):
+    with pytest.raises(
+        PrectrError, match=f"user_id, row {row} .*: found None: split 'new_users' is of users with a name"
+    ):
         validate(copy)
 
 
