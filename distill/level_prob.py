@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from data.contract import read_table
+from data.contract import SCHEMAS, has_table, read_table
 from distill.labels import read_labels
 from distill.pairs import concatenate, read_pairs
 from shared.encoder import LevelEncoder
@@ -40,9 +40,11 @@ def write_level_prob(folder: Path, data_fingerprint: str, seconds: Mapping[str, 
 
 def logged_pairs(data: Path) -> pa.Table:
     """Every distinct (query, item_id) of impressions, and of behaviours that have a query; sorted, with the item's
-    `text`.
+    `text`. None where there is no log.
     """
     columns = ["query", "item_id"]
+    if not has_table(data, "impressions"):
+        return SCHEMAS["gold"].empty_table().select(columns).append_column("text", pa.array([], pa.string()))
     behaviours = read_table(data, "behaviours", columns)
     behaviours = behaviours.filter(pc.is_valid(behaviours["query"]))
     both = pa.concat_tables([read_table(data, "impressions", columns), behaviours])
@@ -55,10 +57,12 @@ def logged_pairs(data: Path) -> pa.Table:
 def _build(folder: Path, work: Path) -> None:
     pairs = logged_pairs(folder / "data")
     encoder = LevelEncoder.from_pretrained(folder / "encoder")
-    level_prob = encoder.score_pairs(pairs["query"].to_pylist(), pairs["text"].to_pylist())
+    level_prob = np.zeros((0, encoder.num_levels), np.float32)
+    if pairs.num_rows:
+        level_prob = encoder.score_pairs(pairs["query"].to_pylist(), pairs["text"].to_pylist())
     _write(work / "level_prob.parquet", pairs.select(["query", "item_id"]), level_prob)
-    gold = read_pairs(folder / "data")["train"]
     taught, judgement = read_labels(folder / "labels")
+    gold = read_pairs(folder / "data").get("train", taught.take(np.array([], int)))
     one_hot = np.eye(level_prob.shape[1], dtype=np.float32)[gold.level]
     replayed = concatenate([gold, taught])
     texts = pa.table({"query": replayed.query.tolist(), "item_text": replayed.item_text.tolist()})

@@ -88,16 +88,18 @@ def read_pairs(data: Path) -> dict[str, Pairs]:
 
 
 def require_training_pairs(pairs: Mapping[str, Pairs], data: Path) -> None:
-    """Stops unless `train` and `validation` have pairs of two levels or more, and `unlabelled` has any.
+    """Stops unless there is something to learn from: gold pairs in `train` and `validation`, of two levels or more in
+    each; or gold in neither, and `unlabelled` pairs that a teacher judges as it comes.
 
     Raises:
         PrectrError: which split is empty or has a single level.
     """
     path = table_path(data, "pairs")
-    for split in (*GOLD_SPLITS, "unlabelled"):
+    gold = [split for split in GOLD_SPLITS if split in pairs]
+    for split in GOLD_SPLITS if gold else ("unlabelled",):
         if split not in pairs:
             raise PrectrError(f"{path}: split: no row is {split!r}: stage one needs some, so move whole queries there.")
-    for split in GOLD_SPLITS:
+    for split in gold:
         found = np.unique(pairs[split].level)
         if len(found) < 2:
             raise PrectrError(
@@ -121,7 +123,14 @@ def remarks(pairs: Mapping[str, Pairs], data: Path, level_names: Sequence[str]) 
             f"{num_gold - len(distinct):,} of {num_gold:,} gold pairs have the texts of another with another level or "
             "split (different items of one text): both are kept, and no judge of texts can satisfy both."
         )
-    missing = sorted(set(range(len(level_names))) - set(pairs["train"].level.tolist()))
+    if "unlabelled" not in pairs:
+        lines.append("no row is 'unlabelled': the teacher judges near misses and random pairs of the training queries.")
+    if "train" not in pairs:
+        lines.append(
+            "no row of train has a level: the teacher judges as it comes, nothing is fine-tuned or calibrated on gold, "
+            "and what is kept of a training is what agrees best with the teacher on queries held out."
+        )
+    missing = sorted(set(range(len(level_names))) - set(pairs["train"].level.tolist())) if "train" in pairs else []
     if missing:
         names = ", ".join(level_names[level] for level in missing)
         lines.append(f"train has no pair of level {names}: the student hardly predicts what it never saw.")

@@ -9,7 +9,7 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
-from data.contract import reconstructed
+from data.contract import has_table, reconstructed
 from shared.console import console, format_cell, table
 from shared.hub import ENCODER_FILES, ENDPOINT, check_repo, hub_name, publish, source_names, terms
 from shared.steps import atomic_write, fingerprint_of
@@ -98,12 +98,21 @@ def report(folder: Path) -> None:
     pairs = facts["pairs"]
     caption = (
         f"trained on {pairs.get('train', 0):,} gold pairs, validated on {pairs.get('validation', 0):,}; "
-        f"the teacher labelled {facts['labelled_pairs']:,} of {pairs.get('unlabelled', 0):,} unlabelled pairs"
+        f"the teacher labelled {facts['labelled_pairs']:,} pairs ({pairs.get('unlabelled', 0):,} are unlabelled)"
     )
-    table("Relevance encoder", ["judge", "pairs", *METRICS], rows, f"{caption}. {reconstructed(folder / 'data')}")
+    caption = f"{caption}. {reconstructed(folder / 'data')}"
+    if not rows:
+        console.print(caption, highlight=False)
+    else:
+        table("Relevance encoder", ["judge", "pairs", *METRICS], rows, caption)
+    if agreement := facts.get("agreement"):
+        told = ", ".join(f"{name.replace('_', ' ')} {format_cell(value)}" for name, value in agreement.items())
+        console.print(f"No gold levels: all there is to say is how the student agrees with its teacher: {told}")
     for what, where in (("encoder", folder / "encoder"), ("P(level) of the log", folder / "level_prob")):
         console.print(f"{what}: {where}", highlight=False)
-    console.print("next: make rank", highlight=False)
+    has_log = has_table(folder / "data", "impressions")
+    next_step = "make rank" if has_log else "publish, or score pairs: there is no click log to train a ranker on"
+    console.print(f"next: {next_step}", highlight=False)
 
 
 def upload(folder: Path, repo: str, dry_run: bool) -> None:

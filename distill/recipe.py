@@ -14,6 +14,7 @@ from distill.config import StudentArguments
 from distill.evaluate import fit_temperature
 from distill.pairs import Pairs
 from distill.random_models import random_text_encoder
+from distill.scratch import scratch_encoder
 from distill.states import StateSchedule, distil_states
 from distill.student import PairDataset, SoftTarget, StudentModel
 from distill.teacher import Judgement
@@ -21,7 +22,10 @@ from distill.train import Schedule, train_student
 from shared import launch
 from shared.encoder import EncoderConfig, LevelEncoder
 from shared.level_head import LevelHead
-from shared.seeds import set_seed
+from shared.seeds import generator, set_seed
+
+HELD_OUT = 0.1
+"""Share of the queries whose teacher's labels are validated on where there is no gold [O]."""
 
 
 @dataclass(frozen=True)
@@ -29,11 +33,13 @@ class Recipe:
     """Everything a student's training depends on but the labels.
 
     Args:
-        source: folder or hub id of the encoder it starts from; `random` for a tiny one.
+        source: folder or hub id of the encoder it starts from; `scratch` for a new one over the words of `texts`,
+            `random` for a tiny one.
         arguments: the settings.
         level_names: lowest level first.
         texts: every item text and training query, for the tokens' idf.
-        gold, validation: pairs with gold levels; of the epochs of a training the best on `validation` is kept.
+        gold, validation: pairs with gold levels; of the epochs of a training the best on `validation` is kept. Without
+            them it is the best on the teacher's labels of `held_out` queries.
         seed: of new weights, dropout and the order of pairs.
     """
 
@@ -49,7 +55,8 @@ class Recipe:
     def start_inputs(self) -> dict[str, Any]:
         """What decides the student before any label, beside the texts, for a step's fingerprint."""
         arguments = self.arguments
-        return {
+        made = {"vocabulary_size": arguments.vocabulary_size} if self.source == "scratch" else {}
+        return made | {
             "seed": self.seed,
             "init_from": arguments.init_from,
             "num_layers": arguments.num_layers,
@@ -86,7 +93,7 @@ class Recipe:
         }
 
     def start(self, work: Path) -> LevelEncoder:
-        """The first layers of a trained encoder, with the idf of `texts`; a `random` one is written to
+        """The first layers of a trained encoder, with the idf of `texts`; one made here is first written to
         `work/checkpoints`.
         """
         set_seed(self.seed)
@@ -112,11 +119,11 @@ class Recipe:
         whole = LevelEncoder.warm_start(location, self._config, layers)
         distil_states(encoder, whole, sorted({*self.texts, *self.gold.query}), schedule, work)
 
-    def new_head(self, encoder: LevelEncoder) -> None:
-        """Gives `encoder` a level head of this seed, its features standardised on gold pairs."""
+    def new_head(self, encoder: LevelEncoder, pairs: Pairs | None = None) -> None:
+        """Gives `encoder` a level head of this seed, its features standardised on gold pairs, or on `pairs`."""
         set_seed(self.seed)
         encoder.head = LevelHead(encoder.config).to(encoder.device)
-        sample = self.gold.sample(1024, self.seed, "features")
+        sample = (self.gold if pairs is None else pairs).sample(1024, self.seed, "features")
         encoder.eval().fit_features(sample.query.tolist(), sample.item_text.tolist())
 
     def distil(self, encoder: LevelEncoder, pairs: Pairs, judgement: Judgement, work: Path) -> None:
@@ -125,9 +132,20 @@ class Recipe:
         width = 0 if judgement.state is None else judgement.state.shape[1]
         target = SoftTarget(arguments.distill_temperature, arguments.state_weight, width)
         schedule = self._schedule(arguments.distill_epochs, arguments.distill_learning_rate)
-        taught, validation = PairDataset(encoder, pairs, judgement), PairDataset(encoder, self.validation)
+        if len(self.validation):
+            taught, validation = PairDataset(encoder, pairs, judgement), PairDataset(encoder, self.validation)
+        else:
+            held_out = self.held_out(pairs)
+            parts = (np.flatnonzero(mask) for mask in (~held_out, held_out))
+            taught, validation = (PairDataset(encoder, pairs.take(rows), judgement.take(rows)) for rows in parts)
         train_student(StudentModel(encoder, target), taught, validation, schedule, work)
         save(encoder, work)
+
+    def held_out(self, pairs: Pairs) -> np.ndarray:
+        """Which of the teacher's pairs [n] are validated on where there is no gold: those of a tenth of the queries."""
+        queries, code = np.unique(pairs.query, return_inverse=True)
+        order = generator(self.seed, "held out queries").permutation(len(queries))
+        return np.isin(code, order[: min(max(1, round(HELD_OUT * len(queries))), len(queries) - 1)])
 
     def fine_tune(self, encoder: LevelEncoder, work: Path) -> None:
         """Trains on gold levels and saves the encoder to `work`."""
@@ -137,7 +155,9 @@ class Recipe:
         save(encoder, work)
 
     def calibrate(self, encoder: LevelEncoder) -> float:
-        """Fits the temperature on the validation pairs and folds it into the classifier; returns it."""
+        """Fits the temperature on the validation pairs and folds it into the classifier; returns it: 1 without any."""
+        if not len(self.validation):
+            return 1.0
         level_prob = encoder.score_pairs(self.validation.query.tolist(), self.validation.item_text.tolist())
         temperature = fit_temperature(np.log(level_prob), self.validation.level)
         encoder.head.fold_temperature(temperature)
@@ -149,11 +169,14 @@ class Recipe:
         return EncoderConfig(list(self.level_names), query_length=query_length, item_length=item_length)
 
     def _location(self, work: Path) -> str:
-        if self.source != "random":
+        if self.source not in ("random", "scratch"):
             return self.source
-        folder = work / "checkpoints" / "random"
-        if launch.is_first() and not folder.is_dir():
+        folder, arguments = work / "checkpoints" / self.source, self.arguments
+        if launch.is_first() and not folder.is_dir() and self.source == "random":
             random_text_encoder(folder, self.texts, self.seed)
+        elif launch.is_first() and not folder.is_dir():
+            longest = max(arguments.query_length, arguments.item_length)
+            scratch_encoder(folder, self.texts, arguments.num_layers, arguments.vocabulary_size, longest, self.seed)
         launch.wait_for_all()
         return str(folder)
 
@@ -165,7 +188,8 @@ class Recipe:
             head_learning_rate=arguments.head_learning_rate,
             batch_size=arguments.student_batch_size,
             bf16=arguments.student_bf16,
-            train_embeddings=arguments.train_embeddings,
+            # Nothing is lost by moving vectors that mean nothing yet.
+            train_embeddings=arguments.train_embeddings or self.source == "scratch",
             seed=self.seed,
         )
 

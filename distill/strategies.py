@@ -42,6 +42,10 @@ WORDS_READ = 24
 """Words of an item text that pseudo-queries are cut from: what student and teacher read of it."""
 
 
+WITHOUT_A_LOG = ["near_misses_lexical", "random"]
+"""What is labelled where `logged` was asked for and no pair is `unlabelled`."""
+
+
 @dataclass(frozen=True)
 class Chosen:
     """n distinct pairs and the strategy that chose each; `strategy` [n] str."""
@@ -206,10 +210,12 @@ def mean_embeddings(encoder: str, texts: Texts) -> Callable[[Texts], np.ndarray]
         texts: n texts the idf is taken from.
 
     Raises:
-        PrectrError: the encoder is `random`.
+        PrectrError: the encoder is `random` or `scratch`.
     """
-    if encoder == "random":
-        raise PrectrError("label_strategies: near_misses_embedding needs a trained encoder, but init_from is random.")
+    if encoder in ("random", "scratch"):
+        raise PrectrError(
+            f"label_strategies: near_misses_embedding needs a trained encoder, but init_from is {encoder}."
+        )
     from transformers import AutoModel, AutoTokenizer  # here: the other strategies need no torch
 
     tokenizer = AutoTokenizer.from_pretrained(encoder)

@@ -97,8 +97,9 @@ class PairDataset(Dataset):
             for part, name in (("input_ids", "ids"), ("attention_mask", "mask")):
                 batch[f"{kind}_{name}"] = torch.from_numpy(tokens[part][distinct])
             batch[f"{kind}_row"] = torch.from_numpy(row_of_pair)
+        # There even where soft labels take their place: Trainer reports no validation loss without them.
+        batch["labels"] = torch.from_numpy(self.level[chosen])
         if self.judgement is None:
-            batch["labels"] = torch.from_numpy(self.level[chosen])
             return batch
         batch["teacher_log_odds"] = torch.from_numpy(self.judgement.log_odds[chosen])
         if self.judgement.state is not None:

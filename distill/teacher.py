@@ -23,6 +23,10 @@ class Judgement:
     state: np.ndarray | None = None  # [n, H] float32: a pooled state, if the teacher has one
     censored: np.ndarray | None = None  # [n, K] bool: True where log_odds is only known to be at most what is given
 
+    def take(self, rows: np.ndarray) -> Judgement:
+        state, censored = (None if part is None else part[rows] for part in (self.state, self.censored))
+        return Judgement(self.log_odds[rows], state, censored)
+
     @property
     def level_prob(self) -> np.ndarray:
         """[n, K], rows sum to 1; a censored level counts with its bound."""

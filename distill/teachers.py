@@ -94,7 +94,8 @@ def teach(panel: Panel, train: Pairs, validation: Pairs, seed: int, work: Path) 
 
     A causal model learns by LoRA (or takes `teacher_adapter` as it is), a cross-encoder is fine-tuned and a judge of
     likeness grows its trees, on `teacher_pairs` of `train`. Endpoints, and the first two where `teacher_pairs` is 0,
-    are calibrated on `teacher_calibration_pairs` of `train`. Weights are fitted on `validation`. A member of an
+    are calibrated on `teacher_calibration_pairs` of `train`. Weights are fitted on `validation`; without it all count
+    alike. A member of an
     ensemble that is finished in `work` is not taught again.
     """
     for member in range(len(panel.sources)):
@@ -107,7 +108,7 @@ def teach(panel: Panel, train: Pairs, validation: Pairs, seed: int, work: Path) 
             _teach_member(panel, member, train, validation, seed, unfinished)
             shutil.rmtree(unfinished / "checkpoints", ignore_errors=True)
             unfinished.rename(folder)
-    if len(panel.sources) > 1:
+    if len(panel.sources) > 1 and len(validation):
         sample = validation.sample(panel.arguments.teacher_validation_pairs, seed, "teacher", "validation")
         said = [_score(_open_member(panel, member, work, ""), sample) for member in range(len(panel.sources))]
         weights = fit_weights([judgement.log_odds for judgement in said], sample.level)

@@ -74,7 +74,7 @@ def terms(sources: Iterable[str]) -> list[str]:
     """One sentence per source of a model (`a,b` are two) or its data; those whose terms are not known here are named
     in the last.
     """
-    named = [name for source in sources for name in source_names(source) if name != "random"]
+    named = [name for source in sources for name in source_names(source) if name not in ("random", "scratch")]
     names = dict.fromkeys(name.removesuffix("-full") for name in named)
     unknown = ", ".join(name if name == ENDPOINT else f"`{name}`" for name in names if name not in TERMS)
     return [TERMS[name] for name in names if name in TERMS] + (
