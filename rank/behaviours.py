@@ -111,7 +111,8 @@ def _last_of_others(
     block = 2 * n_last
     while len(active):
         rows = index.take_back(begin[active], end[active], block)
-        own = _column(log.user, rows) == user[active, None]
+        # Two events without a user are of two users, as far as anyone knows.
+        own = (_column(log.user, rows) == user[active, None]) & (user[active, None] >= 0)
         if except_query is not None:
             own |= (_column(log.query, rows) == except_query[active, None]) & (except_query[active, None] >= 0)
         found[active] = _compact(np.concatenate([found[active], np.where(own, -1, rows)], 1))[:, :n_last]

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 from data.contract import reconstructed, table_path
 from rank.config import RunArguments
+from rank.evaluate import households
 from rank.prepare import with_label
 from rank.ranker import Ranker
 from rank.reference import Reference, count, reference_of
@@ -102,7 +103,7 @@ class Observed:
 
     clicked: np.ndarray
     p_click: np.ndarray
-    user: np.ndarray  # [n] strings
+    user: np.ndarray  # [n] strings, see `households`
     weight: np.ndarray  # [n], what each impression counts in the full log
     level_prob: np.ndarray  # [K], mean
     counts: dict[str, np.ndarray]  # by input, [bins]
@@ -147,7 +148,7 @@ def observe(
                 level_prob += weight @ prepared.level_prob
                 parts["clicked"].append(np.asarray(prepared.clicked)[order])
                 parts["p_click"].append(scorer.predict(shop, prepared)["p_click"])
-                parts["user"].append(wanted["user_id"].to_numpy(zero_copy_only=False))
+                parts["user"].append(households(wanted["user_id"], wanted["page_id"]))
                 parts["weight"].append(weight[order])
             advance(len(rows))
     if not parts["clicked"]:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from shared import metrics
 
@@ -25,6 +27,7 @@ class Judged:
     user: np.ndarray
     gold_level: np.ndarray | None = None  # the evaluator's own; only `open` needs it
     weight: np.ndarray | None = None  # how much each impression counts in AUC, logloss, PCOC and ECE; None: all alike
+    known: np.ndarray | None = None  # whether its user is known (see `households`); None: all are
 
     def weighted(self, metric: metrics.WeightedMetric) -> metrics.WeightedMetric:
         """The metric of impressions that count by their weight, beside how often each was drawn."""
@@ -33,16 +36,26 @@ class Judged:
 
     def where(self, mask: np.ndarray) -> "Judged":
         """The impressions of a mask [n], without their gold level."""
-        weight = None if self.weight is None else self.weight[mask]
-        return Judged(self.clicked[mask], self.page[mask], self.user[mask], weight=weight)
+        weight, known = (None if part is None else part[mask] for part in (self.weight, self.known))
+        return Judged(self.clicked[mask], self.page[mask], self.user[mask], weight=weight, known=known)
+
+    @property
+    def known_users(self) -> np.ndarray:
+        return np.ones(len(self.user), bool) if self.known is None else self.known
 
     def counts(self) -> dict[str, int]:
         return {
             "pages": len(np.unique(self.page)),
-            "users": len(np.unique(self.user)),
+            "users": len(np.unique(self.user[self.known_users])),
             "impressions": len(self.page),
             "clicks": int(self.clicked.sum()),
         }
+
+
+def households(user_id: pa.ChunkedArray, page_id: pa.ChunkedArray) -> np.ndarray:
+    """Who stands or falls together in a bootstrap: [n] the user of an impression or, of an anonymous one, its page."""
+    page = pc.binary_join_element_wise("\0page", page_id.cast(pa.string()), " ")
+    return pc.coalesce(user_id, page).to_numpy(zero_copy_only=False)
 
 
 def _interval(judged: Judged, metric: metrics.WeightedMetric, resamples: int, seed: int) -> list[float] | None:
@@ -53,11 +66,13 @@ def _interval(judged: Judged, metric: metrics.WeightedMetric, resamples: int, se
 def judge_exposed(judged: Judged, probability: np.ndarray, resamples: int, seed: int) -> dict[str, Any]:
     """Ranking and calibration on pages as the old policy showed them; `probability` [n] is P(click).
 
-    Weights of impressions count in all but GAUC, which ranks within a page or user.
+    Weights of impressions count in all but GAUC, which ranks within a page or user; of anonymous users there is none.
     """
     clicked = judged.clicked
     gauc_page, page_coverage = metrics.gauc(clicked, probability, judged.page)
-    gauc_user, user_coverage = metrics.gauc(clicked, probability, judged.user)
+    known = judged.known_users
+    gauc_user, user_coverage = metrics.gauc(clicked[known], probability[known], judged.user[known])
+    gauc_of_users = metrics.gauc_of_weights(clicked[known], probability[known], judged.user[known])
 
     def mean_loss(weights: np.ndarray) -> float | None:
         return metrics.logloss(clicked, probability, weights)
@@ -68,7 +83,7 @@ def judge_exposed(judged: Judged, probability: np.ndarray, resamples: int, seed:
     bootstrapped: Mapping[str, metrics.WeightedMetric] = {
         "auc": judged.weighted(metrics.auc_of_weights(clicked, probability)),
         "gauc_page": metrics.gauc_of_weights(clicked, probability, judged.page),
-        "gauc_user": metrics.gauc_of_weights(clicked, probability, judged.user),
+        "gauc_user": lambda weights: gauc_of_users(weights[known]),
         "logloss": judged.weighted(mean_loss),
         "pcoc": judged.weighted(calibration),
     }
@@ -81,25 +96,26 @@ def judge_exposed(judged: Judged, probability: np.ndarray, resamples: int, seed:
         "ece": metrics.ece(clicked, probability, judged.weight),
         "n": judged.counts(),
         "ci95": {name: _interval(judged, metric, resamples, seed) for name, metric in bootstrapped.items()},
-        "coverage": {"gauc_page": page_coverage, "gauc_user": user_coverage},
+        "coverage": {"gauc_page": page_coverage, "gauc_user": user_coverage * float(known.mean())},
     }
 
 
 def judge_open(judged: Judged, score: np.ndarray, resamples: int, seed: int) -> dict[str, Any]:
-    """Ranking among everything on sale: positives are in-need purchases, shown or not; `score` [n] any number."""
-    if judged.gold_level is None:
-        raise ValueError("the open set is judged by gold levels")
+    """Ranking among everything on sale: positives are in-need purchases, shown or not; `score` [n] any number.
+
+    `excess_low@10` is None where gold levels do not say how low a candidate is.
+    """
     bootstrapped = {
         "ndcg@10": metrics.ndcg_at_k_of_weights(judged.page, score, judged.clicked),
         "auc": metrics.auc_of_weights(judged.clicked, score),
-        "excess_low@10": metrics.excess_low_at_k_of_weights(judged.page, score, judged.gold_level, LOW_LEVEL),
     }
+    if judged.gold_level is not None:
+        low = metrics.excess_low_at_k_of_weights(judged.page, score, judged.gold_level, LOW_LEVEL)
+        bootstrapped["excess_low@10"] = low
     every_row = np.ones(len(score))
-    return {
-        **{name: metric(every_row) for name, metric in bootstrapped.items()},
-        "n": judged.counts(),
-        "ci95": {name: _interval(judged, metric, resamples, seed) for name, metric in bootstrapped.items()},
-    }
+    figures = {name: metric(every_row) for name, metric in bootstrapped.items()}
+    intervals = {name: _interval(judged, metric, resamples, seed) for name, metric in bootstrapped.items()}
+    return {"excess_low@10": None, **figures, "n": judged.counts(), "ci95": {"excess_low@10": None, **intervals}}
 
 
 def judge_new_users(

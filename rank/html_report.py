@@ -245,6 +245,7 @@ def _facts(stage_folder: Path, metrics: Mapping[str, Any]) -> dict[str, str]:
         "Encoder started from": encoder.get("init_from"),
         "LightGBM settings": settings,
         "Items that share their text with another": None if twins is None else f"{twins:.0%}",
+        "Not measured": "; ".join(metrics.get("not_measured", {}).values()),
         "Position gain": f"{metrics['position_gain']:+.4f} ({leak})",
     }
     return {name: str(value) for name, value in facts.items() if value not in (None, "")}

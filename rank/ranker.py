@@ -197,8 +197,8 @@ class Ranker:
             }
         )
         now = _seconds(context.pop("timestamp", datetime.now(UTC)), "context")
-        categories = [item["category"] for item in candidates]
-        query_category = context.pop("query_category", max(sorted(set(categories)), key=categories.count))
+        categories = [item["category"] for item in candidates if item["category"] is not None]
+        query_category = context.pop("query_category", max(sorted(set(categories)), key=categories.count, default=None))
         behaviours = pa.table(_behaviours(events, past), schema=SCHEMAS["behaviours"]).sort_by(
             [("timestamp", "ascending"), ("page_id", "ascending")]
         )
@@ -249,8 +249,9 @@ def _item(item: Mapping[str, Any], where: str, number: int) -> dict[str, Any]:
     """An item with every column the tables need; one without an id gets one that is in no vocabulary."""
     if not item.get("text"):
         raise PrectrError(f"{where}: 'text' is missing or empty; give the item's text.")
-    text, category = str(item["text"]), str(item.get("category", ""))
-    return {**item, "item_id": str(item.get("item_id", f"unknown {where}")), "text": text, "category": category}
+    text, category = str(item["text"]), item.get("category")
+    known = {"text": text, "category": None if category is None else str(category)}
+    return {**item, "item_id": str(item.get("item_id", f"unknown {where}")), **known}
 
 
 def _behaviours(events: list[Mapping[str, Any]], past: list[dict[str, Any]]) -> dict[str, list[Any]]:

@@ -66,6 +66,8 @@ def show(metrics: Mapping[str, Any], folder: Path) -> None:
         ],
         note,
     )
+    for why in metrics.get("not_measured", {}).values():
+        console.print(f"Not measured: {why}.", highlight=False)
     seconds = {name: value for name, value in metrics["seconds"].items() if value is not None}
     console.print(
         f"Seconds: {' · '.join(f'{name} {value:,.0f}' for name, value in seconds.items())} · "

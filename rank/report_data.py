@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from data.contract import has_table, read_table
 from rank.behaviours import BehaviourLog
+from rank.evaluate import households
 from shared.config import PrectrError
 from shared.steps import RECORD
 
@@ -66,7 +67,7 @@ def read_scored(stage_folder: Path, split: str) -> Scored | None:
 
     return Scored(
         page=rows["page_id"].to_numpy(),
-        household=impressions["user_id"].combine_chunks().dictionary_encode().indices.to_numpy(),
+        household=np.unique(households(impressions["user_id"], impressions["page_id"]), return_inverse=True)[1],
         clicked=rows["clicked"].to_numpy().astype(np.float64),
         ours=rows["p_click"].to_numpy(),
         rival=rows["p_click_lightgbm"].to_numpy(),

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data.contract import has_table, read_table, reconstructed
-from rank.evaluate import Judged, exposed_slices, judge_exposed, judge_new_users, judge_open, judge_slices
+from rank.evaluate import Judged, exposed_slices, households, judge_exposed, judge_new_users, judge_open, judge_slices
 from rank.inputs import Events, PreparedSet, Texts
 from rank.level_prob import encode
 from rank.predict import Predictor
@@ -36,13 +36,14 @@ def judge_ranker(stage: Stage, work: Path, seconds: dict[str, float]) -> None:
     predictions = {name: predictor.predict(prepared, batch, name) for name, prepared in sets.items()}
     ours = {name: part["p_click"] for name, part in predictions.items()}
     theirs = {name: np.load(rival / f"{name}.npy") for name in sets}
-    tables = {split: stage.impressions(split) for split in ("test", "open", "new_users")}
+    tables = {split: stage.impressions(split) for split in dict.fromkeys(map(_split_of, sets))}
     facts = json.loads((rival / "rival.json").read_text(encoding="utf-8"))
     _write_predictions(work, sets, tables, predictions, theirs)
     judged = {name: _judged(stage, sets[name], tables[_split_of(name)], name == "open") for name in sets}
     metrics = {
         **_judge(stage, sets, tables, judged, ours),
         "lightgbm": _judge(stage, sets, tables, judged, theirs),
+        "not_measured": stage.not_measured,
         "position_gain": facts["position_gain"],
         "seconds": {**_seconds_before(stage), "rank": seconds["rank"], "evaluate": time.time() - seconds["evaluate"]},
         "seed": stage.run.seed,
@@ -77,7 +78,8 @@ def _judged(stage: Stage, prepared: PreparedSet, table: pa.Table, with_gold: boo
     return Judged(
         clicked=np.asarray(prepared.clicked),
         page=np.asarray(prepared.page),
-        user=rows["user_id"].to_numpy(zero_copy_only=False),
+        user=households(rows["user_id"], rows["page_id"]),
+        known=rows["user_id"].is_valid().to_numpy(),
         gold_level=gold,
         # An open list is no log: nothing of it was thinned out.
         weight=None if with_gold else prepared.full_log_weight(stage.losses.negative_sampling_rate),
@@ -92,16 +94,14 @@ def _judge(
     probability: Mapping[str, np.ndarray],
 ) -> dict[str, Any]:
     resamples, seed = stage.evaluation.bootstrap_resamples, stage.run.seed
-    rungs = stage.history.cold_lengths
-    ladder = {n: probability[f"new_users_{n}"] for n in rungs}
-    return {
-        "exposed": judge_exposed(judged["test"], probability["test"], resamples, seed),
-        "open": judge_open(judged["open"], probability["open"], resamples, seed),
-        **judge_new_users(judged[f"new_users_{rungs[0]}"], ladder, resamples, seed),
-        "slices": judge_slices(
-            judged["test"], probability["test"], _slices(stage, sets["test"], tables["test"]), resamples, seed
-        ),
-    }
+    found: dict[str, Any] = {"exposed": judge_exposed(judged["test"], probability["test"], resamples, seed)}
+    if "open" in judged:
+        found["open"] = judge_open(judged["open"], probability["open"], resamples, seed)
+    ladder = {n: probability[f"new_users_{n}"] for n in stage.history.cold_lengths if f"new_users_{n}" in judged}
+    if ladder:
+        found |= judge_new_users(judged[f"new_users_{min(ladder)}"], ladder, resamples, seed)
+    slices = _slices(stage, sets["test"], tables["test"])
+    return found | {"slices": judge_slices(judged["test"], probability["test"], slices, resamples, seed)}
 
 
 def _slices(stage: Stage, prepared: PreparedSet, table: pa.Table) -> dict[str, np.ndarray]:

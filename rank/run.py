@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from data.validate import SHOWN, validate
 from rank.behaviours import BehaviourLog
 from rank.config import deciding
 from rank.feature_map import FeatureMap
@@ -31,7 +32,7 @@ from rank.reference import Reference
 from rank.report import show
 from rank.results import judge_ranker
 from rank.rival import LightGBMRival, Rows, fit_lightgbm, position_gain
-from rank.stage import EVALUATED, Stage
+from rank.stage import Stage
 from rank.text_vectors import TextVectors
 from rank.train import train
 from rank.warm_start import carry_over, kept_feature_map
@@ -39,7 +40,7 @@ from shared import launch
 from shared.console import console
 from shared.encoder import LevelEncoder
 from shared.seeds import set_seed
-from shared.steps import file_fingerprint, fingerprint_of, fingerprint_of_tables, read_record, run_step
+from shared.steps import RECORD, file_fingerprint, fingerprint_of, fingerprint_of_tables, read_record, run_step
 
 RECIPE = 3
 """Raised whenever the log, or what is prepared from it, changes for the same tables: an old one is built again."""
@@ -78,6 +79,8 @@ def build_behaviours(stage: Stage) -> None:
     level_prob = stage.folder / "level_prob" / "level_prob.parquet"
 
     def build(work: Path) -> None:
+        if not (stage.data / RECORD).is_file():  # what our own commands wrote they have checked
+            validate(stage.data, SHOWN)
         BehaviourLog.build(stage.data, level_prob, work)
 
     run_step("behaviours", stage.folder / "behaviours", inputs, build)
@@ -108,8 +111,10 @@ def build_features(stage: Stage) -> None:
             feature_map = kept_feature_map(Ranker.from_pretrained(stage.run.warm_start), feature_map, stage.level_names)
         raw.finish(feature_map, shop).save(work / "train")
         (work / "feature_map.json").write_text(feature_map.to_json(), encoding="utf-8")
-        for split in EVALUATED:
+        for split in stage.evaluated:
             prepare(stage.impressions(split), shop, history).finish(feature_map, shop).save(work / split)
+        if "new_users" not in stage.splits:
+            return
         new_users = stage.impressions("new_users")
         for length in history.cold_lengths:
             prepare(new_users, shop, history, length).finish(feature_map, shop).save(work / f"new_users_{length}")

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from data.contract import OPTIONAL_COLUMNS, PREFIXES, SCHEMAS, reconstructed
+from data.contract import MAY_BE_ABSENT, OPTIONAL_COLUMNS, PREFIXES, SCHEMAS, reconstructed
 from rank.config import RunArguments
 from rank.scorer import DataArguments, RankerArguments, Scorer, ranker_and_data
 from shared.config import PrectrError
@@ -21,7 +21,8 @@ from shared.console import console, progress_bar
 from shared.console import table as show_table
 from shared.steps import atomic_write
 
-NEEDED = ("page_id", "user_id", "query", "query_category", "item_id", "timestamp")
+NEEDED = ("page_id", "query", "item_id", "timestamp")
+OPTIONAL = MAY_BE_ABSENT["impressions"]
 KEPT = ("impression_id", "position", "clicked", "split", *OPTIONAL_COLUMNS["impressions"])  # where the file has them
 PER_PAGE = ("user_id", "query", "query_category", "timestamp")
 
@@ -154,7 +155,8 @@ def page_blocks(path: Path, context: Sequence[str], rows_at_once: int) -> Iterat
     file = open_impressions(path)
     _require(path, file.schema_arrow.names, context)
     found = file.schema_arrow.names
-    columns = [*NEEDED, *context, *(name for name in found if name in KEPT or name.startswith("label_"))]
+    kept = (*OPTIONAL, *KEPT)
+    columns = [*NEEDED, *context, *(name for name in found if name in kept or name.startswith("label_"))]
     page = _page_numbers(path)
     last_row = np.zeros(int(page.max(initial=-1)) + 1, np.int64)
     last_row[page] = np.arange(len(page))
@@ -193,7 +195,7 @@ def _conform(path: Path, batch: pa.Table, first_row: int) -> pa.Table:
     schema = SCHEMAS["impressions"]
     for place, name in enumerate(batch.column_names):
         column = batch[name]
-        if column.null_count and name in schema.names:
+        if column.null_count and name in schema.names and name not in OPTIONAL:
             row = first_row + int(column.is_null().to_numpy().argmax())
             raise PrectrError(f"{path}: {name}, row {row}: a value is required: fill it in, or drop the page.")
         kind = _type_of(name)
@@ -202,6 +204,9 @@ def _conform(path: Path, batch: pa.Table, first_row: int) -> pa.Table:
             batch = batch.set_column(place, name, column.cast(kind, safe=not pa.types.is_timestamp(kind)))
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             raise PrectrError(f"{path}: column {name!r} is {column.type}: write it as {kind}.") from error
+    for name in OPTIONAL:
+        if name not in batch.column_names:
+            batch = batch.append_column(name, pa.nulls(len(batch), pa.string()))
     if "clicked" not in batch.column_names:
         batch = batch.append_column("clicked", pa.array(np.zeros(len(batch), bool)))
     return batch
@@ -218,7 +223,7 @@ def _type_of(column: str) -> pa.DataType:
 def _one_value_per_page(path: Path, rows: np.ndarray, block: pa.Table) -> None:
     _, first, page = np.unique(block["page"].to_numpy(), return_index=True, return_inverse=True)
     for name in PER_PAGE:
-        codes = block[name].combine_chunks().dictionary_encode().indices.to_numpy()
+        codes = pc.fill_null(block[name].combine_chunks().dictionary_encode().indices, -1).to_numpy()
         differs = codes != codes[first][page]
         if differs.any():
             at = int(differs.argmax())

@@ -1,12 +1,14 @@
 """What the steps of stage two share: settings, folders and tables."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
-from data.contract import levels, read_table
+from data.contract import has_table, levels, read_table, table_path
 from rank.behaviours import BehaviourLog
 from rank.config import (
     EvaluateArguments,
@@ -41,6 +43,7 @@ class Stage:
         check_together(self.history, self.model, self.losses, self.training)
         self.folder = Path(self.run.artifacts) / self.run.name
         self.data = self.folder / "data"
+        self._require_clicks()
         self.encoder = Path(self.run.encoder) if self.run.encoder else self.folder / "encoder"
         self.level_names = levels(self.data)
 
@@ -73,7 +76,38 @@ class Stage:
         log = BehaviourLog.open(self.folder / "behaviours")
         return Shop(read_table(self.data, "items"), log, level_prob, sorted(queries))
 
+    @cached_property
+    def splits(self) -> frozenset[str]:
+        """The splits that the impressions have."""
+        batches = pq.ParquetFile(table_path(self.data, "impressions")).iter_batches(columns=["split"])
+        return frozenset(name for batch in batches for name in pc.unique(batch["split"]).to_pylist())
+
+    @property
+    def evaluated(self) -> list[str]:
+        """The splits that are scored as they are; `open` is optional."""
+        return [split for split in EVALUATED if split in self.splits]
+
+    @property
+    def not_measured(self) -> dict[str, str]:
+        """Which parts of the results there will not be, and why."""
+        why = {}
+        if "open" not in self.splits:
+            why["open"] = "open candidates: impressions.parquet has no split 'open'"
+        elif not has_table(self.data, "gold"):
+            why["excess_low@10"] = "excess_low@10: there is no gold.parquet"
+        if "new_users" not in self.splits:
+            why["new_users"] = "new users: impressions.parquet has no split 'new_users'"
+        return why
+
     def sets(self) -> list[str]:
         """Folders of features/, the training one first."""
-        rungs = [f"new_users_{n}" for n in self.history.cold_lengths]
-        return ["train", *EVALUATED, *rungs]
+        rungs = [f"new_users_{n}" for n in self.history.cold_lengths] if "new_users" in self.splits else []
+        return ["train", *self.evaluated, *rungs]
+
+    def _require_clicks(self) -> None:
+        for table in ("impressions", "behaviours"):
+            if self.data.is_dir() and not has_table(self.data, table):
+                raise PrectrError(
+                    f"{table_path(self.data, table)} is missing: stage two learns from clicks, so write what was shown "
+                    "and clicked; pairs alone train stage one (`python -m distill run`)."
+                )
