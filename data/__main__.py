@@ -1,4 +1,5 @@
-"""`python -m data build [--profile NAME] [--seed N]` builds a data set, `python -m data validate FOLDER` checks one."""
+"""`python -m data build [--profile NAME] [--seed N]` builds a data set, `python -m data validate FOLDER` checks one,
+`python -m data check FOLDER` says besides what it allows."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from data import journey, report, toy
+from data.check import check, parse
 from data.config import ARGUMENTS, CONFIG_DIR, DataArguments
 from data.validate import validate
 from shared.cli import run_main
@@ -24,7 +26,8 @@ RECONSTRUCTED = {
 """What every figure made from a source says of it."""
 
 USAGE = (
-    "usage: python -m data build [--profile smoke|default|full] [--SETTING VALUE]... | python -m data validate FOLDER"
+    "usage: python -m data build [--profile smoke|default|full] [--SETTING VALUE]... | "
+    "python -m data validate FOLDER | python -m data check FOLDER"
 )
 
 
@@ -33,6 +36,8 @@ def main(argv: list[str]) -> None:
         case ["build", *flags]:
             (arguments,) = parse_arguments(ARGUMENTS, CONFIG_DIR, flags, program="python -m data build")
             build(arguments)
+        case ["check", *flags]:
+            check(parse(flags))
         case ["validate", folder]:
             validate(Path(folder))
             console.print(f"{folder} keeps the contract.")

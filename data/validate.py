@@ -1,7 +1,7 @@
 """Checks a data set whole: columns, types, references, splits, time, and that nothing held out is trained on.
 
-`data/scan.py` reads each table once, a batch at a time; the rest is asked of the files in SQL, by an embedded engine
-(DuckDB) that works on disk where memory does not do. All that is found is told at once.
+`data/row_checks.py` reads each table once, a batch at a time; the rest is asked of the files in SQL, by an embedded
+engine (DuckDB) that works on disk where memory does not do. All that is found is told at once.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from data.contract import (
     table_path,
 )
 from data.defects import SHOWN, DataError, Defect, shown
-from data.scan import scan
+from data.row_checks import scan
 from shared.config import PrectrError
 
 STAGE_ONE = ("items", "pairs")
@@ -104,7 +104,7 @@ def find_defects(folder: Path, tables: Sequence[str], gold_splits: bool = True) 
             names = levels(folder)
         except PrectrError as error:
             defects.append(Defect("pairs", str(error).removeprefix(f"{table_path(folder, 'pairs')}: ")))
-    with _Checker(folder, sound) as check:
+    with Checker(folder, sound) as check:
         for name in sound:
             defects += check.rows(name)
         for name, part in PARTS.items():
@@ -120,13 +120,17 @@ def find_defects(folder: Path, tables: Sequence[str], gold_splits: bool = True) 
     return defects
 
 
-class _Checker:
-    """The tables as views of an embedded database: the contract's columns and types, and `row`, from 0."""
+class Checker:
+    """Tables that can be read as views of an embedded database: the contract's columns and types, and `row`, from 0."""
 
     def __init__(self, folder: Path, tables: Sequence[str]) -> None:
         self.tables = tables
         self._scratch = tempfile.TemporaryDirectory(prefix="prectr-check-")
-        settings: dict[str, Any] = {"memory_limit": MEMORY, "temp_directory": self._scratch.name, "threads": str(os.cpu_count() or 1)}
+        settings: dict[str, Any] = {
+            "memory_limit": MEMORY,
+            "temp_directory": self._scratch.name,
+            "threads": str(os.cpu_count() or 1),
+        }
         self._database = duckdb.connect(config=settings | {"preserve_insertion_order": "false"})
         self.columns = {name: pq.read_schema(table_path(folder, name)).names for name in tables}
         for name, found in self.columns.items():
@@ -136,7 +140,7 @@ class _Checker:
             source = f"read_parquet('{path}', file_row_number = true)"
             self.ask(f"CREATE VIEW {name} AS SELECT file_row_number AS row, {', '.join(casts)} FROM {source}")
 
-    def __enter__(self) -> _Checker:
+    def __enter__(self) -> Checker:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -207,15 +211,15 @@ class _Checker:
         return Defect.of_rows(table, column, row, rows, self.value(table, row, column), remedy)
 
 
-def _items(check: _Checker) -> Iterator[Defect]:
+def _items(check: Checker) -> Iterator[Defect]:
     yield from check.unique("items", "item_id")
 
 
-def _users(check: _Checker) -> Iterator[Defect]:
+def _users(check: Checker) -> Iterator[Defect]:
     yield from check.unique("users", "user_id")
 
 
-def _pairs(check: _Checker) -> Iterator[Defect]:
+def _pairs(check: Checker) -> Iterator[Defect]:
     yield from check.one_of("pairs", "split", PAIR_SPLITS)
     both_or_none = "(item_id IS NULL) = (item_text IS NULL)"
     yield from check.where("pairs", "item_id", both_or_none, "give exactly one of item_id and item_text.")
@@ -231,7 +235,7 @@ def _pairs(check: _Checker) -> Iterator[Defect]:
         yield from _one_judgement(check, "pairs", judged, column, ("item_id", "item_text"), remedy)
 
 
-def _gold_splits(check: _Checker) -> Iterator[Defect]:
+def _gold_splits(check: Checker) -> Iterator[Defect]:
     """Where there is gold, there is some of two levels to train and to validate on."""
     judged = "(SELECT * FROM pairs WHERE split <> 'unlabelled')"
     gold = dict(check.ask(f"SELECT split, count(DISTINCT level) FROM {judged} GROUP BY split"))
@@ -248,7 +252,7 @@ def _gold_splits(check: _Checker) -> Iterator[Defect]:
 
 
 def _one_judgement(
-    check: _Checker, table: str, judged: str, column: str, items: Sequence[str], remedy: str
+    check: Checker, table: str, judged: str, column: str, items: Sequence[str], remedy: str
 ) -> Iterator[Defect]:
     """No two of the `judged` rows are of one pair and differ in `column`.
 
@@ -271,7 +275,7 @@ def _one_judgement(
         yield Defect.of_rows(table, column, row, 1, said, f"{pair}{more}: {remedy}")
 
 
-def _impressions(check: _Checker) -> Iterator[Defect]:
+def _impressions(check: Checker) -> Iterator[Defect]:
     table = "impressions"
     yield from check.one_of(table, "split", IMPRESSION_SPLITS)
     yield from check.unique(table, "impression_id")
@@ -300,7 +304,7 @@ def _impressions(check: _Checker) -> Iterator[Defect]:
             yield Defect(table, f"clicked: {said}: {remedy}")
 
 
-def _one_value_per_page(check: _Checker, table: str, columns: Sequence[str]) -> Iterator[Defect]:
+def _one_value_per_page(check: Checker, table: str, columns: Sequence[str]) -> Iterator[Defect]:
     """Rows of one page agree; where it has a value and none, it has several too."""
     key = "split, page_id" if table == "impressions" else "page_id"
     differ = [f"min({c}) <> max({c}) OR count({c}) NOT IN (0, count(*)) AS {c}" for c in columns]
@@ -316,7 +320,7 @@ def _one_value_per_page(check: _Checker, table: str, columns: Sequence[str]) -> 
             yield Defect(table, f"{column}: page {page}{more} has several, such as {examples}: {remedy}")
 
 
-def _splits_in_time(check: _Checker) -> Iterator[Defect]:
+def _splits_in_time(check: Checker) -> Iterator[Defect]:
     found = check.ask("SELECT split, min(timestamp), max(timestamp) FROM impressions GROUP BY split")
     times = {split: (first, last) for split, first, last in found}
     for split in ("train", "validation", "test"):
@@ -330,7 +334,7 @@ def _splits_in_time(check: _Checker) -> Iterator[Defect]:
             yield Defect("impressions", f"timestamp: {said}")
 
 
-def _behaviours(check: _Checker) -> Iterator[Defect]:
+def _behaviours(check: Checker) -> Iterator[Defect]:
     table = "behaviours"
     yield from check.refers_to(table, "item_id", "items")
     is_search = f"event_type = '{SEARCH}'"
@@ -351,7 +355,7 @@ def _behaviours(check: _Checker) -> Iterator[Defect]:
         yield from check.where(table, "timestamp", "timestamp < shown", remedy, of=clicks)
 
 
-def _queries(check: _Checker) -> Iterator[Defect]:
+def _queries(check: Checker) -> Iterator[Defect]:
     yield from check.unique("queries", "query")
     unseen = "(SELECT query FROM queries WHERE NOT seen_in_training)"
     for table, sides in (("impressions", "'train', 'validation'"), ("pairs", "'train', 'validation', 'unlabelled'")):
@@ -361,7 +365,7 @@ def _queries(check: _Checker) -> Iterator[Defect]:
             yield from check.where(table, "query", f"split IN ({sides}) AND query IN {unseen}", remedy)
 
 
-def _gold(check: _Checker) -> Iterator[Defect]:
+def _gold(check: Checker) -> Iterator[Defect]:
     yield from check.refers_to("gold", "item_id", "items")
     remedy = "gold says one level of a pair: drop one of the two rows."
     yield from _one_judgement(check, "gold", "gold", "level", ("item_id",), remedy)
@@ -378,7 +382,7 @@ def _gold(check: _Checker) -> Iterator[Defect]:
                 yield Defect("gold", f"level: {said}")
 
 
-PARTS: dict[str, Callable[[_Checker], Iterator[Defect]]] = {
+PARTS: dict[str, Callable[[Checker], Iterator[Defect]]] = {
     "items": _items,
     "users": _users,
     "pairs": _pairs,

