@@ -13,6 +13,7 @@ import data.toy as toy
 from data.contract import read_table
 from rank.behaviour_log import UNCUT
 from rank.behaviours import BehaviourLog, Coded, cross_slices, user_slices
+from rank.features import compute_features
 from rank.level_prob import LevelProb
 from shared.config import PrectrError
 from tests.rank.random_shop import (
@@ -328,3 +329,38 @@ def test_an_unscored_pair_is_named():
 def test_a_folder_without_a_log_says_how_to_make_one(tmp_path):
     with pytest.raises(PrectrError, match="python -m rank run"):
         BehaviourLog.open(tmp_path)
+
+
+def test_anonymous_shoppers_share_no_history_and_are_others_to_one_another() -> None:
+    """Nobody's own events are nobody's; every one of them counts for the query."""
+    named = random_events(3)
+    nameless = behaviours_table(named)
+    nameless = nameless.set_column(0, "user_id", pa.nulls(len(nameless), pa.string()))
+    log = BehaviourLog.from_tables(ITEMS, nameless, level_prob())
+    coded = log.encode(random_impressions(3).set_column(1, "user_id", pa.nulls(48, pa.string())))
+    since = log.cut_since(coded.user, coded.before_row, -1)
+    assert (coded.user == -1).all()
+    assert (user_slices(log, coded.user, coded.category, since, coded.before_row) == -1).all()
+    rows, depth = cross_slices(log, coded.user, coded.query, coded.category, coded.before_row, 10)
+    for place in range(len(coded.user)):
+        before = np.arange(coded.before_row[place])
+        of_query = before[(log.query[before] == coded.query[place]) & (coded.query[place] >= 0)]
+        of_category = before[log.category[before] == coded.category[place]]
+        assert (rows[place] >= 0).any() == (len(of_query) + len(of_category) > 0)
+        assert depth[place] == 2 or (rows[place] >= 0).any()
+
+
+def test_a_category_that_nobody_knows_is_shared_by_nothing() -> None:
+    events = behaviours_table(random_events(4))
+    events = events.set_column(2, "query_category", pa.nulls(len(events), pa.string()))
+    items = ITEMS.set_column(2, "category", pa.nulls(len(ITEMS), pa.string()))
+    log = BehaviourLog.from_tables(items, events, level_prob())
+    page = random_impressions(4)
+    page = page.set_column(page.column_names.index("query_category"), "query_category", pa.nulls(48, pa.string()))
+    coded = log.encode(page)
+    rows, depth = cross_slices(log, coded.user, coded.query, coded.category, coded.before_row, 10)
+    assert set(depth.tolist()) <= {0, 2} and (depth == 0).any()
+    same_query = log.query[np.maximum(rows, 0)] == coded.query[:, None]
+    assert (same_query | (rows < 0)).all()
+    found = compute_features(log, items, page, np.full((len(page), 3), 1 / 3))
+    assert np.isfinite(found.values).all() and (found.column("user_category_clicks") == 0).all()

@@ -6,11 +6,12 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rank.evaluate import Judged, exposed_slices, judge_exposed, judge_new_users, judge_open, judge_slices
+from rank.evaluate import Judged, exposed_slices, households, judge_exposed, judge_new_users, judge_open, judge_slices
 from shared import metrics
 
 # Three pages of two households; the last one has no click.
@@ -110,11 +111,6 @@ def test_open_by_hand() -> None:
     assert result["ci95"]["excess_low@10"] == pytest.approx([0, 0.2])
 
 
-def test_open_cannot_be_judged_without_gold_levels() -> None:
-    with pytest.raises(ValueError, match="gold levels"):
-        judge_open(JUDGED, P_CLICK, resamples=2, seed=0)
-
-
 def test_the_ladder_judges_every_rung_on_the_same_pages() -> None:
     ladder = {0: np.full(7, 0.2), 10: P_CLICK}
     result = judge_new_users(JUDGED, ladder, resamples=200, seed=0)
@@ -198,3 +194,22 @@ def test_the_order_of_the_rows_changes_nothing(rows: list[tuple[bool, int, int, 
     assert flat(judge_slices(again, score[order], {"low": masks["low"][order]}, 20, 0)) == pytest.approx(
         before, abs=1e-9
     )
+
+
+def test_an_anonymous_page_stands_for_itself() -> None:
+    users, pages = pa.chunked_array([["ann", None, None, "ann"]]), pa.chunked_array([[1, 2, 3, 1]])
+    found = households(users, pages)
+    assert len(set(found.tolist())) == 3 and found[0] == found[3] == "ann"
+    known = np.array([True] * 3 + [False] * 4)
+    judged = replace(JUDGED, known=known)
+    exposed = judge_exposed(judged, P_CLICK, resamples=50, seed=0)
+    assert exposed["n"]["users"] == 1 and exposed["auc"] == pytest.approx(9 / 10)
+    assert exposed["gauc_user"] == 1 and exposed["coverage"]["gauc_user"] == pytest.approx(3 / 7)
+    nobody = judge_exposed(replace(JUDGED, known=np.zeros(7, bool)), P_CLICK, resamples=50, seed=0)
+    assert nobody["gauc_user"] is None and nobody["ci95"]["gauc_user"] is None and nobody["n"]["users"] == 0
+
+
+def test_open_candidates_without_gold_are_ranked_but_not_called_low() -> None:
+    found = judge_open(replace(OPEN, gold_level=None), OPEN_SCORE, resamples=20, seed=0)
+    assert found["excess_low@10"] is None and found["ci95"]["excess_low@10"] is None
+    assert found["ndcg@10"] == judge_open(OPEN, OPEN_SCORE, resamples=20, seed=0)["ndcg@10"]
