@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import torch
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 from transformers import (
     BertConfig,
     BertModel,
@@ -17,6 +17,8 @@ from transformers import (
     PreTrainedTokenizerBase,
     PreTrainedTokenizerFast,
 )
+
+from distill.scratch import bert_tokenizer
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "<bos>"]
 
@@ -56,20 +58,7 @@ def random_causal_lm(folder: Path, texts: Iterable[str], seed: int) -> None:
 
 def random_text_encoder(folder: Path, texts: Iterable[str], seed: int) -> None:
     """Saves an untrained BERT of 2 layers x 32, without a head, and its tokenizer to `folder`."""
-    words = word_tokenizer(texts)
-    words.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]",
-        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
-        special_tokens=[(token, words.token_to_id(token)) for token in ("[CLS]", "[SEP]")],
-    )
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=words,
-        pad_token="[PAD]",
-        unk_token="[UNK]",
-        cls_token="[CLS]",
-        sep_token="[SEP]",
-        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
-    )
+    tokenizer = bert_tokenizer(word_tokenizer(texts))
     random_bert(tokenizer, seed).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 

@@ -10,30 +10,36 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 WIDTH, HEADS = 256, 4
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
 ALPHABET = 6000
 """Characters that get a piece of their own, the most frequent first: enough for Chinese or Japanese shop texts."""
-LONGEST_WORD = 1000
-"""Characters of a run without blanks that are still cut into pieces: Thai and Japanese write whole sentences so."""
 
 
 def word_pieces(texts: Sequence[str], vocabulary_size: int) -> PreTrainedTokenizerFast:
-    """A WordPiece tokenizer learnt from `texts`, of at most `vocabulary_size` pieces; lower-cased, each CJK character a
-    word, combining marks kept (in many scripts they are the vowels)."""
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]", max_input_chars_per_word=LONGEST_WORD))
+    """Byte-pair merges of the characters of `texts`, at most `vocabulary_size` pieces; lower-cased, each CJK character
+    a word, combining marks kept (in many scripts they are the vowels).
+
+    The same texts give the same pieces, which the library's WordPiece trainer does not promise, and runs without
+    blanks, as Thai writes them, may be of any length.
+    """
+    tokenizer = Tokenizer(models.BPE(unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.Sequence(
         [normalizers.NFKC(), normalizers.BertNormalizer(lowercase=True, strip_accents=False)]
     )
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.decoder = decoders.WordPiece()
-    trainer = trainers.WordPieceTrainer(
+    trainer = trainers.BpeTrainer(
         vocab_size=vocabulary_size, limit_alphabet=ALPHABET, special_tokens=SPECIAL, show_progress=False
     )
     tokenizer.train_from_iterator(texts, trainer)
+    return bert_tokenizer(tokenizer)
+
+
+def bert_tokenizer(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
+    """A vocabulary with the special tokens of BERT as its encoders read it: [CLS] text [SEP]."""
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]",
         pair="[CLS] $A [SEP] $B:1 [SEP]:1",
