@@ -136,7 +136,6 @@ def repeat(**changes: object) -> Callable[[pa.Table], pa.Table]:
         ("pairs", repeat(level=lambda level: (level + 1) % 4), "a gold pair has one level: drop one of the two rows"),
         ("pairs", repeat(split="test"), "a gold pair belongs to one split: drop one of the two rows"),
         ("pairs", lambda rows: rows.filter(pc.field("split") != "validation"), "split: no row is 'validation'"),
-        ("pairs", lambda rows: rows.filter(pc.field("split") != "unlabelled"), "split: no row is 'unlabelled'"),
         ("pairs", lambda rows: rows.slice(0, 0), "pairs.parquet is empty: write rows, or pairs for a teacher"),
         ("pairs", None, "pairs.parquet is not a Parquet file, or a damaged one"),
     ],

@@ -96,7 +96,7 @@ UNLABELLED = ("q", "b", None, "unlabelled")
     [
         ([*GOOD[:2], UNLABELLED], "split: no row is 'validation'"),
         ([*GOOD[2:], UNLABELLED], "split: no row is 'train'"),
-        (GOOD, "split: no row is 'unlabelled'"),
+        ([("s", "a", 1, "test"), ("s", "c", 0, "test")], "split: no row is 'unlabelled'"),
         ([*GOOD[1:], UNLABELLED], "level: every row of split 'train' is of level 0: judge pairs of other levels too"),
         ([*GOOD[:3], UNLABELLED], "level: every row of split 'validation' is of level 1"),
     ],
@@ -104,6 +104,19 @@ UNLABELLED = ("q", "b", None, "unlabelled")
 def test_a_split_too_few_is_said(tmp_path: Path, rows: list, message: str) -> None:
     with pytest.raises(PrectrError, match=f"pairs.parquet: {message}"):
         require_training_pairs(table_of(tmp_path, rows), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("rows", "remark"),
+    [
+        (GOOD, "no row is 'unlabelled': the teacher judges near misses and random pairs"),
+        ([UNLABELLED], "no row of train has a level: the teacher judges as it comes"),
+    ],
+)
+def test_gold_or_unlabelled_pairs_will_do(tmp_path: Path, rows: list, remark: str) -> None:
+    pairs = table_of(tmp_path, rows)
+    require_training_pairs(pairs, tmp_path)
+    assert remark in " ".join(remarks(pairs, tmp_path, ["no", "yes"]))
 
 
 def test_what_can_be_trained_on_passes_without_a_remark(tmp_path: Path) -> None:
