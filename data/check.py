@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from data.checker import Checker
 from data.contract import SEARCH, levels, reconstructed
 from data.defects import DataError, shown
 from data.text_check import Texts, read_texts
-from data.validate import Checker, find_defects, tables_of
+from data.validate import find_defects, tables_of
 from shared.console import console, table
 
 LONG_TEXT = 100_000

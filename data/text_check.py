@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from data.validate import Checker
+from data.checker import Checker
 from shared.config import PrectrError
 from shared.hub import package_of
 

@@ -1,6 +1,7 @@
 """Both stages on data that lack what the default data have: users, categories, gold levels, splits, clicks."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,14 @@ from transformers import AutoTokenizer
 
 from data import toy
 from data.contract import levels, read_table, table_path
+from data.defects import DataError
 from data.validate import validate
 from distill.__main__ import main as distill_main
 from rank import Ranker
 from rank.__main__ import main as rank_main
 from shared.config import PrectrError
 from shared.encoder import LevelEncoder
-from tests.data.edits import change
+from tests.data.edits import change, put
 
 QUICK = ["--state_epochs", "0", "--distill_epochs", "1", "--sft_epochs", "1", "--teacher_epochs", "1"]
 QUICK += ["--label_pairs", "96", "--teacher_pairs", "64"]
@@ -116,6 +118,16 @@ def test_a_page_of_nobody_is_scored(clicks: Path, tmp_path: Path) -> None:
     impressions = str(clicks / "data" / "impressions.parquet")
     rank_main(["score", *where, "--impressions", impressions, "--output", str(output)])
     assert np.isfinite(pq.read_table(output)["p_click"].to_numpy()).all()
+
+
+def test_tables_of_somebody_else_are_checked_before_they_are_indexed(clicks: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(clicks, tmp_path / "artifacts" / "clicks"))
+    change(copy / "data", "behaviours", lambda rows: pa.concat_tables([rows.slice(9), rows.slice(0, 9)]))
+    change(copy / "data", "impressions", put("position", 3, -1))
+    with pytest.raises(DataError) as error:
+        stage(rank_main, copy / "data", "--epochs", "0.5")
+    for said in ("position, row 3: found -1", "sort the table by (timestamp, page_id)"):
+        assert said in str(error.value)
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from benchmarks.ranker.cell import Cell
 from benchmarks.ranker.systems import is_ours
 from rank.diagnostics import violations
-from rank.evaluate import Judged, judge_exposed, judge_new_users, judge_open
+from rank.evaluate import Judged, households, judge_exposed, judge_new_users, judge_open
 from rank.inputs import PreparedSet
 from rank.report_data import gold_levels
 from rank.stage import Stage
@@ -93,7 +93,7 @@ class Protocol:
         return Judged(
             clicked=np.asarray(prepared.clicked),
             page=np.asarray(prepared.page),
-            user=rows["user_id"].combine_chunks().dictionary_encode().indices.to_numpy(),
+            user=np.unique(households(rows["user_id"], rows["page_id"]), return_inverse=True)[1],
             gold_level=gold_levels(rows, self.stage.data) if name == "open" else None,
             # An open list is no log: nothing of it was thinned out.
             weight=None if name == "open" else prepared.full_log_weight(self.stage.losses.negative_sampling_rate),
