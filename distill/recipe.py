@@ -136,7 +136,8 @@ class Recipe:
             taught, validation = PairDataset(encoder, pairs, judgement), PairDataset(encoder, self.validation)
         else:
             held_out = self.held_out(pairs)
-            parts = (np.flatnonzero(mask) for mask in (~held_out, held_out))
+            # Of a single query nothing can be held out.
+            parts = (np.flatnonzero(mask) for mask in (~held_out, held_out if held_out.any() else ~held_out))
             taught, validation = (PairDataset(encoder, pairs.take(rows), judgement.take(rows)) for rows in parts)
         train_student(StudentModel(encoder, target), taught, validation, schedule, work)
         save(encoder, work)
