@@ -8,6 +8,7 @@ TEACHER     ?=
 REPO        ?=
 MODEL       ?= encoder
 DRY_RUN     ?=
+DATA        ?=
 SEEDS       ?=
 SYSTEMS     ?=
 TORCH_INDEX ?=
@@ -20,15 +21,18 @@ RIVALS := $(VENV)/rivals
 # CONFIG replaces the profile of the stage that was asked for; the stages before it keep theirs.
 settings = $(if $(and $(CONFIG),$(filter $(1),$(MAKECMDGOALS))),--config "$(CONFIG)",--profile "$(PROFILE)")
 flags    = $(call settings,$(1)) $(if $(SEED),--seed "$(SEED)")
+# DATA names tables that somebody else wrote: they are not built, and every stage reads them.
+named    = $(if $(DATA),--name "$(DATA)")
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data distill rank publish test lint bench clean
+.PHONY: help setup data tables distill rank publish test lint bench clean
 
 help: ## list targets and variables
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  PROFILE=default     smoke (seconds), default (half an hour) or full (all the data)"
 	@echo "  CONFIG=file.yaml    settings for the stage asked for, instead of its profile"
+	@echo "  DATA=name           your own tables in artifacts/name/data instead of the default data set"
 	@echo "  SEED=0              rules every draw of every stage"
 	@echo "  TEACHER=model       hub id, folder, GGUF file, http://host/v1, similarity:<encoder>; several: a,b"
 	@echo "  REPO=user/name      where publish uploads to; DRY_RUN=1 only lists the files"
@@ -54,16 +58,20 @@ $(STAMP): pyproject.toml constraints.txt
 data: $(STAMP) ## build the tables of the default data set
 	@$(RUN) -m data build $(call flags,$@)
 
-distill: data ## stage one: teach the teacher, label pairs, distil and fine-tune the encoder
-	@$(RUN) -m distill run $(call flags,$@) $(if $(TEACHER),--teacher "$(TEACHER)")
+tables: $(if $(DATA),$(STAMP),data)
+	@test -z "$(DATA)" || test -d "artifacts/$(DATA)/data" || { \
+	  echo "error: artifacts/$(DATA)/data is not there; write it first: $(RUN) -m data convert FORMAT SOURCE... --name $(DATA)" >&2; exit 2; }
+
+distill: tables ## stage one: teach the teacher, label pairs, distil and fine-tune the encoder
+	@$(RUN) -m distill run $(call flags,$@) $(named) $(if $(TEACHER),--teacher "$(TEACHER)")
 
 rank: distill ## stage two, and all before it: train the ranker and print the results
-	@$(RUN) -m rank run $(call flags,$@)
+	@$(RUN) -m rank run $(call flags,$@) $(named)
 
 publish: $(STAMP) ## upload the encoder or the ranker to a model hub: make publish REPO=user/name
 	@case "$(MODEL)" in encoder|ranker) ;; *) \
 	  echo "error: MODEL is '$(MODEL)'; publish the encoder or the ranker: make publish REPO=user/name MODEL=ranker" >&2; exit 2; esac
-	@$(RUN) -m $(if $(filter ranker,$(MODEL)),rank,distill) publish $(call settings,$@) --repo "$(REPO)" $(if $(DRY_RUN),--dry_run)
+	@$(RUN) -m $(if $(filter ranker,$(MODEL)),rank,distill) publish $(call settings,$@) $(named) --repo "$(REPO)" $(if $(DRY_RUN),--dry_run)
 
 test: $(STAMP) ## run the tests, offline
 	@$(RUN) -m pytest
@@ -78,7 +86,7 @@ $(RIVALS): $(STAMP)
 	@touch $@
 
 bench: distill $(RIVALS) ## the ranker against its rivals and its own parts: SEEDS="0 1 2" SYSTEMS="lightgbm no_debias"
-	@$(RUN) -m benchmarks.run $(call settings,$@) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(SYSTEMS),--systems $(SYSTEMS))
+	@$(RUN) -m benchmarks.run $(call settings,$@) $(named) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(SYSTEMS),--systems $(SYSTEMS))
 
 clean: ## remove the environment, the caches and everything in artifacts/
 	rm -rf $(VENV) artifacts build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

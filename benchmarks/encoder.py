@@ -1,7 +1,7 @@
 """Judges of relevance side by side, three seeds each: TF-IDF, the teacher, its students, and MiniLM-L6.
 
     python -m benchmarks.encoder --profile journey
-    python -m benchmarks.homedepot train.csv.zip artifacts/homedepot/data
+    python -m data convert homedepot train.csv.zip --name homedepot
     python -m benchmarks.encoder --profile homedepot
 
 Every cell (system, seed) is a folder in artifacts/bench/encoder/<name>/ that holds its predictions; a finished one is

@@ -1,5 +1,6 @@
-"""`python -m data build [--profile NAME] [--seed N]` builds a data set, `python -m data validate FOLDER` checks one,
-`python -m data check FOLDER` says besides what it allows."""
+"""`python -m data build [--profile NAME] [--seed N]` builds a data set, `python -m data convert FORMAT SOURCE...` makes
+one of somebody's files, `python -m data validate FOLDER` checks one, `python -m data check FOLDER` says besides what it
+allows."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from pathlib import Path
 from data import journey, report, toy
 from data.check import check, parse
 from data.config import ARGUMENTS, CONFIG_DIR, DataArguments
+from data.converters.convert import convert
 from data.validate import validate
 from shared.cli import run_main
 from shared.config import PrectrError, parse_arguments
@@ -26,8 +28,8 @@ RECONSTRUCTED = {
 """What every figure made from a source says of it."""
 
 USAGE = (
-    "usage: python -m data build [--profile smoke|default|full] [--SETTING VALUE]... | "
-    "python -m data validate FOLDER | python -m data check FOLDER"
+    "usage: python -m data build [--profile smoke|default|full] [--SETTING VALUE]... | python -m data convert FORMAT "
+    "SOURCE... --name NAME [--FLAG VALUE]... | python -m data validate FOLDER | python -m data check FOLDER"
 )
 
 
@@ -36,6 +38,8 @@ def main(argv: list[str]) -> None:
         case ["build", *flags]:
             (arguments,) = parse_arguments(ARGUMENTS, CONFIG_DIR, flags, program="python -m data build")
             build(arguments)
+        case ["convert", *rest]:
+            convert(rest)
         case ["check", *flags]:
             check(parse(flags))
         case ["validate", folder]:

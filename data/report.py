@@ -43,19 +43,22 @@ def write_summary(
             too.
     """
     names = levels(folder)
-    summary = {
+    summary: dict[str, Any] = {
         "reconstructed": reconstructed,
         "rows": {
             name: pq.read_metadata(table_path(folder, name)).num_rows for name in SCHEMAS if has_table(folder, name)
         },
         "levels": names,
         "text_twin_rate": _text_twin_rate(folder),
-        "impressions": _impressions(folder, len(names), level_mix or {}),
         "pairs": _pairs(folder, len(names)),
-        "behaviours": _behaviours(folder),
-        "cross_user_coverage": _cross_user_coverage(folder),
-        "mean_shift": _mean_shift(folder),
     }
+    if has_table(folder, "impressions"):
+        summary |= {
+            "impressions": _impressions(folder, len(names), level_mix or {}),
+            "behaviours": _behaviours(folder),
+            "cross_user_coverage": _cross_user_coverage(folder),
+            "mean_shift": _mean_shift(folder),
+        }
     with atomic_write(folder / SUMMARY) as temporary:
         temporary.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     return summary
@@ -72,30 +75,39 @@ def show(folder: Path) -> None:
     legend = "Levels: " + " · ".join(f"{level} {name}" for level, name in enumerate(names)) + "."
     table("Tables", ["table", "rows"], summary["rows"].items(), _notes(summary))
 
+    converted = "conversion" in summary
+    made = "" if converted else " (reconstructed)"
+    rows = [
+        [split, of["rows"], of["queries"], of["items"], *(of["level_mix"] or [None] * len(names))]
+        for split, of in summary["pairs"].items()
+    ]
+    title = "Pairs" if converted else "Pairs (queries and levels reconstructed)"
+    table(title, ["split", "rows", "queries", "items", *level_columns], rows, legend)
+    if "impressions" in summary:
+        _show_clicks(summary, level_columns, legend, made)
+    next_step = f"make distill DATA={Path(folder).parent.name}" if converted else "make distill"
+    next_step += " PROFILE=smoke" if Path(folder).parent.name == "toy" else ""
+    console.print(f"Data: {folder}    Next: [bold]{next_step}[/]", highlight=False)
+
+
+def _show_clicks(summary: dict[str, Any], level_columns: list[str], legend: str, made: str) -> None:
+    """The tables of what only a data set with clicks has; `made` follows what a builder made up."""
     keys = ("pages", "rows", "users", "queries", "ctr")
     found = {**summary["impressions"], "behaviours": summary["behaviours"]}
     rows = [[split, *(of[key] for key in keys)] for split, of in found.items()]
     columns = ["split", *keys[:-1], "CTR"]
     table("Impressions, and the behaviours with a query", columns, rows, summary["reconstructed"] or None)
-    rows = [[split, *(of["level_mix"] or [None] * len(names))] for split, of in summary["impressions"].items()]
-    table("Level mix of the impressions (reconstructed)", ["split", *level_columns], rows, legend)
-
-    rows = [
-        [split, of["rows"], of["queries"], of["items"], *(of["level_mix"] or [None] * len(names))]
-        for split, of in summary["pairs"].items()
-    ]
-    table(
-        "Pairs (queries and levels reconstructed)", ["split", "rows", "queries", "items", *level_columns], rows, legend
-    )
+    rows = [[split, *(of["level_mix"] or [None] * len(level_columns))] for split, of in summary["impressions"].items()]
+    if any(of["level_mix"] for of in summary["impressions"].values()):
+        table(f"Level mix of the impressions{made}", ["split", *level_columns], rows, legend)
     rows = [
         [f"same {key}", *(of[str(depth)] for depth in DEPTHS)] for key, of in summary["cross_user_coverage"].items()
     ]
-    caption = "Share of test impressions with so many earlier searches of other users (reconstructed)."
+    caption = f"Share of test impressions with so many earlier searches of other users{made}."
     table("Cross-user coverage by back-off depth", ["depth", *(f"≥ {depth}" for depth in DEPTHS)], rows, caption)
-    rows = [[name, of["train"], of["test"], of["shift"]] for name, of in summary["mean_shift"].items()]
-    table("Numeric features, train to test", ["feature", "train mean", "test mean", "shift (SDs)"], rows)
-    next_step = "make distill" + (" PROFILE=smoke" if Path(folder).parent.name == "toy" else "")
-    console.print(f"Data: {folder}    Next: [bold]{next_step}[/]", highlight=False)
+    if summary["mean_shift"]:
+        rows = [[name, of["train"], of["test"], of["shift"]] for name, of in summary["mean_shift"].items()]
+        table("Numeric features, train to test", ["feature", "train mean", "test mean", "shift (SDs)"], rows)
 
 
 def _notes(summary: dict[str, Any]) -> str:

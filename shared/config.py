@@ -5,6 +5,7 @@ the dataclass defaults, and flags replace the profile's. A key or flag that no d
 """
 
 import difflib
+from argparse import ArgumentDefaultsHelpFormatter, RawDescriptionHelpFormatter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -19,6 +20,10 @@ class PrectrError(Exception):
     """A failure the user can act on; its message is one sentence that says what was found and what to do."""
 
 
+class _Help(RawDescriptionHelpFormatter, ArgumentDefaultsHelpFormatter):
+    """Shows defaults, and a description as it was written."""
+
+
 class _Parser(HfArgumentParser):
     """Reports a bad value, and where it stands, as an exception instead of printing the whole usage."""
 
@@ -29,16 +34,21 @@ class _Parser(HfArgumentParser):
 
 
 def parse_arguments(
-    classes: Sequence[type[Any]], config_dir: Path, argv: Sequence[str], *, program: str | None = None
+    classes: Sequence[type[Any]],
+    config_dir: Path | None,
+    argv: Sequence[str],
+    *,
+    program: str | None = None,
+    description: str | None = None,
 ) -> tuple[Any, ...]:
     """Fill one instance of each dataclass in `classes` from a profile and the command line.
 
     Args:
         classes: dataclasses whose field names are distinct across all of them.
         config_dir: folder of the profiles; `--profile NAME` (default "default") reads `<config_dir>/<NAME>.yaml`,
-            `--config FILE` reads any other file instead.
+            `--config FILE` reads any other file instead. None: there are no profiles, and a file is `--mapping FILE`.
         argv: the flags, without the program's name; they override the file: `--learning_rate 1e-4`.
-        program: the command as the help text shows it.
+        program: the command as the help text shows it. description: what else it shows, its lines kept.
 
     Returns:
         The instances, in the order of `classes`.
@@ -49,20 +59,21 @@ def parse_arguments(
     Example:
         >>> (train,) = parse_arguments([TrainArguments], Path("rank/configs"), ["--profile", "smoke", "--seed", "7"])
     """
-    parser = _Parser(cast(Any, classes), prog=program, allow_abbrev=False)
-    parser.add_argument("--profile", default="default", help=f"settings to start from: {_profiles(config_dir)}")
-    parser.add_argument("--config", type=Path, default=None, help="a YAML file of settings, instead of a profile")
+    parser = _Parser(
+        cast(Any, classes), prog=program, description=description, formatter_class=_Help, allow_abbrev=False
+    )
+    _add_selectors(parser, config_dir)
     names = [field.name for cls in classes for field in fields(cls) if field.init]
     try:
         path = _config_path(config_dir, argv)
-        settings = read_config(path)
+        settings = read_config(path) if path else {}
         _reject_unknown(settings, names, f"{path}: unknown key")
-        _apply(parser, settings, path, _nullable(classes))
+        _apply(parser, settings, path or Path(), _nullable(classes))
         *instances, _selection, unknown = parser.parse_args_into_dataclasses(
             list(argv), return_remaining_strings=True, look_for_args_file=False
         )
         flags = [word.split("=")[0].removeprefix("--").replace("-", "_") for word in unknown if word.startswith("--")]
-        _reject_unknown(flags, [*names, "profile", "config"], "command line: unknown flag", prefix="--")
+        _reject_unknown(flags, [*names, "profile", "config", "mapping"], "command line: unknown flag", prefix="--")
         if unknown:
             raise PrectrError(f"command line: {unknown[0]!r} belongs to no flag; write --name value.")
     except PrectrError as error:
@@ -99,11 +110,20 @@ class _UniqueKeyLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def _config_path(config_dir: Path, argv: Sequence[str]) -> Path:
+def _add_selectors(parser: _Parser, config_dir: Path | None) -> None:
+    if config_dir is None:
+        parser.add_argument("--mapping", type=Path, default=None, help="a YAML file of these flags")
+    else:
+        parser.add_argument("--profile", default="default", help=f"settings to start from: {_profiles(config_dir)}")
+        parser.add_argument("--config", type=Path, default=None, help="a YAML file of settings, instead of a profile")
+
+
+def _config_path(config_dir: Path | None, argv: Sequence[str]) -> Path | None:
     selector = _Parser(add_help=False, allow_abbrev=False)
-    selector.add_argument("--profile", default="default")
-    selector.add_argument("--config", type=Path, default=None)
+    _add_selectors(selector, config_dir)
     selected, _ = selector.parse_known_args(list(argv))
+    if config_dir is None:
+        return selected.mapping
     return selected.config or config_dir / f"{selected.profile}.yaml"
 
 

@@ -2,20 +2,15 @@
 
 import json
 import shutil
-import zipfile
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow.parquet as pq
 import pytest
 
 from benchmarks import encoder as bench
 from benchmarks.hidden_levels import hidden_levels
-from benchmarks.homedepot import build_tables
 from data.__main__ import main as data_main
 from data.contract import read_table
-from distill.pairs import read_pairs
 from distill.random_models import random_text_encoder
 from shared.config import PrectrError, parse_arguments
 
@@ -111,30 +106,3 @@ def test_shipped_settings_are_read(profile: str) -> None:
     instances = parse_arguments(bench.ARGUMENTS, bench.CONFIGS, ["--profile", profile])
     assert instances[0].name == profile
     assert instances[-1].seeds == [0, 1, 2] and set(instances[-1].systems) <= set(bench.SYSTEMS)
-
-
-def test_home_depot_is_split_by_query(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("benchmarks.homedepot.SIZES", {"train": 20, "validation": 5, "test": 10, "unlabelled": 30})
-    random = np.random.default_rng(0)
-    rows = ['"id","product_uid","product_title","search_term","relevance"']
-    for row in range(120):
-        rating = random.choice(["1", "1.33", "2", "2.5", "2.67", "3"])
-        rows.append(f'"{row}","{row % 40}","item &amp; {row % 40}","query {row % 30}","{rating}"')
-    with zipfile.ZipFile(tmp_path / "train.csv.zip", "w") as archive:
-        archive.writestr("train.csv", "\n".join(rows).encode("latin-1"))
-    build_tables(tmp_path / "train.csv.zip", tmp_path / "data")
-    pairs = read_pairs(tmp_path / "data")
-    queries = [set(found.query) for found in pairs.values()]
-    assert sum(map(len, queries)) == len(set.union(*queries)), "a query is in two splits"
-    assert "item & 3" in set(read_table(tmp_path / "data", "items")["text"].to_pylist())
-    ratings = pq.read_table(tmp_path / "data" / "ratings.parquet").to_pylist()
-    for row in ratings:
-        assert row["level"] == sum(row["rating"] >= cut for cut in (1.5, 2.17, 2.84))
-    known = hidden_levels(tmp_path / "data")
-    assert all(pair in known for pair in zip(pairs["unlabelled"].query, pairs["unlabelled"].item_text, strict=True))
-
-
-def test_a_zip_that_is_not_home_depots_is_one_sentence(tmp_path: Path) -> None:
-    (tmp_path / "train.csv.zip").write_bytes(b"no zip")
-    with pytest.raises(PrectrError, match="fetch it from Kaggle"):
-        build_tables(tmp_path / "train.csv.zip", tmp_path / "data")

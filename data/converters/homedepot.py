@@ -1,6 +1,6 @@
-"""Home Depot Product Search Relevance (Kaggle, 2016) as tables of the contract, split by query.
+"""Home Depot Product Search Relevance (Kaggle, 2016), split by query.
 
-    python -m benchmarks.homedepot train.csv.zip artifacts/homedepot/data
+    python -m data convert homedepot train.csv.zip --name homedepot
 
 The competition's data may not be passed on: fetch it from Kaggle. Ratings are means of human raters, 1 to 3 in thirds;
 levels are cut at 1.5, 2.17 and 2.84. No query is in two splits. The pairs of `unlabelled` have ratings too, which are
@@ -10,19 +10,18 @@ them but the upper bound that says so.
 
 from __future__ import annotations
 
-import csv
 import html
-import io
-import json
-import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from data.contract import write_table
-from shared.cli import run_main
+from data.converters.readers import Reading, read_batches
+from data.converters.tables import finish
 from shared.config import PrectrError
 from shared.seeds import generator
 from shared.steps import file_fingerprint, run_step
@@ -32,7 +31,20 @@ CUTS = (1.5, 2.17, 2.84)
 SIZES = {"train": 3500, "validation": 500, "test": 3000, "unlabelled": 20_000}
 """Pairs of each split at least; whole queries are drawn until there are that many."""
 
+_RULE = "the mean rating cut at " + ", ".join(map(str, CUTS)) + ": " + ", ".join(LEVELS)
+
 COLUMNS = ("search_term", "product_title", "product_uid", "relevance")
+
+
+def source_file(sources: Sequence[str]) -> Path:
+    """The one file there is.
+
+    Raises:
+        PrectrError: none, or several.
+    """
+    if len(sources) != 1:
+        raise PrectrError(f"homedepot: found {len(sources)} sources: name train.csv.zip alone.")
+    return Path(sources[0])
 
 
 def build_tables(source: Path, folder: Path, seed: int = 0) -> None:
@@ -50,25 +62,29 @@ def build_tables(source: Path, folder: Path, seed: int = 0) -> None:
     run_step("data", folder, inputs, lambda work: _build(source, work, seed))
 
 
-def _read(source: Path) -> list[dict[str, str]]:
-    try:
-        with zipfile.ZipFile(source) as archive:
-            text = archive.read("train.csv").decode("latin-1")
-    except (zipfile.BadZipFile, KeyError) as error:
-        raise PrectrError(f"{source}: no zip file with train.csv inside ({error}); fetch it from Kaggle.") from error
-    rows = list(csv.DictReader(io.StringIO(text)))
-    for column in COLUMNS:
-        if not rows or column not in rows[0]:
-            raise PrectrError(f"{source}: train.csv has no column {column!r}; fetch it from Kaggle.")
-    return rows
+def _read(source: Path) -> tuple[np.ndarray, ...]:
+    """The columns query, text, item_id (str) and rating (float), [rows] each."""
+    batches = list(read_batches(source, COLUMNS, Reading("csv", "latin-1", "comma")))
+    rows = pa.Table.from_batches(batches) if batches else None
+    if rows is None:
+        raise PrectrError(f"{source}: it holds no rows; fetch it from Kaggle.")
+    for name in COLUMNS:
+        if (row := pc.index(rows[name].is_null(), True).as_py()) >= 0:
+            raise PrectrError(f"{source}: {name}, row {rows['row'][row]}: nothing is there; fetch it from Kaggle.")
+    rating = pc.if_else(pc.match_substring_regex(rows["relevance"], r"^[1-3](\.\d+)?$"), rows["relevance"], None)
+    if (row := pc.index(rating.is_null(), True).as_py()) >= 0:
+        found = rows["relevance"][row].as_py()
+        raise PrectrError(f"{source}: relevance, row {rows['row'][row]}: found {found!r}: ratings go from 1 to 3.")
+    texts = (
+        np.array([html.unescape(value).strip() for value in rows[name].to_pylist()], dtype=object)
+        for name in COLUMNS[:3]
+    )
+    return (*texts, rating.cast(pa.float64()).to_numpy())
 
 
 def _build(source: Path, work: Path, seed: int) -> None:
-    rows = _read(source)
-    query, text, item_id, rating = (
-        np.array([html.unescape(row[name]).strip() for row in rows], dtype=object) for name in COLUMNS
-    )
-    rating = rating.astype(float)
+    query, text, item_id, rating = _read(source)
+    num_rows = len(query)
     split_of = _split_queries(query, seed)
     split = np.array([split_of.get(each, "") for each in query], dtype=object)
     used = split != ""
@@ -92,8 +108,8 @@ def _build(source: Path, work: Path, seed: int) -> None:
         pa.table({"query": query, "item_text": text, "rating": rating, "level": level.astype(np.int8)}),
         work / "ratings.parquet",
     )
-    counts = {name: int((split == name).sum()) for name in SIZES}
-    (work / "summary.json").write_text(json.dumps({"pairs": counts}, indent=2) + "\n", encoding="utf-8")
+    unused = f"{int((~used).sum()):,} rows of queries that no split needed are left out"
+    finish(work, [f"{num_rows:,} rows read from {source}", unused, f"levels: {_RULE}"], "homedepot")
 
 
 def _split_queries(query: np.ndarray, seed: int) -> dict[str, str]:
@@ -107,13 +123,3 @@ def _split_queries(query: np.ndarray, seed: int) -> dict[str, str]:
         split_of[str(distinct[index])] = name
         left[name] -= int(count[index])
     return split_of
-
-
-def main(argv: list[str]) -> None:
-    if len(argv) != 2:
-        raise PrectrError("python -m benchmarks.homedepot SOURCE FOLDER: name train.csv.zip and the folder to write.")
-    build_tables(Path(argv[0]), Path(argv[1]))
-
-
-if __name__ == "__main__":
-    run_main(main)

@@ -1,0 +1,86 @@
+"""The table `items`: every item once, with a text; of an item that is named twice the first row counts. [O]"""
+
+from __future__ import annotations
+
+from data.converters.staging import Staging
+from shared.config import PrectrError
+
+VISIBLE = r"[^\s\p{Z}\p{Cc}\p{Cf}]"
+
+
+def visible(column: str) -> str:
+    """SQL: whether a text holds something to read; false for null."""
+    return f"coalesce(regexp_matches({column}, '{VISIBLE}'), false)"
+
+
+def number(column: str, name: str) -> str:
+    """SQL: a numeric feature, 0 where there is none."""
+    return f"CAST(coalesce(TRY_CAST({column} AS DOUBLE), 0) AS FLOAT) AS {name}"
+
+
+def check_numbers(staging: Staging, view: str, source: str) -> None:
+    """Refuse a numeric feature that is no finite number; say how many are missing.
+
+    Raises:
+        PrectrError: the first bad value.
+    """
+    for name in staging.columns(view):
+        if not name.startswith(("num_", "ctx_num_")):
+            continue
+        bad = staging.rows(
+            f"SELECT row, {name} FROM {view} WHERE {name} IS NOT NULL AND "
+            f"NOT coalesce(isfinite(TRY_CAST({name} AS FLOAT)), false) ORDER BY file, row LIMIT 1"
+        )
+        if bad:
+            raise PrectrError(f"{source}: {name}, row {bad[0][0]}: found {bad[0][1][:80]!r}: write a finite number.")
+        if missing := staging.value(f"SELECT count(*) FROM {view} WHERE {name} IS NULL"):
+            staging.tell(f"{missing:,} rows have no {name}: it is 0 there")
+
+
+def make_items(staging: Staging, source: str) -> None:
+    """The table `items` from the view `items_in` (file, row, item_id, text, and perhaps category, num_*, cat_*).
+
+    Raises:
+        PrectrError: no item has an id and a text, or a number is none.
+    """
+    check_numbers(staging, "items_in", source)
+    columns = staging.columns("items_in")
+    chosen = ["item_id", "trim(text) AS text"]
+    chosen += ["CASE WHEN " + visible("category") + " THEN category END AS category"] if "category" in columns else []
+    chosen += [number(name, name) for name in columns if name.startswith("num_")]
+    chosen += [f"coalesce({name}, 'unknown') AS {name}" for name in columns if name.startswith("cat_")]
+    fit = f"{visible('item_id')} AND {visible('text')}"
+    staging.table(
+        "items",
+        f"SELECT DISTINCT ON (item_id) {', '.join(chosen)} FROM items_in WHERE {fit} ORDER BY item_id, file, row",
+    )
+    kept = staging.value("SELECT count(*) FROM items")
+    if not kept:
+        raise PrectrError(f"{source}: no row has both an item id and a text: name the columns that hold them.")
+    lost = staging.value(
+        f"SELECT count(DISTINCT item_id) FROM items_in ANTI JOIN items USING (item_id) WHERE {visible('item_id')}"
+    )
+    staging.tell(f"{kept:,} items" + (f"; {lost:,} others have no text and are left out" if lost else ""))
+    several = staging.value(
+        f"""SELECT count(*) FROM (SELECT item_id FROM items_in WHERE {fit} GROUP BY item_id
+            HAVING count(DISTINCT trim(text)) > 1)"""
+    )
+    if several:
+        staging.tell(f"{several:,} items have several texts: the first counts")
+
+
+def write_items(staging: Staging) -> None:
+    staging.write("items", "SELECT * FROM items ORDER BY item_id")
+
+
+def drop_unusable(staging: Staging, table: str, source: str) -> None:
+    """Leave out rows without a query, and those whose item is not in `items`.
+
+    Raises:
+        PrectrError: no row is left.
+    """
+    staging.drop(table, "no query", f"NOT {visible('query')}")
+    staging.drop(table, "no item id", f"NOT {visible('item_id')}")
+    staging.drop(table, "the item has no text, or no row of its own", "item_id NOT IN (SELECT item_id FROM items)")
+    if not staging.value(f"SELECT count(*) FROM {table}"):
+        raise PrectrError(f"{source}: no row has both a query and an item with a text: compare the ids of both files.")

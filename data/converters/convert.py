@@ -1,0 +1,132 @@
+"""`python -m data convert FORMAT SOURCE... --name NAME [--flags]`: one step that writes, checks and tells."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from data import report
+from data.converters import esci, homedepot, result_pages, table, ubi, wands
+from data.converters.arguments import (
+    LevelArguments,
+    LogArguments,
+    NameArguments,
+    ReadingArguments,
+    SplitArguments,
+)
+from data.converters.files import list_files
+from data.converters.levels import LevelRule
+from data.converters.staging import Staging, open_staging
+from data.converters.tables import Settings, finish, write_tables
+from shared.config import PrectrError, parse_arguments
+from shared.console import console
+from shared.steps import file_fingerprint, run_step
+
+VERSION = 1
+"""Raised whenever the tables made from the same source and settings change, so that old ones are converted again."""
+
+
+@dataclass(frozen=True)
+class Format:
+    """A converter: the flags it takes, the files it reads, and how it makes the views of `data.converters.*`."""
+
+    module: Any
+    arguments: tuple[type, ...]
+
+    @property
+    def read(self) -> Callable[[Staging, Sequence[str], Settings], LevelRule | None]:
+        return self.module.read
+
+    @property
+    def files(self) -> Callable[[Sequence[str], Settings], list[str]]:
+        return self.module.files
+
+
+_JUDGED = (NameArguments, ReadingArguments, SplitArguments)
+_LOG = (*_JUDGED, LevelArguments, LogArguments)
+
+FORMATS = {
+    "table": Format(table, (*_LOG, table.TableArguments)),
+    "homedepot": Format(homedepot, (NameArguments,)),
+    "esci": Format(esci, (NameArguments, SplitArguments, esci.EsciArguments)),
+    "wands": Format(wands, (*_JUDGED, wands.WandsArguments)),
+    "ubi": Format(ubi, (*_LOG, ubi.UbiArguments)),
+    "result_pages": Format(result_pages, (*_LOG, result_pages.PageArguments)),
+}
+
+USAGE = """usage: python -m data convert FORMAT SOURCE... --name NAME [--flags]
+
+Writes artifacts/NAME/data from somebody's files, checks it, and says what was kept, what was dropped, and what is next.
+The sources come first; each is a file (plain, .gz or .zip) or a folder of files.
+
+FORMAT          SOURCE
+  table         any CSV, TSV, JSON, JSON lines or Parquet: judged pairs, what was shown, or clicks; flags name columns
+  homedepot     train.csv.zip of Home Depot Product Search Relevance (Kaggle)
+  esci          the folder of Amazon's Shopping Queries Dataset with its two Parquet files
+  wands         the folder of Wayfair's WANDS with query.csv, product.csv and label.csv
+  ubi           the queries and the events of OpenSearch's User Behavior Insights, one JSON object per line
+  result_pages  one JSON object per result page: who, query, time, ranked results, clicked ranks
+
+python -m data convert FORMAT --help lists the flags of a format."""
+
+
+def convert(argv: Sequence[str]) -> None:
+    """Convert what the command line says.
+
+    Raises:
+        PrectrError: what is wrong with the command, the source or its contents, in one sentence.
+    """
+    if not argv or argv[0] in ("-h", "--help"):
+        console.print(USAGE, highlight=False, markup=False, soft_wrap=True)
+        return
+    kind, *rest = argv
+    if kind not in FORMATS:
+        raise PrectrError(f"python -m data convert {kind}: no such format; use {', '.join(FORMATS)}.")
+    number = next((place for place, word in enumerate(rest) if word.startswith("-")), len(rest))
+    sources, flags = rest[:number], rest[number:]
+    chosen = FORMATS[kind]
+    command = f"python -m data convert {kind}"
+    instances = parse_arguments(
+        chosen.arguments, None, flags, program=f"{command} SOURCE...", description=chosen.module.__doc__
+    )
+    settings = {type(each): each for each in instances}
+    if not sources:
+        raise PrectrError(f"{command}: name the source before the flags: {command} FILE --name NAME.")
+    _convert(kind, sources, settings)
+
+
+def _convert(kind: str, sources: Sequence[str], settings: Settings) -> None:
+    naming: NameArguments = settings[NameArguments]
+    if not naming.name or Path(naming.name).name != naming.name or naming.name.startswith("."):
+        raise PrectrError(f"--name {naming.name!r}: give a plain name for the folder: artifacts/<name>/data.")
+    folder = Path(naming.artifacts) / naming.name / "data"
+    if kind == "homedepot":
+        homedepot.build_tables(homedepot.source_file(sources), folder, naming.seed)
+    else:
+        files = list_files(FORMATS[kind].files(sources, settings))
+        given = {name: value for each in settings.values() for name, value in asdict(each).items()}
+        del given["artifacts"], given["name"]
+        inputs = {"converter": kind, "version": VERSION, "files": [file_fingerprint(file) for file in files], **given}
+        run_step("data", folder, inputs, lambda work: _build(work, kind, sources, settings))
+    show(folder)
+
+
+def _build(work: Path, kind: str, sources: Sequence[str], settings: Settings) -> None:
+    with open_staging(work) as staging:
+        rule = FORMATS[kind].read(staging, sources, settings)
+        stated = write_tables(staging, ", ".join(sources), settings, rule)
+        finish(work, staging.told, kind, stated)
+
+
+def show(folder: Path) -> None:
+    """Print what was found, then what the data set holds."""
+    summary = json.loads((folder / report.SUMMARY).read_text(encoding="utf-8"))
+    if "conversion" not in summary:  # Home Depot's tables, unchanged since an earlier version wrote them
+        console.print(f"Data: {folder}", highlight=False, markup=False, soft_wrap=True)
+        return
+    for line in summary["conversion"]["told"]:
+        console.print(f"· {line}", highlight=False, markup=False, soft_wrap=True)
+    report.show(folder)

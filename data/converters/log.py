@@ -1,0 +1,206 @@
+"""The tables `impressions`, `behaviours` and `gold` from a log of what was shown, or of clicks alone. [O]
+
+A page is what one user was shown for one query: the rows of one `page`, or where the log names none, of one user, query
+and second. An item that a page shows twice counts once, clicked if it was clicked anywhere. Every page is history
+(`behaviours`); which are trained and judged on, `splits` says.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from data.converters.catalogue import check_numbers, drop_unusable, number
+from data.converters.judgements import Unlabelled, cap_unlabelled
+from data.converters.sampled import Skips, add_skips
+from data.converters.splits import Shares, split_pages
+from data.converters.staging import Staging
+from data.converters.times import add_seconds
+from shared.config import PrectrError
+
+_YES, _NO = "('1', 'true', 't', 'yes', 'y')", "('0', 'false', 'f', 'no', 'n')"
+_MOMENT = "make_timestamp(seconds * 1000000) AS timestamp"
+
+
+@dataclass(frozen=True)
+class LogRules:
+    """How a log is read."""
+
+    time_unit: str
+    skips: Skips
+    shares: Shares
+    unlabelled: Unlabelled
+
+
+def make_log(staging: Staging, source: str, rules: LogRules) -> str:
+    """The tables `pages` and `shown` from the view `shown_in`, and `unlabelled` where there are no judgements.
+
+    `shown_in` has file, row, query, item_id, timestamp, and perhaps user_id, query_category, page, position, clicked,
+    ctx_*; without `clicked` every row is a click.
+
+    Returns:
+        What was not observed, as a sentence; empty if all was.
+
+    Raises:
+        PrectrError: a value that cannot be read, or too few pages to split.
+    """
+    found = staging.columns("shown_in")
+    check_numbers(staging, "shown_in", source)
+    add_seconds(staging, "shown_in", "timestamp", source, rules.time_unit)
+    clicked = _clicked(staging, source) if "clicked" in found else "true"
+    position = _position(staging, source) if "position" in found else "CAST(NULL AS BIGINT)"
+    features = [name for name in found if name.startswith("ctx_")]
+    optional = [f"{name if name in found else 'NULL'} AS {name}" for name in ("user_id", "query_category", "page")]
+    texts = ", ".join(f"CAST({column.split(' AS ')[0]} AS VARCHAR) AS {column.split(' AS ')[1]}" for column in optional)
+    contexts = [
+        number(name, name) if name.startswith("ctx_num_") else f"coalesce({name}, 'unknown') AS {name}"
+        for name in features
+    ]
+    staging.table(
+        "showings",
+        f"""SELECT {", ".join(["file", "row", "trim(query) AS query", "item_id", "seconds", texts, *contexts])},
+            {clicked} AS clicked, {position} AS position
+            FROM shown_in LEFT JOIN shown_in_seconds ON text = timestamp""",
+    )
+    staging.drop("showings", "no time", "seconds IS NULL")
+    staging.run("ALTER TABLE showings ADD COLUMN key VARCHAR")
+    staging.run("UPDATE showings SET key = CASE WHEN page IS NULL THEN 't' || seconds ELSE 'p' || page END")
+    drop_unusable(staging, "showings", source)
+    _make_pages(staging, features, "position" in found)
+    stated = ""
+    if "clicked" not in found:
+        stated = add_skips(staging, rules.skips)
+    elif not staging.value("SELECT bool_or(clicked) FROM shown"):
+        raise PrectrError(
+            f"{source}: clicked: no row is clicked: name the column that tells, or check how it is written."
+        )
+    split_pages(staging, source, rules.shares)
+    return stated
+
+
+def make_unlabelled_of_log(staging: Staging, unlabelled: Unlabelled, judged: bool) -> None:
+    """The table `unlabelled`: what was shown up to the last training page, but for queries judged to test on."""
+    tested = "AND query NOT IN (SELECT query FROM judged WHERE split IN ('test', 'validation'))" if judged else ""
+    staging.table(
+        "unlabelled",
+        f"""SELECT DISTINCT query, item_id FROM shown JOIN pages USING (page_id) WHERE seconds <=
+            (SELECT max(seconds) FROM pages WHERE split = 'train') {tested}""",
+    )
+    staging.tell(f"{staging.value('SELECT count(*) FROM unlabelled'):,} pairs of the training time are for the teacher")
+    cap_unlabelled(staging, unlabelled)
+
+
+def write_log(staging: Staging, source: str, judged: bool, time_unit: str) -> None:
+    """Write `impressions` and `behaviours`, and `gold` if every pair shown in test was judged."""
+    users, categories = (_any(staging, column) for column in ("user_id", "query_category"))
+    features = [name for name in staging.columns("shown") if name.startswith("ctx_")]
+    who = [*(["user_id"] if users else []), "query", *(["query_category"] if categories else [])]
+    staging.write(
+        "impressions",
+        f"""SELECT row_number() OVER (ORDER BY page_id, position, item_id) - 1 AS impression_id, page_id,
+            {", ".join([*who, "item_id", "position", _MOMENT, "clicked", "split", *features])}
+            FROM shown JOIN pages USING (page_id) WHERE split IS NOT NULL ORDER BY page_id, position, item_id""",
+    )
+    searches = f"SELECT {', '.join([*who, 'item_id', 'clicked', 'seconds', 'page_id'])}, 'search' AS event_type"
+    others = _events(staging, source, users, categories, time_unit)
+    staging.write(
+        "behaviours",
+        f"""SELECT {", ".join([*who, "item_id", "clicked", _MOMENT, "event_type", "page_id"])} FROM
+            ({searches} FROM shown JOIN pages USING (page_id) {others})
+            ORDER BY seconds, page_id NULLS LAST, item_id{", user_id" if users else ""}, event_type""",
+    )
+    if judged:
+        _write_gold(staging)
+
+
+def _clicked(staging: Staging, source: str) -> str:
+    word = "lower(trim(clicked))"
+    bad = staging.rows(
+        f"""SELECT row, clicked FROM shown_in WHERE {word} NOT IN {_YES} AND {word} NOT IN {_NO}
+            AND TRY_CAST({word} AS DOUBLE) IS NULL ORDER BY file, row LIMIT 1"""
+    )
+    if bad:
+        raise PrectrError(f"{source}: clicked, row {bad[0][0]}: found {bad[0][1][:80]!r}: write true or false, 1 or 0.")
+    return f"coalesce({word} IN {_YES} OR TRY_CAST({word} AS DOUBLE) > 0, false)"
+
+
+def _position(staging: Staging, source: str) -> str:
+    bad = staging.rows(
+        r"""SELECT row, position FROM shown_in
+            WHERE NOT coalesce(regexp_matches(position, '^\s*\d{1,9}(\.0+)?\s*$'), false) ORDER BY file, row LIMIT 1"""
+    )
+    if bad:
+        raise PrectrError(
+            f"{source}: position, row {bad[0][0]}: found {bad[0][1]!r}: write a whole number, or leave --position "
+            "out: the order of the rows then counts."
+        )
+    first = staging.value("SELECT min(CAST(CAST(position AS DOUBLE) AS BIGINT)) FROM shown_in") or 0
+    if first:
+        staging.tell(f"positions count from {first}: {first} subtracted")
+    return f"CAST(CAST(position AS DOUBLE) AS BIGINT) - {first}"
+
+
+def _make_pages(staging: Staging, features: list[str], has_position: bool) -> None:
+    staging.table(
+        "pages",
+        """SELECT key, user_id, query, min(seconds) AS seconds, min(query_category) AS query_category,
+            row_number() OVER (ORDER BY min(seconds), query, user_id, key) - 1 AS page_id
+            FROM showings GROUP BY key, user_id, query""",
+    )
+    position = "min(position)" if has_position else "NULL"
+    first = "file * 1099511627776 + row"
+    kept = "".join(f", arg_min({name}, {first}) AS {name}" for name in features)
+    staging.table(
+        "shown",
+        f"""SELECT page_id, item_id, bool_or(clicked) AS clicked, CAST({position} AS BIGINT) AS position,
+            min({first}) AS first, count(*) AS times{kept} FROM showings JOIN pages ON showings.key = pages.key
+            AND showings.query = pages.query AND showings.user_id IS NOT DISTINCT FROM pages.user_id
+            GROUP BY page_id, item_id""",
+    )
+    if repeated := staging.value("SELECT sum(times - 1) FROM shown"):
+        staging.tell(f"{repeated:,} rows repeat an item of their page: each item counts once a page")
+    if not has_position:
+        staging.table(
+            "shown",
+            "SELECT * REPLACE (row_number() OVER (PARTITION BY page_id ORDER BY first) - 1 AS position) FROM shown",
+        )
+        staging.tell("no positions: the order of the rows is taken for that of the page")
+    rows, pages = staging.rows("SELECT count(*), count(DISTINCT page_id) FROM shown")[0]
+    clicks = staging.value("SELECT count(*) FROM shown WHERE clicked")
+    staging.tell(f"{rows:,} rows on {pages:,} pages, {clicks:,} clicked")
+
+
+def _any(staging: Staging, column: str) -> bool:
+    return staging.value(f"SELECT count({column}) FROM pages") > 0
+
+
+def _events(staging: Staging, source: str, users: bool, categories: bool, time_unit: str) -> str:
+    """SQL that adds the view `events_in` (file, row, user_id, item_id, timestamp, event_type), where there is one."""
+    if not staging.value("SELECT count(*) FROM duckdb_views() WHERE view_name = 'events_in'"):
+        return ""
+    add_seconds(staging, "events_in", "timestamp", source, time_unit)
+    staging.table("events", "SELECT * FROM events_in LEFT JOIN events_in_seconds ON text = timestamp")
+    staging.drop("events", "no time", "seconds IS NULL")
+    staging.drop(
+        "events",
+        "the item has no text, or no row of its own",
+        "item_id IS NULL OR item_id NOT IN (SELECT item_id FROM items)",
+    )
+    has_category = categories and "category" in staging.columns("items")
+    columns = [*(["user_id"] if users else []), "CAST(NULL AS VARCHAR) AS query"]
+    columns += (
+        [f"{'items.category' if has_category else 'CAST(NULL AS VARCHAR)'} AS query_category"] if categories else []
+    )
+    return f"""UNION ALL SELECT {", ".join(columns)}, item_id, true AS clicked, seconds,
+        CAST(NULL AS BIGINT) AS page_id, event_type FROM events JOIN items USING (item_id)"""
+
+
+def _write_gold(staging: Staging) -> None:
+    shown = "SELECT DISTINCT query, item_id FROM shown JOIN pages USING (page_id) WHERE split IN ('test', 'new_users')"
+    staging.table("needed", f"SELECT query, item_id, level FROM ({shown}) LEFT JOIN judged USING (query, item_id)")
+    all_pairs, known = staging.rows("SELECT count(*), count(level) FROM needed")[0]
+    if known == all_pairs:
+        staging.write("gold", "SELECT query, item_id, level FROM needed ORDER BY query, item_id")
+    else:
+        staging.tell(
+            f"no table `gold`: {known:,} of the {all_pairs:,} pairs shown in test are judged, and it needs all"
+        )

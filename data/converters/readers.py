@@ -1,0 +1,281 @@
+"""Rows of strings, whatever the file is: nothing becomes a number here, so an id stays as it was written."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from data.converters.files import find_encoding, format_of, open_bytes, open_text
+from shared.config import PrectrError
+
+BATCH = 1 << 15
+DELIMITERS = {"tab": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}
+LONGEST_FIELD = 1 << 26
+_SPACE = re.compile(r"\s*")
+
+Rows = Iterator[tuple[int, list[Any]]]
+"""Number of the row in its file, from 1 (of JSON lines: of the line), and the values."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How files are read; `auto` finds out, and says what it found."""
+
+    format: str = "auto"
+    encoding: str = "auto"
+    delimiter: str = "auto"
+    quoting: bool = True
+
+
+def read_batches(
+    path: Path, columns: Sequence[str], reading: Reading, tell: Callable[[str], None] = lambda line: None
+) -> Iterator[pa.RecordBatch]:
+    """The columns of a file as strings (null where there is nothing), with `row`, the number of the row in the file.
+
+    Args:
+        columns: names in the file; of JSON also paths into objects, such as `event_attributes.object.object_id`.
+        tell: is called with a line on what was found.
+
+    Raises:
+        PrectrError: what is wrong, with file, row and remedy.
+    """
+    kind = format_of(path, reading.format)
+    if kind == "parquet":
+        yield from _parquet(path, columns)
+        return
+    encoding = find_encoding(path, reading.encoding)
+    with open_text(path, encoding) as text:
+        if kind == "csv":
+            delimiter, rows = _csv(path, text, columns, reading)
+            name = next((name for name, sign in DELIMITERS.items() if sign == delimiter), repr(delimiter))
+            tell(f"{path.name}: {encoding}, fields parted by {name}")
+        else:
+            rows = _fields(path, read_objects(path, text, kind), columns)
+            tell(f"{path.name}: {encoding}, {'one JSON object per line' if kind == 'jsonl' else 'a JSON array'}")
+        yield from to_batches(path, rows, columns)
+
+
+def to_batches(path: Path, rows: Rows, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """Batches of a stream of rows; strings and nulls only."""
+    schema = pa.schema([("row", pa.int64()), *((name, pa.string()) for name in columns)])
+    numbers: list[int] = []
+    values: list[list[Any]] = []
+
+    def batch() -> pa.RecordBatch:
+        arrays = [pa.array(numbers, pa.int64())]
+        for place, name in enumerate(columns):
+            try:
+                arrays.append(pa.array([row[place] for row in values], pa.string()))
+            except (pa.ArrowException, UnicodeError, TypeError) as error:
+                raise PrectrError(
+                    f"{path}: {name}, rows {numbers[0]} to {numbers[-1]}: a value is no text ({error}): correct it."
+                ) from error
+        return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+    for number, row in rows:
+        numbers.append(number)
+        values.append(row)
+        if len(numbers) == BATCH:
+            yield batch()
+            numbers, values = [], []
+    if numbers:
+        yield batch()
+
+
+def require_columns(path: Path, wanted: Sequence[str], found: Sequence[str]) -> None:
+    """Raises `PrectrError` for the first that is missing."""
+    for name in wanted:
+        if name not in found:
+            shown = ", ".join(str(each)[:40] for each in list(found)[:30]) or "none"
+            raise PrectrError(f"{path}: column {name!r} is missing; found {shown}: name one of these.")
+
+
+def _csv(path: Path, text: IO[str], columns: Sequence[str], reading: Reading) -> tuple[str, Rows]:
+    csv.field_size_limit(min(LONGEST_FIELD, sys.maxsize))
+    first = text.readline(1 << 20)
+    if not first.strip():
+        raise PrectrError(f"{path}: the first line is empty: put the names of the columns there.")
+    delimiter = _delimiter(first, columns, reading)
+    lines = csv.reader(
+        _again(first, text), delimiter=delimiter, quoting=csv.QUOTE_MINIMAL if reading.quoting else csv.QUOTE_NONE
+    )
+    try:
+        header = [name.strip() for name in next(lines)]
+    except (csv.Error, StopIteration) as error:
+        raise PrectrError(
+            f"{path}: the names of the columns cannot be read ({error}): correct the first line."
+        ) from error
+    require_columns(path, columns, header)
+    twice = next((name for name in columns if header.count(name) > 1), None)
+    if twice is not None:
+        raise PrectrError(f"{path}: column {twice!r} occurs twice: rename one of them.")
+    places = [header.index(name) for name in columns]
+
+    def rows() -> Rows:
+        number = 0
+        try:
+            for fields in lines:
+                if not fields:
+                    continue
+                number += 1
+                if len(fields) != len(header):
+                    raise PrectrError(
+                        f"{path}: row {number} has {len(fields)} fields but the first line names {len(header)}: mend "
+                        "the row, or say --delimiter, or --quoting false where quotes mean nothing."
+                    )
+                yield number, [fields[place] or None for place in places]
+        except csv.Error as error:
+            raise PrectrError(f"{path}: row {number + 1}: {error}: mend it, or say --quoting false.") from error
+
+    return delimiter, rows()
+
+
+def _again(first: str, text: IO[str]) -> Iterator[str]:
+    yield first
+    yield from text
+
+
+def _delimiter(first: str, columns: Sequence[str], reading: Reading) -> str:
+    """The one asked for; else the one with which the header has most of the columns asked for, then most columns."""
+    if reading.delimiter != "auto":
+        sign = DELIMITERS.get(reading.delimiter, reading.delimiter.replace("\\t", "\t"))
+        if len(sign) != 1 or sign in '\r\n"':
+            raise PrectrError(f"--delimiter {reading.delimiter}: say {', '.join(DELIMITERS)}, or a single character.")
+        return sign
+
+    def names(sign: str) -> list[str]:
+        try:
+            return [name.strip() for name in next(csv.reader([first], delimiter=sign))]
+        except (csv.Error, StopIteration):
+            return []
+
+    return max(DELIMITERS.values(), key=lambda sign: (len(set(columns) & set(names(sign))), len(names(sign))))
+
+
+def read_objects(path: Path, text: IO[str], kind: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The objects of a file of JSON lines, or of one JSON array, with their numbers from 1; never the whole file.
+
+    Raises:
+        PrectrError: not JSON, or something else than objects.
+    """
+    for number, found in _lines(path, text) if kind == "jsonl" else _array(path, text):
+        if not isinstance(found, dict):
+            raise PrectrError(f"{path}: row {number} is a JSON {type(found).__name__}, not an object {{…}}: mend it.")
+        yield number, found
+
+
+def _lines(path: Path, text: IO[str]) -> Iterator[tuple[int, Any]]:
+    for number, line in enumerate(text, 1):
+        if line.strip():
+            try:
+                yield number, json.loads(line)
+            except (ValueError, RecursionError) as error:
+                raise PrectrError(
+                    f"{path}: line {number} is not a JSON object ({error}): mend it, or name the --file_format."
+                ) from error
+
+
+def _array(path: Path, text: IO[str]) -> Iterator[tuple[int, Any]]:
+    decoder, number, expected, buffer, place = json.JSONDecoder(), 0, "[", "", 0
+    reason = ""
+    while True:
+        chunk = text.read(max(1 << 20, len(buffer)))
+        buffer, place = buffer[place:] + chunk, 0
+        while True:
+            place = _SPACE.match(buffer, place).end()  # type: ignore[union-attr]
+            sign = buffer[place : place + 1]
+            if not sign:
+                break
+            if sign not in expected:
+                raise PrectrError(
+                    f"{path}: after {number} objects: found {sign!r} where {' or '.join(expected)} should be: write a "
+                    "JSON array of objects, or say --file_format jsonl for one object per line."
+                )
+            if sign == "]":
+                return
+            if sign != "{":
+                expected, place = "{]" if sign == "[" else "{", place + 1
+                continue
+            try:
+                found, place = decoder.raw_decode(buffer, place)
+            except (ValueError, RecursionError) as error:
+                reason = str(error)
+                break
+            number, expected = number + 1, ",]"
+            yield number, found
+        if not chunk:
+            reason = reason if buffer[place:].strip() else "the array is not closed"
+            raise PrectrError(f"{path}: after {number} objects: {reason}: the file is cut off, or not JSON; mend it.")
+
+
+def _fields(path: Path, objects: Iterator[tuple[int, dict[str, Any]]], columns: Sequence[str]) -> Rows:
+    missing, seen, number = set(columns), dict[str, None](), 0
+    for number, found in objects:
+        seen.update(dict.fromkeys(found) if missing else {})
+        values = [value_at(found, name) for name in columns]
+        missing -= {name for name, value in zip(columns, values, strict=True) if value is not None}
+        yield number, [as_text(path, number, name, value) for name, value in zip(columns, values, strict=True)]
+    if missing and number:
+        require_columns(path, [name for name in columns if name in missing and name not in seen], list(seen))
+
+
+def value_at(found: dict[str, Any], name: str) -> Any:
+    """The value of a key, or of a path of keys with dots between; None where there is none."""
+    if name in found:
+        return found[name]
+    value: Any = found
+    for key in name.split("."):
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+def as_text(path: Path, number: int, name: str, value: Any) -> str | None:
+    """A JSON value as a cell: a string as it is, a number as it is written.
+
+    Raises:
+        PrectrError: a list or an object.
+    """
+    if value is None or isinstance(value, str):
+        return value or None
+    if isinstance(value, dict | list):
+        kind = "a list" if isinstance(value, list) else "an object"
+        raise PrectrError(
+            f"{path}: {name}, row {number}: found {kind}: name a key of single values, such as {name}.id."
+        )
+    return json.dumps(value)
+
+
+def _parquet(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    try:
+        with open_bytes(path) as raw:
+            file = pq.ParquetFile(path if path.suffix not in (".gz", ".zip") else pa.BufferReader(raw.read()))
+            require_columns(path, columns, file.schema_arrow.names)
+            start = 1
+            for batch in file.iter_batches(BATCH, columns=list(columns)):
+                texts = [_strings(path, name, batch.column(name)) for name in columns]
+                rows = pa.array(range(start, start + batch.num_rows), pa.int64())
+                yield pa.RecordBatch.from_arrays([rows, *texts], names=["row", *columns])
+                start += batch.num_rows
+    except pa.ArrowException as error:
+        reason = " ".join(str(error).split())[:300]
+        raise PrectrError(f"{path}: not a Parquet file, or a damaged one ({reason}): write it again.") from error
+
+
+def _strings(path: Path, name: str, column: pa.Array) -> pa.Array:
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    if pa.types.is_nested(column.type) or pa.types.is_binary(column.type):
+        raise PrectrError(f"{path}: column {name!r} is {column.type}: write it as strings or numbers.")
+    if pa.types.is_floating(column.type):
+        column = pc.if_else(pc.is_nan(column), None, column)
+    return pc.if_else(pc.equal(column.cast(pa.string()), ""), None, column.cast(pa.string()))

@@ -1,0 +1,96 @@
+"""A log of result pages, one JSON object per line.
+
+    {"user": "u7", "query": "red shoe", "timestamp": "2024-05-16T12:34:56Z",
+     "results": [{"id": "007", "text": "Red leather shoe"}, {"id": "12", "text": "Blue shoe"}], "clicks": [1]}
+
+    python -m data convert result_pages pages.jsonl --name mine
+
+`results` are in the order shown, `clicks` are ranks that count from 1 (--first_rank 0: from 0). Where there is no user,
+the session counts as one. Other names of the keys are flags; a dot goes into objects (--result_text product.title).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from data.converters.arguments import ReadingArguments, columns
+from data.converters.readers import as_text, value_at
+from data.converters.staging import Staging
+from shared.config import PrectrError
+
+_NAMES = ("user_id", "query", "timestamp", "page", "item_id", "text", "category", "position", "clicked")
+
+
+@dataclass
+class PageArguments:
+    """Names of the keys."""
+
+    user: list[str] = columns(
+        "keys that may hold the user, the first that does counts; user and session if none is named"
+    )
+    query: str = field(default="query", metadata={"help": "what was searched for"})
+    timestamp: str = field(default="timestamp", metadata={"help": "when"})
+    results: str = field(default="results", metadata={"help": "the list of results, in the order shown"})
+    result_id: str = field(default="id", metadata={"help": "the id, in a result"})
+    result_text: list[str] = columns("the text, in a result, of one key or several; text if none is named")
+    result_category: str = field(default="category", metadata={"help": "the category, in a result, where it has one"})
+    clicks: str = field(default="clicks", metadata={"help": "the list of clicked ranks"})
+    first_rank: int = field(default=1, metadata={"help": "rank of the first result: 1 or 0"})
+
+
+def files(sources: Sequence[str], settings: dict) -> list[str]:
+    return list(sources)
+
+
+def read(staging: Staging, sources: Sequence[str], settings: dict) -> None:
+    """The views `items_in` and `shown_in`."""
+    arguments: PageArguments = settings[PageArguments]
+    reading = settings[ReadingArguments].reading
+    staging.read_objects("results", sources, _NAMES, reading, lambda *at: _rows(*at, arguments))
+    category = ", category" if staging.value("SELECT count(category) FROM results") else ""
+    staging.run(f"CREATE VIEW items_in AS SELECT file, row, item_id, text {category} FROM results")
+    staging.run(
+        "CREATE VIEW shown_in AS SELECT file, row, user_id, query, item_id, timestamp, page, position, clicked "
+        "FROM results"
+    )
+
+
+def _rows(path: Path, line: int, found: dict[str, Any], arguments: PageArguments) -> Iterator[list[Any]]:
+    results, clicks = (value_at(found, name) for name in (arguments.results, arguments.clicks))
+    if not isinstance(results, list) or not all(isinstance(result, dict) for result in results):
+        raise PrectrError(
+            f"{path}: {arguments.results}, line {line}: write a list of objects, or name its key with --results."
+        )
+    ranks = _ranks(path, line, clicks, len(results), arguments)
+    users = (value_at(found, name) for name in arguments.user or ("user", "session"))
+    user = next((value for value in users if value is not None), None)
+    page = [
+        as_text(path, line, "user", user),
+        *(_text(path, line, found, name) for name in (arguments.query, arguments.timestamp)),
+    ]
+    for place, result in enumerate(results):
+        texts = [_text(path, line, result, name) for name in arguments.result_text or ("text",)]
+        item = [_text(path, line, result, arguments.result_id), " ".join(filter(None, texts)) or None]
+        category = _text(path, line, result, arguments.result_category)
+        yield [*page, f"{path}:{line}", *item, category, str(place), str(int(place in ranks))]
+
+
+def _text(path: Path, line: int, found: dict[str, Any], name: str) -> str | None:
+    return as_text(path, line, name, value_at(found, name))
+
+
+def _ranks(path: Path, line: int, clicks: Any, length: int, arguments: PageArguments) -> set[int]:
+    """Places from 0 that were clicked."""
+    places = set()
+    for rank in [] if clicks is None else clicks if isinstance(clicks, list) else [clicks]:
+        if type(rank) is not int or not 0 <= rank - arguments.first_rank < length:
+            raise PrectrError(
+                f"{path}: {arguments.clicks}, line {line}: found rank {rank!r} on a page of {length}: write ranks from "
+                f"{arguments.first_rank} to {length - 1 + arguments.first_rank}, or say --first_rank "
+                f"{1 - arguments.first_rank}."
+            )
+        places.add(rank - arguments.first_rank)
+    return places

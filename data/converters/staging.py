@@ -1,0 +1,202 @@
+"""The rows of a source on disk, as Parquet under an embedded database that joins, sorts and counts there too.
+
+Everything a converter decides is a query over these views, so a log may be far larger than the memory.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from data.contract import TableWriter
+from data.converters.files import find_encoding, list_files, open_text
+from data.converters.readers import Reading, read_batches, read_objects, to_batches
+from shared.config import PrectrError
+from shared.console import progress_bar
+from shared.steps import atomic_write
+
+MEMORY = "2GB"
+"""What the database may keep in memory; the rest of a sort or join goes to disk."""
+
+_FOLDER = "checkpoints"
+"""`run_step` keeps it when a run is killed and removes it at the end, so that what was read need not be read again."""
+
+_WRITTEN = 1 << 18
+
+
+RowsOf = Callable[[Path, int, dict[str, Any]], Iterable[list[Any]]]
+"""File, number and content of a JSON object -> rows."""
+
+
+class Staging:
+    """Views over what was read, and what is to be told of it.
+
+    Attributes:
+        told: lines on what was found, kept and dropped, for the terminal and `summary.json`.
+    """
+
+    def __init__(self, work: Path) -> None:
+        self.work, self.folder = work, work / _FOLDER
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.told: list[str] = []
+        self._spill = self.folder / "spill"
+        shutil.rmtree(self._spill, ignore_errors=True)
+        settings = {"memory_limit": MEMORY, "temp_directory": str(self._spill), "autoinstall_known_extensions": False}
+        self._database = duckdb.connect(config=settings)
+
+    def tell(self, line: str) -> None:
+        self.told.append(line)
+
+    def read(self, view: str, sources: Sequence[str], columns: dict[str, str], reading: Reading) -> None:
+        """Make a view of the files: `row`, `file` and the columns (name in the view: name in the files), all strings.
+
+        Raises:
+            PrectrError: see `data.converters.readers.read_batches`; or there is no row.
+        """
+        names = list(dict.fromkeys(columns.values()))
+
+        def batches(tell: Callable[[str], None]) -> Iterator[pa.RecordBatch]:
+            for number, path in enumerate(list_files(sources)):
+                for batch in read_batches(path, names, reading, tell):
+                    arrays = [batch.column("row"), pa.array([number] * batch.num_rows, pa.int32())]
+                    arrays += [batch.column(names.index(name) + 1) for name in columns.values()]
+                    yield pa.RecordBatch.from_arrays(arrays, names=["row", "file", *columns])
+
+        self.stage(view, ", ".join(map(str, sources)), batches)
+
+    def read_objects(
+        self, view: str, sources: Sequence[str], names: Sequence[str], reading: Reading, rows_of: RowsOf
+    ) -> None:
+        """Make a view of JSON objects, each of which becomes any number of rows; columns as in `read`."""
+
+        def batches(tell: Callable[[str], None]) -> Iterator[pa.RecordBatch]:
+            for number, path in enumerate(list_files(sources)):
+                encoding = find_encoding(path, reading.encoding)
+                tell(f"{path.name}: {encoding}")
+                with open_text(path, encoding) as text:
+                    objects = read_objects(path, text, "json" if reading.format == "json" else "jsonl")
+                    rows = ((line, row) for line, found in objects for row in rows_of(path, line, found))
+                    for batch in to_batches(path, rows, names):
+                        yield batch.append_column("file", pa.array([number] * batch.num_rows, pa.int32()))
+
+        self.stage(view, ", ".join(sources), batches)
+
+    def stage(
+        self, view: str, source: str, batches: Callable[[Callable[[str], None]], Iterable[pa.RecordBatch]]
+    ) -> None:
+        """Make a view of batches, which are written to disk first unless an earlier, killed run has done it.
+
+        Args:
+            source: what is read, for messages. batches: gives them, and calls its argument with lines to tell.
+
+        Raises:
+            PrectrError: there is no row.
+        """
+        path = self.folder / f"{view}.parquet"
+        if not path.exists():
+            lines: list[str] = []
+            with atomic_write(path) as temporary, progress_bar(f"reading {view}", None) as advance:
+                self._write(temporary, batches(lines.append), advance, lines)
+        stored = pq.read_metadata(path)
+        self.told += json.loads(stored.metadata[b"told"])
+        rows = stored.num_rows
+        if not rows:
+            raise PrectrError(f"{source}: it holds no rows: name a source with some.")
+        self.tell(f"{rows:,} rows read from {source}")
+        self._database.execute(f"CREATE OR REPLACE VIEW {view} AS SELECT * FROM read_parquet({quoted(str(path))})")
+
+    @staticmethod
+    def _write(path: Path, batches: Iterable[pa.RecordBatch], advance: Callable[[int], None], lines: list[str]) -> None:
+        writer = None
+        try:
+            for batch in batches:
+                writer = writer or pq.ParquetWriter(path, batch.schema)
+                writer.write_batch(batch)
+                advance(batch.num_rows)
+            writer = writer or pq.ParquetWriter(path, pa.schema([("row", pa.int64())]))
+            writer.add_key_value_metadata({"told": json.dumps(lines)})
+        finally:
+            if writer is not None:
+                writer.close()
+
+    def run(self, sql: str, **values: Any) -> None:
+        """Run a statement of ours; `$name` in it stands for a value."""
+        with _told():
+            self._database.execute(sql, values or None)
+
+    def table(self, name: str, sql: str, **values: Any) -> None:
+        """Keep the result of a query under a name."""
+        self.run(f"CREATE OR REPLACE TEMP TABLE {name} AS {sql}", **values)
+
+    def rows(self, sql: str, **values: Any) -> list[tuple[Any, ...]]:
+        with _told():
+            return self._database.execute(sql, values or None).fetchall()
+
+    def value(self, sql: str, **values: Any) -> Any:
+        """The first value of the first row, or None."""
+        found = self.rows(sql, **values)
+        return found[0][0] if found else None
+
+    def columns(self, view: str) -> list[str]:
+        return [row[0] for row in self.rows(f"DESCRIBE {view}")]
+
+    def drop(self, view: str, why: str, condition: str) -> None:
+        """Leave rows out of a table, and tell how many and why."""
+        before = self.value(f"SELECT count(*) FROM {view}")
+        self.run(f"DELETE FROM {view} WHERE {condition}")
+        if gone := before - self.value(f"SELECT count(*) FROM {view}"):
+            self.tell(f"{gone:,} of {before:,} rows of {view} dropped: {why}")
+
+    def write(self, table: str, sql: str, level_names: Sequence[str] | None = None) -> None:
+        """Write a query's result as a table of the contract, part by part."""
+        with _told():
+            total = self.value(f"SELECT count(*) FROM ({sql})")
+            reader = self._database.sql(sql).to_arrow_reader(_WRITTEN)
+            with TableWriter(self.work, table, level_names) as writer, progress_bar(table, total) as advance:
+                empty = True
+                for batch in reader:
+                    writer.write(dict(zip(batch.schema.names, batch.columns, strict=True)))
+                    advance(batch.num_rows)
+                    empty = False
+                if empty:
+                    writer.write({field.name: pa.array([], field.type) for field in reader.schema})
+
+    def close(self) -> None:
+        self._database.close()
+
+
+@contextmanager
+def open_staging(work: Path) -> Iterator[Staging]:
+    staging = Staging(work)
+    try:
+        yield staging
+    finally:
+        staging.close()
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """What the database cannot do for want of disk or memory is the user's to mend; all else is a bug of ours."""
+    try:
+        yield
+    except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
+        raise PrectrError(
+            f"the database of the conversion ran out of room ({_line(error)}): free disk space."
+        ) from error
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]
+
+
+def quoted(text: str) -> str:
+    """A string as SQL writes it."""
+    return "'" + text.replace("'", "''") + "'"

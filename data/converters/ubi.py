@@ -1,0 +1,161 @@
+"""OpenSearch User Behavior Insights (UBI 1.x): the queries and the events, one JSON object per line, and the items.
+
+    python -m data convert ubi ubi_queries.ndjson ubi_events.ndjson --name mine
+        --items products.jsonl --items_id asin --item title brand
+
+A page is a query with the results the engine returned (`query_response_hit_ids`), in that order; where the client sent
+`impression` events for a query, only the items they name. An item is clicked where an event of --click_actions names
+the query and the item. Events of --other_actions count as what users did besides. Lines may be bare objects or hits of
+a search (with `_source`). UBI holds no texts: --items names the files that do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from data.converters.arguments import ReadingArguments, columns
+from data.converters.readers import as_text, value_at
+from data.converters.staging import RowsOf, Staging, quoted
+from shared.config import PrectrError
+
+IMPRESSION = "impression"
+_SHOWN = ("user_id", "query_id", "query", "item_id", "position", "timestamp")
+_EVENT = ("user_id", "query_id", "item_id", "action", "timestamp")
+
+
+@dataclass
+class UbiArguments:
+    """Where the items are, and which actions count."""
+
+    items: list[str] = columns("files of the items: CSV, TSV, JSON, JSON lines or Parquet")
+    items_id: str = field(default="id", metadata={"help": "column of the id in them: what UBI calls object_id"})
+    item: list[str] = columns("columns of an item's text in them, joined with spaces; title if none is named")
+    category: str = field(default="", metadata={"help": "column of an item's category in them"})
+    user: list[str] = columns(
+        "keys that may hold the user, the first that does counts; user_id and client_id if none is named"
+    )
+    click_actions: list[str] = field(
+        default_factory=lambda: ["click", "click_through", "item_click", "product_click"],
+        metadata={"help": "action_name of events that are clicks on a result"},
+    )
+    other_actions: list[str] = field(
+        default_factory=lambda: ["add_to_cart", "purchase"],
+        metadata={"help": "action_name of events that count besides"},
+    )
+
+    def __post_init__(self) -> None:
+        if not self.items:
+            raise PrectrError(
+                "--items: UBI holds no texts of items: name the files that do, with --items_id and --item."
+            )
+
+
+def files(sources: Sequence[str], settings: dict) -> list[str]:
+    if len(sources) != 2:
+        raise PrectrError(f"ubi: found {len(sources)} sources: name the file of the queries, then that of the events.")
+    return [*sources, *settings[UbiArguments].items]
+
+
+def read(staging: Staging, sources: Sequence[str], settings: dict) -> None:
+    """The views `items_in`, `shown_in` and `events_in`."""
+    arguments: UbiArguments = settings[UbiArguments]
+    queries, events = map(Path, sources)
+    reading = settings[ReadingArguments].reading
+    users = arguments.user or ["user_id", "client_id"]
+    staging.read_objects("hits", [str(queries)], _SHOWN, reading, _unwrapped(_hits, users))
+    staging.read_objects("actions", [str(events)], _EVENT, reading, _unwrapped(_event, users))
+    texts = {f"text_{place}": name for place, name in enumerate(arguments.item or ["title"])}
+    category = {"category": arguments.category} if arguments.category else {}
+    staging.read("catalogue", arguments.items, {"item_id": arguments.items_id, **category, **texts}, reading)
+    kept = ["file", "row", "item_id", *category, f"concat_ws(' ', {', '.join(texts)}) AS text"]
+    staging.run(f"CREATE VIEW items_in AS SELECT {', '.join(kept)} FROM catalogue")
+    clicks, others = (_list(names) for names in (arguments.click_actions, arguments.other_actions))
+    staging.table(
+        "clicks_on_hits",
+        f"SELECT DISTINCT query_id, item_id FROM actions WHERE action IN ({clicks}) AND item_id IS NOT NULL",
+    )
+    _tell(staging, events, clicks)
+    staging.table("seen", f"SELECT DISTINCT query_id, item_id FROM actions WHERE action = '{IMPRESSION}'")
+    staging.run(
+        """CREATE VIEW shown_in AS SELECT 0 AS file, hits.row, user_id, query, hits.item_id, position, timestamp,
+           hits.query_id AS page, CASE WHEN clicks.query_id IS NULL THEN '0' ELSE '1' END AS clicked FROM hits
+           LEFT JOIN clicks_on_hits AS clicks ON hits.query_id = clicks.query_id AND hits.item_id = clicks.item_id
+           WHERE hits.item_id IS NOT NULL
+           AND (hits.query_id NOT IN (SELECT query_id FROM seen WHERE query_id IS NOT NULL) OR
+           (hits.query_id, hits.item_id) IN (SELECT (query_id, item_id) FROM seen WHERE item_id IS NOT NULL))"""
+    )
+    if not staging.value("SELECT count(*) FROM shown_in"):
+        raise PrectrError(
+            f"{queries}: query_response_hit_ids: no query has any result: log the ids of what was returned."
+        )
+    staging.run(
+        f"""CREATE VIEW events_in AS SELECT 1 AS file, row, user_id, item_id, timestamp, action AS event_type
+            FROM actions WHERE action IN ({others}) AND item_id IS NOT NULL"""
+    )
+
+
+def _tell(staging: Staging, events: Path, clicks: str) -> None:
+    made = staging.value("SELECT count(*) FROM clicks_on_hits")
+    if not made:
+        found = [
+            row[0] for row in staging.rows("SELECT action FROM actions GROUP BY action ORDER BY count(*) DESC LIMIT 8")
+        ]
+        names = ", ".join(repr(name) for name in found)
+        raise PrectrError(
+            f"{events}: action_name: none is {clicks} on an event_attributes.object.object_id; found {names}: name the "
+            "clicks with --click_actions."
+        )
+    lost = staging.value("SELECT count(*) FROM clicks_on_hits ANTI JOIN hits USING (query_id, item_id)")
+    if lost:
+        staging.tell(
+            f"{lost:,} of {made:,} clicks are on no result of their query (or their query is not there): left out"
+        )
+
+
+def _unwrapped(rows: Callable[..., Iterator[list[Any]]], users: Sequence[str]) -> RowsOf:
+    """Passes on the object itself, of a search's hit its `_source`, of a line of the bulk format's commands nothing."""
+
+    def rows_of(path: Path, number: int, found: dict[str, Any]) -> Iterator[list[Any]]:
+        source = found.get("_source", found)
+        if not isinstance(source, dict):
+            raise PrectrError(f"{path}: _source, row {number}: found a {type(source).__name__}: it must be an object.")
+        if not (len(found) == 1 and set(found) & {"index", "create"}):
+            yield from rows(path, number, source, users)
+
+    return rows_of
+
+
+def _hits(path: Path, number: int, found: dict[str, Any], users: Sequence[str]) -> Iterator[list[Any]]:
+    hits = found.get("query_response_hit_ids")
+    if hits is None and "user_query" not in found:
+        raise PrectrError(
+            f"{path}: row {number} has neither user_query nor query_response_hit_ids: name the queries first."
+        )
+    if not isinstance(hits, list | str | None):
+        raise PrectrError(f"{path}: query_response_hit_ids, row {number}: found {hits!r}: it must be a list of ids.")
+    text = {name: as_text(path, number, name, found.get(name)) for name in ("query_id", "user_query", "timestamp")}
+    user = _user(path, number, found, users)
+    for position, hit in enumerate([hits] if isinstance(hits, str) else hits or []):
+        item = as_text(path, number, "query_response_hit_ids", hit)
+        yield [user, text["query_id"], text["user_query"], item, str(position), text["timestamp"]]
+
+
+def _event(path: Path, number: int, found: dict[str, Any], users: Sequence[str]) -> Iterator[list[Any]]:
+    if "action_name" not in found:
+        raise PrectrError(f"{path}: row {number} has no action_name: name the file of the events second.")
+    item = value_at(found, "event_attributes.object.object_id")
+    text = {name: as_text(path, number, name, found.get(name)) for name in ("query_id", "action_name", "timestamp")}
+    item = as_text(path, number, "event_attributes.object.object_id", item)
+    yield [_user(path, number, found, users), text["query_id"], item, text["action_name"], text["timestamp"]]
+
+
+def _user(path: Path, number: int, found: dict[str, Any], users: Sequence[str]) -> str | None:
+    values = (as_text(path, number, name, value_at(found, name)) for name in users)
+    return next((value for value in values if value), None)
+
+
+def _list(names: Sequence[str]) -> str:
+    return ", ".join(quoted(name) for name in names) or "''"

@@ -1,0 +1,63 @@
+"""Wayfair's WANDS: the folder with query.csv, product.csv and label.csv, separated by tabs, as published.
+
+    python -m data convert wands WANDS/dataset --name wands
+
+Levels are Irrelevant, Partial and Exact; a product's category is its product_class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from data.converters.arguments import ReadingArguments, columns
+from data.converters.levels import LevelRule
+from data.converters.staging import Staging
+from shared.config import PrectrError
+
+FILES = ("label.csv", "query.csv", "product.csv")
+LEVELS = ("Irrelevant", "Partial", "Exact")
+
+
+@dataclass
+class WandsArguments:
+    """What of a product is its text."""
+
+    item: list[str] = columns("product columns that make its text; product_name if none is named")
+
+
+def files(sources: Sequence[str], settings: dict) -> list[str]:
+    """The three files, from their folder or named one by one."""
+    inside = [str(Path(source) / name) for source in sources if Path(source).is_dir() for name in FILES]
+    found = {Path(file).name: file for file in inside or sources}
+    for name in FILES:
+        if name not in found:
+            raise PrectrError(
+                f"{', '.join(sources)}: {name} is not there: name the folder that holds {', '.join(FILES)}."
+            )
+    return [found[name] for name in FILES]
+
+
+def read(staging: Staging, sources: Sequence[str], settings: dict) -> LevelRule:
+    """The views `items_in` and `judged_in`."""
+    label, query, product = files(sources, settings)
+    reading = settings[ReadingArguments].reading
+    if reading.delimiter == "auto":
+        reading = replace(reading, delimiter="tab")
+    texts = settings[WandsArguments].item or ["product_name"]
+    text_columns = {f"text_{place}": name for place, name in enumerate(texts)}
+    staging.read("labels", [label], {name: name for name in ("query_id", "product_id", "label")}, reading)
+    staging.read("asked", [query], {name: name for name in ("query_id", "query")}, reading)
+    staging.read("products", [product], {"item_id": "product_id", "category": "product_class", **text_columns}, reading)
+    staging.run(
+        f"""CREATE VIEW items_in AS SELECT file, row, item_id, category,
+            concat_ws(' ', {", ".join(text_columns)}) AS text FROM products"""
+    )
+    staging.run(
+        """CREATE VIEW judged_in AS SELECT labels.file, labels.row, asked.query, product_id AS item_id, label
+           FROM labels LEFT JOIN
+           (SELECT DISTINCT ON (query_id) query_id, query FROM asked ORDER BY query_id, row) AS asked
+           USING (query_id)"""
+    )
+    return LevelRule(LEVELS)

@@ -1,0 +1,184 @@
+"""Logs of result pages and of User Behavior Insights: the same pages in either layout give the same tables."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from data.contract import levels, read_table
+from shared.config import PrectrError
+from tests.data.converters.sources import convert_to, items, pages, rows_of, told, write_csv, write_lines
+
+# ---------------------------------------------------------------- result pages
+
+
+def test_result_pages_become_impressions_and_behaviours(tmp_path: Path) -> None:
+    folder = convert_to(tmp_path, f"result_pages {write_lines(tmp_path / 'pages.jsonl', pages())}")
+    rows = rows_of(folder, "behaviours", "user_id", "query", "item_id", "clicked", "page_id")
+    expected = [
+        (page["user"], page["query"], result["id"], rank in page["clicks"], number)
+        for number, page in enumerate(pages())
+        for rank, result in enumerate(page["results"], 1)
+    ]
+    assert sorted(rows) == sorted(expected)
+    assert ("007", "green scarf", "scarf") in rows_of(folder, "items", "item_id", "text", "category")
+    positions = rows_of(folder, "impressions", "page_id", "position", "item_id")
+    assert all(pages()[page]["results"][position]["id"] == item for page, position, item in positions)
+    times = {split: [] for split in ("train", "validation", "test")}  # type: dict[str, list[Any]]
+    for moment, split in rows_of(folder, "impressions", "timestamp", "split"):
+        times.get(split, []).append(moment)
+    assert max(times["train"]) < min(times["validation"]) and max(times["validation"]) < min(times["test"])
+    assert {row[0] for row in rows_of(folder, "pairs", "split")} == {"unlabelled"} and len(levels(folder)) == 4
+    assert json.loads((folder / "summary.json").read_text())["reconstructed"] == ""
+
+
+def test_what_is_judged_in_no_page_of_the_future_is_for_the_teacher(tmp_path: Path) -> None:
+    late = {**pages()[-1], "query": "late words", "timestamp": pages()[-1]["timestamp"] + 60}
+    folder = convert_to(tmp_path, f"result_pages {write_lines(tmp_path / 'pages.jsonl', [*pages(), late])}")
+    assert "late words" not in {row[0] for row in rows_of(folder, "pairs", "query")}
+    assert "late words" in {row[0] for row in rows_of(folder, "impressions", "query")}
+
+
+def test_other_keys_sessions_and_ranks_from_nought(tmp_path: Path) -> None:
+    renamed = [
+        {
+            "session": {"id": page["user"]},
+            "search": {"q": page["query"]},
+            "when": page["timestamp"],
+            "hits": [{"sku": result["id"], "doc": {"title": result["text"]}} for result in page["results"]],
+            "picked": [rank - 1 for rank in page["clicks"]],
+        }
+        for page in pages()
+    ]
+    source = write_lines(tmp_path / "pages.jsonl", renamed)
+    flags = "--user session.id --query search.q --timestamp when --results hits --result_id sku --result_text doc.title"
+    folder = convert_to(tmp_path, f"result_pages {source} {flags} --clicks picked --first_rank 0")
+    plain = convert_to(tmp_path / "plain", f"result_pages {write_lines(tmp_path / 'plain.jsonl', pages())}")
+    names = ("user_id", "query", "item_id", "clicked", "timestamp")
+    assert rows_of(folder, "behaviours", *names) == rows_of(plain, "behaviours", *names)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"results": None}, "results, line 1: write a list of objects"),
+        ({"results": ["007"]}, "results, line 1: write a list of objects"),
+        ({"clicks": [6]}, "clicks, line 1: found rank 6 on a page of 5: write ranks from 1 to 5"),
+        ({"clicks": [0]}, "found rank 0 on a page of 5: write ranks from 1 to 5, or say --first_rank 0"),
+        ({"clicks": ["1"]}, "found rank '1'"),
+        ({"clicks": []}, "clicked: no row is clicked"),
+        ({"timestamp": [1]}, "timestamp, row 1: found a list"),
+        ({"query": ""}, "no row has both a query and an item with a text"),
+        ({"results": [], "clicks": []}, "it holds no rows"),
+    ],
+)
+def test_pages_that_make_no_sense_are_one_sentence(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+    source = write_lines(tmp_path / "pages.jsonl", [{**page, **change} for page in pages(20)])
+    with pytest.raises(PrectrError) as error:
+        convert_to(tmp_path, f"result_pages {source}")
+    assert message in str(error.value)
+
+
+# ---------------------------------------------------------------- User Behavior Insights
+
+
+def write_ubi(folder: Path, *events: dict[str, Any], wrapped: bool = False) -> str:
+    """The pages as UBI 1.3 logs them, and more events; gives the command."""
+    queries, clicks = [], list(events)
+    for number, page in enumerate(pages()):
+        queries.append(
+            {
+                "application": "shop",
+                "query_id": f"q{number}",
+                "client_id": page["user"],
+                "user_query": page["query"],
+                "timestamp": f"{1_700_000_000_000 + 3_600_000 * number}",
+                "query_response_id": f"r{number}",
+                "query_response_hit_ids": [result["id"] for result in page["results"]],
+                "query_attributes": {"filters": []},
+            }
+        )
+        clicks += [event("click", number, page["results"][rank - 1]["id"], rank) for rank in page["clicks"]]
+    if wrapped:
+        queries = [line for query in queries for line in ({"index": {"_id": query["query_id"]}}, {"_source": query})]
+    write_lines(folder / "queries.ndjson", queries)
+    write_lines(folder / "events.ndjson", clicks)
+    write_csv(folder / "products.csv", items())
+    return (
+        f"ubi {folder / 'queries.ndjson'} {folder / 'events.ndjson'} --items {folder / 'products.csv'} --items_id id "
+        "--item title --category kind"
+    )
+
+
+def event(action: str, page: int, item: str, rank: int = 1) -> dict[str, Any]:
+    return {
+        "application": "shop",
+        "action_name": action,
+        "query_id": f"q{page}",
+        "client_id": pages()[page]["user"] if page < 60 else "u0",
+        "timestamp": f"{1_700_000_000_000 + 3_600_000 * page + 5_000}",
+        "message_type": "INFO",
+        "event_attributes": {"object": {"object_id": item, "object_id_field": "sku"}, "position": {"ordinal": rank}},
+    }
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_ubi_gives_the_tables_of_its_pages(tmp_path: Path, wrapped: bool) -> None:
+    folder = convert_to(tmp_path, write_ubi(tmp_path, wrapped=wrapped))
+    plain = convert_to(tmp_path / "plain", f"result_pages {write_lines(tmp_path / 'pages.jsonl', pages())}")
+    for table, names in {
+        "impressions": ("user_id", "query", "item_id", "position", "clicked", "timestamp", "split"),
+        "behaviours": ("user_id", "query", "item_id", "clicked", "timestamp", "page_id", "event_type"),
+        "items": ("item_id", "text", "category"),
+    }.items():
+        found, expected = rows_of(folder, table, *names), rows_of(plain, table, *names)
+        assert set(expected) <= set(found) if table == "items" else found == expected
+    assert "times are milliseconds since 1970" in told(folder)
+
+
+def test_other_actions_are_events_without_a_page(tmp_path: Path) -> None:
+    command = write_ubi(
+        tmp_path, event("add_to_cart", 3, "001"), event("page_exit", 3, "001"), event("click", 99, "001")
+    )
+    folder = convert_to(tmp_path, command)
+    others = [row for row in read_table(folder, "behaviours").to_pylist() if row["event_type"] != "search"]
+    assert [(row["event_type"], row["item_id"], row["user_id"], row["page_id"], row["query"]) for row in others] == [
+        ("add_to_cart", "001", "u3", None, None)
+    ]
+    assert "1 of 61 clicks are on no result of their query" in told(folder)
+
+
+def test_impression_events_say_what_was_seen_of_a_query(tmp_path: Path) -> None:
+    clicked = pages()[30]["results"][pages()[30]["clicks"][0] - 1]["id"]
+    folder = convert_to(tmp_path, write_ubi(tmp_path, event("impression", 30, clicked)))
+    rows = [row for row in rows_of(folder, "behaviours", "page_id", "item_id", "clicked") if row[0] in (30, 31)]
+    assert [row for row in rows if row[0] == 30] == [(30, clicked, True)] and len(rows) == 6
+
+
+def test_ubi_that_makes_no_sense_is_one_sentence(tmp_path: Path) -> None:
+    command = write_ubi(tmp_path)
+    queries, events = command.split()[1:3]
+    with pytest.raises(PrectrError, match="none is 'tap' .* found 'click': name the clicks with --click_actions"):
+        convert_to(tmp_path, f"{command} --click_actions tap")
+    with pytest.raises(
+        PrectrError, match="row 1 has neither user_query nor query_response_hit_ids: name the queries first"
+    ):
+        convert_to(tmp_path, command.replace(f"{queries} {events}", f"{events} {queries}"))
+    with pytest.raises(PrectrError, match="row 1 has no action_name: name the file of the events second"):
+        convert_to(tmp_path, command.replace(events, queries))
+    with pytest.raises(PrectrError, match="found 1 sources: name the file of the queries, then that of the events"):
+        convert_to(tmp_path, command.replace(events, ""))
+    with pytest.raises(SystemExit, match="--items: UBI holds no texts of items"):
+        convert_to(tmp_path, f"ubi {queries} {events}")
+    with pytest.raises(PrectrError, match="column 'ean' is missing; found id, title, kind"):
+        convert_to(tmp_path, command.replace("--items_id id", "--items_id ean"))
+    lines = Path(queries).read_text().splitlines()
+    Path(queries).write_text("\n".join(json.dumps({**json.loads(line), "query_response_hit_ids": 7}) for line in lines))
+    with pytest.raises(PrectrError, match="query_response_hit_ids, row 1: found 7: it must be a list of ids"):
+        convert_to(tmp_path, command)
+    Path(queries).write_text(
+        "\n".join(json.dumps({**json.loads(line), "query_response_hit_ids": []}) for line in lines)
+    )
+    with pytest.raises(PrectrError, match="it holds no rows"):
+        convert_to(tmp_path, command)
