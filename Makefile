@@ -59,8 +59,8 @@ data: $(STAMP) ## build the tables of the default data set
 	@$(RUN) -m data build $(call flags,$@)
 
 tables: $(if $(DATA),$(STAMP),data)
-	@test -z "$(DATA)" || test -d "artifacts/$(DATA)/data" || { \
-	  echo "error: artifacts/$(DATA)/data is not there; write it first: $(RUN) -m data convert FORMAT SOURCE... --name $(DATA)" >&2; exit 2; }
+	$(if $(DATA),@test -d "artifacts/$(DATA)/data" || { \
+	  echo "error: artifacts/$(DATA)/data is not there; write it first: $(RUN) -m data convert FORMAT SOURCE... --name $(DATA)" >&2; exit 2; })
 
 distill: tables ## stage one: teach the teacher, label pairs, distil and fine-tune the encoder
 	@$(RUN) -m distill run $(call flags,$@) $(named) $(if $(TEACHER),--teacher "$(TEACHER)")

@@ -83,10 +83,10 @@ def test_pages_that_make_no_sense_are_one_sentence(tmp_path: Path, change: dict[
 # ---------------------------------------------------------------- User Behavior Insights
 
 
-def write_ubi(folder: Path, *events: dict[str, Any], wrapped: bool = False) -> str:
+def write_ubi(folder: Path, *events: dict[str, Any], wrapped: bool = False, count: int = 60) -> str:
     """The pages as UBI 1.3 logs them, and more events; gives the command."""
     queries, clicks = [], list(events)
-    for number, page in enumerate(pages()):
+    for number, page in enumerate(pages(count)):
         queries.append(
             {
                 "application": "shop",
@@ -116,7 +116,7 @@ def event(action: str, page: int, item: str, rank: int = 1) -> dict[str, Any]:
         "application": "shop",
         "action_name": action,
         "query_id": f"q{page}",
-        "client_id": pages()[page]["user"] if page < 60 else "u0",
+        "client_id": f"u{page % 6}",
         "timestamp": f"{1_700_000_000_000 + 3_600_000 * page + 5_000}",
         "message_type": "INFO",
         "event_attributes": {"object": {"object_id": item, "object_id_field": "sku"}, "position": {"ordinal": rank}},

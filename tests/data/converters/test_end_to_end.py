@@ -1,0 +1,70 @@
+"""From somebody's files to a ranker, by the documented commands alone; and the smallest log, as the README shows it."""
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from data.converters.result_pages import PageArguments, _rows
+from distill.__main__ import main as distill
+from rank.__main__ import main as rank
+from tests.data.converters.sources import convert_to, pages, write_lines
+from tests.data.converters.test_page_logs import write_ubi
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("format", ["result_pages", "ubi"])
+def test_a_small_log_goes_all_the_way_to_a_ranker(tmp_path: Path, format: str) -> None:
+    if format == "ubi":
+        folder = convert_to(tmp_path, write_ubi(tmp_path, count=240))
+    else:
+        folder = convert_to(tmp_path, f"result_pages {write_lines(tmp_path / 'pages.jsonl', pages(240))}")
+    flags = ["--profile", "smoke", "--name", "mine", "--artifacts", str(tmp_path / "artifacts")]
+    distill(["run", *flags])
+    rank(["run", *flags])
+    metrics = json.loads((folder.parent / "ranker" / "metrics.json").read_text())
+    assert "test" in json.dumps(metrics) and (folder.parent / "report.html").exists()
+
+
+@pytest.mark.slow
+def test_judged_pairs_go_to_an_encoder(tmp_path: Path) -> None:
+    from tests.data.converters.test_table import judged
+
+    folder = judged(tmp_path, "--unlabelled_per_query", "14")
+    distill(["run", "--profile", "smoke", "--name", "mine", "--artifacts", str(tmp_path / "artifacts")])
+    assert (folder.parent / "encoder" / "config.json").exists()
+
+
+def test_the_readmes_smallest_log_is_one() -> None:
+    text = (ROOT / "data" / "README.md").read_text(encoding="utf-8")
+    [line] = re.findall(r"```json\n(.*)\n```", text)
+    rows = list(_rows(Path("pages.jsonl"), 1, json.loads(line), PageArguments()))
+    assert [(row[0], row[1], row[4], row[5], row[8]) for row in rows] == [
+        ("u7", "red shoe", "007", "Red leather shoe", "1"),
+        ("u7", "red shoe", "12", "Blue shoe", "0"),
+    ]
+
+
+def test_make_takes_the_name_of_a_data_set(tmp_path: Path) -> None:
+    """Neither stage builds the default data then, and a name that nobody wrote is one sentence."""
+    (tmp_path / ".venv").mkdir()
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        (tmp_path / name).write_bytes((ROOT / name).read_bytes())
+    (tmp_path / ".venv" / "installed").touch()
+    make = ["make", "-C", str(tmp_path), "rank", "DATA=mine"]
+    missing = subprocess.run(make, capture_output=True, text=True, check=False)
+    assert missing.returncode != 0
+    assert "error: artifacts/mine/data is not there; write it first" in missing.stderr
+    (tmp_path / "artifacts" / "mine" / "data").mkdir(parents=True)
+    planned = subprocess.run([*make, "-n"], capture_output=True, text=True, check=True).stdout
+    assert "data build" not in planned
+    assert re.search(r'distill run --profile "default" +--name "mine"', planned)
+    assert re.search(r'rank run --profile "default" +--name "mine"', planned)
+    default = subprocess.run(
+        ["make", "-C", str(tmp_path), "rank", "-n"], capture_output=True, text=True, check=True
+    ).stdout
+    assert "data build" in default and "--name" not in default and "error" not in default
