@@ -23,7 +23,7 @@ from data.converters.staging import Staging, open_staging
 from data.converters.tables import Settings, finish, write_tables
 from shared.config import PrectrError, parse_arguments
 from shared.console import console
-from shared.steps import file_fingerprint, run_step
+from shared.steps import RECORD, file_fingerprint, run_step
 
 VERSION = 1
 """Raised whenever the tables made from the same source and settings change, so that old ones are converted again."""
@@ -103,6 +103,8 @@ def _convert(kind: str, sources: Sequence[str], settings: Settings) -> None:
     if not naming.name or Path(naming.name).name != naming.name or naming.name.startswith("."):
         raise PrectrError(f"--name {naming.name!r}: give a plain name for the folder: artifacts/<name>/data.")
     folder = Path(naming.artifacts) / naming.name / "data"
+    if not (folder / RECORD).is_file() and any(folder.glob("*.parquet")):
+        raise PrectrError(f"{folder} holds tables that no command wrote: give another --name, or move them away.")
     if kind == "homedepot":
         homedepot.build_tables(homedepot.source_file(sources), folder, naming.seed)
     else:

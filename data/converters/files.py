@@ -50,8 +50,8 @@ def list_files(sources: Sequence[str]) -> list[Path]:
     return found
 
 
-def format_of(path: Path, asked: str) -> str:
-    """csv, json, jsonl or parquet: what was asked for, or what the name says.
+def format_of(path: Path, asked: str, default: str | None = None) -> str:
+    """csv, json, jsonl or parquet: what was asked for, or what the name says, or the default.
 
     Raises:
         PrectrError: the name does not say.
@@ -59,6 +59,8 @@ def format_of(path: Path, asked: str) -> str:
     if asked != "auto":
         return asked
     if _ending(path) not in FORMATS:
+        if default is not None:
+            return default
         raise PrectrError(
             f"{path}: its name does not tell what it is: end it with {', '.join(sorted(FORMATS))} (and .gz or .zip), "
             "or say --file_format csv, json, jsonl or parquet."
@@ -112,8 +114,7 @@ def find_encoding(path: Path, asked: str) -> str:
     """
     if asked != "auto":
         try:
-            if not codecs.lookup(asked)._is_text_encoding:
-                raise LookupError
+            b"".decode(asked)
         except (LookupError, ValueError):
             raise PrectrError(
                 f"--encoding {asked}: there is none of that name: say utf-8, latin-1, cp1252, …."

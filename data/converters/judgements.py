@@ -98,7 +98,8 @@ def make_unlabelled(staging: Staging, unlabelled: Unlabelled) -> None:
             (PARTITION BY query ORDER BY place > {near} AND near, near DESC, place) AS rank FROM
             (SELECT *, row_number() OVER (PARTITION BY query, near ORDER BY draw, item_id) AS place FROM
              (SELECT query, item_id, bool_or(near) AS near, min(draw) AS draw FROM drawn
-              ANTI JOIN judged USING (query, item_id) GROUP BY query, item_id))) WHERE rank <= {unlabelled.per_query}""",
+              ANTI JOIN judged USING (query, item_id) GROUP BY query, item_id)))
+            WHERE rank <= {unlabelled.per_query}""",
     )
     staging.table(
         "unlabelled",

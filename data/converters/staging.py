@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data.contract import TableWriter
-from data.converters.files import find_encoding, list_files, open_text
+from data.converters.files import find_encoding, format_of, list_files, open_text
 from data.converters.readers import Reading, read_batches, read_objects, to_batches
 from shared.config import PrectrError
 from shared.console import progress_bar
@@ -82,7 +82,8 @@ class Staging:
                 encoding = find_encoding(path, reading.encoding)
                 tell(f"{path.name}: {encoding}")
                 with open_text(path, encoding) as text:
-                    objects = read_objects(path, text, "json" if reading.format == "json" else "jsonl")
+                    is_array = format_of(path, reading.format, "jsonl") == "json"
+                    objects = read_objects(path, text, "json" if is_array else "jsonl")
                     rows = ((line, row) for line, found in objects for row in rows_of(path, line, found))
                     for batch in to_batches(path, rows, names):
                         yield batch.append_column("file", pa.array([number] * batch.num_rows, pa.int32()))
@@ -178,6 +179,10 @@ def open_staging(work: Path) -> Iterator[Staging]:
     staging = Staging(work)
     try:
         yield staging
+    except PrectrError:
+        # Other flags or another file are another step: nobody would come back to what was read for this one.
+        shutil.rmtree(staging.folder, ignore_errors=True)
+        raise
     finally:
         staging.close()
 

@@ -59,6 +59,12 @@ def test_other_keys_sessions_and_ranks_from_nought(tmp_path: Path) -> None:
     assert rows_of(folder, "behaviours", *names) == rows_of(plain, "behaviours", *names)
 
 
+def test_pages_may_be_one_json_array(tmp_path: Path) -> None:
+    (tmp_path / "pages.json").write_text(json.dumps(pages()))
+    folder = convert_to(tmp_path, f"result_pages {tmp_path / 'pages.json'}")
+    assert len(rows_of(folder, "behaviours", "query")) == 300
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -257,6 +257,21 @@ def test_flags_that_make_no_sense_are_one_sentence(tmp_path: Path, flags: str) -
         convert(["table", str(source), "--artifacts", str(tmp_path), "--name", "mine", *argv])
 
 
+def test_what_fails_leaves_no_copy_of_the_source(tmp_path: Path) -> None:
+    source = write_csv(tmp_path / "judged.csv", [{**row, "rating": "high"} for row in judgements()])
+    with pytest.raises(PrectrError, match="found 'high'"):
+        convert_to(tmp_path, f"table {source} {PAIRS}")
+    assert not list((tmp_path / "artifacts").rglob("*.parquet"))
+
+
+def test_tables_somebody_wrote_by_hand_are_not_replaced(tmp_path: Path) -> None:
+    folder = judged(tmp_path)
+    (folder / "step.json").unlink()
+    with pytest.raises(PrectrError, match="holds tables that no command wrote: give another --name"):
+        judged(tmp_path)
+    assert (folder / "pairs.parquet").exists()
+
+
 def test_unknown_formats_flags_and_sources_are_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(PrectrError, match="convert excel: no such format; use table, homedepot"):
         convert(["excel", "a.xls"])
