@@ -96,13 +96,17 @@ flags = st.sampled_from(
 )
 
 
-@settings(max_examples=20, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
-@given(table=tables(), flags=flags, ending=st.sampled_from(["", *ENDINGS]))
-def test_random_tables_end_in_tables_or_one_sentence(table: tuple[str, bytes], flags: str, ending: str) -> None:
+def _write_and_attempt(table: tuple[str, bytes], flags: str, ending: str) -> None:
     with tempfile.TemporaryDirectory() as name:
         source = Path(name) / f"source.{ending or table[0]}"
         source.write_bytes(table[1])
         attempt(Path(name), "table", str(source), *flags.split())
+
+
+@settings(max_examples=12, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(table=tables(), flags=flags, ending=st.sampled_from(["", *ENDINGS]))
+def test_random_tables_end_in_tables_or_one_sentence(table: tuple[str, bytes], flags: str, ending: str) -> None:
+    _write_and_attempt(table, flags, ending)
 
 
 def _sources(folder: Path) -> dict[str, tuple[str, list[Path]]]:
@@ -185,10 +189,7 @@ def test_many_damaged_files_end_in_tables_or_one_sentence(kind: str, spoil: Any,
 @SLOW
 @given(table=tables(), flags=flags, ending=st.sampled_from(["", *ENDINGS]))
 def test_many_random_tables_end_in_tables_or_one_sentence(table: tuple[str, bytes], flags: str, ending: str) -> None:
-    with tempfile.TemporaryDirectory() as name:
-        source = Path(name) / f"source.{ending or table[0]}"
-        source.write_bytes(table[1])
-        attempt(Path(name), "table", str(source), *flags.split())
+    _write_and_attempt(table, flags, ending)
 
 
 @pytest.mark.parametrize("kind", FORMATS)
