@@ -49,21 +49,21 @@ def make_log(staging: Staging, source: str, rules: LogRules) -> str:
     clicked = _clicked(staging, source) if "clicked" in found else "true"
     position = _position(staging, source) if "position" in found else "CAST(NULL AS BIGINT)"
     features = [name for name in found if name.startswith("ctx_")]
-    optional = [f"{name if name in found else 'NULL'} AS {name}" for name in ("user_id", "query_category", "page")]
-    texts = ", ".join(f"CAST({column.split(' AS ')[0]} AS VARCHAR) AS {column.split(' AS ')[1]}" for column in optional)
+    page = "page" if "page" in found else "CAST(NULL AS VARCHAR)"
+    optional = [
+        f"{name if name in found else 'CAST(NULL AS VARCHAR)'} AS {name}" for name in ("user_id", "query_category")
+    ]
     contexts = [
         number(name, name) if name.startswith("ctx_num_") else f"coalesce({name}, 'unknown') AS {name}"
         for name in features
     ]
     staging.table(
         "showings",
-        f"""SELECT {", ".join(["file", "row", "trim(query) AS query", "item_id", "seconds", texts, *contexts])},
-            {clicked} AS clicked, {position} AS position
-            FROM shown_in LEFT JOIN shown_in_seconds ON text = timestamp""",
+        f"""SELECT {", ".join(["file", "row", "trim(query) AS query", "item_id", "seconds", *optional, *contexts])},
+            CASE WHEN {page} IS NULL THEN 't' || seconds ELSE 'p' || {page} END AS key, {clicked} AS clicked,
+            {position} AS position FROM shown_in LEFT JOIN shown_in_seconds ON text = timestamp""",
     )
     staging.drop("showings", "no time", "seconds IS NULL")
-    staging.run("ALTER TABLE showings ADD COLUMN key VARCHAR")
-    staging.run("UPDATE showings SET key = CASE WHEN page IS NULL THEN 't' || seconds ELSE 'p' || page END")
     drop_unusable(staging, "showings", source)
     _make_pages(staging, features, "position" in found)
     stated = ""

@@ -49,8 +49,9 @@ class Staging:
         self.told: list[str] = []
         self._spill = self.folder / "spill"
         shutil.rmtree(self._spill, ignore_errors=True)
-        settings = {"memory_limit": MEMORY, "temp_directory": str(self._spill), "autoinstall_known_extensions": False}
-        self._database = duckdb.connect(config=settings)
+        self._database = duckdb.connect(
+            config={"memory_limit": MEMORY, "temp_directory": str(self._spill), "autoinstall_known_extensions": False}
+        )
 
     def tell(self, line: str) -> None:
         self.told.append(line)
