@@ -85,9 +85,15 @@ def show(folder: Path) -> None:
     table(title, ["split", "rows", "queries", "items", *level_columns], rows, legend)
     if "impressions" in summary:
         _show_clicks(summary, level_columns, legend, made)
-    next_step = f"make distill DATA={Path(folder).parent.name}" if converted else "make distill"
-    next_step += " PROFILE=smoke" if Path(folder).parent.name == "toy" else ""
-    console.print(f"Data: {folder}    Next: [bold]{next_step}[/]", highlight=False)
+    console.print(f"Data: {folder}    Next: [bold]{_next(summary, Path(folder).parent.name)}[/]", highlight=False)
+
+
+def _next(summary: dict[str, Any], name: str) -> str:
+    if "conversion" not in summary:
+        return "make distill" + (" PROFILE=smoke" if name == "toy" else "")
+    # Without gold pairs nothing can be taught to judge.
+    teacher = "" if summary["pairs"]["train"]["rows"] else " TEACHER=A_CAUSAL_LANGUAGE_MODEL"
+    return f"make {'rank' if 'impressions' in summary else 'distill'} DATA={name}{teacher}"
 
 
 def _show_clicks(summary: dict[str, Any], level_columns: list[str], legend: str, made: str) -> None:

@@ -49,7 +49,11 @@ def read(staging: Staging, sources: Sequence[str], settings: dict) -> None:
     """The views `items_in` and `shown_in`."""
     arguments: PageArguments = settings[PageArguments]
     reading = settings[ReadingArguments].reading
-    staging.read_objects("results", sources, _NAMES, reading, lambda *at: _rows(*at, arguments))
+
+    def rows_of(path: Path, line: int, found: dict[str, Any]) -> Iterator[list[Any]]:
+        return _rows(path, line, found, arguments)
+
+    staging.read_objects("results", sources, _NAMES, reading, rows_of)
     category = ", category" if staging.value("SELECT count(category) FROM results") else ""
     staging.run(f"CREATE VIEW items_in AS SELECT file, row, item_id, text {category} FROM results")
     staging.run(

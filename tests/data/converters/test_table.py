@@ -1,6 +1,7 @@
 """The generic converter: judged pairs, logs of what was shown, logs of clicks."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
@@ -122,7 +123,7 @@ def test_the_sources_own_split_is_kept(tmp_path: Path) -> None:
     assert tested == {row["query"] for row in rows if row["part"] == "Test"} and "validation" in split_of.values()
 
 
-def test_a_log_of_what_was_shown(tmp_path: Path) -> None:
+def test_a_log_of_what_was_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = write_csv(tmp_path / "log.csv", log_rows())
     folder = convert_to(
         tmp_path,
@@ -139,9 +140,10 @@ def test_a_log_of_what_was_shown(tmp_path: Path) -> None:
     first = min(row["timestamp"] for row in impressions)
     assert sum(row["timestamp"] < first for row in behaviours) >= 60, "the first fifth is history only"
     page = next(row for row in impressions if row["page_id"] == 30)
-    assert page["timestamp"].timestamp() == log_rows()[150]["at"] if page["timestamp"].tzinfo else True
+    assert page["timestamp"] == datetime.fromtimestamp(log_rows()[150]["at"], UTC).replace(tzinfo=None)
     assert {row[0] for row in rows_of(folder, "pairs", "split")} == {"unlabelled"}
     assert levels(folder) == ["irrelevant", "related", "substitute", "exact"]
+    assert "make rank DATA=mine TEACHER=" in capsys.readouterr().out
     assert "positions count from 1: 1 subtracted" in told(folder) and "times are seconds since 1970" in told(folder)
 
 
