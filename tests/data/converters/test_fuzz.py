@@ -38,6 +38,21 @@ nested = st.recursive(
 names = st.lists(st.sampled_from(["q", "t", "i", "l", "c", "at", "u", "p", "x;y", "é", ""]), min_size=1, max_size=8)
 
 
+SENSIBLE: dict[str, st.SearchStrategy[Any]] = {
+    "q": st.sampled_from(["red shoe", "blue pot", "green hat", "007", "größe", "a lamp"]),
+    "t": st.text(alphabet="abcé ", min_size=1, max_size=9).map(lambda text: f"thing {text}"),
+    "i": st.integers(0, 9).map(lambda number: f"{number:03d}"),
+    "l": st.integers(0, 2),
+    "c": st.sampled_from(["0", "1"]),
+    "at": st.integers(1_700_000_000, 1_700_900_000),
+    "u": st.sampled_from(["u1", "u2", "u3", None]),
+    "p": st.integers(1, 5),
+    "x;y": cells,
+    "é": st.sampled_from(["mobile", "desktop"]),
+}
+"""What a column of a table that can be converted holds."""
+
+
 def attempt(folder: Path, *argv: str) -> None:
     """Convert; what is written must be whole, and what fails must leave nothing behind but a sentence."""
     target = folder / "artifacts" / "mine" / "data"
@@ -54,9 +69,14 @@ def attempt(folder: Path, *argv: str) -> None:
 @st.composite
 def tables(draw: st.DrawFn) -> tuple[str, bytes]:
     """A table with random columns and cells, as a file of a random kind and encoding."""
-    columns = draw(names)
-    rows = draw(st.lists(st.lists(nested, min_size=len(columns), max_size=len(columns)), max_size=12))
-    rows *= draw(st.sampled_from([1, 1, 4]))
+    if draw(st.booleans()):
+        columns = list(SENSIBLE)
+        rows = draw(st.lists(st.tuples(*SENSIBLE.values()).map(list), min_size=12, max_size=30))
+        if draw(st.integers(0, 2)) == 0:
+            rows[draw(st.integers(0, 11))][draw(st.integers(0, 9))] = draw(nested)
+    else:
+        columns = draw(names)
+        rows = draw(st.lists(st.lists(nested, min_size=len(columns), max_size=len(columns)), max_size=12))
     kind = draw(st.sampled_from(["csv", "jsonl", "json", "parquet"]))
     encoding = draw(st.sampled_from(ENCODINGS))
     if kind == "csv":
