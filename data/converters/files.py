@@ -114,7 +114,7 @@ def find_encoding(path: Path, asked: str) -> str:
     """
     if asked != "auto":
         try:
-            b"".decode(asked)
+            "a".encode(asked)
         except (LookupError, ValueError):
             raise PrectrError(
                 f"--encoding {asked}: there is none of that name: say utf-8, latin-1, cp1252, …."
