@@ -133,7 +133,7 @@ class NumericEncoding(nn.Module):
 
     @torch.no_grad()
     def fit(self, numeric: Tensor) -> None:
-        """Set edges and scale from training rows [n, F]. Equal neighbouring quantiles make a step of almost no width."""
+        """Set edges and scale from training rows [n, F]. Equal neighbouring quantiles are a step of no width."""
         numeric = numeric.float()
         self.shift.copy_(numeric.mean(0))
         self.scale.copy_(numeric.std(0, unbiased=False).clamp(min=LEAST_SPREAD))
