@@ -9,6 +9,7 @@ ranker/       the network, its predictions and every figure
 import json
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from rank.inputs import BatchSchedule, Events, PreparedSet, Replay, Texts, sampl
 from rank.level_prob import encode
 from rank.model import RankerConfig, RankerModel
 from rank.objective import Objective
+from rank.pair_features import PairFeatures
 from rank.prepare import Shop, cold_cuts, prepare
 from rank.ranker import FEATURE_MAP, WEIGHTS, Columns, Ranker
 from rank.reference import Reference
@@ -207,14 +209,6 @@ def train_ranker(stage: Stage, work: Path) -> None:
     replay, replay_texts = read_replay(stage, shop) if stage.losses.replay_share else (None, [])
     texts = Texts.tokenize(model.encoder, shop.query_texts, [*shop.item_texts, *replay_texts])
     resting_epochs, epochs = stage.training.passes
-    features_of_pairs = None
-    if resting_epochs:
-        query_text, item_text = (
-            np.concatenate([getattr(part, side) for part in (prepared, replay) if part is not None])
-            for side in ("query_text", "item_text")
-        )
-        vectors = TextVectors(model.encoder, texts, stage.training.bf16)
-        features_of_pairs = vectors.pair_features(query_text, item_text, work / "checkpoints" / "pair_features.npy")
     schedule = BatchSchedule(
         prepared,
         events,
@@ -223,7 +217,7 @@ def train_ranker(stage: Stage, work: Path) -> None:
         pages_per_batch=stage.training.pages_per_batch,
         pages_together=stage.training.pages_together,
         resting_epochs=resting_epochs,
-        features=features_of_pairs,
+        features=pair_features(model.encoder, texts, [prepared, replay], stage, work) if resting_epochs else None,
         epochs=epochs,
         warmup_share=stage.training.warmup_share,
         replay_share=stage.losses.replay_share,
@@ -239,6 +233,18 @@ def train_ranker(stage: Stage, work: Path) -> None:
     Ranker(model, feature_map, stage.history, stage.level_names, columns).save_pretrained(work)
     rate = stage.losses.negative_sampling_rate
     Reference.of(prepared, feature_map, stage.history, stage.run.seed, rate).save(work)
+
+
+def pair_features(
+    encoder: LevelEncoder, texts: Texts, rows: Sequence[PreparedSet | Replay | None], stage: Stage, work: Path
+) -> PairFeatures:
+    """What the level head reads of every pair in `rows`, once for the whole training and for one that resumes."""
+    query_text, item_text = (
+        np.concatenate([getattr(part, side) for part in rows if part is not None])
+        for side in ("query_text", "item_text")
+    )
+    vectors = TextVectors(encoder, texts, stage.training.bf16)
+    return vectors.pair_features(query_text, item_text, work / "checkpoints" / "pair_features.npy")
 
 
 def warm_start_inputs(stage: Stage) -> dict[str, str]:

@@ -42,7 +42,7 @@ def prepared() -> PreparedSet:
 
 def table_of(split: str) -> pa.Table:
     first = SETS["new_users_0" if split == "new_users" else split]
-    return pa.table({"impression_id": np.arange(first, first + 6), "user_id": USERS})
+    return pa.table({"impression_id": np.arange(first, first + 6), "page_id": np.arange(6) // 2, "user_id": USERS})
 
 
 def write_cell(cell: Cell) -> None:
