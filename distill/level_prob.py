@@ -5,7 +5,7 @@ replay.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +13,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from data.contract import SCHEMAS, has_table, read_table
+from data.contract import has_table, read_table, table_path
+from data.scan import scan_table
 from distill.labels import read_labels
 from distill.pairs import concatenate, read_pairs
 from shared.encoder import LevelEncoder
+from shared.out_of_core import out_of_core, quoted
 from shared.steps import atomic_write, fingerprint_of, run_step
+
+PAIRS_AT_ONCE = 1 << 20
+"""Pairs that are scored together: texts that several of them share are encoded once."""
 
 
 def write_level_prob(folder: Path, data_fingerprint: str, seconds: Mapping[str, float | None]) -> None:
@@ -38,41 +43,47 @@ def write_level_prob(folder: Path, data_fingerprint: str, seconds: Mapping[str, 
     run_step("level_prob", folder / "level_prob", inputs, build)
 
 
-def logged_pairs(data: Path) -> pa.Table:
+def logged_pairs(data: Path, spill: Path) -> Iterator[pa.Table]:
     """Every distinct (query, item_id) of impressions, and of behaviours that have a query; sorted, with the item's
-    `text`. None where there is no log.
+    `text`; nothing where there is no log. A part at a time, however large the log: DuckDB spills into `spill`.
     """
-    columns = ["query", "item_id"]
     if not has_table(data, "impressions"):
-        return SCHEMAS["gold"].empty_table().select(columns).append_column("text", pa.array([], pa.string()))
-    behaviours = read_table(data, "behaviours", columns)
-    behaviours = behaviours.filter(pc.is_valid(behaviours["query"]))
-    both = pa.concat_tables([read_table(data, "impressions", columns), behaviours])
-    distinct = both.group_by(columns).aggregate([]).sort_by([(column, "ascending") for column in columns])
+        return
     items = read_table(data, "items", ["item_id", "text"])
-    row = pc.index_in(distinct["item_id"], value_set=items["item_id"].combine_chunks())
-    return distinct.append_column("text", items["text"].take(row.combine_chunks()))
+    ids = items["item_id"].combine_chunks()
+    for table in ("impressions", "behaviours"):
+        next(scan_table(data, table, ["query", "item_id"], 1), None)  # it is there, and so are its columns
+    logged = " UNION ALL ".join(
+        f"SELECT query, item_id FROM read_parquet({quoted(table_path(data, table))}) WHERE query IS NOT NULL"
+        for table in ("impressions", "behaviours")
+    )
+    with out_of_core(spill) as database:
+        distinct = database.sql(f"SELECT DISTINCT query, item_id FROM ({logged}) ORDER BY query, item_id")
+        for batch in distinct.to_arrow_reader(PAIRS_AT_ONCE):
+            pairs = pa.Table.from_batches([batch]).cast(pa.schema([("query", pa.string()), ("item_id", pa.string())]))
+            row = pc.index_in(pairs["item_id"], value_set=ids)
+            yield pairs.append_column("text", items["text"].take(row))
 
 
 def _build(folder: Path, work: Path) -> None:
-    pairs = logged_pairs(folder / "data")
     encoder = LevelEncoder.from_pretrained(folder / "encoder")
-    level_prob = np.zeros((0, encoder.num_levels), np.float32)
-    if pairs.num_rows:
-        level_prob = encoder.score_pairs(pairs["query"].to_pylist(), pairs["text"].to_pylist())
-    _write(work / "level_prob.parquet", pairs.select(["query", "item_id"]), level_prob)
+    with atomic_write(work / "level_prob.parquet") as temporary:
+        schema = pa.schema([("query", pa.string()), ("item_id", pa.string()), ("level_prob", pa.list_(pa.float32()))])
+        with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+            for pairs in logged_pairs(folder / "data", work):
+                level_prob = encoder.score_pairs(pairs["query"].to_pylist(), pairs["text"].to_pylist())
+                writer.write_table(_with_level_prob(pairs.select(["query", "item_id"]), level_prob).cast(schema))
     taught, judgement = read_labels(folder / "labels")
     gold = read_pairs(folder / "data").get("train", taught.take(np.array([], int)))
-    one_hot = np.eye(level_prob.shape[1], dtype=np.float32)[gold.level]
+    one_hot = np.eye(encoder.num_levels, dtype=np.float32)[gold.level]
     replayed = concatenate([gold, taught])
     texts = pa.table({"query": replayed.query.tolist(), "item_text": replayed.item_text.tolist()})
-    _write(work / "replay.parquet", texts, np.concatenate([one_hot, judgement.level_prob]))
+    table = _with_level_prob(texts, np.concatenate([one_hot, judgement.level_prob]))
+    with atomic_write(work / "replay.parquet") as temporary:
+        pq.write_table(table, temporary, compression="zstd")
 
 
-def _write(path: Path, keys: pa.Table, level_prob: np.ndarray) -> None:
+def _with_level_prob(keys: pa.Table, level_prob: np.ndarray) -> pa.Table:
     """`keys` with the column level_prob [n, K] behind them."""
     lists = pa.FixedSizeListArray.from_arrays(pa.array(level_prob.astype(np.float32).ravel()), level_prob.shape[1])
-    with atomic_write(path) as temporary:
-        pq.write_table(
-            keys.append_column("level_prob", lists.cast(pa.list_(pa.float32()))), temporary, compression="zstd"
-        )
+    return keys.append_column("level_prob", lists.cast(pa.list_(pa.float32())))

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+
+from shared.npy import open_array
 
 # Totals are kept as whole multiples of 2^-24: sums are then exact, so that no later event can move an earlier total
 # by a rounding error. float16 probabilities are such multiples.
@@ -23,7 +26,7 @@ class BehaviourIndex:
         keys: int64 [M], sorted, distinct; several codes are packed into one number.
         offsets: int64 [M + 2]; list m is `rows[offsets[m]:offsets[m + 1]]`; list M is empty and stands for unknown
         keys.
-        rows: int32 [S], row numbers in the log, ascending within a list.
+        rows: int32 [S] (int64 from 2^31 rows on), row numbers in the log, ascending within a list.
         totals: int64 [S + 1, V] or None; running sums of V values, in units of 1 / TOTAL_SCALE.
     """
 
@@ -51,25 +54,11 @@ class BehaviourIndex:
             sizes: the number of codes of each part, which fixes how parts are packed.
             values: float [S, V], summed along each list for `total`.
         """
-        known = np.logical_and.reduce([code >= 0 for code in codes])
-        if not known.all():
-            codes, rows = [code[known] for code in codes], rows[known]
-            values = None if values is None else values[known]
-        packed = _pack(codes, sizes)
-        order = np.argsort(packed, kind="stable")
-        packed = packed[order]
-        first = np.flatnonzero(np.diff(packed, prepend=-1))
-        totals = None
-        if values is not None:
-            fixed = np.rint(values[order].astype(np.float64) * TOTAL_SCALE).astype(np.int64)
-            totals = np.concatenate([np.zeros((1, fixed.shape[1]), np.int64), np.cumsum(fixed, axis=0)])
-        offsets = np.append(first, [len(packed), len(packed)]).astype(np.int64)
-        return cls(sizes, packed[first], offsets, rows[order].astype(np.int32), totals)
-
-    def save(self, folder: Path, name: str) -> None:
-        for part in ("keys", "offsets", "rows", "totals"):
-            if (array := getattr(self, part)) is not None:
-                np.save(folder / f"{name}.{part}.npy", array)
+        keys, first, rows, totals = lists_of(*known_rows(Part(codes, rows, values), sizes))
+        offsets = np.append(first, [len(rows), len(rows)]).astype(np.int64)
+        if totals is not None:
+            totals = np.concatenate([np.zeros((1, totals.shape[1]), np.int64), totals])
+        return cls(sizes, keys, offsets, rows.astype(row_type(int(rows.max(initial=0)))), totals)
 
     @classmethod
     def open(cls, folder: Path, name: str, sizes: Sequence[int]) -> BehaviourIndex:
@@ -100,9 +89,12 @@ class BehaviourIndex:
 
     def total(self, lists: np.ndarray, since_row: np.ndarray, before_row: np.ndarray) -> np.ndarray:
         """Exact sums [n, V] of the indexed values over each list's events in the window."""
+        return self.total_between(*self.bounds(lists, since_row, before_row))
+
+    def total_between(self, begin: np.ndarray, end: np.ndarray) -> np.ndarray:
+        """As `total`, [n, V], of the events between two positions in `rows`."""
         if self.totals is None:
             raise ValueError("This index was built without values to sum.")
-        begin, end = self.bounds(lists, since_row, before_row)
         return (self.totals[end] - self.totals[begin]) / TOTAL_SCALE
 
     def last(self, lists: np.ndarray, since_row: np.ndarray, before_row: np.ndarray, n_last: int) -> np.ndarray:
@@ -124,19 +116,55 @@ class BehaviourIndex:
 
     def _bisect(self, begin: np.ndarray, end: np.ndarray, row: np.ndarray) -> np.ndarray:
         """First position [n] in [begin, end) whose row number is >= `row`."""
-        low, high = begin.copy(), end.copy()
-        for _ in range(int((end - begin).max(initial=0)).bit_length()):
-            open_ = low < high
+        found = begin.copy()
+        # Most lists are short and done after a step or two: only those that are not are looked at again.
+        open_ = np.flatnonzero(begin < end)
+        low, high, row = begin[open_], end[open_], row[open_]
+        while len(open_):
             middle = (low + high) >> 1
-            below = open_ & (self.rows[np.where(open_, middle, 0)] < row)
-            low = np.where(below, middle + 1, low)
-            high = np.where(open_ & ~below, middle, high)
-        return low
+            below = self.rows[middle] < row
+            low, high = np.where(below, middle + 1, low), np.where(below, high, middle)
+            going = low < high
+            if not going.all():
+                found[open_[~going]] = low[~going]
+                open_, low, high, row = open_[going], low[going], high[going], row[going]
+        return found
 
 
-def open_array(path: Path) -> np.ndarray:
-    """A .npy file, memory-mapped, as a plain array: the `np.memmap` class slows every indexing down."""
-    return np.load(path, mmap_mode="r").view(np.ndarray)
+class Part(NamedTuple):
+    """Some of the rows of an index: what `BehaviourIndex.build` takes, ascending from part to part."""
+
+    codes: Sequence[np.ndarray]
+    rows: np.ndarray
+    values: np.ndarray | None = None
+
+
+def row_type(last_row: int) -> type[np.signedinteger]:
+    """What holds row numbers up to `last_row`: int32 as long as it can."""
+    return np.int32 if last_row <= np.iinfo(np.int32).max else np.int64
+
+
+def known_rows(part: Part, sizes: Sequence[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Packed keys, rows and values of the rows that have a key."""
+    codes, rows, values = part
+    known = np.logical_and.reduce([code >= 0 for code in codes])
+    if not known.all():
+        codes, rows = [code[known] for code in codes], rows[known]
+        values = None if values is None else values[known]
+    return _pack(codes, sizes), rows, values
+
+
+def lists_of(
+    packed: np.ndarray, rows: np.ndarray, values: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
+    """Rows sorted by key: distinct keys, where the list of each begins, the rows, running sums of the values."""
+    order = np.argsort(packed, kind="stable")
+    packed = packed[order]
+    first = np.flatnonzero(np.diff(packed, prepend=-1))
+    totals = None
+    if values is not None:
+        totals = np.cumsum(np.rint(values[order].astype(np.float64) * TOTAL_SCALE).astype(np.int64), axis=0)
+    return packed[first], first, rows[order], totals
 
 
 def _pack(codes: Sequence[np.ndarray], sizes: Sequence[int]) -> np.ndarray:

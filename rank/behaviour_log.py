@@ -11,7 +11,9 @@ log, not with log x history.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,21 +22,27 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from data.contract import EVENT_TYPES, SEARCH, read_table
-from rank.behaviour_index import BehaviourIndex, open_array
-from rank.level_prob import LevelProb, encode
+from data.contract import EVENT_TYPES, SEARCH, read_table, table_path
+from data.scan import ROWS_AT_ONCE, scan_table
+from rank.behaviour_index import BehaviourIndex, Part, row_type
+from rank.behaviour_rows import BEHAVIOUR_COLUMNS, COLUMN_TYPES, event_types_of, log_rows, seconds_of
+from rank.codes import encode
+from rank.index_writer import write_index
+from rank.level_prob import LevelProb
 from shared.config import PrectrError
-from shared.console import progress
+from shared.console import progress, progress_bar
+from shared.npy import NpyWriter, open_array
+from shared.out_of_core import distinct, out_of_core
 
 DAY = 24 * 3600
 _SEARCH = EVENT_TYPES.index(SEARCH)
 UNCUT = -1
-MOST_EVENT_TYPES = 256  # one byte each
 REPEAT_DAYS = (1, 56)  # a later click on an item repeats an earlier one; a fixed reach does not grow with the log
 LEAST_SPLIT = 1.1  # groups per category; an attribute with fewer says hardly more than the category
 
+_PREVIOUS = "previous_click.npy"  # while indices are built
+
 _VOCABULARIES = ("users", "items", "queries", "categories")
-_COLUMNS = ("user", "item", "query", "category", "clicked", "seconds", "event", "page", "level_prob")
 
 
 class Coded(NamedTuple):
@@ -123,7 +131,7 @@ class BehaviourLog:
         folder: Path | None = None,
     ):
         self.users, self.items, self.queries, self.categories = (vocabularies[name] for name in _VOCABULARIES)
-        for name in _COLUMNS:
+        for name in COLUMN_TYPES:
             setattr(self, name, columns[name])
         self.item_groups = dict(item_groups)
         self.event_types = tuple(event_types)
@@ -144,7 +152,7 @@ class BehaviourLog:
             PrectrError: the events are not sorted by time, an item is unknown, a pair is not scored, or there are more
                 than 256 types of event.
         """
-        event_types = _event_types(behaviours["event_type"])
+        event_types = event_types_of(pc.unique(behaviours["event_type"]).to_pylist())
         vocabularies = {
             "items": items["item_id"].combine_chunks(),
             "users": _sorted_unique(behaviours["user_id"]),
@@ -153,46 +161,56 @@ class BehaviourLog:
                 pa.chunked_array([*items["category"].chunks, *behaviours["query_category"].chunks])
             ),
         }
-        columns = {
-            "user": encode(behaviours["user_id"], vocabularies["users"]),
-            "item": encode(behaviours["item_id"], vocabularies["items"]),
-            "query": encode(behaviours["query"], vocabularies["queries"]),
-            "category": encode(behaviours["query_category"], vocabularies["categories"]),
-            "clicked": behaviours["clicked"].to_numpy().astype(np.uint8),
-            "seconds": _seconds(behaviours["timestamp"]),
-            "event": encode(behaviours["event_type"], pa.array(event_types)).astype(np.uint8),
-            "level_prob": level_prob.lookup(behaviours["query"], behaviours["item_id"]).astype(np.float16),
-        }
-        _check_rows(columns)
-        page_id = pc.fill_null(behaviours["page_id"], np.iinfo(np.int64).max).to_numpy()
-        order = _order(columns, page_id, vocabularies["items"])
-        columns = {name: column[order] for name, column in columns.items()}
-        columns["page"] = _page_ordinals(columns["user"], columns["seconds"], page_id[order])
+        parts = list(log_rows([behaviours], vocabularies, event_types, level_prob))
+        columns = {name: np.concatenate([part[name] for part in parts]) for name in COLUMN_TYPES}
         item_category = encode(items["category"], vocabularies["categories"])
         return cls(vocabularies, columns, _item_groups(items, item_category, attributes), event_types)
 
     @classmethod
-    def build(cls, data_folder: Path, level_prob_file: Path, folder: Path) -> BehaviourLog:
+    def build(
+        cls, data_folder: Path, level_prob: LevelProb, folder: Path, rows_at_once: int = ROWS_AT_ONCE
+    ) -> BehaviourLog:
         """Write the log of a data set, with all its indices, into `folder`, and open it.
+
+        The files hold what `from_tables` holds, but neither the table nor a column is ever in memory whole: only
+        `rows_at_once` of them are, and sixteen times as many while an index is sorted.
 
         Raises:
             PrectrError: as `from_tables`, or a table is missing.
         """
-        log = cls.from_tables(
-            read_table(data_folder, "items"), read_table(data_folder, "behaviours"), LevelProb.read(level_prob_file)
-        )
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        for name in _VOCABULARIES:
-            pq.write_table(pa.table({"value": getattr(log, name)}), folder / f"{name}.parquet")
-        for name in _COLUMNS:
-            np.save(folder / f"{name}.npy", getattr(log, name))
-        for attribute, groups in log.item_groups.items():
-            np.save(folder / f"same_{attribute}.npy", groups)
+        # Indices of a build that was killed are kept, those of a finished log are not.
+        finished = folder.glob("index_*.npy") if (folder / "log.json").exists() else []
+        for stale in [*finished, folder / "log.json", folder / _PREVIOUS]:
+            stale.unlink(missing_ok=True)
+        items = read_table(data_folder, "items")
+        behaviours = table_path(data_folder, "behaviours")
+        next(scan_table(data_folder, "behaviours", BEHAVIOUR_COLUMNS, 1), None)  # the table is there, and its columns
+        with out_of_core(folder) as database:
+            event_types = event_types_of(distinct(database, behaviours, "event_type").to_pylist())
+            categories = distinct(database, behaviours, "query_category")
+            vocabularies = {
+                "items": items["item_id"].combine_chunks(),
+                "users": distinct(database, behaviours, "user_id"),
+                "queries": distinct(database, behaviours, "query"),
+                "categories": _sorted_unique(pa.chunked_array([*items["category"].chunks, categories])),
+            }
+        for name, values in vocabularies.items():
+            pq.write_table(pa.table({"value": values}), folder / f"{name}.parquet")
+        groups = _item_groups(items, encode(items["category"], vocabularies["categories"]), None)
+        for attribute, codes in groups.items():
+            np.save(folder / f"same_{attribute}.npy", codes)
+        events = scan_table(data_folder, "behaviours", BEHAVIOUR_COLUMNS, rows_at_once)
+        _write_columns(folder, events, pq.read_metadata(behaviours).num_rows, vocabularies, event_types, level_prob)
+        log = cls(vocabularies, _open_columns(folder), groups, event_types, folder)
         for name in progress(log.specs, "behaviour indices", unit="indices"):
-            log._build_index(name).save(folder, f"index_{name}")
+            sizes = [log._size(part) for part in log.specs[name].parts]
+            parts = partial(log._parts, name, rows_at_once)
+            write_index(folder, f"index_{name}", parts, sizes, len(log), 16 * rows_at_once)
+        (folder / _PREVIOUS).unlink(missing_ok=True)
         # Written last: a folder without it is not a whole log.
-        facts = {"rows": len(log), "attributes": list(log.item_groups), "event_types": log.event_types}
+        facts = {"rows": len(log), "attributes": list(groups), "event_types": event_types}
         (folder / "log.json").write_text(json.dumps(facts))
         return cls.open(folder)
 
@@ -204,7 +222,7 @@ class BehaviourLog:
         facts = json.loads((folder / "log.json").read_text())
         return cls(
             {name: pq.read_table(folder / f"{name}.parquet")["value"].combine_chunks() for name in _VOCABULARIES},
-            {name: open_array(folder / f"{name}.npy") for name in _COLUMNS},
+            _open_columns(folder),
             {attribute: open_array(folder / f"same_{attribute}.npy") for attribute in facts["attributes"]},
             facts.get("event_types", EVENT_TYPES),
             folder,
@@ -229,7 +247,7 @@ class BehaviourLog:
 
     def encode(self, impressions: pa.Table) -> Coded:
         """Impressions (columns user_id, query, query_category, item_id, timestamp) in the log's codes."""
-        seconds = _seconds(impressions["timestamp"])
+        seconds = seconds_of(impressions["timestamp"])
         return Coded(
             user=encode(impressions["user_id"], self.users),
             query=encode(impressions["query"], self.queries),
@@ -241,7 +259,9 @@ class BehaviourLog:
 
     def event_types_before(self, second: int) -> list[str]:
         """The types of event that occur strictly before a time, after those every log knows: a vocabulary to fit on."""
-        seen = set(np.unique(self.event[: self.rows_before(np.array([second]))[0]]).tolist())
+        end = int(self.rows_before(np.array([second]))[0])
+        parts = (self.event[start : min(start + ROWS_AT_ONCE, end)] for start in range(0, end, ROWS_AT_ONCE))
+        seen = {code for part in parts for code in np.unique(part).tolist()}
         return [name for code, name in enumerate(self.event_types) if name in EVENT_TYPES or code in seen]
 
     def rows_before(self, seconds: np.ndarray) -> np.ndarray:
@@ -274,92 +294,101 @@ class BehaviourLog:
         return getattr(self, part)[rows]
 
     def _build_index(self, name: str) -> BehaviourIndex:
+        parts = list(self._parts(name))
+        codes = [np.concatenate(codes) for codes in zip(*(part.codes for part in parts), strict=True)]
+        values = [part.values for part in parts if part.values is not None]
+        sizes = [self._size(part) for part in self.specs[name].parts]
+        rows = np.concatenate([part.rows for part in parts])
+        return BehaviourIndex.build(codes, sizes, rows, np.concatenate(values) if values else None)
+
+    def _parts(self, name: str, rows_at_once: int = ROWS_AT_ONCE) -> Iterator[Part]:
+        """The rows of an index with their codes and values, from the beginning of the log on; at least one part."""
         spec = self.specs[name]
-        values = None
-        if spec.rows == "repeated":
-            rows, values = self._repeats()
-        elif spec.rows == "page_start":
-            rows = self._page_starts()
+        previous = self._previous_clicks(rows_at_once) if spec.rows == "repeated" else None
+        for start in range(0, max(len(self), 1), rows_at_once):
+            part = slice(start, min(start + rows_at_once, len(self)))
+            values = None
+            if previous is not None:
+                rows, values = self._repeats(part, previous)
+            elif spec.rows == "all":
+                rows = np.arange(part.start, part.stop)
+            else:
+                rows = part.start + np.flatnonzero(self._chosen(spec.rows, part))
+            if spec.sums_level_prob:
+                values = self.level_prob[rows]
+            yield Part([self._codes(part, rows) for part in spec.parts], rows, values)
+
+    def _chosen(self, kind: str, part: slice) -> np.ndarray:
+        """Which rows of a part belong to an index of this kind, bool [n]."""
+        if kind == "page_start":
+            # Events of a page stand together, user by user: the log is sorted so.
+            begin = max(part.start - 1, 0)
+            changes = [np.diff(column[begin : part.stop]) != 0 for column in (self.user, self.page)]
+            return np.append([True] * (part.start == 0 < part.stop), np.logical_or(*changes)).astype(bool)
+        if kind == "purchased":
+            return self.event[part] != _SEARCH
+        return self.clicked[part] == (kind == "clicked")
+
+    def _previous_clicks(self, rows_at_once: int) -> np.ndarray:
+        """For every click on an item that its user had clicked before, the row of that earlier click [R]; else -1."""
+        dtype = row_type(len(self))
+        if self._folder is None:
+            previous = np.full(len(self), -1, dtype)
+        elif (self._folder / _PREVIOUS).exists():
+            return open_array(self._folder / _PREVIOUS)
         else:
-            chosen = {"clicked": self.clicked == 1, "skipped": self.clicked == 0, "purchased": self.event != _SEARCH}
-            rows = np.arange(len(self)) if spec.rows == "all" else np.flatnonzero(chosen[spec.rows])
-        if spec.sums_level_prob:
-            values = self.level_prob[rows]
-        codes = [self._codes(part, rows) for part in spec.parts]
-        return BehaviourIndex.build(codes, [self._size(part) for part in spec.parts], rows, values)
-
-    def _page_starts(self) -> np.ndarray:
-        order = np.argsort(self.user, kind="stable")
-        starts = [np.diff(column[order], prepend=-1) != 0 for column in (self.user, self.page)]
-        return np.sort(order[np.logical_or.reduce(starts)])
-
-    def _repeats(self) -> tuple[np.ndarray, np.ndarray]:
-        """Rows [S] of clicks on an item the user had clicked before, and log1p of the days between [S, 1]."""
+            previous = np.lib.format.open_memmap(self._folder / _PREVIOUS, "w+", dtype, (len(self),))
+            previous[:] = -1
         index = self.index("user_item_clicked")
-        same = np.ones(len(index.rows), bool)
-        same[index.offsets[: len(index.keys)]] = False
-        later = index.rows[same]
-        earlier = index.rows[np.flatnonzero(same) - 1]
-        days = (self.seconds[later] - self.seconds[earlier]) / DAY
+        begins = index.offsets[:-2]
+        for start in range(0, len(index.rows), rows_at_once):
+            first = max(start - 1, 0)
+            rows = index.rows[first : start + rows_at_once]
+            same = np.ones(len(rows), bool)
+            within = begins[np.searchsorted(begins, first) : np.searchsorted(begins, first + len(rows))]
+            same[within - first] = False
+            same[0] = False  # of the part before
+            previous[rows[same]] = rows[np.flatnonzero(same) - 1]
+        return previous
+
+    def _repeats(self, part: slice, previous: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Rows [S] of clicks on an item the user had clicked before, and log1p of the days between [S, 1]."""
+        later = part.start + np.flatnonzero(previous[part] >= 0)
+        days = (self.seconds[later] - self.seconds[previous[later]]) / DAY
         # The same basket may hold an item under two queries: that is one purchase, not a cycle.
         repeats = (days >= REPEAT_DAYS[0]) & (days <= REPEAT_DAYS[1])
-        order = np.argsort(later[repeats], kind="stable")
-        return later[repeats][order], np.log1p(days[repeats][order])[:, None]
+        return later[repeats], np.log1p(days[repeats])[:, None]
 
 
-def _event_types(names: pa.ChunkedArray) -> list[str]:
-    types = [*EVENT_TYPES, *sorted(set(_sorted_unique(names).to_pylist()) - set(EVENT_TYPES))]
-    if len(types) > MOST_EVENT_TYPES:
-        raise PrectrError(
-            f"behaviours.parquet: event_type: there are {len(types)} of them, such as {types[-1]!r}: name at most "
-            f"{MOST_EVENT_TYPES} types of event."
-        )
-    return types
+def _write_columns(
+    folder: Path,
+    behaviours: Iterator[pa.Table],
+    num_rows: int,
+    vocabularies: Mapping[str, pa.Array],
+    event_types: Sequence[str],
+    level_prob: LevelProb,
+) -> None:
+    with ExitStack() as stack:
+        advance = stack.enter_context(progress_bar("past events", num_rows, "rows"))
+        files = {
+            name: stack.enter_context(
+                NpyWriter(folder / f"{name}.npy", kind, (level_prob.num_levels,) if name == "level_prob" else ())
+            )
+            for name, kind in COLUMN_TYPES.items()
+        }
+        for columns in log_rows(behaviours, vocabularies, event_types, level_prob):
+            for name, file in files.items():
+                file.append(columns[name])
+            advance(len(columns["user"]))
+
+
+def _open_columns(folder: Path) -> dict[str, np.ndarray]:
+    return {name: open_array(folder / f"{name}.npy") for name in COLUMN_TYPES}
 
 
 def _sorted_unique(values: pa.ChunkedArray) -> pa.Array:
     unique = pc.drop_null(pc.unique(values))
     return unique.take(pc.sort_indices(unique))
-
-
-def _seconds(timestamps: pa.ChunkedArray) -> np.ndarray:
-    return timestamps.cast(pa.int64()).to_numpy()
-
-
-def _check_rows(columns: Mapping[str, np.ndarray]) -> None:
-    back = np.flatnonzero(np.diff(columns["seconds"]) < 0)
-    if len(back):
-        raise PrectrError(
-            f"behaviours.parquet: timestamp, row {back[0] + 1}: it is earlier than the row before: sort the table by "
-            "(timestamp, page_id)."
-        )
-    unknown = np.flatnonzero(columns["item"] < 0)
-    if len(unknown):
-        raise PrectrError(
-            f"behaviours.parquet: item_id, row {unknown[0]}: there is no such item in items.parquet: add it "
-            "or drop the row."
-        )
-
-
-def _order(columns: Mapping[str, np.ndarray], page: np.ndarray, items: pa.Array) -> np.ndarray:
-    """Rows [R] by time, then page (those without one last), then user, item, type and click."""
-    place_of_item = np.empty(len(items), np.int32)
-    # By id: codes follow the items table, whose order is as little to the point as that of the events.
-    place_of_item[pc.sort_indices(items).to_numpy()] = np.arange(len(items))
-    item = place_of_item[columns["item"]]
-    return np.lexsort((columns["clicked"], columns["event"], item, columns["user"], page, columns["seconds"]))
-
-
-def _page_ordinals(user: np.ndarray, seconds: np.ndarray, page: np.ndarray) -> np.ndarray:
-    """Which of its user's pages each row belongs to, int32 [R] from 0; rows without a page share one per time."""
-    order = np.argsort(user, kind="stable")
-    changes = [np.diff(column[order], prepend=column[order][:1]) != 0 for column in (user, seconds, page)]
-    new = np.logical_or.reduce(changes)
-    ordinal = np.cumsum(new)
-    first_of_user = np.maximum.accumulate(np.where(np.diff(user[order], prepend=-1) != 0, ordinal, 0))
-    ordinals = np.empty(len(user), np.int32)
-    ordinals[order] = ordinal - first_of_user
-    return ordinals
 
 
 def _item_groups(items: pa.Table, item_category: np.ndarray, attributes: Sequence[str] | None) -> dict[str, np.ndarray]:

@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
+from rank.feature_map import HASH_BUCKETS, MAX_VOCABULARY
 from shared.config import PrectrError
 from shared.hub import PublishArguments
 
@@ -45,6 +46,12 @@ class HistoryArguments:
         default=False, metadata={"help": "embed the user id (unknown wherever the history is cut); never published"}
     )
     item_id_embedding: bool = field(default=True, metadata={"help": "embed the item id"})
+    max_vocabulary: int = field(
+        default=MAX_VOCABULARY, metadata={"help": "values of a categorical with an embedding of their own, at most"}
+    )
+    hash_buckets: int = field(
+        default=HASH_BUCKETS, metadata={"help": "embeddings that the other values of such a categorical share"}
+    )
 
 
 @dataclass
@@ -175,7 +182,15 @@ class EvaluateArguments:
     evaluation_batch: int = field(default=4096, metadata={"help": "impressions scored at once"})
 
 
-_LATER = ("label", "negative_sampling_rate", "position_debias", "fusion", "exact_match")
+_LATER = (
+    "max_vocabulary",
+    "hash_buckets",
+    "label",
+    "negative_sampling_rate",
+    "position_debias",
+    "fusion",
+    "exact_match",
+)
 
 
 def deciding(arguments: Any) -> dict[str, Any]:

@@ -7,21 +7,24 @@ holds no queries, and user ids only if asked for them: without them it can be pu
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+import zlib
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from data.contract import EVENT_TYPES
+from rank.codes import encode
 from rank.features import FeatureMatrix
-from rank.level_prob import encode
 from shared.config import PrectrError
 
 UNKNOWN = 0  # the index of every value that is not in a vocabulary
 MIN_COUNT = 5
+MAX_VOCABULARY, HASH_BUCKETS = 500_000, 50_000
 MAX_DEVIATIONS = 8.0
 
 
@@ -45,14 +48,32 @@ class NumericColumn:
 
 @dataclass(frozen=True)
 class CategoricalColumn:
-    """A vocabulary, most frequent value first; its indices start at 1. `of_item`: the items table has the column."""
+    """A vocabulary, most frequent value first; its indices start at 1. `of_item`: the items table has the column.
+
+    Where a vocabulary would have been too large, every value that is not in it shares an index, the one of its bucket,
+    with whatever else has the same checksum: `buckets` indices behind the vocabulary's.
+    """
 
     name: str
     of_item: bool
     vocabulary: list[str]
+    buckets: int = 0
+
+    @property
+    def cardinality(self) -> int:
+        """How many indices there are, the unknown one and the buckets included."""
+        return 1 + len(self.vocabulary) + self.buckets
 
     def encode(self, values: pa.ChunkedArray) -> np.ndarray:
-        return encode(values, pa.array(self.vocabulary, pa.string())).astype(np.int64) + 1
+        """Indices int64 [n]; 0 for a null and, without buckets, for a value that is not in the vocabulary."""
+        codes = encode(values, pa.array(self.vocabulary, pa.string())).astype(np.int64) + 1
+        if self.buckets:
+            rare = np.flatnonzero((codes == UNKNOWN) & values.is_valid().to_numpy(zero_copy_only=False))
+            named = values.take(pa.array(rare)).combine_chunks().dictionary_encode()
+            checksums = [zlib.crc32(value.encode()) % self.buckets for value in named.dictionary.to_pylist()]
+            bucket = np.array(checksums, np.int64)[named.indices.to_numpy()]
+            codes[rare] = 1 + len(self.vocabulary) + bucket
+        return codes
 
 
 @dataclass(frozen=True)
@@ -79,34 +100,17 @@ class FeatureMap:
         impressions: pa.Table,
         features: FeatureMatrix,
         *,
-        min_count: int = MIN_COUNT,
-        item_id: bool = True,
-        user_id: bool = False,
         event_types: Sequence[str] = EVENT_TYPES,
+        **settings: Any,
     ) -> FeatureMap:
-        """Fit on training impressions and their features.
-
-        Args:
-            min_count: how often a value must occur in these rows to have an index of its own.
-            item_id, user_id: whether ids get a vocabulary; a map with user ids must not be published.
-            event_types: those that occur before the training rows end (`BehaviourLog.event_types_before`).
+        """Fit on training impressions that are all in memory; `settings` are those of `FeatureMapFit`.
 
         Raises:
             PrectrError: rows of another split than `train` are among the impressions, or there are none.
         """
-        splits = pc.unique(impressions["split"]).to_pylist() if "split" in impressions.column_names else []
-        if [split for split in splits if split != "train"] or not impressions.num_rows:
-            found = ", ".join(splits) or "no rows"
-            raise PrectrError(
-                f"impressions.parquet: split: a feature map is fitted on training rows alone, found {found}: pass the "
-                "rows of split 'train'."
-            )
-        numeric = tuple(_fit_numeric(features))
-        categorical = tuple(
-            CategoricalColumn(name, of_item, _frequent(values, min_count))
-            for name, of_item, values in _categorical_values(items, impressions, item_id, user_id)
-        )
-        return cls(numeric, categorical, tuple(event_types))
+        fit = FeatureMapFit(items, **settings)
+        fit.add(impressions, features)
+        return fit.finish(event_types)
 
     @property
     def numeric_names(self) -> list[str]:
@@ -119,7 +123,7 @@ class FeatureMap:
     @property
     def cardinalities(self) -> list[int]:
         """How many indices each categorical has, the unknown one included."""
-        return [len(column.vocabulary) + 1 for column in self.categorical]
+        return [column.cardinality for column in self.categorical]
 
     @property
     def item_columns(self) -> list[int]:
@@ -172,30 +176,116 @@ class FeatureMap:
         )
 
 
-def _fit_numeric(features: FeatureMatrix) -> Iterator[NumericColumn]:
-    for name, values in zip(features.names, features.values.T.astype(np.float64), strict=True):
-        low, high = float(values.min()), float(values.max())
+class FeatureMapFit:
+    """Takes training impressions and their features a part at a time, and makes the feature map of them all.
+
+    Means, deviations and ranges are exact, merged from part to part, and values are counted. Kept meanwhile is one
+    number per item and per distinct value of the other columns.
+
+    Args:
+        items: the contract's table.
+        min_count: how often a value must occur in the training rows to have an index of its own.
+        item_id, user_id: whether ids get a vocabulary; a map with user ids must not be published.
+        max_vocabulary: values that have an index of their own, at most: the most frequent; the others of a column
+            that has more go to `hash_buckets` shared ones, so that no table is larger than both together.
+    """
+
+    def __init__(
+        self,
+        items: pa.Table,
+        *,
+        min_count: int = MIN_COUNT,
+        item_id: bool = True,
+        user_id: bool = False,
+        max_vocabulary: int = MAX_VOCABULARY,
+        hash_buckets: int = HASH_BUCKETS,
+    ) -> None:
+        of_items = [name for name in items.column_names if name == "category" or name.startswith("cat_")]
+        self._item_columns = (["item_id"] if item_id else []) + of_items
+        self._items, self._user_id = items, user_id
+        self._min_count, self._max_vocabulary, self._hash_buckets = min_count, max_vocabulary, hash_buckets
+        self._item_count = np.zeros(items.num_rows, np.int64)
+        self._counts: dict[str, Counter[str]] = {}
+        self._names: list[str] = []
+        self._rows = 0
+        self._mean = self._variance = self._low = self._high = np.zeros(0)
+
+    def add(self, impressions: pa.Table, features: FeatureMatrix) -> None:
+        """Count n training impressions, with their features [n, F].
+
+        Raises:
+            PrectrError: rows of another split than `train` are among the impressions.
+        """
+        splits = pc.unique(impressions["split"]).to_pylist() if "split" in impressions.column_names else []
+        if [split for split in splits if split != "train"]:
+            raise _other_rows(", ".join(splits))
+        if not impressions.num_rows:
+            return
+        row = encode(impressions["item_id"], self._items["item_id"].combine_chunks())
+        self._item_count += np.bincount(row[row >= 0], minlength=len(self._item_count))
+        context = [name for name in impressions.column_names if name.startswith("ctx_cat_")]
+        for name in ["query_category", *context] + (["user_id"] if self._user_id else []):
+            counted = pc.value_counts(impressions[name].combine_chunks())
+            known = dict(zip(counted.field("values").to_pylist(), counted.field("counts").to_pylist(), strict=True))
+            self._counts.setdefault(name, Counter()).update(known)
+        self._add_numbers(features)
+
+    def _add_numbers(self, features: FeatureMatrix) -> None:
+        columns = [column.astype(np.float64) for column in features.values.T]
+        mean, variance, low, high = (
+            np.array([of(column) for column in columns]) for of in (np.mean, np.var, np.min, np.max)
+        )
+        rows = len(features.values)
+        if not self._rows:
+            self._names, self._mean, self._variance, self._low, self._high = features.names, mean, variance, low, high
+        else:
+            share, gap = rows / (self._rows + rows), mean - self._mean
+            self._variance = (1 - share) * self._variance + share * variance + share * (1 - share) * gap**2
+            self._mean = self._mean + share * gap
+            self._low, self._high = np.minimum(self._low, low), np.maximum(self._high, high)
+        self._rows += rows
+
+    def finish(self, event_types: Sequence[str] = EVENT_TYPES) -> FeatureMap:
+        """
+        Args:
+            event_types: those that occur before the training rows end (`BehaviourLog.event_types_before`).
+
+        Raises:
+            PrectrError: there were no rows.
+        """
+        if not self._rows:
+            raise _other_rows("no rows")
         # Equal values may have a rounding error for a standard deviation.
-        yield NumericColumn(name, float(values.mean()), float(values.std()) if high > low else 0.0, low, high)
+        std = np.where(self._high > self._low, np.sqrt(self._variance), 0.0)
+        columns = zip(self._names, self._mean, std, self._low, self._high, strict=True)
+        numeric = tuple(NumericColumn(name, *map(float, numbers)) for name, *numbers in columns)
+        of_items = [(name, True, self._counts_of_items(name)) for name in self._item_columns]
+        others = [(name, False, counts) for name, counts in self._counts.items()]
+        categorical = tuple(self._column(name, of_item, counts) for name, of_item, counts in [*of_items, *others])
+        return FeatureMap(numeric, categorical, tuple(event_types))
+
+    def _counts_of_items(self, name: str) -> Counter[str]:
+        values = self._items[name].combine_chunks().dictionary_encode()
+        known = values.indices.is_valid().to_numpy(zero_copy_only=False)
+        codes = pc.fill_null(values.indices, 0).to_numpy()[known]
+        counts = np.bincount(codes, self._item_count[known], len(values.dictionary)).astype(np.int64)
+        return Counter(dict(zip(values.dictionary.to_pylist(), counts.tolist(), strict=True)))
+
+    def _column(self, name: str, of_item: bool, counts: Counter[str]) -> CategoricalColumn:
+        frequent = sorted(
+            (-count, value) for value, count in counts.items() if value is not None and count >= self._min_count
+        )
+        vocabulary = [value for _, value in frequent[: self._max_vocabulary]]
+        return CategoricalColumn(
+            name, of_item, vocabulary, self._hash_buckets if len(frequent) > self._max_vocabulary else 0
+        )
 
 
-def _categorical_values(
-    items: pa.Table, impressions: pa.Table, item_id: bool, user_id: bool
-) -> Iterator[tuple[str, bool, pa.ChunkedArray]]:
-    """Name, whether it is the item's, and the value in every impression, of each categorical column."""
-    row = pc.index_in(impressions["item_id"], value_set=items["item_id"].combine_chunks())
-    of_items = [name for name in items.column_names if name == "category" or name.startswith("cat_")]
-    for name in (["item_id"] if item_id else []) + of_items:
-        yield name, True, items[name].take(row)
-    context = [name for name in impressions.column_names if name.startswith("ctx_cat_")]
-    for name in ["query_category", *context] + (["user_id"] if user_id else []):
-        yield name, False, impressions[name]
-
-
-def _frequent(values: pa.ChunkedArray, min_count: int) -> list[str]:
-    counts = [(entry["counts"], entry["values"]) for entry in pc.value_counts(values.combine_chunks()).to_pylist()]
-    frequent = [(-count, value) for count, value in counts if value is not None and count >= min_count]
-    return [value for _, value in sorted(frequent)]
+def _other_rows(found: str) -> PrectrError:
+    return PrectrError(
+        f"impressions.parquet: split: a feature map is fitted on training rows alone, found {found}: pass the rows of "
+        "split 'train'."
+    )
 
 
 def _column(table: pa.Table, name: str, column: str) -> pa.ChunkedArray:

@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 
 from rank.behaviour_log import DAY, BehaviourLog, Coded
-from rank.level_prob import encode
+from rank.codes import encode
 from shared.config import PrectrError
 
 HISTORY_WEEKS = 26
@@ -29,6 +29,7 @@ PRIOR_EVENTS = 20.0  # events that a rate's prior weighs as much as
 PRIOR_RATE = 0.1  # the rate of a category of which nothing is known
 PRIOR_GAP_DAYS = 28.0  # the time between purchases of an item of which nothing is known
 LEAST_PRICE = 0.01
+OF_PAGE = frozenset({"user", "query", "category"})  # parts of a key that all candidates of a page have in common
 MAX_CYCLES = 3.0  # log-ratio of days since the last click to the typical gap, at most
 
 
@@ -63,6 +64,7 @@ def compute_features(
     impressions: pa.Table,
     level_prob: np.ndarray,
     since_row: np.ndarray | None = None,
+    coded: Coded | None = None,
 ) -> FeatureMatrix:
     """All features of `impressions`, which must hold whole pages: some features compare the candidates of a page.
 
@@ -70,14 +72,16 @@ def compute_features(
         items, impressions: tables of the contract; pages are told apart by (split, page_id).
         level_prob: float [n, K], stage one's P(level | query, item) of each impression.
         since_row: int64 [n], where each user's history begins (`BehaviourLog.cut_since`); None: at the log's
-        beginning.
+            beginning.
+        coded: what `log.encode` says of the impressions, where it is known.
 
     Raises:
         PrectrError: a feature is not a finite number.
     """
-    coded = log.encode(impressions)
-    past = _Past(log, coded, np.zeros(len(coded.user), np.int64) if since_row is None else since_row)
+    coded = log.encode(impressions) if coded is None else coded
     page = _Pages(impressions)
+    since = np.zeros(len(coded.user), np.int64) if since_row is None else since_row
+    past = _Past(log, coded, since, page.page)
     table = _Table()
     _user_matches(table, past)
     _user_activity(table, past)
@@ -127,8 +131,10 @@ class _Table:
 class _Past:
     """What the log holds before each of n impressions, counted per index and window."""
 
-    def __init__(self, log: BehaviourLog, coded: Coded, since_row: np.ndarray):
-        self.log, self.coded, self._since_row = log, coded, since_row
+    def __init__(self, log: BehaviourLog, coded: Coded, since_row: np.ndarray, page: np.ndarray):
+        self.log, self.coded, self._since_row, self._page = log, coded, since_row, page
+        self._first = np.unique(page, return_index=True)[1]
+        self._bounds: dict[tuple[str, int], tuple[np.ndarray, np.ndarray]] = {}
         self._lists: dict[str, np.ndarray] = {}
         self._begin: dict[int, np.ndarray] = {}
 
@@ -152,14 +158,30 @@ class _Past:
             begin = np.maximum(begin, self._since_row)
         return np.minimum(begin, self.coded.before_row), self.coded.before_row
 
-    def count(self, index: str, weeks: int = HISTORY_WEEKS) -> np.ndarray:
-        return self.log.index(index).count(self.lists(index), *self.window(index, weeks))
+    def bounds(self, index: str, weeks: int = HISTORY_WEEKS) -> tuple[np.ndarray, np.ndarray]:
+        """Where in the index each list's events of the window begin and end; searched for once."""
+        if (index, weeks) not in self._bounds:
+            self._bounds[index, weeks] = self._search(index, weeks)
+        return self._bounds[index, weeks]
 
-    def total(self, index: str, weeks: int = HISTORY_WEEKS) -> np.ndarray:
-        return self.log.index(index).total(self.lists(index), *self.window(index, weeks))
+    def _search(self, index: str, weeks: int) -> tuple[np.ndarray, np.ndarray]:
+        lists, window = self.lists(index), self.window(index, weeks)
+        if not OF_PAGE.issuperset(self.log.specs[index].parts):
+            return self.log.index(index).bounds(lists, *window)
+        # The same for all candidates of a page.
+        of_pages = (values[self._first] for values in (lists, *window))
+        begin, end = self.log.index(index).bounds(*of_pages)
+        return begin[self._page], end[self._page]
+
+    def count(self, index: str, weeks: int = HISTORY_WEEKS) -> np.ndarray:
+        begin, end = self.bounds(index, weeks)
+        return end - begin
+
+    def total(self, index: str) -> np.ndarray:
+        return self.log.index(index).total_between(*self.bounds(index))
 
     def last_row(self, index: str) -> np.ndarray:
-        return self.log.index(index).last_row(self.lists(index), *self.window(index, HISTORY_WEEKS))
+        return self.log.index(index).take_back(*self.bounds(index), 1)[:, 0]
 
     def days_since(self, row: np.ndarray) -> np.ndarray:
         """Days from the events `row` to the impressions; where there is none, the whole window."""

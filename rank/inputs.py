@@ -7,8 +7,10 @@ and of several processes each takes its part of the same batch.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, fields
+from contextlib import ExitStack
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -19,15 +21,20 @@ from data.contract import EVENT_TYPES
 from rank.behaviour_log import DAY, BehaviourLog
 from rank.hard_negatives import Noise, draw_lowered
 from rank.matches import match_statistics
+from rank.page_order import PageBatches
 from rank.pair_features import PairFeatures
 from shared.config import PrectrError
 from shared.encoder import LevelEncoder
+from shared.npy import NpyWriter, open_array
 from shared.seeds import generator
 from shared.whole_batch import part
 
 PAIRS_STEP = 64  # distinct pairs of a batch are padded to a multiple of this: few shapes, few compiled kernels
 SAMPLED_PAGES = 4000
 PAGES_OF_A_SAMPLE = 100  # that are gathered at once
+ROWS_AT_ONCE = 1 << 20  # of what is summed over all rows
+OF_PAGES = frozenset({"user", "query", "category", "seconds", "user_rows", "cross_rows", "cross_depth"})
+TEXTS_AT_ONCE = 1 << 16  # that are tokenised together
 GAP_SCALE = 6.0  # log1p(days since) is about 6 after a year
 
 
@@ -66,7 +73,7 @@ class PreparedSet:
     def open(cls, folder: Path) -> "PreparedSet":
         paths = {item.name: folder / f"{item.name}.npy" for item in fields(cls)}
         given = {name for name, path in paths.items() if path.exists() or name not in ("position", "weight")}
-        return cls(**{name: np.load(path, mmap_mode="r") for name, path in paths.items() if name in given})
+        return cls(**{name: open_array(path) for name, path in paths.items() if name in given})
 
     def __len__(self) -> int:
         return len(self.page)
@@ -89,7 +96,24 @@ class PreparedSet:
 
     def click_rate(self, negative_sampling_rate: float) -> float:
         """The click-through rate of the full log."""
-        return float(np.average(self.clicked, weights=self.full_log_weight(negative_sampling_rate)))
+        clicks = total = 0.0
+        for start in range(0, len(self), ROWS_AT_ONCE):
+            part = self.take(slice(start, start + ROWS_AT_ONCE))
+            weight = part.full_log_weight(negative_sampling_rate)
+            clicks += float(part.clicked.sum() if weight is None else weight[part.clicked == 1].sum())
+            total += float(len(part) if weight is None else weight.sum())
+        return clicks / total
+
+    def take(self, rows: np.ndarray | slice) -> "PreparedSet":
+        """Those impressions, with all pages."""
+        arrays = {item.name: getattr(self, item.name) for item in fields(self) if item.name not in OF_PAGES}
+        return replace(self, **{name: array[rows] for name, array in arrays.items() if array is not None})
+
+    def sample(self, most: int, seed: int) -> np.ndarray:
+        """Rows [m ≤ most] drawn at random, ascending: all where there are no more. What is fitted on is read so."""
+        if len(self) <= most:
+            return np.arange(len(self))
+        return np.sort(generator(seed, "sample of rows").choice(len(self), most, replace=False, shuffle=False))
 
 
 @dataclass
@@ -138,8 +162,16 @@ class Texts:
     item: dict[str, np.ndarray]
 
     @classmethod
-    def tokenize(cls, encoder: LevelEncoder, queries: list[str], items: list[str]) -> "Texts":
-        return cls(encoder.tokenize(queries, "query"), encoder.tokenize(items, "item"))
+    def tokenize(
+        cls, encoder: LevelEncoder, queries: list[str], items: list[str], folder: Path | None = None
+    ) -> "Texts":
+        """Args:
+        folder: where the tokens are written, to be read memory-mapped; None: they are in memory.
+        """
+        if folder is None:
+            return cls(encoder.tokenize(queries, "query"), encoder.tokenize(items, "item"))
+        folder.mkdir(parents=True, exist_ok=True)
+        return cls(_tokens_on_disk(encoder, queries, "query", folder), _tokens_on_disk(encoder, items, "item", folder))
 
     def batch(self, kind: str, used: np.ndarray) -> dict[str, Tensor]:
         """The texts `used` [m]: ids and masks [m, L]."""
@@ -148,6 +180,20 @@ class Texts:
             f"{kind}_ids": torch.from_numpy(tokens["input_ids"][used].astype(np.int64)),
             f"{kind}_mask": torch.from_numpy(tokens["attention_mask"][used].astype(np.int64)),
         }
+
+
+def _tokens_on_disk(
+    encoder: LevelEncoder, texts: list[str], kind: Literal["query", "item"], folder: Path
+) -> dict[str, np.ndarray]:
+    with ExitStack() as stack:
+        files: dict[str, NpyWriter] = {}
+        for start in range(0, max(len(texts), 1), TEXTS_AT_ONCE):
+            for name, tokens in encoder.tokenize(texts[start : start + TEXTS_AT_ONCE], kind).items():
+                if name not in files:
+                    file = NpyWriter(folder / f"{kind}_{name}.npy", tokens.dtype, tokens.shape[1:])
+                    files[name] = stack.enter_context(file)
+                files[name].append(tokens)
+    return {name: open_array(folder / f"{kind}_{name}.npy") for name in files}
 
 
 @dataclass
@@ -168,14 +214,14 @@ class Replay:
 
 def page_rows(bounds: np.ndarray, pages: np.ndarray) -> np.ndarray:
     """The rows of `pages`, one page after the other; page p has the rows from `bounds[p]` to before `bounds[p + 1]`."""
-    lengths = np.diff(bounds)[pages]
+    lengths = bounds[pages + 1] - bounds[pages]
     ends = np.cumsum(lengths)
     return np.repeat(bounds[pages] - (ends - lengths), lengths) + np.arange(lengths.sum())
 
 
 def page_batch(prepared: PreparedSet, pages: np.ndarray, bounds: np.ndarray, events: Events) -> dict[str, Tensor]:
     """All of a batch but its texts: what `RankerModel.score` reads."""
-    lengths, rows = np.diff(bounds)[pages], page_rows(bounds, pages)
+    lengths, rows = bounds[pages + 1] - bounds[pages], page_rows(bounds, pages)
     seen_from = (prepared.seconds[pages], prepared.query[pages])
     batch = {
         "numeric": torch.from_numpy(np.ascontiguousarray(prepared.numeric[rows])),
@@ -224,16 +270,6 @@ def text_batch(texts: Texts, query_text: np.ndarray, item_text: np.ndarray) -> t
     }, pair
 
 
-def page_order(category: np.ndarray, together: int, rng: np.random.Generator) -> np.ndarray:
-    """All pages [P] in a random order in which runs of up to `together` pages have one category."""
-    shuffled = rng.permutation(len(category))
-    by_category = shuffled[np.argsort(category[shuffled], kind="stable")]
-    new = np.diff(category[by_category], prepend=category[by_category[:1]] - 1) != 0
-    place = np.arange(len(category)) - np.maximum.accumulate(np.where(new, np.arange(len(category)), 0))
-    run = np.cumsum(new | (place % together == 0)) - 1
-    return by_category[np.argsort(rng.permutation(run[-1] + 1)[run], kind="stable")]
-
-
 class BatchSchedule(Dataset):
     """Every batch of a training run, in order: first those in which the text encoder rests and all else learns [O],
     then the level module's warm-up, then everything. [P: these two steps]
@@ -279,23 +315,21 @@ class BatchSchedule(Dataset):
             )
         self.prepared, self.events, self.texts, self.replay = prepared, events, texts, replay
         # A mean of 1 leaves the balance of the losses, and the learning rate, as they are without weights.
-        self.weight = None if prepared.weight is None else prepared.weight / prepared.weight.mean(dtype=np.float64)
+        self.mean_weight = None if prepared.weight is None else prepared.weight.mean(dtype=np.float64)
         self.bounds = prepared.page_bounds()
         self.seed, self.noise = seed, noise
-        per_pass = max(prepared.num_pages // pages_per_batch, 1)
-        joint = max(round(per_pass * (resting_epochs + epochs)), 1)
-        orders = [
-            page_order(prepared.category, pages_together, generator(seed, "page order", number))[
-                : per_pass * pages_per_batch
-            ]
-            for number in range(-(-joint // per_pass))
-        ]
-        self.pages = np.concatenate(orders).reshape(-1, min(pages_per_batch, prepared.num_pages))[:joint]
+        self.pages = PageBatches(
+            prepared.category,
+            pages_per_batch=pages_per_batch,
+            pages_together=pages_together,
+            epochs=resting_epochs + epochs,
+            seed=seed,
+        )
         self.features = features
-        self.num_resting = min(round(per_pass * resting_epochs), joint)
-        self.num_warmup = round((joint - self.num_resting) * warmup_share)
+        self.num_resting = min(round(self.pages.per_pass * resting_epochs), len(self.pages))
+        self.num_warmup = round((len(self.pages) - self.num_resting) * warmup_share)
         per_page = len(prepared) / prepared.num_pages
-        self.num_replayed = round(self.pages.shape[1] * per_page * replay_share / (1 - replay_share))
+        self.num_replayed = round(self.pages.pages_per_batch * per_page * replay_share / (1 - replay_share))
 
     def __len__(self) -> int:
         return self.num_warmup + len(self.pages)
@@ -313,7 +347,7 @@ class BatchSchedule(Dataset):
         if not warms_up:
             pages = self.pages[number if rests else number - self.num_warmup]
             whole, own = np.sort(pages), np.sort(part(pages))
-            ends = np.cumsum(np.diff(self.bounds)[whole])
+            ends = np.cumsum(self.bounds[whole + 1] - self.bounds[whole])
             place = page_rows(np.concatenate([[0], ends]), np.searchsorted(whole, own))
             batch |= self._exposures(own) | {"place": torch.from_numpy(place), "size": torch.tensor(ends[-1])}
             rows = batch["row"].numpy()
@@ -343,8 +377,9 @@ class BatchSchedule(Dataset):
         rows = batch["row"].numpy()
         if self.prepared.position is not None:
             batch["position"] = torch.from_numpy(self.prepared.position[rows].astype(np.int64))
-        if self.weight is not None:
-            batch["weight"] = torch.from_numpy(self.weight[rows].astype(np.float32))
+        if self.prepared.weight is not None:
+            weight = self.prepared.weight[rows] / self.mean_weight
+            batch["weight"] = torch.from_numpy(weight.astype(np.float32))
         return batch
 
     def _draw_replay(self, number: int, warms_up: bool) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from rank.codes import encode
 from shared.config import PrectrError
+from shared.console import progress_bar
+from shared.npy import NpyWriter, open_array
+from shared.out_of_core import distinct, out_of_core, quoted
+
+PAIRS_AT_ONCE = 1 << 18
 
 
 class LevelProb:
@@ -18,12 +25,19 @@ class LevelProb:
     Args:
         table: query string, item_id string, level_prob list<float>[K]; one row per distinct pair.
         source: what error messages call the table.
+        queries, item_ids: the distinct ones, where they are known.
     """
 
-    def __init__(self, table: pa.Table, source: str = "level_prob"):
+    def __init__(
+        self,
+        table: pa.Table,
+        source: str = "level_prob",
+        queries: pa.Array | None = None,
+        item_ids: pa.Array | None = None,
+    ):
         self.source = source
-        self.queries = pc.unique(table["query"])
-        self.item_ids = pc.unique(table["item_id"])
+        self.queries = pc.unique(table["query"]) if queries is None else queries
+        self.item_ids = pc.unique(table["item_id"]) if item_ids is None else item_ids
         values = table["level_prob"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
         if not table.num_rows or len(values) % table.num_rows:
             raise PrectrError(
@@ -41,9 +55,58 @@ class LevelProb:
             raise PrectrError(f"{path} is missing: score the pairs with `python -m distill run`.")
         return cls(pq.read_table(path, columns=["query", "item_id", "level_prob"]), str(path))
 
+    @classmethod
+    def build(cls, path: Path, folder: Path) -> LevelProb:
+        """Write a table of any length into `folder`, sorted, as arrays that are opened memory-mapped; and open them.
+
+        In memory are its distinct queries and items only.
+
+        Raises:
+            PrectrError: the table is missing, or a row has another number of levels.
+        """
+        if not path.exists():
+            raise PrectrError(f"{path} is missing: score the pairs with `python -m distill run`.")
+        folder.mkdir(parents=True, exist_ok=True)
+        with out_of_core(folder) as database, ExitStack() as stack:
+            names = {"queries": "query", "item_ids": "item_id"}
+            known = {name: distinct(database, path, column) for name, column in names.items()}
+            for name, values in known.items():
+                pq.write_table(pa.table({"value": values}), folder / f"{name}.parquet")
+            ordered = database.sql(f"SELECT * FROM read_parquet({quoted(path)}) ORDER BY query, item_id")
+            total = pq.read_metadata(path).num_rows
+            if not total:
+                raise PrectrError(f"{path} has no rows: score the pairs with `python -m distill run`.")
+            advance = stack.enter_context(progress_bar("pairs", total, "pairs"))
+            writers: list[NpyWriter] = []
+            for batch in ordered.to_arrow_reader(PAIRS_AT_ONCE):
+                part = cls(pa.Table.from_batches([batch]), str(path), known["queries"], known["item_ids"])
+                if not writers:
+                    widths = ((), (part.num_levels,))
+                    for name, kind, width in zip(("pairs", "values"), (np.int64, np.float32), widths, strict=True):
+                        writers.append(stack.enter_context(NpyWriter(folder / f"{name}.npy", kind, width)))
+                for writer, values in zip(writers, (part._pairs, part.values), strict=True):
+                    writer.append(values)
+                advance(part.num_pairs)
+        return cls.open(folder)
+
+    @classmethod
+    def open(cls, folder: Path) -> LevelProb:
+        """What `build` wrote into a folder."""
+        self = cls.__new__(cls)
+        self.source = str(folder)
+        self.queries, self.item_ids = (
+            pq.read_table(folder / f"{name}.parquet")["value"].combine_chunks() for name in ("queries", "item_ids")
+        )
+        self._pairs, self.values = open_array(folder / "pairs.npy"), open_array(folder / "values.npy")
+        return self
+
     @property
     def num_levels(self) -> int:
         return self.values.shape[1]
+
+    @property
+    def num_pairs(self) -> int:
+        return len(self._pairs)
 
     def lookup(self, query: pa.ChunkedArray, item_id: pa.ChunkedArray) -> np.ndarray:
         """Probabilities float32 [n, K]; a row of zeros where the query is null (an event without a search).
@@ -67,9 +130,3 @@ class LevelProb:
         query_code = encode(query, self.queries).astype(np.int64)
         item_code = encode(item_id, self.item_ids).astype(np.int64)
         return np.where((query_code < 0) | (item_code < 0), -1, query_code * len(self.item_ids) + item_code)
-
-
-def encode(values: pa.Array | pa.ChunkedArray, vocabulary: pa.Array) -> np.ndarray:
-    """The position int32 [n] of each value in `vocabulary`; -1 where it is null or not in it."""
-    codes = pc.index_in(values, value_set=vocabulary, skip_nulls=True)
-    return pc.fill_null(codes, -1).to_numpy().astype(np.int32, copy=False)

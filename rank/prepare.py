@@ -3,18 +3,20 @@
 Training, evaluation and `Ranker.score` prepare their pages here, so that all of them see the same thing.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
 
+from rank.behaviour_index import row_type
 from rank.behaviour_log import UNCUT, BehaviourLog
 from rank.behaviours import cross_slices, user_slices
+from rank.codes import encode
 from rank.config import HistoryArguments
 from rank.feature_map import UNKNOWN, FeatureMap
 from rank.features import FeatureMatrix, compute_features
 from rank.inputs import PreparedSet
-from rank.level_prob import LevelProb, encode
+from rank.level_prob import LevelProb
 from shared.config import PrectrError
 from shared.seeds import generator
 
@@ -31,12 +33,13 @@ class Shop:
 
     def __init__(self, items: pa.Table, log: BehaviourLog, level_prob: LevelProb, query_texts: list[str]) -> None:
         self.items, self.log, self.level_prob, self.query_texts = items, log, level_prob, query_texts
+        self._queries = pa.array(query_texts, pa.string())
         encoded = items["text"].combine_chunks().dictionary_encode()
         self.item_texts: list[str] = encoded.dictionary.to_pylist()
         self._text_of_item = encoded.indices.to_numpy()
 
-    def text_numbers(self, impressions: pa.Table) -> tuple[np.ndarray, np.ndarray]:
-        """Each impression's place in `query_texts` and `item_texts`: int32 [n] twice."""
+    def text_numbers(self, impressions: pa.Table, page: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Each impression's place in `query_texts` and `item_texts`: int32 [n] twice; `page` [n]: see `RawSet`."""
         row = encode(impressions["item_id"], self.items["item_id"].combine_chunks())
         if (row < 0).any():
             first = int((row < 0).argmax())
@@ -44,7 +47,8 @@ class Shop:
                 f"impressions.parquet: item_id, row {first}: {impressions['item_id'][first].as_py()!r} is not in "
                 "items.parquet: add the item or drop the impression."
             )
-        query = encode(impressions["query"], pa.array(self.query_texts, pa.string()))
+        first = np.unique(page, return_index=True)[1]
+        query = encode(impressions["query"].take(pa.array(first)), self._queries)[page]
         return query, self._text_of_item[row].astype(np.int32)
 
 
@@ -68,18 +72,18 @@ class RawSet:
 
     def finish(self, feature_map: FeatureMap, shop: Shop) -> PreparedSet:
         """The network's inputs of these impressions."""
-        inputs = feature_map.transform(shop.items, self.impressions, self.features)
-        categorical = inputs.categorical.astype(np.int32)
-        if "user_id" in feature_map.categorical_names:
-            # Whoever's history is cut must not be recognised by name.
-            known = self.cut[self.page] == UNCUT
-            column = feature_map.categorical_names.index("user_id")
-            categorical[:, column] = np.where(known, categorical[:, column], UNKNOWN)
-        query_text, item_text = shop.text_numbers(self.impressions)
+        known = known_users(self.cut[self.page])
+        numeric, categorical = map_inputs(feature_map, shop.items, self.impressions, self.features, known)
+        return replace(self.unmapped(shop), numeric=numeric, categorical=categorical)
+
+    def unmapped(self, shop: Shop) -> PreparedSet:
+        """The same with features as they are, and without categoricals: what is known before a feature map is."""
+        query_text, item_text = shop.text_numbers(self.impressions, self.page)
+        rows = row_type(len(shop.log))
         return PreparedSet(
             impression=self.order.astype(np.int64),
-            numeric=inputs.numeric,
-            categorical=categorical,
+            numeric=self.features.values,
+            categorical=np.zeros((len(self.order), 0), np.int32),
             clicked=self.impressions["clicked"].to_numpy().astype(np.uint8),
             level_prob=self.level_prob,
             query_text=query_text,
@@ -89,8 +93,8 @@ class RawSet:
             query=self.query.astype(np.int32),
             category=self.category.astype(np.int32),
             seconds=self.seconds,
-            user_rows=self.user_rows.astype(np.int32),
-            cross_rows=self.cross_rows.astype(np.int32),
+            user_rows=self.user_rows.astype(rows),
+            cross_rows=self.cross_rows.astype(rows),
             cross_depth=self.cross_depth.astype(np.int8),
             position=self._optional("position", np.int32),
             weight=self._optional("weight", np.float32),
@@ -100,6 +104,23 @@ class RawSet:
         if column not in self.impressions.column_names:
             return None
         return self.impressions[column].to_numpy().astype(dtype)
+
+
+def known_users(cut: np.ndarray) -> np.ndarray:
+    """Whose id the network may read: whoever's history is cut must not be recognised by name."""
+    return cut == UNCUT
+
+
+def map_inputs(
+    feature_map: FeatureMap, items: pa.Table, impressions: pa.Table, features: FeatureMatrix, known: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The network's numbers float32 [n, F] and categoricals int32 [n, C]; `known` [n]: `known_users`."""
+    inputs = feature_map.transform(items, impressions, features)
+    categorical = inputs.categorical.astype(np.int32)
+    if "user_id" in feature_map.categorical_names:
+        column = feature_map.categorical_names.index("user_id")
+        categorical[:, column] = np.where(known, categorical[:, column], UNKNOWN)
+    return inputs.numeric, categorical
 
 
 def with_label(impressions: pa.Table, label: str) -> pa.Table:
@@ -137,6 +158,7 @@ def prepare(impressions: pa.Table, shop: Shop, history: HistoryArguments, cut: n
     cut = np.broadcast_to(cut, len(first)).astype(np.int64)
     log = shop.log
     coded = log.encode(impressions.take(first))
+    item = encode(impressions["item_id"], log.items)
     since = log.cut_since(coded.user, coded.before_row, cut)
     level_prob = shop.level_prob.lookup(impressions["query"], impressions["item_id"])
 
@@ -147,7 +169,8 @@ def prepare(impressions: pa.Table, shop: Shop, history: HistoryArguments, cut: n
         end = min(start + PAGES_AT_ONCE, len(first))
         rows = slice(int(bounds[start]), int(bounds[end]))
         chunk = impressions.slice(rows.start, rows.stop - rows.start)
-        features.append(compute_features(log, shop.items, chunk, level_prob[rows], since[page[rows]]))
+        of_rows = coded.take(page[rows])._replace(item=item[rows])
+        features.append(compute_features(log, shop.items, chunk, level_prob[rows], since[page[rows]], of_rows))
         some = coded.take(np.arange(start, end))
         user_rows.append(
             user_slices(

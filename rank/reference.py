@@ -23,6 +23,7 @@ from shared.steps import atomic_write, read_record
 SCHEMA_VERSION = 1
 DECILES = np.linspace(0.1, 0.9, 9)
 MOST_VALUES = 10  # of a categorical, its most frequent values have a bin each, the others one together
+SAMPLED_ROWS = 1 << 20  # of the training rows, at most
 FLOOR = 1e-4  # an empty bin counts as this share, so that the index stays finite
 
 
@@ -79,13 +80,14 @@ class Reference:
             negative_sampling_rate: share of the unclicked impressions that the log kept.
         """
         cuts = cold_cuts(prepared.num_pages, history.cold_share, history.cold_lengths, seed)
-        rows = np.flatnonzero(cuts[prepared.page] == UNCUT)
+        whole = cuts == UNCUT
+        sample = prepared.sample(SAMPLED_ROWS, seed)
+        rows = sample[whole[prepared.page[sample]]]
         if not len(rows):
-            rows = np.arange(len(prepared))
-        weight = prepared.full_log_weight(negative_sampling_rate)
-        if weight is not None:
-            weight = weight[rows]
-        numeric, categorical = np.asarray(prepared.numeric)[rows], np.asarray(prepared.categorical)[rows]
+            rows = sample
+        drawn = prepared.take(rows)
+        weight = drawn.full_log_weight(negative_sampling_rate)
+        numeric, categorical = drawn.numeric, drawn.categorical
         numbers = {}
         for name, values in zip(feature_map.numeric_names, numeric.T, strict=True):
             # Values that occur, not values between them: bins of equal numbers then hold exactly those.
@@ -96,8 +98,8 @@ class Reference:
             categories[column.name] = Bins.of(codes, np.arange(UNKNOWN, last + 1, dtype=np.float64))
         return cls(
             rows=len(rows),
-            ctr=float(np.average(prepared.clicked[rows], weights=weight)),
-            level_prob=np.average(prepared.level_prob[rows], axis=0, weights=weight).tolist(),
+            ctr=float(np.average(drawn.clicked, weights=weight)),
+            level_prob=np.average(drawn.level_prob, axis=0, weights=weight).tolist(),
             numeric=numbers,
             categorical=categories,
         )

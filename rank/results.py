@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data.contract import has_table, read_table, reconstructed
+from rank.codes import encode
 from rank.evaluate import Judged, exposed_slices, households, judge_exposed, judge_new_users, judge_open, judge_slices
 from rank.inputs import Events, PreparedSet, Texts
-from rank.level_prob import encode
 from rank.predict import Predictor
 from rank.ranker import Ranker
 from rank.report_data import gold_levels

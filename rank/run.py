@@ -1,5 +1,6 @@
 """Stage two from tables and encoder to a judged ranker: the steps, each building one folder once for its inputs.
 
+pairs/        stage one's probabilities, sorted to be looked up on disk
 behaviours/   the log as memory-mapped columns and indices
 features/     features, history slices and feature map of every evaluated set
 lightgbm/     the rival's scores
@@ -15,20 +16,21 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from data.scan import scan_table
 from data.validate import SHOWN, validate
-from rank.behaviours import BehaviourLog
+from rank.behaviour_log import UNCUT, BehaviourLog
+from rank.codes import encode
 from rank.config import deciding
-from rank.feature_map import FeatureMap
+from rank.feature_map import FeatureMap, FeatureMapFit
 from rank.html_report import write_report
 from rank.inputs import BatchSchedule, Events, PreparedSet, Replay, Texts, sample_batches
-from rank.level_prob import encode
 from rank.model import RankerConfig, RankerModel
 from rank.objective import Objective
 from rank.pair_features import PairFeatures
-from rank.prepare import Shop, cold_cuts, prepare
+from rank.prepare import Shop, cold_cuts
+from rank.prepared_writer import apply_feature_map, write_features, write_prepared
 from rank.ranker import FEATURE_MAP, WEIGHTS, Columns, Ranker
 from rank.reference import Reference
 from rank.report import show
@@ -43,6 +45,9 @@ from shared.console import console
 from shared.encoder import LevelEncoder
 from shared.seeds import set_seed
 from shared.steps import RECORD, file_fingerprint, fingerprint_of, fingerprint_of_tables, read_record, run_step
+
+RIVAL_ROWS = 5_000_000
+"""Training rows, at most, that LightGBM learns from: it holds them in memory, the network does not."""
 
 RECIPE = 3
 """Raised whenever the log, or what is prepared from it, changes for the same tables: an old one is built again."""
@@ -78,12 +83,11 @@ def build_behaviours(stage: Stage) -> None:
         "level_prob": fingerprint_of(stage.folder / "level_prob"),
         "recipe": RECIPE,
     }
-    level_prob = stage.folder / "level_prob" / "level_prob.parquet"
 
     def build(work: Path) -> None:
         if not (stage.data / RECORD).is_file():  # what our own commands wrote they have checked
             validate(stage.data, SHOWN)
-        BehaviourLog.build(stage.data, level_prob, work)
+        BehaviourLog.build(stage.data, stage.level_prob(), work)
 
     run_step("behaviours", stage.folder / "behaviours", inputs, build)
 
@@ -96,30 +100,30 @@ def build_features(stage: Stage) -> None:
     inputs |= warm_start_inputs(stage)
 
     def build(work: Path) -> None:
-        shop = stage.shop()
-        impressions = stage.impressions("train")
-        pages = pc.count_distinct(impressions["page_id"]).as_py()
-        cuts = cold_cuts(pages, history.cold_share, history.cold_lengths, stage.run.seed)
-        raw = prepare(impressions, shop, history, cuts)
-        feature_map = FeatureMap.fit(
+        shop, scratch = stage.shop(), work / "checkpoints"
+        pages = stage.pages("train", scratch)
+        cuts = cold_cuts(pages.num_pages, history.cold_share, history.cold_lengths, stage.run.seed)
+        fit = FeatureMapFit(
             shop.items,
-            raw.impressions,
-            raw.features,
             item_id=history.item_id_embedding,
             user_id=history.user_id_embedding,
-            event_types=shop.log.event_types_before(int(raw.seconds.max())),
+            max_vocabulary=history.max_vocabulary,
+            hash_buckets=history.hash_buckets,
         )
+        features = write_features(pages, shop, history, cuts, fit, work / "train")
+        last_second = int(PreparedSet.open(work / "train").seconds.max())
+        feature_map = fit.finish(shop.log.event_types_before(last_second))
         if stage.run.warm_start:
             feature_map = kept_feature_map(Ranker.from_pretrained(stage.run.warm_start), feature_map, stage.level_names)
-        raw.finish(feature_map, shop).save(work / "train")
+        apply_feature_map(pages, shop, cuts, features, feature_map, work / "train")
         (work / "feature_map.json").write_text(feature_map.to_json(), encoding="utf-8")
         for split in stage.evaluated:
-            prepare(stage.impressions(split), shop, history).finish(feature_map, shop).save(work / split)
+            write_prepared(stage.pages(split, scratch), shop, history, UNCUT, feature_map, work / split)
         if "new_users" not in stage.splits:
             return
-        new_users = stage.impressions("new_users")
+        new_users = stage.pages("new_users", scratch)
         for length in history.cold_lengths:
-            prepare(new_users, shop, history, length).finish(feature_map, shop).save(work / f"new_users_{length}")
+            write_prepared(new_users, shop, history, length, feature_map, work / f"new_users_{length}")
 
     run_step("features", stage.folder / "features", inputs, build)
 
@@ -137,14 +141,17 @@ def build_rival(stage: Stage) -> None:
 
     def build(work: Path) -> None:
         sets = {name: PreparedSet.open(folder / name) for name in stage.sets()}
+        if len(sets["train"]) > RIVAL_ROWS:
+            sets["train"] = sets["train"].take(sets["train"].sample(RIVAL_ROWS, stage.run.seed))
         rival: LightGBMRival = fit_lightgbm(rows(sets["train"]), rows(sets["validation"]), stage.run.seed, threads)
         for name in stage.sets()[1:]:
             np.save(work / f"{name}.npy", rival.predict(rows(sets[name])))
         shown = ("train", "validation", "test")
         positions = {}
         for split in shown:
-            position = stage.impressions(split)["position"].to_numpy()
-            positions[split] = position[sets[split].impression]
+            positions[split] = sets[split].position
+            if positions[split] is None:  # a set made before positions were kept
+                positions[split] = stage.impressions(split)["position"].to_numpy()[sets[split].impression]
         gain = position_gain(rival, {name: rows(sets[name]) for name in shown}, positions, stage.run.seed, threads)
         facts = {"position_gain": gain, "settings": dict(rival.settings), "rounds": rival.booster.best_iteration}
         (work / "rival.json").write_text(json.dumps(facts, indent=2), encoding="utf-8")
@@ -207,7 +214,8 @@ def train_ranker(stage: Stage, work: Path) -> None:
         click_rate = prepared.click_rate(stage.losses.negative_sampling_rate)
         model.start_from(sample_batches(prepared, events, stage.run.seed), click_rate)
     replay, replay_texts = read_replay(stage, shop) if stage.losses.replay_share else (None, [])
-    texts = Texts.tokenize(model.encoder, shop.query_texts, [*shop.item_texts, *replay_texts])
+    scratch = work / "checkpoints" / f"texts-{os.getpid()}"
+    texts = Texts.tokenize(model.encoder, shop.query_texts, [*shop.item_texts, *replay_texts], scratch)
     resting_epochs, epochs = stage.training.passes
     schedule = BatchSchedule(
         prepared,
@@ -229,7 +237,7 @@ def train_ranker(stage: Stage, work: Path) -> None:
     if not launch.is_first():
         return
     (work / "training_log.json").write_text(json.dumps(log, indent=1), encoding="utf-8")
-    columns = Columns.of(shop.items, stage.impressions("train").slice(0, 0), shop.log)
+    columns = Columns.of(shop.items, next(scan_table(stage.data, "impressions", rows_at_once=1)), shop.log)
     Ranker(model, feature_map, stage.history, stage.level_names, columns).save_pretrained(work)
     rate = stage.losses.negative_sampling_rate
     Reference.of(prepared, feature_map, stage.history, stage.run.seed, rate).save(work)

@@ -15,9 +15,10 @@ import pyarrow.parquet as pq
 
 from data.contract import SCHEMAS, has_table, read_table
 from rank.behaviour_log import BehaviourLog
+from rank.codes import encode
 from rank.config import RunArguments
 from rank.inputs import Events, PreparedSet, Texts
-from rank.level_prob import LevelProb, encode
+from rank.level_prob import LevelProb
 from rank.predict import Predictor
 from rank.prepare import RawSet, Shop, prepare
 from rank.ranker import Ranker

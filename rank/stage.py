@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from data.contract import has_table, levels, read_table, table_path
+from data.scan import scan_table
 from rank.behaviours import BehaviourLog
 from rank.config import (
     EvaluateArguments,
@@ -20,9 +21,11 @@ from rank.config import (
     check_together,
 )
 from rank.level_prob import LevelProb
+from rank.page_parts import PageParts
 from rank.prepare import Shop, with_label
 from shared.config import PrectrError
-from shared.steps import file_fingerprint, fingerprint_of
+from shared.out_of_core import distinct, out_of_core
+from shared.steps import file_fingerprint, fingerprint_inputs, fingerprint_of, is_finished, run_step
 
 EVALUATED = ("validation", "test", "open")
 
@@ -64,17 +67,30 @@ class Stage:
 
     def impressions(self, split: str) -> pa.Table:
         """The impressions of a split; `clicked` is what `label` says."""
-        impressions = read_table(self.data, "impressions").filter(pc.field("split") == split)
-        return with_label(impressions, self.run.label)
+        parts = list(scan_table(self.data, "impressions", split=split))
+        if not parts:
+            parts = [read_table(self.data, "impressions").slice(0, 0)]
+        return with_label(pa.concat_tables(parts), self.run.label)
+
+    def pages(self, split: str, scratch: Path) -> PageParts:
+        """As `impressions`, a part at a time; `scratch`: see `PageParts`."""
+        return PageParts(self.data, split, scratch, self.run.label)
+
+    def level_prob(self) -> LevelProb:
+        """Stage one's probabilities, from `pairs/`, where they are sorted once to be looked up on disk."""
+        source, folder = self.folder / "level_prob", self.folder / "pairs"
+        inputs = {"level_prob": fingerprint_of(source)}
+        if not is_finished(folder, fingerprint_inputs("pairs", inputs)):
+            run_step("pairs", folder, inputs, lambda work: LevelProb.build(source / "level_prob.parquet", work))
+        return LevelProb.open(folder)
 
     def shop(self) -> Shop:
         """The catalogue with the log and stage one's probabilities; queries of every table, and the replayed ones."""
-        queries: set[str] = set()
-        for table in (read_table(self.data, "impressions", ["query"]), read_table(self.data, "pairs", ["query"])):
-            queries.update(pc.unique(table["query"]).to_pylist())
-        level_prob = LevelProb.read(self.folder / "level_prob" / "level_prob.parquet")
+        with out_of_core(self.folder) as database:
+            found = [distinct(database, table_path(self.data, name), "query") for name in ("impressions", "pairs")]
+        queries = pc.unique(pa.chunked_array(found))
         log = BehaviourLog.open(self.folder / "behaviours")
-        return Shop(read_table(self.data, "items"), log, level_prob, sorted(queries))
+        return Shop(read_table(self.data, "items"), log, self.level_prob(), sorted(queries.to_pylist()))
 
     @cached_property
     def splits(self) -> frozenset[str]:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -68,8 +69,12 @@ def carry_over(model: RankerModel, feature_map: FeatureMap, source: Ranker) -> d
 
 def _embeddings(weight: Tensor, now: CategoricalColumn, then: CategoricalColumn) -> tuple[Tensor, float]:
     place = {value: index for index, value in enumerate(then.vocabulary, start=1)}
-    rows = torch.tensor([UNKNOWN, *(place.get(value, UNKNOWN) for value in now.vocabulary)])
-    return weight[rows], float((rows[1:] != UNKNOWN).float().mean()) if len(rows) > 1 else 1.0
+    known = [place.get(value, UNKNOWN) for value in now.vocabulary]
+    # A bucket means the same only among as many.
+    first = 1 + len(then.vocabulary) if now.buckets == then.buckets else None
+    buckets = [UNKNOWN if first is None else first + bucket for bucket in range(now.buckets)]
+    carried = float(np.mean(np.array(known) != UNKNOWN)) if known else 1.0
+    return weight[torch.tensor([UNKNOWN, *known, *buckets])], carried
 
 
 def _same_columns(kind: str, now: Sequence[str], then: Sequence[str]) -> None:

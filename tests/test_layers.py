@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("data", "distill", "rank", "shared", "benchmarks", "tests")
-CONTRACT = ("data.contract", "data.validate")
+CONTRACT = ("data.contract", "data.scan", "data.validate")
 MAY_IMPORT = {
     "shared": {"shared"},
     "data": {"data", "shared"},

@@ -275,7 +275,9 @@ def test_a_log_on_disk_is_the_log_in_memory(tmp_path):
     items, behaviours, impressions = (read_table(tmp_path, name) for name in ("items", "behaviours", "impressions"))
     pairs = random_level_prob(impressions, behaviours)
     pq.write_table(pairs, tmp_path / "level_prob.parquet")
-    stored = BehaviourLog.build(tmp_path, tmp_path / "level_prob.parquet", tmp_path / "log")
+    stored = BehaviourLog.build(
+        tmp_path, LevelProb.build(tmp_path / "level_prob.parquet", tmp_path / "pairs"), tmp_path / "log"
+    )
     memory = BehaviourLog.from_tables(items, behaviours, LevelProb(pairs))
     coded, same = stored.encode(impressions), memory.encode(impressions)
     assert all(np.array_equal(one, other) for one, other in zip(coded, same, strict=True))

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from rank.feature_map import MAX_DEVIATIONS, UNKNOWN, FeatureMap
+from rank.feature_map import MAX_DEVIATIONS, UNKNOWN, FeatureMap, FeatureMapFit
 from rank.features import Feature, FeatureMatrix, compute_features
 from shared.config import PrectrError
 from tests.rank.random_shop import (
@@ -150,3 +150,50 @@ def test_other_features_than_the_fitted_ones_are_refused(feature_map, impression
 def test_a_missing_column_is_named(feature_map, impressions, features):
     with pytest.raises(PrectrError, match="impressions: column 'ctx_cat_store' is missing"):
         feature_map.transform(ITEMS, impressions.drop_columns(["ctx_cat_store"]), features)
+
+
+def test_a_map_fitted_part_by_part_is_the_one_fitted_at_once(feature_map, impressions, features):
+    for size in (1, 7, 50):
+        fit = FeatureMapFit(ITEMS)
+        for start in range(0, impressions.num_rows, size):
+            part = FeatureMatrix(features.features, features.values[start : start + size])
+            fit.add(impressions.slice(start, size), part)
+        fit.add(impressions.slice(0, 0), FeatureMatrix(features.features, features.values[:0]))
+        found = fit.finish()
+        assert found.categorical == feature_map.categorical
+        for one, other in zip(found.numeric, feature_map.numeric, strict=True):
+            assert (one.name, one.low, one.high) == (other.name, other.low, other.high)
+            assert one.mean == pytest.approx(other.mean, abs=1e-12) and one.std == pytest.approx(other.std, abs=1e-9)
+    with pytest.raises(PrectrError, match="found no rows"):
+        FeatureMapFit(ITEMS).finish()
+
+
+def test_a_vocabulary_that_would_be_too_large_keeps_the_most_frequent_and_hashes_the_rest():
+    shown = random_impressions(1, num_pages=5)
+    shops = ["a"] * 6 + ["b"] * 5 + ["c"] * 4 + ["d"] * 3 + ["e"] * 2
+    shown = replaced(shown, "ctx_cat_store", shops)
+    feature_map = FeatureMap.fit(ITEMS, shown, numbers([0.0] * 20), min_count=2, max_vocabulary=2, hash_buckets=3)
+    place = feature_map.categorical_names.index("ctx_cat_store")
+    column = feature_map.categorical[place]
+    assert (column.vocabulary, column.buckets) == (["a", "b"], 3)
+    assert feature_map.cardinalities[place] == 1 + 2 + 3
+    codes = column.encode(pa.chunked_array([["b", "a", "c", "d", None], ["e", "never seen", "c"]]))
+    assert codes[:2].tolist() == [2, 1] and codes[4] == UNKNOWN
+    rare = codes[[2, 3, 5, 6, 7]]
+    # zlib.crc32 of the value, by hand: the same on every machine and in every version.
+    assert rare.tolist() == [
+        3 + checksum % 3 for checksum in (112844655, 2564639436, 4024072794, 2346464705, 112844655)
+    ]
+    inputs = feature_map.transform(ITEMS, shown, numbers([0.0] * 20))
+    assert (inputs.categorical.max(0) < feature_map.cardinalities).all()
+    assert FeatureMap.from_json(feature_map.to_json()) == feature_map
+
+
+def test_few_values_need_no_buckets(feature_map, impressions, features):
+    assert {column.buckets for column in feature_map.categorical} == {0}
+    most = max(len(column.vocabulary) for column in feature_map.categorical)
+    just = FeatureMap.fit(ITEMS, impressions, features, max_vocabulary=most, hash_buckets=7)
+    assert just == feature_map
+    without = FeatureMap.fit(ITEMS, impressions, features, max_vocabulary=1, hash_buckets=0)
+    assert {column.cardinality for column in without.categorical} <= {1, 2}
+    assert without.transform(ITEMS, impressions, features).categorical.max() == 1

@@ -16,6 +16,7 @@ from data.contract import write_table
 from rank.behaviours import BehaviourLog
 from rank.evaluate import Judged, judge_exposed, judge_new_users, judge_open, judge_slices
 from rank.html_report import write_report
+from rank.level_prob import LevelProb
 from rank.report_data import read_scored
 from shared.config import PrectrError
 
@@ -112,7 +113,7 @@ def make_stage(
     level_prob = random.dirichlet(np.ones(2), size).astype(np.float32)
     stage_one = {"query": ["cola"] * size, "item_id": items, "level_prob": list(level_prob)}
     pq.write_table(pa.table(stage_one), folder / "level_prob.parquet")
-    BehaviourLog.build(data, folder / "level_prob.parquet", folder / "behaviours")
+    BehaviourLog.build(data, LevelProb.read(folder / "level_prob.parquet"), folder / "behaviours")
     (folder / "behaviours" / "step.json").write_text("{}", encoding="utf-8")
 
     def system(score: np.ndarray) -> dict[str, Any]:

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from rank.feature_map import FeatureMap
+from rank.feature_map import CategoricalColumn, FeatureMap
 from rank.prepare import prepare
 from rank.ranker import Ranker
-from rank.warm_start import carry_over, kept_feature_map
+from rank.warm_start import _embeddings, carry_over, kept_feature_map
 from shared.config import PrectrError
 from tests.rank.toy_run import LEVEL_NAMES, split_of, untrained, whole_shop
 
@@ -108,3 +108,12 @@ def test_another_network_is_refused(home: Path, source: Ranker, network: dict, m
     started = fresh(home, source.feature_map, source, **network)
     with pytest.raises(PrectrError, match=message):
         carry_over(started.model, source.feature_map, source)
+
+
+def test_buckets_are_carried_over_among_as_many_and_begin_unknown_among_others():
+    weight = torch.arange(6.0)[:, None]  # unknown, a, b, and three buckets
+    then = CategoricalColumn("store", False, ["a", "b"], buckets=3)
+    same, share = _embeddings(weight, CategoricalColumn("store", False, ["b", "new", "a"], buckets=3), then)
+    assert same.flatten().tolist() == [0, 2, 0, 1, 3, 4, 5] and share == pytest.approx(2 / 3)
+    other, _ = _embeddings(weight, CategoricalColumn("store", False, ["a"], buckets=2), then)
+    assert other.flatten().tolist() == [0, 1, 0, 0]

@@ -41,7 +41,7 @@ def build_run(home: Path, **network: Any) -> None:
     pq.write_table(stored, home / "level_prob" / "level_prob.parquet")
 
     def index(work: Path) -> None:
-        BehaviourLog.build(data, home / "level_prob" / "level_prob.parquet", work)
+        BehaviourLog.build(data, LevelProb.read(home / "level_prob" / "level_prob.parquet"), work)
 
     run_step("behaviours", home / "behaviours", {"data": fingerprint_of_tables(data)}, index)
     shop = whole_shop(home)

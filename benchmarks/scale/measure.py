@@ -1,0 +1,113 @@
+"""One size, measured in a process of its own: preparation, slices of the indices, training.
+
+Rates are per second that the process had of a core (all of it runs on one at a time), so that they mean the same on a
+machine with other work; what the clock said stands beside them.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.scale.log import Log
+from benchmarks.scale.memory import PeakMemory
+from benchmarks.scale.training import train_with_text, train_without_text
+from data.contract import levels, read_table, table_path
+from rank.behaviour_log import BehaviourLog
+from rank.behaviours import cross_slices, user_slices
+from rank.config import HistoryArguments
+from rank.feature_map import FeatureMapFit
+from rank.inputs import PreparedSet
+from rank.level_prob import LevelProb
+from rank.page_parts import PageParts
+from rank.prepare import Shop, cold_cuts
+from rank.prepared_writer import apply_feature_map, write_features
+from shared.console import console
+from shared.out_of_core import distinct, out_of_core
+from shared.seeds import generator
+
+SLICED_PAGES, SLICED_AT_ONCE = 50_000, 2_000
+
+
+def measure(log: Log, work: Path, seed: int) -> dict[str, Any]:
+    """Prepare and train on `log`, leaving everything in `work`; the figures by name."""
+    torch.set_num_threads(1)
+    history = HistoryArguments()
+    with PeakMemory() as memory:
+        with memory.phase("pairs"):
+            level_prob = LevelProb.build(log.level_prob, work / "pairs")
+        with memory.phase("log"):
+            behaviours = BehaviourLog.build(log.data, level_prob, work / "behaviours")
+        with memory.phase("features"):
+            with out_of_core(work) as database:
+                queries = distinct(database, table_path(log.data, "impressions"), "query").to_pylist()
+            shop = Shop(read_table(log.data, "items"), behaviours, level_prob, queries)
+            pages = PageParts(log.data, "train", work / "sorted")
+            cuts = cold_cuts(pages.num_pages, history.cold_share, history.cold_lengths, seed)
+            fit = FeatureMapFit(shop.items)
+            features = write_features(pages, shop, history, cuts, fit, work / "train")
+        with memory.phase("inputs"):
+            feature_map = fit.finish(behaviours.event_types)
+            prepared = apply_feature_map(pages, shop, cuts, features, feature_map, work / "train")
+        with memory.phase("slices"):
+            slices_per_s = slice_rate(shop, prepared, cuts, history, seed)
+        with memory.phase("steps"):
+            names = levels(log.data)
+            steps = train_with_text(shop, prepared, feature_map, names, seed, work / "training")
+        with memory.phase("epoch"):
+            epoch = train_without_text(shop, prepared, feature_map, len(names), seed)
+    preparation, rows = ("pairs", "log", "features", "inputs"), len(prepared)
+    prepare_seconds = sum(memory.cpu_seconds[name] for name in preparation)
+    slicing = steps["gather_seconds"] + 2 * steps["pages"] / slices_per_s
+    return {
+        "peak_mb": max(memory.anonymous.values()),
+        "prepare_rows_per_s": rows / prepare_seconds,
+        "train_rows_per_s": epoch["rows"] / epoch["seconds"],
+        "slices_per_s": slices_per_s,
+        "slicing_share": slicing / (steps["seconds"] + slicing - steps["gather_seconds"]),
+        "peak_rss_mb": max(memory.resident.values()),
+        "peak_mb_of": memory.anonymous,
+        "peak_rss_mb_of": memory.resident,
+        "seconds_of": memory.cpu_seconds,
+        "clock_seconds_of": memory.seconds,
+        "step_rows_per_s": steps["rows"] / steps["seconds"],
+        "batch_share": steps["batch_seconds"] / steps["seconds"],
+        "gather_share_text_off": epoch["gather_seconds"] / epoch["seconds"],
+        "batch_share_text_off": epoch["batch_seconds"] / epoch["seconds"],
+        "loss": {"steps": steps["loss"], "epoch": epoch["loss"]},
+        "rows": rows,
+        "events": len(behaviours),
+        "users": len(behaviours.users),
+        "queries": len(queries),
+        "pairs": level_prob.num_pairs,
+        "disk_mb": {
+            name: sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) / 2**20
+            for name, folder in {
+                "tables": log.folder, "pairs": work / "pairs", "behaviours": work / "behaviours",
+                "train": work / "train",
+            }.items()
+        },
+    }  # fmt: skip
+
+
+def slice_rate(shop: Shop, prepared: PreparedSet, cuts: np.ndarray, history: HistoryArguments, seed: int) -> float:
+    """Slices of the indices per second: of pages drawn at random from the whole file, the user's own past and that of
+    other users, two of each page."""
+    log = shop.log
+    drawn = generator(seed, "scale", "slices").integers(0, prepared.num_pages, SLICED_PAGES)
+    users, queries, categories = prepared.user[drawn], prepared.query[drawn], prepared.category[drawn]
+    before = log.rows_before(prepared.seconds[drawn])
+    started = time.process_time()
+    for start in range(0, SLICED_PAGES, SLICED_AT_ONCE):
+        part = slice(start, start + SLICED_AT_ONCE)
+        since = log.cut_since(users[part], before[part], cuts[drawn[part]])
+        user_slices(log, users[part], categories[part], since, before[part],
+                    history.history_in_category, history.history_overall)  # fmt: skip
+        cross_slices(log, users[part], queries[part], categories[part], before[part], history.cross_history)
+    seconds = time.process_time() - started
+    console.print(f"slices: {2 * SLICED_PAGES / seconds:,.0f} a second", highlight=False)
+    return 2 * SLICED_PAGES / seconds

@@ -1,0 +1,71 @@
+"""From strings to codes: the position of each value in a vocabulary."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+FEW = 10_000  # a hash table of so few values is made again for every call
+REMEMBERED = 16
+
+
+def encode(values: pa.Array | pa.ChunkedArray, vocabulary: pa.Array) -> np.ndarray:
+    """The position int32 [n] of each value in `vocabulary`; -1 where it is null or not in it.
+
+    A large vocabulary that is asked for again is looked up in its sorted hashes, in time that hardly depends on its
+    size: a table of values is prepared part by part, and its vocabularies are the same in each.
+    """
+    if len(vocabulary) > max(FEW, len(values)) and (sorted_ := _sorted_hashes(vocabulary)) is not None:
+        return sorted_.encode(values)
+    codes = pc.index_in(values, value_set=vocabulary, skip_nulls=True)
+    return pc.fill_null(codes, -1).to_numpy().astype(np.int32, copy=False)
+
+
+class _SortedHashes:
+    def __init__(self, vocabulary: pa.Array) -> None:
+        self._vocabulary = vocabulary  # keeps its address from being given to another
+        hashes = _hashes(vocabulary)
+        order = np.argsort(hashes)
+        self._order, self._hashes = order.astype(np.int32), hashes[order]
+        # Two values of one hash are one in a million vocabularies; such a one is looked up as a small one is.
+        self.is_distinct = bool((self._hashes[1:] != self._hashes[:-1]).all())
+
+    def encode(self, values: pa.Array | pa.ChunkedArray) -> np.ndarray:
+        if isinstance(values, pa.ChunkedArray):
+            values = values.combine_chunks()
+        hashes = _hashes(values)
+        place = np.minimum(np.searchsorted(self._hashes, hashes), len(self._hashes) - 1)
+        codes = self._order[place]
+        # A value that is not in the vocabulary may have the hash of one that is.
+        same = pc.fill_null(pc.equal(self._vocabulary.take(pa.array(codes)), values), False)
+        return np.where(same.to_numpy(zero_copy_only=False), codes, np.int32(-1))
+
+
+def _hashes(values: pa.Array) -> np.ndarray:
+    """uint64 [n], the same in every process; of a null, that of the empty string."""
+    strings = pc.fill_null(values.cast(pa.string()), "").to_numpy(zero_copy_only=False)
+    return pd.util.hash_array(strings, categorize=False)
+
+
+_recent: OrderedDict[tuple[int, int, int], pa.Array | _SortedHashes] = OrderedDict()
+"""The last vocabularies by their address: themselves where they were asked for once, their hashes where again."""
+
+
+def _sorted_hashes(vocabulary: pa.Array) -> _SortedHashes | None:
+    data = vocabulary.buffers()[2] if pa.types.is_string(vocabulary.type) else None
+    if data is None or vocabulary.null_count:
+        return None
+    key = (data.address, vocabulary.offset, len(vocabulary))
+    known = _recent.pop(key, None)
+    if known is None:
+        _recent[key] = vocabulary
+    else:
+        _recent[key] = known if isinstance(known, _SortedHashes) else _SortedHashes(vocabulary)
+    while len(_recent) > REMEMBERED:
+        _recent.popitem(last=False)
+    found = _recent[key]
+    return found if isinstance(found, _SortedHashes) and found.is_distinct else None

@@ -1,0 +1,55 @@
+"""Arrays of any length on disk: written part by part, read memory-mapped, byte for byte what `np.save` writes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+
+
+class NpyWriter:
+    """Appends parts [n, ...] to one .npy file; their dtype and width are those of the first part.
+
+    The header is written again on leaving, with the length that it has become: numpy leaves room for that.
+
+    Example:
+        >>> with NpyWriter(folder / "seconds.npy", np.int64) as seconds:
+        ...     for part in parts:
+        ...         seconds.append(part)
+    """
+
+    def __init__(self, path: Path, dtype: np.dtype | type, width: tuple[int, ...] = ()) -> None:
+        self.length, self._dtype, self._width = 0, np.dtype(dtype), width
+        self._file = open(path, "wb")  # noqa: SIM115  # closed on leaving
+        self._write_header()
+
+    def append(self, part: np.ndarray) -> None:
+        """Append [n, *width] values, cast to the file's type."""
+        part = np.ascontiguousarray(part, self._dtype)
+        if part.shape[1:] != self._width:
+            raise ValueError(f"rows of shape {part.shape[1:]} in a file of rows of shape {self._width}")
+        part.tofile(self._file)
+        self.length += len(part)
+
+    def _write_header(self) -> None:
+        description = np.lib.format.dtype_to_descr(self._dtype)
+        facts = {"descr": description, "fortran_order": False, "shape": (self.length, *self._width)}
+        np.lib.format.write_array_header_1_0(self._file, facts)
+
+    def __enter__(self) -> NpyWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self._file.flush()
+            self._file.seek(0)
+            self._write_header()
+        self._file.close()
+
+
+def open_array(path: Path) -> np.ndarray:
+    """A .npy file, memory-mapped, as a plain array: the `np.memmap` class slows every indexing down."""
+    return np.load(path, mmap_mode="r").view(np.ndarray)

@@ -1,0 +1,65 @@
+"""DuckDB for what no memory need hold: sorts and distinct values of Parquet files of any size.
+
+Its sorts spill to disk, so that memory stays within `THREADS` times `MB_PER_THREAD`, whatever the tables' size.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from shared.config import PrectrError
+
+THREADS, MB_PER_THREAD = 4, 192
+"""Threads at most; DuckDB asks for 125 MB for each to sort with."""
+
+
+@contextmanager
+def out_of_core(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection that spills into a hidden folder inside `folder`, gone when the block ends.
+
+    Raises:
+        PrectrError: the disk is full, or a file cannot be read; DuckDB's own words say which.
+    """
+    spill = Path(folder) / ".spill"
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    threads = min(cores, THREADS)
+    settings: dict[str, str | bool | int | float | list[str]] = {
+        "memory_limit": f"{threads * MB_PER_THREAD}MB",
+        "temp_directory": str(spill),
+        "threads": threads,
+        "autoinstall_known_extensions": False,  # nothing is fetched from anywhere
+    }
+    connection = duckdb.connect(config=settings)
+    try:
+        yield connection
+    except (duckdb.Error, OSError) as error:  # a result read as Arrow fails as an OSError
+        reason = " ".join(str(error).split())
+        raise PrectrError(f"sorting in {folder} failed ({reason}): free disk space there, or mend the file.") from error
+    finally:
+        connection.close()
+        shutil.rmtree(spill, ignore_errors=True)
+
+
+def distinct(database: duckdb.DuckDBPyConnection, file: Path, column: str) -> pa.Array:
+    """The distinct strings of a Parquet file's column, in the order of their bytes, nulls left out; none if there is
+    no such column."""
+    if column not in pq.read_schema(file).names:
+        return pa.array([], pa.string())
+    found = database.sql(
+        f"SELECT DISTINCT {column}::VARCHAR AS value FROM read_parquet({quoted(file)}) "
+        f"WHERE {column} IS NOT NULL ORDER BY value"
+    )
+    return found.to_arrow_table()["value"].cast(pa.string()).combine_chunks()
+
+
+def quoted(path: Path) -> str:
+    """A path as a string of SQL."""
+    return "'" + str(path).replace("'", "''") + "'"
