@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -25,13 +24,21 @@ import pyarrow.parquet as pq
 from data.contract import EVENT_TYPES, SEARCH, read_table, table_path
 from data.scan import ROWS_AT_ONCE, scan_table
 from rank.behaviour_index import BehaviourIndex, Part, row_type
-from rank.behaviour_rows import BEHAVIOUR_COLUMNS, COLUMN_TYPES, event_types_of, log_rows, seconds_of
+from rank.behaviour_rows import (
+    BEHAVIOUR_COLUMNS,
+    COLUMN_TYPES,
+    event_types_of,
+    log_rows,
+    open_columns,
+    seconds_of,
+    write_columns,
+)
 from rank.codes import encode
 from rank.index_writer import write_index
 from rank.level_prob import LevelProb
 from shared.config import PrectrError
 from shared.console import progress, progress_bar
-from shared.npy import NpyWriter, open_array
+from shared.npy import open_array
 from shared.out_of_core import distinct, out_of_core
 
 DAY = 24 * 3600
@@ -201,9 +208,11 @@ class BehaviourLog:
         groups = _item_groups(items, encode(items["category"], vocabularies["categories"]), None)
         for attribute, codes in groups.items():
             np.save(folder / f"same_{attribute}.npy", codes)
-        events = scan_table(data_folder, "behaviours", BEHAVIOUR_COLUMNS, rows_at_once)
-        _write_columns(folder, events, pq.read_metadata(behaviours).num_rows, vocabularies, event_types, level_prob)
-        log = cls(vocabularies, _open_columns(folder), groups, event_types, folder)
+        with progress_bar("past events", pq.read_metadata(behaviours).num_rows, "rows") as advance:
+            events = scan_table(data_folder, "behaviours", BEHAVIOUR_COLUMNS, rows_at_once)
+            rows = log_rows(events, vocabularies, event_types, level_prob)
+            write_columns(folder, rows, level_prob.num_levels, advance)
+        log = cls(vocabularies, open_columns(folder), groups, event_types, folder)
         for name in progress(log.specs, "behaviour indices", unit="indices"):
             sizes = [log._size(part) for part in log.specs[name].parts]
             parts = partial(log._parts, name, rows_at_once)
@@ -222,7 +231,7 @@ class BehaviourLog:
         facts = json.loads((folder / "log.json").read_text())
         return cls(
             {name: pq.read_table(folder / f"{name}.parquet")["value"].combine_chunks() for name in _VOCABULARIES},
-            _open_columns(folder),
+            open_columns(folder),
             {attribute: open_array(folder / f"same_{attribute}.npy") for attribute in facts["attributes"]},
             facts.get("event_types", EVENT_TYPES),
             folder,
@@ -358,32 +367,6 @@ class BehaviourLog:
         # The same basket may hold an item under two queries: that is one purchase, not a cycle.
         repeats = (days >= REPEAT_DAYS[0]) & (days <= REPEAT_DAYS[1])
         return later[repeats], np.log1p(days[repeats])[:, None]
-
-
-def _write_columns(
-    folder: Path,
-    behaviours: Iterator[pa.Table],
-    num_rows: int,
-    vocabularies: Mapping[str, pa.Array],
-    event_types: Sequence[str],
-    level_prob: LevelProb,
-) -> None:
-    with ExitStack() as stack:
-        advance = stack.enter_context(progress_bar("past events", num_rows, "rows"))
-        files = {
-            name: stack.enter_context(
-                NpyWriter(folder / f"{name}.npy", kind, (level_prob.num_levels,) if name == "level_prob" else ())
-            )
-            for name, kind in COLUMN_TYPES.items()
-        }
-        for columns in log_rows(behaviours, vocabularies, event_types, level_prob):
-            for name, file in files.items():
-                file.append(columns[name])
-            advance(len(columns["user"]))
-
-
-def _open_columns(folder: Path) -> dict[str, np.ndarray]:
-    return {name: open_array(folder / f"{name}.npy") for name in COLUMN_TYPES}
 
 
 def _sorted_unique(values: pa.ChunkedArray) -> pa.Array:

@@ -6,7 +6,9 @@ part to the next: the log does not depend on where its table was cut.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +18,7 @@ from data.contract import EVENT_TYPES
 from rank.codes import encode
 from rank.level_prob import LevelProb
 from shared.config import PrectrError
+from shared.npy import NpyWriter, open_array
 
 MOST_EVENT_TYPES = 256  # one byte each
 NO_PAGE = np.iinfo(np.int64).max
@@ -69,6 +72,26 @@ def log_rows(
         columns["page"] = ordinals.of(columns["user"], columns["seconds"], page_id[order])
         first_row += part.num_rows
         yield columns
+
+
+def write_columns(
+    folder: Path, parts: Iterable[Mapping[str, np.ndarray]], num_levels: int, advance: Callable[[int], None]
+) -> None:
+    """Write parts of a log one after another, a file per column; `advance` is told how many rows each had."""
+    with ExitStack() as stack:
+        files = {}
+        for name, kind in COLUMN_TYPES.items():
+            width = (num_levels,) if name == "level_prob" else ()
+            files[name] = stack.enter_context(NpyWriter(folder / f"{name}.npy", kind, width))
+        for columns in parts:
+            for name, file in files.items():
+                file.append(columns[name])
+            advance(len(columns["user"]))
+
+
+def open_columns(folder: Path) -> dict[str, np.ndarray]:
+    """What `write_columns` wrote, memory-mapped."""
+    return {name: open_array(folder / f"{name}.npy") for name in COLUMN_TYPES}
 
 
 def event_types_of(names: Iterable[str]) -> list[str]:

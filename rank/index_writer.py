@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -74,10 +75,10 @@ def _deal(spill: Path, parts: Parts, sizes: Sequence[int], begins: np.ndarray, r
         files = [stack.enter_context(open(spill / str(number), "wb")) for number in range(len(begins) + 1)]
         for part in parts():
             keys, rows, values = known_rows(part, sizes)
-            fields = [("key", np.int64), ("row", row)]
+            fields: list[tuple[Any, ...]] = [("key", np.int64), ("row", row)]
             if values is not None:
                 fields.append(("values", values.dtype, values.shape[1:]))
-            record = np.dtype(fields)  # type: ignore[arg-type]
+            record = np.dtype(fields)
             dealt = np.empty(len(keys), record)
             dealt["key"], dealt["row"] = keys, rows
             if values is not None:

@@ -47,8 +47,8 @@ class Shop:
                 f"impressions.parquet: item_id, row {first}: {impressions['item_id'][first].as_py()!r} is not in "
                 "items.parquet: add the item or drop the impression."
             )
-        first = np.unique(page, return_index=True)[1]
-        query = encode(impressions["query"].take(pa.array(first)), self._queries)[page]
+        of_pages = impressions["query"].take(pa.array(np.unique(page, return_index=True)[1]))
+        query = encode(of_pages, self._queries)[page]
         return query, self._text_of_item[row].astype(np.int32)
 
 

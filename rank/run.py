@@ -149,9 +149,10 @@ def build_rival(stage: Stage) -> None:
         shown = ("train", "validation", "test")
         positions = {}
         for split in shown:
-            positions[split] = sets[split].position
-            if positions[split] is None:  # a set made before positions were kept
-                positions[split] = stage.impressions(split)["position"].to_numpy()[sets[split].impression]
+            position = sets[split].position
+            if position is None:  # a set made before positions were kept
+                position = stage.impressions(split)["position"].to_numpy()[sets[split].impression]
+            positions[split] = position
         gain = position_gain(rival, {name: rows(sets[name]) for name in shown}, positions, stage.run.seed, threads)
         facts = {"position_gain": gain, "settings": dict(rival.settings), "rounds": rival.booster.best_iteration}
         (work / "rival.json").write_text(json.dumps(facts, indent=2), encoding="utf-8")

@@ -80,8 +80,12 @@ class Stage:
         """Stage one's probabilities, from `pairs/`, where they are sorted once to be looked up on disk."""
         source, folder = self.folder / "level_prob", self.folder / "pairs"
         inputs = {"level_prob": fingerprint_of(source)}
+
+        def build(work: Path) -> None:
+            LevelProb.build(source / "level_prob.parquet", work)
+
         if not is_finished(folder, fingerprint_inputs("pairs", inputs)):
-            run_step("pairs", folder, inputs, lambda work: LevelProb.build(source / "level_prob.parquet", work))
+            run_step("pairs", folder, inputs, build)
         return LevelProb.open(folder)
 
     def shop(self) -> Shop:

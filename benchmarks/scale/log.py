@@ -62,7 +62,7 @@ class Log:
             "query": [_query(np.array([n]))[0] for n in range(LEVELS)],
             "item_id": [f"i{n}" for n in range(LEVELS)],
         }
-        pairs |= {"item_text": pa.nulls(LEVELS, pa.string()), "level": range(LEVELS), "split": ["train"] * LEVELS}
+        pairs |= {"item_text": pa.nulls(LEVELS, pa.string()), "level": list(range(LEVELS)), "split": ["train"] * LEVELS}
         write_table(self.data, "pairs", pairs, levels)
         with (
             TableWriter(self.data, "impressions") as impressions,
