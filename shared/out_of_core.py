@@ -15,6 +15,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from shared import launch
 from shared.config import PrectrError
 
 THREADS, MB_PER_THREAD = 4, 192
@@ -28,7 +29,8 @@ def out_of_core(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     Raises:
         PrectrError: the disk is full, or a file cannot be read; DuckDB's own words say which.
     """
-    spill = Path(folder) / ".spill"
+    # Its own for each of several launched processes; what a killed one left is cleared away by its successor.
+    spill = Path(folder) / f".spill-{launch.rank()}"
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     threads = min(cores, THREADS)
     settings: dict[str, str | bool | int | float | list[str]] = {

@@ -26,7 +26,7 @@ def test_a_sort_larger_than_its_memory_spills_and_leaves_nothing_behind(tmp_path
         for batch in rows.to_arrow_reader(100_000):
             assert batch["h"][0].as_py() >= last
             last = batch["h"][-1].as_py()
-        assert list((tmp_path / ".spill").iterdir())
+        assert list(tmp_path.glob(".spill*/*"))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -44,4 +44,4 @@ def test_what_fails_is_told_in_one_sentence(tmp_path):
     ):
         db.sql(f"SELECT * FROM read_parquet('{tmp_path}/bad.parquet')").to_arrow_table()
     assert "\n" not in str(raised.value)
-    assert not (tmp_path / ".spill").exists()
+    assert not list(tmp_path.glob(".spill*"))
