@@ -44,7 +44,7 @@ def scan_file(
     if not path.exists():
         raise PrectrError(f"{path} is missing: build the data set with `python -m data build`, or write that table.")
     try:
-        file = pq.ParquetFile(path)
+        file = pq.ParquetFile(path, pre_buffer=False)  # buffered, a file read once ends up in memory whole
         found = file.schema_arrow.names
         _check_columns(path, table, file.schema_arrow)
         absent = [field.name for field in SCHEMAS[table] if field.nullable and field.name not in found]
