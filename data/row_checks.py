@@ -35,7 +35,7 @@ def scan(folder: Path, table: str) -> tuple[list[Defect], bool]:
     """
     path = table_path(folder, table)
     try:
-        file = pq.ParquetFile(path)
+        file = pq.ParquetFile(path, pre_buffer=False)
         faults = [Defect(table, fault) for _, fault in column_faults(table, file.schema_arrow)]
         # Rows of a table whose columns are wrong would only repeat it.
         if faults:

@@ -129,7 +129,7 @@ def open_impressions(path: Path) -> pq.ParquetFile:
     if not Path(path).is_file():
         raise PrectrError(f"{path}: no such file; name a Parquet file of impressions.")
     try:
-        file = pq.ParquetFile(path)
+        file = pq.ParquetFile(path, pre_buffer=False)
     except (pa.ArrowException, OSError) as error:
         raise PrectrError(f"{path} is not a Parquet file, or a damaged one: write it again.") from error
     _require(path, file.schema_arrow.names, NEEDED)

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from data.contract import has_table, levels, read_table, table_path
 from data.scan import scan_table
@@ -99,8 +98,8 @@ class Stage:
     @cached_property
     def splits(self) -> frozenset[str]:
         """The splits that the impressions have."""
-        batches = pq.ParquetFile(table_path(self.data, "impressions")).iter_batches(columns=["split"])
-        return frozenset(name for batch in batches for name in pc.unique(batch["split"]).to_pylist())
+        parts = scan_table(self.data, "impressions", ["split"], 1 << 20)
+        return frozenset(name for part in parts for name in pc.unique(part["split"]).to_pylist())
 
     @property
     def evaluated(self) -> list[str]:

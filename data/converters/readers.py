@@ -258,7 +258,8 @@ def as_text(path: Path, number: int, name: str, value: Any) -> str | None:
 def _parquet(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
     try:
         with open_bytes(path) as raw:
-            file = pq.ParquetFile(path if path.suffix not in (".gz", ".zip") else pa.BufferReader(raw.read()))
+            source = path if path.suffix not in (".gz", ".zip") else pa.BufferReader(raw.read())
+            file = pq.ParquetFile(source, pre_buffer=False)
             require_columns(path, columns, file.schema_arrow.names)
             start = 1
             for batch in file.iter_batches(BATCH, columns=list(columns)):

@@ -23,4 +23,4 @@ def test_every_logged_pair_comes_once_in_order_with_the_text_of_its_item(tmp_pat
     items = read_table(tmp_path, "items")
     text = dict(zip(items["item_id"].to_pylist(), items["text"].to_pylist(), strict=True))
     assert found["text"].to_pylist() == [text[item] for item in found["item_id"].to_pylist()]
-    assert not list((tmp_path / "spill").iterdir())
+    assert not list(tmp_path.glob("spill/*"))
