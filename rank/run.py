@@ -28,7 +28,7 @@ from rank.html_report import write_report
 from rank.inputs import BatchSchedule, Events, PreparedSet, Replay, Texts, sample_batches
 from rank.model import RankerConfig, RankerModel
 from rank.objective import Objective
-from rank.pair_features import PairFeatures
+from rank.pair_features import PairFeatures, number_pairs
 from rank.prepare import Shop, cold_cuts
 from rank.prepared_writer import apply_feature_map, write_features, write_prepared
 from rank.ranker import FEATURE_MAP, WEIGHTS, Columns, Ranker
@@ -43,6 +43,7 @@ from rank.warm_start import carry_over, kept_feature_map
 from shared import launch
 from shared.console import console
 from shared.encoder import LevelEncoder
+from shared.npy import open_array
 from shared.seeds import set_seed
 from shared.steps import RECORD, file_fingerprint, fingerprint_of, fingerprint_of_tables, read_record, run_step
 
@@ -247,13 +248,21 @@ def train_ranker(stage: Stage, work: Path) -> None:
 def pair_features(
     encoder: LevelEncoder, texts: Texts, rows: Sequence[PreparedSet | Replay | None], stage: Stage, work: Path
 ) -> PairFeatures:
-    """What the level head reads of every pair in `rows`, once for the whole training and for one that resumes."""
+    """What the level head reads of every pair in `rows`: written once, by the first process, for all that train and for
+    whoever resumes.
+    """
     query_text, item_text = (
         np.concatenate([getattr(part, side) for part in rows if part is not None])
         for side in ("query_text", "item_text")
     )
-    vectors = TextVectors(encoder, texts, stage.training.bf16)
-    return vectors.pair_features(query_text, item_text, work / "checkpoints" / "pair_features.npy")
+    path = work / "checkpoints" / "pair_features.npy"
+    if launch.is_first() and not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        TextVectors(encoder, texts, stage.training.bf16).write_features(query_text, item_text, path)
+    launch.wait_for_all()
+    num_items = len(texts.item["input_ids"])
+    pairs, _ = number_pairs(query_text, item_text, num_items)
+    return PairFeatures(pairs, open_array(path), num_items)
 
 
 def warm_start_inputs(stage: Stage) -> dict[str, str]:

@@ -7,9 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rank.behaviour_index import open_array
 from rank.inputs import Texts
-from rank.pair_features import PairFeatures, number_pairs
+from rank.pair_features import number_pairs
 from shared.console import progress_bar
 from shared.encoder import LevelEncoder, TokenVectors
 from shared.precision import has_bf16
@@ -50,20 +49,18 @@ class TextVectors:
         return states, place
 
     @torch.inference_mode()
-    def pair_features(self, query_text: np.ndarray, item_text: np.ndarray, path: Path) -> PairFeatures:
-        """The features of the distinct pairs among n, written to `path` (.npy) unless a killed run has left them."""
+    def write_features(self, query_text: np.ndarray, item_text: np.ndarray, path: Path) -> None:
+        """Write what the level head reads of the distinct pairs among n to `path` (.npy): float32 [D, F]."""
         pairs, _ = number_pairs(query_text, item_text, len(self.item.mask))
-        if not path.exists():
+        bar = progress_bar("features of pairs of texts", len(pairs), "pairs")
+        with atomic_write(path) as temporary, self.autocast(), bar as advance:
             shape = (len(pairs), len(self.encoder.head.shift))
-            bar = progress_bar("features of pairs of texts", len(pairs), "pairs")
-            with atomic_write(path) as temporary, self.autocast(), bar as advance:
-                values = np.lib.format.open_memmap(temporary, "w+", np.float32, shape)
-                for start in range(0, len(pairs), PAIRS_AT_ONCE):
-                    for which, features in self._features(pairs[start : start + PAIRS_AT_ONCE]):
-                        values[start + which.numpy()] = features.float().numpy()
-                        advance(len(which))
-                values.flush()
-        return PairFeatures(pairs, open_array(path), len(self.item.mask))
+            values = np.lib.format.open_memmap(temporary, "w+", np.float32, shape)
+            for start in range(0, len(pairs), PAIRS_AT_ONCE):
+                for which, features in self._features(pairs[start : start + PAIRS_AT_ONCE]):
+                    values[start + which.numpy()] = features.float().numpy()
+                    advance(len(which))
+            values.flush()
 
     def _features(self, pairs: np.ndarray) -> Iterator[tuple[Tensor, Tensor]]:
         """(Which of the pairs [b], what the level head reads of them [b, F])."""

@@ -9,7 +9,7 @@ import torch
 
 from rank.config import TrainArguments
 from rank.inputs import BatchSchedule, Replay
-from rank.pair_features import PairFeatures
+from rank.pair_features import PairFeatures, number_pairs
 from rank.text_vectors import TextVectors
 from shared.config import PrectrError
 from tests.rank.random_network import Scene
@@ -32,8 +32,13 @@ def features(scene: Scene, replay: Replay, tmp_path_factory: pytest.TempPathFact
         np.concatenate([getattr(part, side) for part in (scene.prepared, replay)])
         for side in ("query_text", "item_text")
     )
-    path = tmp_path_factory.mktemp("features") / "pair_features.npy"
-    return TextVectors(scene.encoder, scene.texts, bf16=False).pair_features(query, item, path)
+    return stored_features(scene, query, item, tmp_path_factory.mktemp("features") / "pair_features.npy")
+
+
+def stored_features(scene: Scene, query: np.ndarray, item: np.ndarray, path: Path) -> PairFeatures:
+    TextVectors(scene.encoder, scene.texts, bf16=False).write_features(query, item, path)
+    num_items = len(scene.texts.item["input_ids"])
+    return PairFeatures(number_pairs(query, item, num_items)[0], np.load(path), num_items)
 
 
 @pytest.fixture
@@ -84,14 +89,12 @@ def test_the_text_encoder_learns_in_no_resting_batch(scene: Scene, schedule) -> 
     assert {"click_head.weight", "encoder.head.hidden.weight"} <= moved
 
 
-def test_features_are_computed_once(scene: Scene, features: PairFeatures, tmp_path: Path) -> None:
-    path, vectors = tmp_path / "pair_features.npy", TextVectors(scene.encoder, scene.texts, bf16=False)
-    first = vectors.pair_features(scene.prepared.query_text, scene.prepared.item_text, path)
-    written = path.stat().st_mtime_ns
-    again = vectors.pair_features(scene.prepared.query_text, scene.prepared.item_text, path)
-    assert path.stat().st_mtime_ns == written and np.array_equal(first.values, again.values)
-    assert list(tmp_path.iterdir()) == [path]
-    values, place = first.rows(scene.prepared.query_text[:5], scene.prepared.item_text[:5])
+def test_features_are_those_of_the_distinct_pairs(scene: Scene, tmp_path: Path) -> None:
+    query, item = scene.prepared.query_text, scene.prepared.item_text
+    stored = stored_features(scene, query, item, tmp_path / "pair_features.npy")
+    assert [path.name for path in tmp_path.iterdir()] == ["pair_features.npy"]
+    assert len(stored.values) == len(set(zip(query.tolist(), item.tolist(), strict=True)))
+    values, place = stored.rows(query[:5], item[:5])
     assert values.shape[1] == len(scene.encoder.head.shift) and place.max() == len(values) - 1
 
 
