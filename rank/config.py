@@ -133,10 +133,10 @@ class TrainArguments:
     """Training; the rest is transformers' Trainer as it comes."""
 
     resting_epochs: float = field(
-        default=2.0,
+        default=2.5,
         metadata={"help": "first passes over the training pages, in which the text encoder rests and all else learns"},
     )
-    epochs: float = field(default=1.0, metadata={"help": "passes after them, in which everything learns"})
+    epochs: float = field(default=0.5, metadata={"help": "passes after them, in which everything learns"})
     pages_per_batch: int = field(default=42, metadata={"help": "pages (of about 12 impressions) per batch"})
     pages_together: int = field(
         default=6, metadata={"help": "pages of one category that go into a batch together, to share item texts"}
@@ -146,7 +146,7 @@ class TrainArguments:
     )
     learning_rate: float = field(default=2e-3, metadata={"help": "of everything but the encoder"})
     embedding_learning_rate: float = field(default=4e-4, metadata={"help": "of the embeddings of categoricals"})
-    encoder_learning_rate: float = field(default=2e-5, metadata={"help": "of the text encoder; 0 freezes it"})
+    encoder_learning_rate: float = field(default=1e-4, metadata={"help": "of the text encoder; 0 freezes it"})
     weight_decay: float = field(default=0.01, metadata={"help": "AdamW's, on matrices"})
     bf16: bool = field(default=True, metadata={"help": "matrix products in bfloat16, where the machine has them"})
     save_steps: int = field(
