@@ -105,7 +105,20 @@ def test_score_repeats_the_predictions_of_the_run(shop: Path, tmp_path: Path) ->
 def test_a_warm_start_goes_on_from_the_trained_ranker(shop: Path, tmp_path: Path) -> None:
     shutil.copytree(shop, tmp_path / "toy")
     where = ["--profile", "smoke", "--artifacts", str(tmp_path), "--warm_start", str(shop / "ranker")]
-    rank_main(["run", *where, "--learning_rate", "0", "--encoder_learning_rate", "0", "--warmup_share", "0"])
+    rank_main(
+        [
+            "run",
+            *where,
+            "--learning_rate",
+            "0",
+            "--embedding_learning_rate",
+            "0",
+            "--encoder_learning_rate",
+            "0",
+            "--warmup_share",
+            "0",
+        ]
+    )
     first, second = (Ranker.from_pretrained(folder / "ranker") for folder in (shop, tmp_path / "toy"))
     assert first.feature_map == second.feature_map
     theirs = second.model.state_dict()

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -116,6 +117,15 @@ def test_any_other_command_is_the_firsts_alone(program: Path, tmp_path: Path) ->
     assert (first.stdout, second.stdout, first.returncode, second.returncode) == ("alone 1\n", "", 0, 0)
 
 
+@pytest.fixture
+def heeds_ctrl_c() -> Iterator[None]:
+    """Where the tests run in the background the shell has them, and their children, ignore Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeds_ctrl_c")
 @pytest.mark.parametrize(
     ("sent", "code", "cause"), [(signal.SIGTERM, 143, "Stopped by SIGTERM"), (signal.SIGINT, 130, "Interrupted")]
 )
