@@ -11,6 +11,7 @@ import benchmarks.scale.measure as measuring
 import benchmarks.scale.training as training
 from benchmarks.scale.log import SHOWN, Log
 from data.contract import read_table
+from data.defects import DataError
 from data.validate import validate
 from shared.config import PrectrError
 
@@ -23,8 +24,11 @@ def log(tmp_path_factory):
     return log
 
 
-def test_the_log_keeps_the_contract_and_is_skewed(log):
-    validate(log.data)
+def test_the_log_keeps_the_contract_but_for_the_splits_it_needs_not_and_is_skewed(log):
+    with pytest.raises(DataError) as raised:
+        validate(log.data)
+    told = [line.strip() for line in str(raised.value).splitlines()[1:] if line.startswith("  ")]
+    assert told and all(line.startswith("split: no row is ") for line in told)
     impressions, behaviours = read_table(log.data, "impressions"), read_table(log.data, "behaviours")
     assert impressions.num_rows == 2000 and behaviours.num_rows == 2060
     pages = impressions.group_by("page_id").aggregate([("item_id", "count_distinct"), ("item_id", "count")])
