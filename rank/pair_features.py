@@ -1,21 +1,19 @@
 """What the level head reads of pairs of texts, computed once: all that a resting text encoder has to say of them."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import torch
 from torch import Tensor
 
-
-def number_pairs(query_text: np.ndarray, item_text: np.ndarray, num_items: int) -> tuple[np.ndarray, np.ndarray]:
-    """The distinct pairs among n, as numbers int64 [D], ascending, and the place of each of the n among them [n]."""
-    return np.unique(query_text.astype(np.int64) * num_items + item_text, return_inverse=True)
+ROWS_AT_ONCE = 1 << 20
 
 
 class PairFeatures:
-    """The level head's features of many pairs.
+    """The level head's features of many pairs; a pair is numbered query text * `num_items` + item text.
 
     Args:
-        pairs: int64 [D], as `number_pairs` numbers them. values: float32 [D, F], memory-mapped or not.
-        num_items: item texts in all.
+        pairs: int64 [D], ascending. values: float32 [D, F], memory-mapped or not. num_items: item texts in all.
     """
 
     def __init__(self, pairs: np.ndarray, values: np.ndarray, num_items: int) -> None:
@@ -23,5 +21,19 @@ class PairFeatures:
 
     def rows(self, query_text: np.ndarray, item_text: np.ndarray) -> tuple[Tensor, np.ndarray]:
         """The features of the distinct pairs among n [d, F], and the place of each of the n among them [n]."""
-        wanted, place = number_pairs(query_text, item_text, self.num_items)
+        wanted, place = np.unique(query_text.astype(np.int64) * self.num_items + item_text, return_inverse=True)
         return torch.from_numpy(self.values[np.searchsorted(self.pairs, wanted)]), place
+
+
+def distinct_pairs(texts_of_rows: Iterable[tuple[np.ndarray, np.ndarray]], num_items: int) -> np.ndarray:
+    """The numbers of all pairs that occur, int64 [D], ascending; read part by part, so that memory grows with D alone.
+
+    Args:
+        texts_of_rows: query and item texts [n] of sets of rows, memory-mapped or not.
+    """
+    found = np.zeros(0, np.int64)
+    for query_text, item_text in texts_of_rows:
+        for start in range(0, len(query_text), ROWS_AT_ONCE):
+            part = slice(start, start + ROWS_AT_ONCE)
+            found = np.union1d(found, query_text[part].astype(np.int64) * num_items + item_text[part])
+    return found

@@ -28,7 +28,7 @@ from rank.html_report import write_report
 from rank.inputs import BatchSchedule, Events, PreparedSet, Replay, Texts, sample_batches
 from rank.model import RankerConfig, RankerModel
 from rank.objective import Objective
-from rank.pair_features import PairFeatures, number_pairs
+from rank.pair_features import PairFeatures, distinct_pairs
 from rank.prepare import Shop, cold_cuts
 from rank.prepared_writer import apply_feature_map, write_features, write_prepared
 from rank.ranker import FEATURE_MAP, WEIGHTS, Columns, Ranker
@@ -37,7 +37,7 @@ from rank.report import show
 from rank.results import judge_ranker
 from rank.rival import LightGBMRival, Rows, fit_lightgbm, position_gain
 from rank.stage import Stage
-from rank.text_vectors import TextVectors
+from rank.text_vectors import write_pair_features
 from rank.train import train
 from rank.warm_start import carry_over, kept_feature_map
 from shared import launch
@@ -251,17 +251,13 @@ def pair_features(
     """What the level head reads of every pair in `rows`: written once, by the first process, for all that train and for
     whoever resumes.
     """
-    query_text, item_text = (
-        np.concatenate([getattr(part, side) for part in rows if part is not None])
-        for side in ("query_text", "item_text")
-    )
+    num_items = len(texts.item["input_ids"])
+    pairs = distinct_pairs(((part.query_text, part.item_text) for part in rows if part is not None), num_items)
     path = work / "checkpoints" / "pair_features.npy"
     if launch.is_first() and not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        TextVectors(encoder, texts, stage.training.bf16).write_features(query_text, item_text, path)
+        write_pair_features(encoder, texts, pairs, path, stage.training.bf16)
     launch.wait_for_all()
-    num_items = len(texts.item["input_ids"])
-    pairs, _ = number_pairs(query_text, item_text, num_items)
     return PairFeatures(pairs, open_array(path), num_items)
 
 

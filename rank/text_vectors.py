@@ -1,6 +1,5 @@
 """All texts of a run through the encoder as it stands, each once, and the states of their pairs."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -8,14 +7,13 @@ import torch
 from torch import Tensor
 
 from rank.inputs import Texts
-from rank.pair_features import number_pairs
 from shared.console import progress_bar
 from shared.encoder import LevelEncoder, TokenVectors
 from shared.precision import has_bf16
 from shared.steps import atomic_write
 
 TEXTS_AT_ONCE = 512
-PAIRS_AT_ONCE = 1 << 18
+PAIRS_AT_ONCE = 1 << 14  # a text's token vectors take some 65 kB, and of so many pairs nearly every text may be another
 
 
 class TextVectors:
@@ -42,27 +40,40 @@ class TextVectors:
 
     def states(self, query_text: np.ndarray, item_text: np.ndarray) -> tuple[Tensor, np.ndarray]:
         """States [D, S] of the distinct pairs among n, and the place of each of the n among them [n]."""
-        pairs, place = number_pairs(query_text, item_text, len(self.item.mask))
+        width = len(self.item.mask)
+        pairs, place = np.unique(query_text.astype(np.int64) * width + item_text, return_inverse=True)
+        query, item = (torch.from_numpy(part) for part in np.divmod(pairs, width))
         states = torch.empty(len(pairs), self.encoder.state_size)
-        for which, features in self._features(pairs):
-            states[which] = self.encoder.head.state_of(features).float()
+        for which, state in self.encoder.states_of_rows(self.query, self.item, query, item):
+            states[which] = state.float()
         return states, place
 
-    @torch.inference_mode()
-    def write_features(self, query_text: np.ndarray, item_text: np.ndarray, path: Path) -> None:
-        """Write what the level head reads of the distinct pairs among n to `path` (.npy): float32 [D, F]."""
-        pairs, _ = number_pairs(query_text, item_text, len(self.item.mask))
-        bar = progress_bar("features of pairs of texts", len(pairs), "pairs")
-        with atomic_write(path) as temporary, self.autocast(), bar as advance:
-            shape = (len(pairs), len(self.encoder.head.shift))
-            values = np.lib.format.open_memmap(temporary, "w+", np.float32, shape)
-            for start in range(0, len(pairs), PAIRS_AT_ONCE):
-                for which, features in self._features(pairs[start : start + PAIRS_AT_ONCE]):
-                    values[start + which.numpy()] = features.float().numpy()
-                    advance(len(which))
-            values.flush()
 
-    def _features(self, pairs: np.ndarray) -> Iterator[tuple[Tensor, Tensor]]:
-        """(Which of the pairs [b], what the level head reads of them [b, F])."""
-        query, item = (torch.from_numpy(part) for part in np.divmod(pairs, len(self.item.mask)))
-        yield from self.encoder.features_of_rows(self.query, self.item, query, item)
+@torch.inference_mode()
+def write_pair_features(encoder: LevelEncoder, texts: Texts, pairs: np.ndarray, path: Path, bf16: bool) -> None:
+    """Write the features of `pairs` [D] (see `distinct_pairs`) to `path` (.npy): float32 [D, F].
+
+    Pairs go through item by item, so that nearly every item text is encoded once, and only the texts of
+    `PAIRS_AT_ONCE` pairs are held.
+    """
+    encoder.eval()
+    num_items = len(texts.item["input_ids"])
+    order = np.argsort(pairs % num_items, kind="stable")
+    autocast = torch.autocast("cpu", torch.bfloat16, enabled=bf16 and has_bf16())
+    bar = progress_bar("features of pairs of texts", len(pairs), "pairs")
+    with atomic_write(path) as temporary, autocast, bar as advance:
+        values = np.lib.format.open_memmap(temporary, "w+", np.float32, (len(pairs), len(encoder.head.shift)))
+        for start in range(0, len(pairs), PAIRS_AT_ONCE):
+            block = order[start : start + PAIRS_AT_ONCE]
+            (query, query_row), (item, item_row) = (
+                np.unique(side, return_inverse=True) for side in np.divmod(pairs[block], num_items)
+            )
+            vectors = (
+                encoder.encode_by_length(batch[f"{kind}_ids"], batch[f"{kind}_mask"])
+                for kind, batch in (("query", texts.batch("query", query)), ("item", texts.batch("item", item)))
+            )
+            rows = (torch.from_numpy(row) for row in (query_row, item_row))
+            for which, features in encoder.features_of_rows(*vectors, *rows):
+                values[block[which.numpy()]] = features.float().numpy()
+            advance(len(block))
+        values.flush()

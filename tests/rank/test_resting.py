@@ -9,8 +9,8 @@ import torch
 
 from rank.config import TrainArguments
 from rank.inputs import BatchSchedule, Replay
-from rank.pair_features import PairFeatures, number_pairs
-from rank.text_vectors import TextVectors
+from rank.pair_features import PairFeatures, distinct_pairs
+from rank.text_vectors import write_pair_features
 from shared.config import PrectrError
 from tests.rank.random_network import Scene
 
@@ -36,9 +36,10 @@ def features(scene: Scene, replay: Replay, tmp_path_factory: pytest.TempPathFact
 
 
 def stored_features(scene: Scene, query: np.ndarray, item: np.ndarray, path: Path) -> PairFeatures:
-    TextVectors(scene.encoder, scene.texts, bf16=False).write_features(query, item, path)
     num_items = len(scene.texts.item["input_ids"])
-    return PairFeatures(number_pairs(query, item, num_items)[0], np.load(path), num_items)
+    pairs = distinct_pairs([(query, item)], num_items)
+    write_pair_features(scene.encoder, scene.texts, pairs, path, bf16=False)
+    return PairFeatures(pairs, np.load(path), num_items)
 
 
 @pytest.fixture
@@ -89,11 +90,18 @@ def test_the_text_encoder_learns_in_no_resting_batch(scene: Scene, schedule) -> 
     assert {"click_head.weight", "encoder.head.hidden.weight"} <= moved
 
 
-def test_features_are_those_of_the_distinct_pairs(scene: Scene, tmp_path: Path) -> None:
+def test_features_are_those_of_the_distinct_pairs(
+    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     query, item = scene.prepared.query_text, scene.prepared.item_text
     stored = stored_features(scene, query, item, tmp_path / "pair_features.npy")
     assert [path.name for path in tmp_path.iterdir()] == ["pair_features.npy"]
     assert len(stored.values) == len(set(zip(query.tolist(), item.tolist(), strict=True)))
+    monkeypatch.setattr("rank.text_vectors.PAIRS_AT_ONCE", 3)
+    monkeypatch.setattr("rank.pair_features.ROWS_AT_ONCE", 5)
+    in_parts = stored_features(scene, query, item, tmp_path / "in_parts.npy")
+    assert np.array_equal(in_parts.pairs, stored.pairs)
+    np.testing.assert_allclose(in_parts.values, stored.values, atol=1e-5)
     values, place = stored.rows(query[:5], item[:5])
     assert values.shape[1] == len(scene.encoder.head.shift) and place.max() == len(values) - 1
 
