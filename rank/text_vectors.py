@@ -13,7 +13,7 @@ from shared.precision import has_bf16
 from shared.steps import atomic_write
 
 TEXTS_AT_ONCE = 512
-PAIRS_AT_ONCE = 1 << 14  # a text's token vectors take some 65 kB, and of so many pairs nearly every text may be another
+PAIRS_AT_ONCE = 1 << 13  # a text's token vectors take some 65 kB, and of so many pairs each may have another text
 
 
 class TextVectors:
@@ -27,16 +27,10 @@ class TextVectors:
     def __init__(self, encoder: LevelEncoder, texts: Texts, bf16: bool) -> None:
         self.encoder, self.bf16 = encoder.eval(), bf16 and has_bf16()
         with torch.inference_mode(), self.autocast():
-            self.query, self.item = self._encode(texts.query), self._encode(texts.item)
+            self.query, self.item = (_encoded(encoder, *_ids(tokens)) for tokens in (texts.query, texts.item))
 
     def autocast(self) -> torch.autocast:
         return torch.autocast("cpu", torch.bfloat16, enabled=self.bf16)
-
-    def _encode(self, tokens: dict[str, np.ndarray]) -> TokenVectors:
-        ids, mask = (torch.from_numpy(tokens[name].astype(np.int64)) for name in ("input_ids", "attention_mask"))
-        chunks = zip(ids.split(TEXTS_AT_ONCE), mask.split(TEXTS_AT_ONCE), strict=True)
-        parts = [self.encoder.encode_by_length(*chunk).pad(ids.shape[1]) for chunk in chunks]
-        return TokenVectors(*(torch.cat(columns) for columns in zip(*parts, strict=True)))
 
     def states(self, query_text: np.ndarray, item_text: np.ndarray) -> tuple[Tensor, np.ndarray]:
         """States [D, S] of the distinct pairs among n, and the place of each of the n among them [n]."""
@@ -68,12 +62,24 @@ def write_pair_features(encoder: LevelEncoder, texts: Texts, pairs: np.ndarray, 
             (query, query_row), (item, item_row) = (
                 np.unique(side, return_inverse=True) for side in np.divmod(pairs[block], num_items)
             )
-            vectors = (
-                encoder.encode_by_length(batch[f"{kind}_ids"], batch[f"{kind}_mask"])
-                for kind, batch in (("query", texts.batch("query", query)), ("item", texts.batch("item", item)))
+            query_vectors, item_vectors = (
+                _encoded(encoder, *_ids(tokens, used)) for tokens, used in ((texts.query, query), (texts.item, item))
             )
-            rows = (torch.from_numpy(row) for row in (query_row, item_row))
-            for which, features in encoder.features_of_rows(*vectors, *rows):
+            rows = torch.from_numpy(query_row), torch.from_numpy(item_row)
+            for which, features in encoder.features_of_rows(query_vectors, item_vectors, *rows):
                 values[block[which.numpy()]] = features.float().numpy()
             advance(len(block))
         values.flush()
+
+
+def _ids(tokens: dict[str, np.ndarray], used: np.ndarray | slice = slice(None)) -> tuple[Tensor, Tensor]:
+    """Token ids and mask [m, L] of the texts `used`."""
+    ids, mask = (torch.from_numpy(tokens[name][used].astype(np.int64)) for name in ("input_ids", "attention_mask"))
+    return ids, mask
+
+
+def _encoded(encoder: LevelEncoder, ids: Tensor, mask: Tensor) -> TokenVectors:
+    """The token vectors of m texts, a few at a time."""
+    chunks = zip(ids.split(TEXTS_AT_ONCE), mask.split(TEXTS_AT_ONCE), strict=True)
+    parts = [encoder.encode_by_length(*chunk).pad(ids.shape[1]) for chunk in chunks]
+    return TokenVectors(*(torch.cat(columns) for columns in zip(*parts, strict=True)))
