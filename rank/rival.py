@@ -7,6 +7,7 @@ data leak.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -16,6 +17,7 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 MAX_ROUNDS = 1000
+ROWS_PER_THREAD = 50_000
 PATIENCE = 40
 SETTINGS: tuple[Mapping[str, Any], ...] = (
     {"num_leaves": 31, "min_data_in_leaf": 50, "feature_fraction": 0.7, "lambda_l2": 1.0},
@@ -39,6 +41,13 @@ COMMON: Mapping[str, Any] = {
     "feature_pre_filter": False,
 }
 """What all settings share."""
+
+
+def num_threads(rows: int) -> int:
+    """Threads for so many training rows: on few of them threads wait for each other more than they work, for minutes
+    where the cores are busy.
+    """
+    return min(os.cpu_count() or 1, 1 + rows // ROWS_PER_THREAD)
 
 
 class Rows(NamedTuple):

@@ -35,7 +35,7 @@ from rank.ranker import FEATURE_MAP, WEIGHTS, Columns, Ranker
 from rank.reference import Reference
 from rank.report import show
 from rank.results import judge_ranker
-from rank.rival import LightGBMRival, Rows, fit_lightgbm, position_gain
+from rank.rival import LightGBMRival, Rows, fit_lightgbm, num_threads, position_gain
 from rank.stage import Stage
 from rank.text_vectors import write_pair_features
 from rank.train import train
@@ -134,7 +134,6 @@ def build_rival(stage: Stage) -> None:
     folder = stage.folder / "features"
     inputs = {"features": fingerprint_of(folder), "seed": stage.run.seed}
     inputs |= {name: value for name, value in deciding(stage.losses).items() if name == "negative_sampling_rate"}
-    threads = os.cpu_count() or 1
 
     def rows(prepared: PreparedSet) -> Rows:
         weight = prepared.full_log_weight(stage.losses.negative_sampling_rate)
@@ -144,6 +143,7 @@ def build_rival(stage: Stage) -> None:
         sets = {name: PreparedSet.open(folder / name) for name in stage.sets()}
         if len(sets["train"]) > RIVAL_ROWS:
             sets["train"] = sets["train"].take(sets["train"].sample(RIVAL_ROWS, stage.run.seed))
+        threads = num_threads(len(sets["train"]))
         rival: LightGBMRival = fit_lightgbm(rows(sets["train"]), rows(sets["validation"]), stage.run.seed, threads)
         for name in stage.sets()[1:]:
             np.save(work / f"{name}.npy", rival.predict(rows(sets[name])))

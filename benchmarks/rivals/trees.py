@@ -5,7 +5,6 @@ All read the columns of `rank.rival`: numbers, categoricals and, among the numbe
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,7 +13,7 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 
 from benchmarks.rivals.system import Rival, Sets, Setting, System
-from rank.rival import COMMON, MAX_ROUNDS, PATIENCE, SETTINGS, fit_lightgbm
+from rank.rival import COMMON, MAX_ROUNDS, PATIENCE, SETTINGS, fit_lightgbm, num_threads
 from shared.metrics import ndcg_at_k
 
 LAMBDARANK: Mapping[str, Any] = {**COMMON, "objective": "lambdarank", "metric": "ndcg", "eval_at": [10]}
@@ -25,7 +24,8 @@ FLOOR = 1e-4  # of P(click) above the cut-off; what is below it lies under this
 
 def fit_binary(sets: Sets, setting: Setting, seed: int) -> Rival:
     """LightGBM on clicks: `rank.rival` with one setting."""
-    rival = fit_lightgbm(sets.rows("train"), sets.rows("validation"), seed, _threads(), (setting,))
+    train = sets.rows("train")
+    rival = fit_lightgbm(train, sets.rows("validation"), seed, num_threads(len(train.clicked)), (setting,))
 
     def probability(name: str) -> np.ndarray:
         return rival.predict(sets.rows(name))
@@ -43,7 +43,7 @@ def fit_lambdarank(sets: Sets, setting: Setting, seed: int) -> Rival:
     train, held = sets.prepared["train"], sets.prepared["validation"]
     rows = sets.rows("train")
     first, count = rows.numeric.shape[1], rows.categorical.shape[1]
-    params = {**LAMBDARANK, **setting, "seed": seed, "num_threads": _threads()}
+    params = {**LAMBDARANK, **setting, "seed": seed, "num_threads": num_threads(len(rows.clicked))}
     data = lightgbm.Dataset(
         rows.matrix(),
         rows.clicked,
@@ -110,10 +110,6 @@ def _expected_level(sets: Sets, name: str) -> np.ndarray:
 def _leaves(booster: lightgbm.Booster) -> int:
     trees = booster.dump_model(num_iteration=booster.best_iteration)["tree_info"]
     return sum(tree["num_leaves"] for tree in trees)
-
-
-def _threads() -> int:
-    return os.cpu_count() or 1
 
 
 TREES = {

@@ -40,7 +40,7 @@ def sets(stage, tmp_path):
 
 @pytest.fixture
 def small_trees(monkeypatch):
-    monkeypatch.setattr(trees, "_threads", lambda: 1)
+    monkeypatch.setattr(trees, "num_threads", lambda rows: 1)
     for name in ("lightgbm", "lambdarank", "cutoff_lightgbm"):
         monkeypatch.setitem(SYSTEMS, name, SYSTEMS[name]._replace(settings=SMALL))
 
