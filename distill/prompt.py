@@ -38,14 +38,14 @@ class Prompt:
         return f"{self.before}{one_line(query)}{self.between}{one_line(item_text)}{self.after}"
 
 
-def read_prompt(name: str, num_levels: int) -> Prompt:
+def read_prompt(name: str, num_levels: int | None) -> Prompt:
     """Reads `distill/prompts/<name>.txt`, or the file `name`.
 
     A header of `levels: word | word` and any number of `example: query | item | level word` lines, a line `---`, the
     prompt. Examples stand in front of the question, each as the prompt itself with its level word behind it.
 
     Args:
-        num_levels: K of the data.
+        num_levels: K of the data; None where no teacher reads the prompt, and any number of words will do.
 
     Raises:
         PrectrError: no such file, a header line that is neither, a placeholder missing or out of order, not one word
@@ -66,9 +66,10 @@ def read_prompt(name: str, num_levels: int) -> Prompt:
             "a line `---`, then the prompt."
         )
     words = tuple(word.strip() for word in levels[0].removeprefix("levels:").split("|"))
-    if len(words) != num_levels:
+    if num_levels is not None and len(words) != num_levels:
         raise PrectrError(
-            f"{path}: {len(words)} level words, but the data has {num_levels} levels; write one word per level."
+            f"{path}: {len(words)} level words, but the data has {num_levels} levels; write one word per level into a "
+            "prompt of your own, and name it: --prompt my.txt."
         )
     before, query, rest = template.strip().partition("{query}")
     between, item, after = rest.partition("{item}")

@@ -10,6 +10,7 @@ import pytest
 from data.converters.result_pages import PageArguments, _rows
 from distill.__main__ import main as distill
 from rank.__main__ import main as rank
+from shared.config import PrectrError
 from tests.data.converters.sources import convert_to, pages, write_lines
 from tests.data.converters.test_page_logs import write_ubi
 
@@ -31,11 +32,21 @@ def test_a_small_log_goes_all_the_way_to_a_ranker(tmp_path: Path, format: str) -
 
 
 @pytest.mark.slow
-def test_judged_pairs_go_to_an_encoder(tmp_path: Path) -> None:
+@pytest.mark.parametrize("teacher", ["random", "random-cross-encoder"])
+def test_judged_pairs_go_to_an_encoder(tmp_path: Path, teacher: str) -> None:
     from tests.data.converters.test_table import judged
 
-    folder = judged(tmp_path, "--unlabelled_per_query", "14")
-    distill(["run", "--profile", "smoke", "--name", "mine", "--artifacts", str(tmp_path / "artifacts")])
+    folder = judged(
+        tmp_path, "--unlabelled_per_query", "14"
+    )  # of three levels, where the default prompt has four words
+    flags = ["--profile", "smoke", "--name", "mine", "--artifacts", str(tmp_path / "artifacts"), "--teacher", teacher]
+    if teacher == "random":
+        with pytest.raises(PrectrError, match="4 level words, but the data has 3 levels.*--prompt my.txt"):
+            distill(["run", *flags])
+        prompt = tmp_path / "my.txt"
+        prompt.write_text("levels: none | weak | exact\n---\nSearch: {query}\nProduct: {item}\nMatch: ", "utf-8")
+        flags += ["--prompt", str(prompt)]
+    distill(["run", *flags])
     assert (folder.parent / "encoder" / "config.json").exists()
 
 
