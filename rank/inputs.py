@@ -22,7 +22,7 @@ from rank.behaviour_log import DAY, BehaviourLog
 from rank.hard_negatives import Noise, draw_lowered
 from rank.matches import match_statistics
 from rank.page_order import PageBatches
-from rank.pair_features import PairFeatures
+from rank.pair_features import PairFeatures, number_pairs
 from shared.config import PrectrError
 from shared.encoder import LevelEncoder
 from shared.npy import NpyWriter, open_array
@@ -257,7 +257,7 @@ def _matches(kind: str, batch: dict[str, Tensor], target: Tensor) -> Tensor:
 def text_batch(texts: Texts, query_text: np.ndarray, item_text: np.ndarray) -> tuple[dict[str, Tensor], np.ndarray]:
     """Distinct texts and pairs of n (query, item text) pairs, and each one's place among the distinct pairs [n]."""
     width = int(item_text.max()) + 1
-    distinct, pair = np.unique(query_text.astype(np.int64) * width + item_text, return_inverse=True)
+    distinct, pair = np.unique(number_pairs(query_text, item_text, width), return_inverse=True)
     used_query, pair_query = np.unique(distinct // width, return_inverse=True)
     used_item, pair_item = np.unique(distinct % width, return_inverse=True)
     # Padding pairs repeat the first one: their states are computed, and read by nobody.

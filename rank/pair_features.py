@@ -9,8 +9,13 @@ from torch import Tensor
 ROWS_AT_ONCE = 1 << 20
 
 
+def number_pairs(query_text: np.ndarray, item_text: np.ndarray, num_items: int) -> np.ndarray:
+    """Each of n (query text, item text) pairs as one number, int64 [n]; `divmod` by `num_items` gives both back."""
+    return query_text.astype(np.int64) * num_items + item_text
+
+
 class PairFeatures:
-    """The level head's features of many pairs; a pair is numbered query text * `num_items` + item text.
+    """The level head's features of many pairs, numbered by `number_pairs`.
 
     Args:
         pairs: int64 [D], ascending. values: float32 [D, F], memory-mapped or not. num_items: item texts in all.
@@ -21,7 +26,7 @@ class PairFeatures:
 
     def rows(self, query_text: np.ndarray, item_text: np.ndarray) -> tuple[Tensor, np.ndarray]:
         """The features of the distinct pairs among n [d, F], and the place of each of the n among them [n]."""
-        wanted, place = np.unique(query_text.astype(np.int64) * self.num_items + item_text, return_inverse=True)
+        wanted, place = np.unique(number_pairs(query_text, item_text, self.num_items), return_inverse=True)
         return torch.from_numpy(self.values[np.searchsorted(self.pairs, wanted)]), place
 
 
@@ -35,5 +40,5 @@ def distinct_pairs(texts_of_rows: Iterable[tuple[np.ndarray, np.ndarray]], num_i
     for query_text, item_text in texts_of_rows:
         for start in range(0, len(query_text), ROWS_AT_ONCE):
             part = slice(start, start + ROWS_AT_ONCE)
-            found = np.union1d(found, query_text[part].astype(np.int64) * num_items + item_text[part])
+            found = np.union1d(found, number_pairs(query_text[part], item_text[part], num_items))
     return found

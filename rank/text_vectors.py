@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from rank.inputs import Texts
+from rank.pair_features import number_pairs
 from shared.console import progress_bar
 from shared.encoder import LevelEncoder, TokenVectors
 from shared.precision import has_bf16
@@ -35,7 +36,7 @@ class TextVectors:
     def states(self, query_text: np.ndarray, item_text: np.ndarray) -> tuple[Tensor, np.ndarray]:
         """States [D, S] of the distinct pairs among n, and the place of each of the n among them [n]."""
         width = len(self.item.mask)
-        pairs, place = np.unique(query_text.astype(np.int64) * width + item_text, return_inverse=True)
+        pairs, place = np.unique(number_pairs(query_text, item_text, width), return_inverse=True)
         query, item = (torch.from_numpy(part) for part in np.divmod(pairs, width))
         states = torch.empty(len(pairs), self.encoder.state_size)
         for which, state in self.encoder.states_of_rows(self.query, self.item, query, item):
