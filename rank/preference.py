@@ -5,9 +5,48 @@ other users' past events under the same query (cross-user preference); the two a
 [O] a learned null event, so that an empty history is a value and not a NaN; the mixing weight from log-counts.
 """
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+SEATS = 16  # impressions in a row, at most; a page with more takes further rows
+
+
+class Seats(NamedTuple):
+    """Impressions in rows of one page each, where they meet their page's events in one matrix product [O].
+
+    Giving every impression its own copy of its page's keys instead costs ten times as much to train.
+    """
+
+    page: Tensor  # [R] int64, the page of each row
+    seat: Tensor  # [B] int64, where each impression sits among R · W
+    seated: Tensor  # [R · W] int64, who sits there; impression 0 where a row has room left, and nobody reads it
+
+    @classmethod
+    def of(cls, page: Tensor, num_pages: int) -> "Seats":
+        """Seats for impressions of these pages [B], in whatever order they come."""
+        count = torch.bincount(page, minlength=num_pages)
+        width = min(int(count.max()), SEATS)
+        rows = (count + width - 1) // width
+        order = page.argsort(stable=True)
+        sorted_page = page[order]
+        first_seat, first_of_page = (rows.cumsum(0) - rows) * width, count.cumsum(0) - count
+        number = torch.arange(len(page), device=page.device)
+        seat = torch.empty_like(page)
+        seat[order] = (first_seat - first_of_page)[sorted_page] + number
+        seated = page.new_zeros(int(rows.sum()) * width)
+        seated[seat] = number
+        return cls(torch.repeat_interleave(rows), seat, seated)
+
+    def sit(self, x: Tensor) -> Tensor:
+        """[B, heads, n] → [R, heads, W, n]."""
+        return x.index_select(0, self.seated).unflatten(0, (len(self.page), -1)).transpose(1, 2)
+
+    def rise(self, x: Tensor) -> Tensor:
+        """[R, heads, W, n] → [B, heads, n]."""
+        return x.transpose(1, 2).flatten(0, 1).index_select(0, self.seat)
 
 
 class TargetAttention(nn.Module):
@@ -44,14 +83,16 @@ class TargetAttention(nn.Module):
         key = torch.cat([self.null_key.expand(pages, 1, -1).to(events.dtype), self.to_key(events)], 1)
         value = torch.cat([self.null_value.expand(pages, 1, -1).to(events.dtype), self.to_value(events)], 1)
         known = functional.pad(mask, (1, 0), value=True)
-        query = self._split(self.to_query(target)[:, None])  # [B, heads, 1, size / heads]
-        # Written out: with one query a row, the fused kernel's backward pass takes longer than the text encoder's.
-        similarity = (query * self._split(key)[page]).sum(-1) / query.shape[-1] ** 0.5  # [B, heads, 1 + H]
+        seats = Seats.of(page, pages)
+        key, value = (self._split(x.index_select(0, seats.page)).transpose(1, 2) for x in (key, value))
+        # Written out: with few queries a row, the fused kernel's backward pass takes longer than the text encoder's.
+        query = seats.sit(self._split(self.to_query(target))) / (key.shape[-1] ** 0.5)  # [R, heads, W, size / heads]
+        similarity = seats.rise(query @ key.transpose(2, 3))  # [B, heads, 1 + H]
         weight = similarity.float().masked_fill(~known[page][:, None], -torch.inf).softmax(-1)
-        return (weight[..., None].to(query.dtype) * self._split(value)[page]).sum(2).flatten(1)
+        return seats.rise(seats.sit(weight.to(value.dtype)) @ value).flatten(1)
 
     def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        return x.unflatten(-1, (self.heads, -1))
 
 
 class PreferenceMix(nn.Module):

@@ -1,6 +1,7 @@
 """DuckDB for what no memory need hold: sorts and distinct values of Parquet files of any size.
 
-Its sorts spill to disk, so that memory stays within `THREADS` times `MB_PER_THREAD`, whatever the tables' size.
+Its sorts spill to disk, so that memory stays within `THREADS` times `MB_PER_THREAD`, whatever the tables' size; a
+machine of one core gets what two would.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from shared.config import PrectrError
 
 THREADS, MB_PER_THREAD = 4, 192
 """Threads at most; DuckDB asks for 125 MB for each to sort with."""
+LEAST_THREADS = 2
+"""What so many threads get is the least there is: with half of it a sort of 20 million rows ran out."""
 
 
 @contextmanager
@@ -34,7 +37,7 @@ def out_of_core(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     threads = min(cores, THREADS)
     settings: dict[str, str | bool | int | float | list[str]] = {
-        "memory_limit": f"{threads * MB_PER_THREAD}MB",
+        "memory_limit": f"{max(threads, LEAST_THREADS) * MB_PER_THREAD}MB",
         "temp_directory": str(spill),
         "threads": threads,
         "autoinstall_known_extensions": False,  # nothing is fetched from anywhere
