@@ -3,9 +3,10 @@
     python -m benchmarks.run [--profile default] [--seeds 0 1 2] [--systems lightgbm din | all] [flags of stage two]
 
 Each training has its own folder, artifacts/bench/<name>/<system>-seed<k>/. What a seed or a system does not change
-lies there as a link: tables, encoder, level_prob and behaviours of artifacts/<name>/, features and LightGBM of the
-same seed's `prectr_v2`. What is finished is not done again, so a killed comparison continues. The figures go to
-benchmarks/results/ranker_<name>.json and into artifacts/<name>/report.html.
+lies there as a link: tables, encoder, level_prob, behaviours and features of pairs of artifacts/<name>/, features and
+LightGBM of the same seed's `prectr_v2`. `--jobs` trainings run at a time, each on its share of the cores. What is
+finished is not done again, so a killed comparison continues. The figures go to benchmarks/results/ranker_<name>.json
+and into artifacts/<name>/report.html.
 """
 
 import json
@@ -26,7 +27,7 @@ from benchmarks.ranker.tables import show
 from rank.__main__ import CONFIGS
 from rank.config import ARGUMENTS
 from rank.html_report import BENCH, write_report
-from rank.run import build_behaviours
+from rank.run import build_behaviours, build_features, build_judged_pair_features, build_pair_features
 from rank.stage import Stage
 from shared.cli import run_main
 from shared.config import PrectrError, parse_arguments
@@ -44,6 +45,7 @@ class BenchArguments:
         default_factory=lambda: list(DEFAULT),
         metadata={"help": f"of {', '.join(SYSTEMS)}; or all. prectr_v2 always runs"},
     )
+    jobs: int = field(default=2, metadata={"help": "trainings at a time, each on its share of the cores"})
     resamples: int = field(default=500, metadata={"help": "resamples of households and seeds behind the intervals"})
     results: str = field(default="benchmarks/results", metadata={"help": "folder of ranker_<name>.json"})
 
@@ -56,7 +58,10 @@ def main(argv: list[str]) -> None:
     bench = Path(home.run.artifacts) / "bench" / home.run.name
     cells = [Cell(system, seed, bench, tuple(flags)) for system in arguments.systems for seed in arguments.seeds]
     build_behaviours(home)
-    run_all(cells, home)
+    build_features(home)
+    build_pair_features(home)
+    build_judged_pair_features(home)
+    run_all(cells, home, arguments.jobs)
     result = compute_results(" ".join(["python -m benchmarks.run", *argv]), cells, arguments.resamples)
     path = Path(arguments.results) / f"ranker_{home.run.name}.json"
     with atomic_write(path) as temporary:
@@ -92,6 +97,8 @@ def read_arguments(argv: Sequence[str]) -> tuple[BenchArguments, list[str]]:
         raise PrectrError(f"command line: --seeds {' '.join(map(str, arguments.seeds))} names a seed twice.")
     if arguments.resamples < 1:
         raise PrectrError(f"command line: --resamples is {arguments.resamples}; give 1 or more.")
+    if arguments.jobs < 1:
+        raise PrectrError(f"command line: --jobs is {arguments.jobs}; give 1 or more.")
     together = [*flags_in(BUDGET), *flags]
     arguments.systems = choose(arguments.systems)
     for system in arguments.systems:  # a setting that a system forbids shows now, not after hours

@@ -173,6 +173,11 @@ class TrainArguments:
             return self.resting_epochs + self.epochs, 0.0
         return self.resting_epochs, self.epochs
 
+    @property
+    def rests_throughout(self) -> bool:
+        """Whether the text encoder never learns."""
+        return self.passes[1] == 0
+
 
 @dataclass
 class EvaluateArguments:

@@ -1,11 +1,16 @@
 """What the level head reads of pairs of texts, computed once: all that a resting text encoder has to say of them."""
 
+import json
 from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from shared.npy import open_array
+
+PAIRS, VALUES, TEXTS = "pairs.npy", "values.npy", "texts.json"
 ROWS_AT_ONCE = 1 << 20
 
 
@@ -23,6 +28,12 @@ class PairFeatures:
 
     def __init__(self, pairs: np.ndarray, values: np.ndarray, num_items: int) -> None:
         self.pairs, self.values, self.num_items = pairs, values, num_items
+
+    @classmethod
+    def open(cls, folder: Path) -> "PairFeatures":
+        """What `rank.run.build_pair_features` wrote."""
+        texts = json.loads((folder / TEXTS).read_text(encoding="utf-8"))
+        return cls(open_array(folder / PAIRS), open_array(folder / VALUES), texts["items"])
 
     def rows(self, query_text: np.ndarray, item_text: np.ndarray) -> tuple[Tensor, np.ndarray]:
         """The features of the distinct pairs among n [d, F], and the place of each of the n among them [n]."""

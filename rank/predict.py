@@ -1,4 +1,7 @@
-"""Scoring prepared impressions with a trained network: every text encoded once, every distinct pair compared once."""
+"""Scoring prepared impressions with a trained network: every text encoded once, every distinct pair compared once.
+
+Where the text encoder never learnt, what is stored of the pairs is read instead.
+"""
 
 import numpy as np
 import torch
@@ -6,28 +9,45 @@ from torch import Tensor
 
 from rank.inputs import Events, PreparedSet, Texts, page_batch
 from rank.model import RankerModel
+from rank.pair_features import PairFeatures
 from rank.text_vectors import TextVectors
 from shared.console import progress
+from shared.precision import has_bf16
 
 
 class Predictor:
-    """A network with the token vectors of all texts.
+    """A network with the token vectors of all texts, or the level head's features of all pairs.
 
     Args:
-        model: the trained network. texts: every text that will occur. bf16: matrix products in bfloat16,
-            where the machine has them.
+        model: the trained network. texts: every text that will occur, or the features of every pair. bf16: matrix
+            products in bfloat16, where the machine has them.
     """
 
-    def __init__(self, model: RankerModel, texts: Texts, events: Events, bf16: bool) -> None:
-        self.model, self.events = model.eval(), events
-        self.vectors = TextVectors(model.encoder, texts, bf16)
+    def __init__(self, model: RankerModel, texts: Texts | PairFeatures, events: Events, bf16: bool) -> None:
+        self.model, self.events, self.bf16 = model.eval(), events, bf16 and has_bf16()
+        self.stored = texts if isinstance(texts, PairFeatures) else TextVectors(model.encoder, texts, bf16)
+        self._latest: tuple[PreparedSet, tuple[Tensor, np.ndarray]] | None = None
 
     def autocast(self) -> torch.autocast:
-        return self.vectors.autocast()
+        return torch.autocast("cpu", torch.bfloat16, enabled=self.bf16)
 
     def states(self, prepared: PreparedSet) -> tuple[Tensor, np.ndarray]:
-        """States [D, S] of the set's distinct pairs, and each impression's place among them [n]."""
-        return self.vectors.states(prepared.query_text, prepared.item_text)
+        """States [D, S] of the set's distinct pairs, and each impression's place among them [n].
+
+        Those of the latest set are kept: the rungs of the new-user ladder hold the same pairs.
+        """
+        texts = prepared.query_text, prepared.item_text
+        if self._latest is not None:
+            latest, states = self._latest
+            if np.array_equal(latest.query_text, texts[0]) and np.array_equal(latest.item_text, texts[1]):
+                return states
+        if isinstance(self.stored, PairFeatures):
+            features, place = self.stored.rows(*texts)
+            states = self.model.encoder.head.state_of(features).float(), place
+        else:
+            states = self.stored.states(*texts)
+        self._latest = prepared, states
+        return states
 
     @torch.inference_mode()
     def predict(self, prepared: PreparedSet, batch_size: int, description: str | None = None) -> dict[str, np.ndarray]:

@@ -23,6 +23,7 @@ SHOWN = {
     "new_users.0": "AUC, new users with 0 known pages",
 }
 REFERENCES = {"exposed.pcoc": 1.0}
+REFERENCE = "prectr_v2"
 
 Figures = Mapping[str, Sequence[float | None]]
 
@@ -87,9 +88,11 @@ def _differences(bench: Mapping[str, Any]) -> dict[str, list[tuple[str, Mapping[
         found.setdefault(measure, []).append((f"gain over {gain['over']}", gain))
     for section in ("versus", "ablations"):
         for system, measures in bench.get(section, {}).items():
+            base = bench.get("ablation_of", {}).get(system, REFERENCE)
+            label = f"over {system}" if base == REFERENCE else f"{base} over {system}"
             for measure in SHOWN:
                 if measure in measures:
-                    found.setdefault(measure, []).append((f"over {system}", measures[measure]))
+                    found.setdefault(measure, []).append((label, measures[measure]))
     return found
 
 
@@ -105,8 +108,8 @@ def _difference_figure(differences: Mapping[str, list[tuple[str, Mapping[str, An
         rows += [[f"{label}: {name}", _signed(one["mean"], one["ci95"])] for name, one in pairs]
     return Figure(
         "Paired differences",
-        "Each row is prectr_v2 minus another system on the same pages and seeds; a whisker, the 95 % interval over "
-        "households crossed with seeds, that does not touch 0 is a difference beyond chance.",
+        "Each row is prectr_v2, or the system named first, minus another on the same pages and seeds; a whisker, the "
+        "95 % interval over households crossed with seeds, that does not touch 0 is a difference beyond chance.",
         charts,
         Table("Paired differences", ["difference", "mean"], rows),
     )

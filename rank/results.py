@@ -14,10 +14,11 @@ from data.contract import has_table, read_table, reconstructed
 from rank.codes import encode
 from rank.evaluate import Judged, exposed_slices, households, judge_exposed, judge_new_users, judge_open, judge_slices
 from rank.inputs import Events, PreparedSet, Texts
+from rank.pair_features import PairFeatures
 from rank.predict import Predictor
 from rank.ranker import Ranker
 from rank.report_data import gold_levels
-from rank.stage import Stage
+from rank.stage import JUDGED_PAIR_FEATURES, Stage
 from shared.provenance import machine
 from shared.steps import RECORD, git_commit, read_record
 
@@ -28,7 +29,10 @@ def judge_ranker(stage: Stage, work: Path, seconds: dict[str, float]) -> None:
     shop = stage.shop()
     features, rival = stage.folder / "features", stage.folder / "lightgbm"
     sets = {name: PreparedSet.open(features / name) for name in stage.sets()[1:] if name != "validation"}
-    texts = Texts.tokenize(ranker.model.encoder, shop.query_texts, shop.item_texts)
+    if stage.training.rests_throughout:
+        texts: Texts | PairFeatures = PairFeatures.open(stage.folder / JUDGED_PAIR_FEATURES)
+    else:
+        texts = Texts.tokenize(ranker.model.encoder, shop.query_texts, shop.item_texts)
     of_items = ranker.feature_map.transform_items(shop.items).astype(np.int32)
     events = Events(shop.log, of_items, ranker.feature_map.event_types)
     predictor = Predictor(ranker.model, texts, events, stage.training.bf16)

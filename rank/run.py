@@ -3,10 +3,13 @@
 pairs/        stage one's probabilities, sorted to be looked up on disk
 behaviours/   the log as memory-mapped columns and indices
 features/     features, history slices and feature map of every evaluated set
+pair_features/, judged_pair_features/
+              what the level head reads of pairs of texts, for passes in which the text encoder rests
 lightgbm/     the rival's scores
 ranker/       the network, its predictions and every figure
 """
 
+import hashlib
 import json
 import os
 import time
@@ -28,7 +31,7 @@ from rank.html_report import write_report
 from rank.inputs import BatchSchedule, Events, PreparedSet, Replay, Texts, sample_batches
 from rank.model import RankerConfig, RankerModel
 from rank.objective import Objective
-from rank.pair_features import PairFeatures, distinct_pairs
+from rank.pair_features import PAIRS, TEXTS, VALUES, PairFeatures, distinct_pairs
 from rank.prepare import Shop, cold_cuts
 from rank.prepared_writer import apply_feature_map, write_features, write_prepared
 from rank.ranker import FEATURE_MAP, WEIGHTS, Columns, Ranker
@@ -36,14 +39,14 @@ from rank.reference import Reference
 from rank.report import show
 from rank.results import judge_ranker
 from rank.rival import LightGBMRival, Rows, fit_lightgbm, num_threads, position_gain
-from rank.stage import Stage
+from rank.stage import JUDGED_PAIR_FEATURES, PAIR_FEATURES, Stage
 from rank.text_vectors import write_pair_features
 from rank.train import train
 from rank.warm_start import carry_over, kept_feature_map
 from shared import launch
 from shared.console import console
 from shared.encoder import LevelEncoder
-from shared.npy import open_array
+from shared.precision import has_bf16
 from shared.seeds import set_seed
 from shared.steps import RECORD, file_fingerprint, fingerprint_of, fingerprint_of_tables, read_record, run_step
 
@@ -59,6 +62,10 @@ def run_stage(stage: Stage) -> None:
     build_behaviours(stage)
     build_features(stage)
     build_rival(stage)
+    if stage.training.passes[0]:
+        build_pair_features(stage)
+    if stage.training.rests_throughout:
+        build_judged_pair_features(stage)
     build_ranker(stage)
     if launch.is_first():
         show_results(stage)
@@ -161,6 +168,47 @@ def build_rival(stage: Stage) -> None:
     run_step("lightgbm", stage.folder / "lightgbm", inputs, build)
 
 
+def build_pair_features(stage: Stage) -> None:
+    """`pair_features/`: what the level head reads of every pair that training shows or replays."""
+    _build_pair_features(stage, PAIR_FEATURES, ["train"], replayed=True)
+
+
+def build_judged_pair_features(stage: Stage) -> None:
+    """`judged_pair_features/`: the same of every pair that is judged, for a text encoder that never learns."""
+    _build_pair_features(stage, JUDGED_PAIR_FEATURES, stage.sets()[1:], replayed=False)
+
+
+def _build_pair_features(stage: Stage, name: str, sets: Sequence[str], replayed: bool) -> None:
+    shop = stage.shop()
+    replay, replay_texts = read_replay(stage, shop)
+    rows = [PreparedSet.open(stage.folder / "features" / each) for each in sets]
+    num_items = len(shop.item_texts) + len(replay_texts)
+    texts_of_rows = [(part.query_text, part.item_text) for part in [*rows, *([replay] if replayed else [])]]
+    pairs = distinct_pairs(texts_of_rows, num_items)
+    inputs = {
+        "behaviours": fingerprint_of(stage.folder / "behaviours"),
+        "level_prob": fingerprint_of(stage.folder / "level_prob"),
+        "encoder": stage.encoder_fingerprint(),
+        "pairs": hashlib.sha256(pairs).hexdigest(),
+        "bf16": stage.training.bf16 and has_bf16(),
+        **warm_start_inputs(stage),
+    }
+
+    def build(work: Path) -> None:
+        warm_start = stage.run.warm_start
+        encoder = (
+            Ranker.from_pretrained(warm_start).model.encoder
+            if warm_start
+            else LevelEncoder.from_pretrained(stage.encoder)
+        )
+        texts = Texts.tokenize(encoder, shop.query_texts, [*shop.item_texts, *replay_texts], work / "checkpoints")
+        np.save(work / PAIRS, pairs)
+        write_pair_features(encoder, texts, pairs, work / VALUES, stage.training.bf16)
+        (work / TEXTS).write_text(json.dumps({"items": num_items}), encoding="utf-8")
+
+    run_step(name, stage.folder / name, inputs, build)
+
+
 def build_ranker(stage: Stage) -> None:
     """`ranker/`: training, predictions and metrics."""
     inputs = {
@@ -215,7 +263,7 @@ def train_ranker(stage: Stage, work: Path) -> None:
         model = RankerModel(config, LevelEncoder.from_pretrained(stage.encoder))
         click_rate = prepared.click_rate(stage.losses.negative_sampling_rate)
         model.start_from(sample_batches(prepared, events, stage.run.seed), click_rate)
-    replay, replay_texts = read_replay(stage, shop) if stage.losses.replay_share else (None, [])
+    replay, replay_texts = read_replay(stage, shop)
     scratch = work / "checkpoints" / f"texts-{os.getpid()}"
     texts = Texts.tokenize(model.encoder, shop.query_texts, [*shop.item_texts, *replay_texts], scratch)
     resting_epochs, epochs = stage.training.passes
@@ -223,11 +271,11 @@ def train_ranker(stage: Stage, work: Path) -> None:
         prepared,
         events,
         texts,
-        replay,
+        replay if stage.losses.replay_share else None,
         pages_per_batch=stage.training.pages_per_batch,
         pages_together=stage.training.pages_together,
         resting_epochs=resting_epochs,
-        features=pair_features(model.encoder, texts, [prepared, replay], stage, work) if resting_epochs else None,
+        features=PairFeatures.open(stage.folder / PAIR_FEATURES) if resting_epochs else None,
         epochs=epochs,
         warmup_share=stage.training.warmup_share,
         replay_share=stage.losses.replay_share,
@@ -243,22 +291,6 @@ def train_ranker(stage: Stage, work: Path) -> None:
     Ranker(model, feature_map, stage.history, stage.level_names, columns).save_pretrained(work)
     rate = stage.losses.negative_sampling_rate
     Reference.of(prepared, feature_map, stage.history, stage.run.seed, rate).save(work)
-
-
-def pair_features(
-    encoder: LevelEncoder, texts: Texts, rows: Sequence[PreparedSet | Replay | None], stage: Stage, work: Path
-) -> PairFeatures:
-    """What the level head reads of every pair in `rows`: written once, by the first process, for all that train and for
-    whoever resumes.
-    """
-    num_items = len(texts.item["input_ids"])
-    pairs = distinct_pairs(((part.query_text, part.item_text) for part in rows if part is not None), num_items)
-    path = work / "checkpoints" / "pair_features.npy"
-    if launch.is_first() and not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_pair_features(encoder, texts, pairs, path, stage.training.bf16)
-    launch.wait_for_all()
-    return PairFeatures(pairs, open_array(path), num_items)
 
 
 def warm_start_inputs(stage: Stage) -> dict[str, str]:

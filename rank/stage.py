@@ -28,6 +28,8 @@ from shared.steps import file_fingerprint, fingerprint_inputs, fingerprint_of, i
 
 EVALUATED = ("validation", "test", "open")
 
+PAIR_FEATURES, JUDGED_PAIR_FEATURES = "pair_features", "judged_pair_features"
+
 
 @dataclass
 class Stage:

@@ -15,8 +15,8 @@ from transformers.utils import logging
 from benchmarks.ranker.systems import RANDOM_ENCODER, REFERENCE, flags_of, is_ours
 from rank.__main__ import CONFIGS
 from rank.config import ARGUMENTS, check_together
-from rank.run import build_features, build_ranker, build_rival
-from rank.stage import Stage
+from rank.run import build_features, build_judged_pair_features, build_pair_features, build_ranker, build_rival
+from rank.stage import JUDGED_PAIR_FEATURES, PAIR_FEATURES, Stage
 from shared.cli import run_main
 from shared.config import PrectrError, parse_arguments
 from shared.steps import atomic_write, file_fingerprint, fingerprint_inputs, fingerprint_of, run_step
@@ -84,6 +84,8 @@ class Cell:
         shared = {name: home.folder / name for name in ("data", "level_prob", "behaviours")} | {"encoder": home.encoder}
         if self.system == RANDOM_ENCODER:
             shared["encoder"] = self.random_encoder
+        else:
+            shared |= {name: home.folder / name for name in (PAIR_FEATURES, JUDGED_PAIR_FEATURES)}
         if self.system != REFERENCE:
             shared |= {name: self.reference.folder / name for name in ("features", "lightgbm")}
         for name, target in shared.items():
@@ -125,6 +127,9 @@ def main(argv: list[str]) -> None:
     build_features(stage)
     if is_ours(system):
         build_rival(stage)
+        build_pair_features(stage)
+        if stage.training.rests_throughout:
+            build_judged_pair_features(stage)
         build_ranker(stage)
         return
     from benchmarks.rivals.fit import SYSTEMS, fit_and_score  # here: it opens libraries that only rivals need

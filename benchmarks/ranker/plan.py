@@ -1,8 +1,10 @@
 """In which order the trainings run, how long that will take, and the loop that runs them."""
 
+import os
 import subprocess
 import time
 from collections.abc import Iterable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 import numpy as np
@@ -10,47 +12,69 @@ import pyarrow.compute as pc
 
 from benchmarks.ranker.cell import Cell
 from benchmarks.ranker.random_encoder import build_random_encoder
-from benchmarks.ranker.systems import RANDOM_ENCODER, TREES, is_ours
+from benchmarks.ranker.systems import RANDOM_ENCODER, REFERENCE, TREES, is_ours
 from data.contract import read_table
 from rank.stage import Stage
 from shared.config import PrectrError
 from shared.console import console, table
 
-# Seconds per 1,000 training impressions on 2 cores, for the estimate alone and until a training of the kind is done.
-GUESS = {"ours": 1.5, "trees": 0.4, "networks": 0.8}
+# Seconds per 1,000 training impressions on one core, for the estimate alone and until a training of the kind is done.
+GUESS = {"ours": 2.5, "trees": 0.7, "networks": 1.6}
 SETTINGS_TRIED = 4  # by a rival, once for all seeds
 
 
-def run_all(cells: Sequence[Cell], home: Stage) -> None:
-    """Train every cell that is not finished, one after the other, each as a process of its own.
+def run_all(cells: Sequence[Cell], home: Stage, jobs: int) -> None:
+    """Train every cell that is not finished, each as a process of its own, `jobs` of them at a time.
+
+    A seed's systems come before the next seed's. A cell waits for the `prectr_v2` of its seed, from which it borrows,
+    and for another seed's training of its system, which may be finding the setting for both.
 
     Args:
-        cells: those of `prectr_v2` first, since the others borrow from them. home: the data set's own folder.
+        home: the data set's own folder.
 
     Raises:
         PrectrError: a training failed; its last line is told, and what is finished stays.
     """
     todo = [cell for cell in cells if cell.seconds(cell.inputs(home)) is None]
-    show_plan(cells, todo, home)
-    for number, cell in enumerate(todo, start=1):
-        left = sum(estimates(todo[number - 1 :], cells, home))
-        console.print(
-            f"▸ {cell.name} ({number} of {len(todo)}, about {told(left)} left); its output: {log_of(cell)}",
-            highlight=False,
-            soft_wrap=True,
-        )
-        run_one(cell, home)
+    seeds = [cell.seed for cell in cells]
+    todo.sort(key=lambda cell: seeds.index(cell.seed))
+    show_plan(cells, todo, home, jobs)
+    running: dict[Future[None], Cell] = {}
+    started = 0
+    total = len(todo)
+    with ThreadPoolExecutor(jobs) as pool:
+        while todo or running:
+            busy = list(running.values())
+            free = (cell for cell in todo if cell.reference not in (*todo, *busy) or cell.system == REFERENCE)
+            ready = next((cell for cell in free if cell.system not in [other.system for other in busy]), None)
+            if ready is None or len(busy) == jobs:
+                for finished in wait(running, return_when=FIRST_COMPLETED).done:
+                    del running[finished]
+                    finished.result()
+                continue
+            left = sum(estimates([*busy, *todo], cells, home)) / jobs
+            todo.remove(ready)
+            started += 1
+            console.print(
+                f"▸ {ready.name} ({started} of {total}, about {told(left)} left); its output: {log_of(ready)}",
+                highlight=False,
+                soft_wrap=True,
+            )
+            running[pool.submit(run_one, ready, home, jobs)] = ready
 
 
-def run_one(cell: Cell, home: Stage) -> None:
-    """Train one cell; what it prints goes to its log."""
+def run_one(cell: Cell, home: Stage, jobs: int) -> None:
+    """Train one cell on its share of the cores; what it prints goes to its log."""
     if cell.system == RANDOM_ENCODER:
         build_random_encoder(home.encoder, home.data, cell.seed, cell.random_encoder)
     cell.bench.mkdir(parents=True, exist_ok=True)
     cell.link_inputs(home)
     started, log = time.monotonic(), log_of(cell)
+    threads = {"OMP_NUM_THREADS": str(max((os.cpu_count() or 1) // jobs, 1))} if jobs > 1 else {}
     with log.open("a", encoding="utf-8") as output:
-        code = subprocess.run(cell.command(), stdout=output, stderr=subprocess.STDOUT).returncode
+        code = subprocess.run(
+            cell.command(), stdout=output, stderr=subprocess.STDOUT, env=os.environ | threads
+        ).returncode
     if code:
         last = log.read_text(encoding="utf-8").strip().splitlines()[-1:]
         raise PrectrError(f"{cell.name} failed, exit code {code} ({''.join(last)}); see {log}.")
@@ -61,9 +85,10 @@ def log_of(cell: Cell) -> Path:
     return cell.bench / f"{cell.name}.log"
 
 
-def show_plan(cells: Sequence[Cell], todo: Sequence[Cell], home: Stage) -> None:
+def show_plan(cells: Sequence[Cell], todo: Sequence[Cell], home: Stage, jobs: int) -> None:
     """Print what will be trained and how long it may take."""
-    seconds = dict(zip((cell.name for cell in todo), estimates(todo, cells, home), strict=True))
+    alone = estimates(todo, cells, home)
+    seconds = {cell.name: estimate / jobs for cell, estimate in zip(todo, alone, strict=True)}
     rows = []
     for kind, what in (("ours", "the ranker and its variants"), ("trees", "LightGBM"), ("networks", "FuxiCTR")):
         of_kind = [cell for cell in cells if kind_of(cell) == kind]

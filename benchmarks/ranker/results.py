@@ -9,7 +9,7 @@ from benchmarks.provenance import machine, today
 from benchmarks.ranker.cell import Cell
 from benchmarks.ranker.intervals import Bootstrap, Values
 from benchmarks.ranker.scores import Figures, Protocol, by_system, read_facts, read_probabilities
-from benchmarks.ranker.systems import ABLATIONS, REFERENCE, RIVALS, VARIANTS
+from benchmarks.ranker.systems import ABLATIONS, REFERENCE, RIVALS, VARIANTS, base_of
 from data.contract import reconstructed
 from shared.console import progress
 
@@ -21,7 +21,8 @@ Difference = dict[str, Any]
 
 
 def compute_results(command: str, cells: Sequence[Cell], resamples: int) -> dict[str, Any]:
-    """Everything that `ranker_<name>.json` holds; differences are `prectr_v2` minus the other system.
+    """Everything that `ranker_<name>.json` holds; differences are `prectr_v2` minus the other system, those of
+    ablations what each is compared with (`ablation_of`) minus the ablation.
 
     Args:
         cells: finished, every system with the same seeds in the same order; `prectr_v2` first.
@@ -39,8 +40,8 @@ def compute_results(command: str, cells: Sequence[Cell], resamples: int) -> dict
         drawn.setdefault(cell.system, []).append(bootstrap.values(probability))
     systems, told = by_system(cells, figures), by_system(cells, facts)
 
-    def against(other: str) -> dict[str, Difference]:
-        return {name: difference(systems, drawn, bootstrap, other, name) for name in systems[REFERENCE]}
+    def against(other: str, base: str = REFERENCE) -> dict[str, Difference]:
+        return {name: difference(systems, drawn, bootstrap, other, name, base) for name in systems[REFERENCE]}
 
     ours = [name for name in systems if name in (*ABLATIONS, *VARIANTS)]
     return {
@@ -59,7 +60,8 @@ def compute_results(command: str, cells: Sequence[Cell], resamples: int) -> dict
             if (rival := best_rival(systems, name)) is not None
         },
         "versus": {rival: against(rival) for rival in systems if rival in RIVALS},
-        "ablations": {name: against(name) for name in ours},
+        "ablations": {name: against(name, base_of(name)) for name in ours},
+        "ablation_of": {name: base_of(name) for name in ours},
         "level_accuracy": {
             "stage_one": protocol.level_accuracy(protocol.stage_one_levels),
             **_told(told, "level_accuracy"),
@@ -71,15 +73,20 @@ def compute_results(command: str, cells: Sequence[Cell], resamples: int) -> dict
 
 
 def difference(
-    systems: Systems, drawn: Mapping[str, Sequence[Values]], bootstrap: Bootstrap, other: str, measure: str
+    systems: Systems,
+    drawn: Mapping[str, Sequence[Values]],
+    bootstrap: Bootstrap,
+    other: str,
+    measure: str,
+    base: str = REFERENCE,
 ) -> Difference:
-    """`prectr_v2` minus `other` in one measure, paired by seed: `mean`, and `ci95` over households and seeds.
+    """`base` minus `other` in one measure, paired by seed: `mean`, and `ci95` over households and seeds.
 
     Either is None where it is undefined; ECE has no interval.
     """
-    pairs = list(zip(systems[REFERENCE][measure], systems[other][measure], strict=True))
+    pairs = list(zip(systems[base][measure], systems[other][measure], strict=True))
     gaps = [ours - theirs for ours, theirs in pairs if ours is not None and theirs is not None]
-    one, two = ([values[measure] for values in drawn[name] if measure in values] for name in (REFERENCE, other))
+    one, two = ([values[measure] for values in drawn[name] if measure in values] for name in (base, other))
     return {
         "mean": float(np.mean(gaps)) if len(gaps) == len(pairs) else None,
         "ci95": bootstrap.interval(one, two) if one and two else None,

@@ -23,30 +23,41 @@ _FROZEN = ("--encoder_learning_rate", "0", "--warmup_share", "0")
 # Relevance loss, warm-up and the default noise live on replayed pairs, so they go with them.
 _NO_REPLAY = ("--replay_share", "0", "--relevance_weight", "0", "--warmup_share", "0")
 
-ABLATIONS: dict[str, tuple[str, ...]] = {
+AT_REST = "frozen_encoder"
+_PARTS: dict[str, tuple[str, ...]] = {
     "no_user_preference": ("--user_preference", "false"),
     "no_cross_preference": ("--cross_preference", "false"),
     "no_incentive": ("--incentive", "none"),
     "no_debias": ("--debias_weight", "0"),
     "no_consistency": ("--consistency_weight", "0"),
-    "no_two_step": ("--warmup_share", "0"),
-    "no_replay": (*_NO_REPLAY, "--noise", "isotropic"),  # compare it with noise_isotropic
     "no_exact_match": ("--exact_match", "false"),
-    "frozen_encoder": _FROZEN,
-    RANDOM_ENCODER: (),  # another encoder is put into its folder
     # Semantic consistency compares the levels' click logits, of which there is one then.
     "no_fusion": ("--fusion", "sigmoid", "--consistency_weight", "0"),
+    "noise_isotropic": ("--noise", "isotropic"),
+    "no_replay": (*_NO_REPLAY, "--noise", "isotropic"),  # without replayed pairs there is no lower pair to go towards
 }
-"""What stage two is told in each, beyond the profile. None changes the features: they are shared."""
+ABLATIONS: dict[str, tuple[str, ...]] = {
+    AT_REST: _FROZEN,
+    **{name: (*flags, *_FROZEN) for name, flags in _PARTS.items()},
+    "no_two_step": ("--warmup_share", "0"),
+    RANDOM_ENCODER: (),  # another encoder is put into its folder
+}
+"""What stage two is told in each, beyond the profile. None changes the features: they are shared.
+
+A part is taken away from the ranker whose text encoder rests, and compared with it: that costs a third, and what the
+part does is not mixed up with where the encoder drifts [O]. What is about the encoder is compared with `prectr_v2`.
+"""
+
+BASES = {name: AT_REST for name in _PARTS} | {"no_replay": "noise_isotropic"}
+"""What an ablation is compared with, where that is not `prectr_v2`."""
 
 VARIANTS: dict[str, tuple[str, ...]] = {
     "tau_outside": ("--incentive", "outside"),
     "ordinal_head": ("--ordinal_head", "true"),
     "stop_gradient": ("--click_trains_level", "false"),
-    "noise_isotropic": ("--noise", "isotropic"),
     "noise_covariance": ("--noise", "covariance"),
 }
-"""As `ABLATIONS`, run only when named."""
+"""As `ABLATIONS`, with the encoder learning, and run only when named."""
 
 _FROZEN_EMB_MLP = (
     "--user_preference", "false", "--cross_preference", "false", "--incentive", "none", "--fusion", "sigmoid",
@@ -75,8 +86,13 @@ def is_ours(system: str) -> bool:
     return system not in (*TREES, *NETWORKS)
 
 
+def base_of(system: str) -> str:
+    """What a system is compared with."""
+    return BASES.get(system, REFERENCE)
+
+
 def choose(names: Sequence[str]) -> list[str]:
-    """The systems asked for, in the order of `SYSTEMS`; `prectr_v2` is always one, for all are compared with it.
+    """The systems asked for and those they are compared with, in the order of `SYSTEMS`; `prectr_v2` always is one.
 
     Raises:
         PrectrError: an unknown name, or a network without FuxiCTR.
@@ -87,7 +103,11 @@ def choose(names: Sequence[str]) -> list[str]:
             raise PrectrError(
                 f"unknown system {name!r}; did you mean {closest!r}? There are {', '.join(SYSTEMS)}, and all."
             )
-    chosen = [name for name in SYSTEMS if name == REFERENCE or name in names or "all" in names]
+    wanted = {REFERENCE, *(SYSTEMS if "all" in names else names)}
+    for name in tuple(wanted):
+        while name != REFERENCE:
+            wanted.add(name := base_of(name))
+    chosen = [name for name in SYSTEMS if name in wanted]
     networks = [name for name in chosen if name in NETWORKS]
     if networks and importlib.util.find_spec("fuxictr") is None:
         raise PrectrError(

@@ -40,13 +40,14 @@ def show(result: Mapping[str, Any], json_path: Path, report: Path) -> None:
             [[name, gain["over"], *_cells(gain)] for name, gain in result["gains"].items()],
             intervals,
         )
-    others = {**result["versus"], **result["ablations"]}
     main = [name for name in MAIN if name in measures]
-    if others:
+    pairs = [("prectr_v2", name, part) for name, part in result["versus"].items()]
+    pairs += [(result["ablation_of"][name], name, part) for name, part in result["ablations"].items()]
+    if pairs:
         table(
-            "prectr_v2 minus each system",
-            ["system", *main],
-            [[system, *(" ".join(_cells(part[name])) for name in main)] for system, part in others.items()],
+            "What each system lacks",
+            ["", "minus", *main],
+            [[base, name, *(" ".join(_cells(part[measure])) for measure in main)] for base, name, part in pairs],
             intervals,
         )
     stage_one = result["level_accuracy"]["stage_one"]
