@@ -23,7 +23,7 @@ GUESS = {"ours": 2.5, "trees": 0.7, "networks": 1.6}
 SETTINGS_TRIED = 4  # by a rival, once for all seeds
 
 
-def run_all(cells: Sequence[Cell], home: Stage, jobs: int) -> None:
+def run_all(cells: Sequence[Cell], home: Stage, jobs: int = 1) -> None:
     """Train every cell that is not finished, each as a process of its own, `jobs` of them at a time.
 
     A seed's systems come before the next seed's. A cell waits for the `prectr_v2` of its seed, from which it borrows,

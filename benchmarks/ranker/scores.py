@@ -125,16 +125,16 @@ def read_facts(cell: Cell, protocol: Protocol) -> dict[str, Any]:
     """What a cell tells beside its figures.
 
     Returns:
-        `seconds` of its training. Of a ranker also `samples_per_second` (training impressions), `level_accuracy` on
-        open candidates' gold levels, `violations` (how often P(click | k) > P(click | k + 1) at some k, of exposed
-        impressions; None without fusion) and `commit`, which the run was made at.
+        `seconds` of its training. Of a ranker also `samples_per_second` (training impressions, of all passes),
+        `level_accuracy` on open candidates' gold levels, `violations` (how often P(click | k) > P(click | k + 1) at
+        some k, of exposed impressions; None without fusion) and `commit`, which the run was made at.
     """
     if not is_ours(cell.system):
         facts = json.loads((cell.folder / "facts.json").read_text(encoding="utf-8"))
         return {"seconds": facts["seconds"]["train"]}
     metrics = json.loads((cell.folder / "ranker" / "metrics.json").read_text(encoding="utf-8"))
     stage, seconds = cell.stage(), metrics["seconds"]["rank"]
-    trained = len(PreparedSet.open(stage.folder / "features" / "train")) * stage.training.epochs
+    trained = len(PreparedSet.open(stage.folder / "features" / "train")) * sum(stage.training.passes)
     rows = _predictions(cell, ["split", "history_pages", "level_prob", "p_click_given_level"])
     level = _lists(rows.filter(_is_row_of("open"))["level_prob"]).argmax(1)
     fused = stage.model.fusion == "conditional"

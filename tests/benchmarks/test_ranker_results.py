@@ -30,7 +30,10 @@ PERFECT, GOOD, USELESS = (
     np.array([0.9, 0.2, 0.1, 0.4, 0.5, 0.1]),
     np.full(6, 0.5),
 )
-SCORES = {"prectr_v2": PERFECT, "no_debias": GOOD, "no_fusion": GOOD, "prectr_v1": GOOD, "lightgbm": USELESS}
+SCORES = {
+    "prectr_v2": PERFECT, "frozen_encoder": PERFECT, "no_debias": GOOD, "no_fusion": GOOD, "no_two_step": USELESS,
+    "prectr_v1": GOOD, "lightgbm": USELESS,
+}  # fmt: skip
 
 
 def prepared() -> PreparedSet:
@@ -77,7 +80,7 @@ def write_cell(cell: Cell) -> None:
 
 @pytest.fixture
 def cells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Cell]:
-    """Two seeds of five systems, finished."""
+    """Two seeds of every system, finished."""
     for name in (*SETS, "train"):
         prepared().save(tmp_path / "features" / name)
 
@@ -88,7 +91,7 @@ def cells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Cell]:
             impressions=table_of,
             history=SimpleNamespace(cold_lengths=[0, 3]),
             losses=SimpleNamespace(negative_sampling_rate=1.0),
-            training=SimpleNamespace(epochs=2.0),
+            training=SimpleNamespace(passes=(1.5, 0.5)),
             model=SimpleNamespace(fusion="sigmoid" if cell.system == "no_fusion" else "conditional"),
         )
 
@@ -123,7 +126,12 @@ def test_differences_are_paired_and_their_intervals_are_over_households(cells: l
     assert result["versus"]["lightgbm"]["exposed.auc"]["ci95"] == pytest.approx([0.5, 0.5])
     assert result["versus"]["lightgbm"]["exposed.ece"]["ci95"] is None
     assert set(result["versus"]) == {"prectr_v1", "lightgbm"}
-    assert set(result["ablations"]) == {"no_debias", "no_fusion"}
+    assert result["ablations"]["no_two_step"]["exposed.auc"]["mean"] == pytest.approx(0.5)
+    assert result["ablation_of"] == {
+        "frozen_encoder": "prectr_v2", "no_debias": "frozen_encoder", "no_fusion": "frozen_encoder",
+        "no_two_step": "prectr_v2",
+    }  # fmt: skip
+    assert set(result["ablations"]) == set(result["ablation_of"])
 
 
 def test_the_best_rival_is_chosen_measure_by_measure(cells: list[Cell]) -> None:

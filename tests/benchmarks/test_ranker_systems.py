@@ -26,8 +26,9 @@ def settings(system: str, *flags: str) -> dict[str, Any]:
 def test_the_default_systems_are_those_of_the_comparison() -> None:
     assert DEFAULT == (
         "prectr_v2", "prectr_v1", "lightgbm", "lambdarank", "din", "dcnv2", "finalmlp", "sim_or_twin",
-        "frozen_emb_mlp", "cutoff_lightgbm", "no_user_preference", "no_cross_preference", "no_incentive", "no_debias",
-        "no_consistency", "no_two_step", "no_replay", "no_exact_match", "frozen_encoder", "random_encoder", "no_fusion",
+        "frozen_emb_mlp", "cutoff_lightgbm", "frozen_encoder", "no_user_preference", "no_cross_preference",
+        "no_incentive", "no_debias", "no_consistency", "no_exact_match", "no_fusion", "noise_isotropic", "no_replay",
+        "no_two_step", "random_encoder",
     )  # fmt: skip
     assert set(FITTED) == {*TREES, *NETWORKS} and set(FITTED) < set(RIVALS)
 
@@ -40,14 +41,17 @@ def test_every_system_of_ours_is_a_valid_setting_of_its_own(profile: str) -> Non
     assert all(one == history[0] for one in history), "features are shared"
 
 
+AT_REST = {"encoder_learning_rate": 0.0, "warmup_share": 0.0}
+
+
 @pytest.mark.parametrize(
     ("system", "changed"),
     [
-        ("no_user_preference", {"user_preference": False}),
-        ("no_exact_match", {"exact_match": False}),
+        ("no_user_preference", {"user_preference": False, **AT_REST}),
+        ("no_exact_match", {"exact_match": False, **AT_REST}),
         ("no_two_step", {"warmup_share": 0.0}),
-        ("no_fusion", {"fusion": "sigmoid", "consistency_weight": 0.0}),
-        ("frozen_encoder", {"encoder_learning_rate": 0.0, "warmup_share": 0.0}),
+        ("no_fusion", {"fusion": "sigmoid", "consistency_weight": 0.0, **AT_REST}),
+        ("frozen_encoder", AT_REST),
         ("random_encoder", {}),
         (
             "prectr_v1",
@@ -87,6 +91,7 @@ def test_systems_are_chosen_once_and_in_order(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
     assert choose(["prectr_v2"]) == ["prectr_v2"]
     assert choose(["no_two_step", "lightgbm", "no_two_step"]) == ["prectr_v2", "lightgbm", "no_two_step"]
+    assert choose(["no_replay"]) == ["prectr_v2", "frozen_encoder", "noise_isotropic", "no_replay"]
     assert choose(["all"]) == list(SYSTEMS)
 
 

@@ -1,6 +1,8 @@
 """The comparison's loop: what is run, in which order, with which inputs, and what is not run again."""
 
 import json
+import threading
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +18,7 @@ from shared.config import PrectrError
 from shared.steps import is_finished, run_step
 
 FLAGS = ("--profile", "smoke")
+SHARED = ("data", "level_prob", "behaviours", "pair_features", "judged_pair_features")
 
 
 @pytest.fixture
@@ -23,7 +26,7 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """A data set with finished inputs, and trainings that end at once; `started` lists them."""
     artifacts, started = tmp_path / "artifacts", []
     home = artifacts / "toy"
-    for name in ("data", "encoder", "level_prob", "behaviours"):
+    for name in (*SHARED, "encoder"):
         run_step(name, home / name, {"of": name}, lambda work: None)
     stage = SimpleNamespace(
         folder=home,
@@ -61,14 +64,14 @@ def cells_of(shop: SimpleNamespace, *systems: str, seeds: tuple[int, ...] = (0, 
 def test_each_training_runs_once_and_borrows_what_it_shares(shop: SimpleNamespace) -> None:
     cells = cells_of(shop, "prectr_v2", "lightgbm", "no_debias")
     run_all(cells, shop.stage)
-    assert shop.started == [(cell.system, cell.seed) for cell in cells]
+    assert shop.started == [(cell.system, seed) for seed in (0, 1) for cell in cells if cell.seed == seed]
     for seed in (0, 1):
         own, borrower = shop.bench / f"prectr_v2-seed{seed}", shop.bench / f"no_debias-seed{seed}"
         for name in ("features", "lightgbm"):
             assert not (own / name).is_symlink()
             assert (borrower / name).readlink() == (own / name).resolve()
         for folder in (own, borrower):
-            for name in ("data", "encoder", "level_prob", "behaviours"):
+            for name in (*SHARED, "encoder"):
                 assert (folder / name).readlink() == (shop.stage.folder / name).resolve()
         assert not (shop.bench / f"lightgbm-seed{seed}" / "features").exists()
     run_all(cells, shop.stage)
@@ -88,7 +91,36 @@ def test_a_killed_comparison_continues(shop: SimpleNamespace, monkeypatch: pytes
         run_all(cells, shop.stage)
     monkeypatch.setattr(plan, "subprocess", SimpleNamespace(run=launch, STDOUT=None))
     run_all(cells, shop.stage)
-    assert shop.started == [("prectr_v2", 0), ("prectr_v2", 1), ("no_debias", 0), ("no_debias", 1)]
+    assert shop.started == [("prectr_v2", 0), ("no_debias", 0), ("prectr_v2", 1), ("no_debias", 1)]
+
+
+def test_two_at_a_time_wait_for_whom_they_borrow_from_and_for_their_own_system(
+    shop: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock, running, together, launch = threading.Lock(), [], [], plan.subprocess.run
+    threads = set()
+
+    def slow(command: list[str], env: dict[str, str], **given: Any) -> SimpleNamespace:
+        cell = command[3], command[len(command) - 1 - command[::-1].index("--seed") + 1]
+        threads.add(env["OMP_NUM_THREADS"])
+        with lock:
+            running.append(cell)
+            together.append(tuple(running))
+        time.sleep(0.05)
+        with lock:
+            running.remove(cell)
+            return launch(command, **given)
+
+    monkeypatch.setattr(plan, "subprocess", SimpleNamespace(run=slow, STDOUT=None))
+    monkeypatch.setattr(plan.os, "cpu_count", lambda: 8)
+    cells = cells_of(shop, "prectr_v2", "lightgbm", "no_debias")
+    run_all(cells, shop.stage, 2)
+    assert sorted(shop.started) == sorted((cell.system, cell.seed) for cell in cells)
+    assert max(map(len, together)) == 2 and threads == {"4"}
+    for group in together:
+        seeds = {seed for system, seed in group if system == "prectr_v2"}
+        assert len({system for system, _ in group}) == len(group)
+        assert not any(seed in seeds for system, seed in group if system != "prectr_v2")
 
 
 def test_other_settings_or_a_lost_result_are_trained_again(shop: SimpleNamespace) -> None:
@@ -104,6 +136,7 @@ def test_other_settings_or_a_lost_result_are_trained_again(shop: SimpleNamespace
 
 def test_the_random_encoder_takes_the_place_of_the_distilled_one(shop: SimpleNamespace) -> None:
     run_all(cells_of(shop, "prectr_v2", "random_encoder", seeds=(4,)), shop.stage)
+    assert not (shop.bench / "random_encoder-seed4" / "pair_features").exists()
     link = shop.bench / "random_encoder-seed4" / "encoder"
     assert link.readlink() == (shop.bench / "untrained_encoder-seed4").resolve()
     assert (shop.bench / "random_encoder-seed4" / "level_prob").readlink() == (
@@ -164,7 +197,7 @@ def test_the_plan_learns_from_what_is_done(shop: SimpleNamespace, capsys: pytest
     after = estimates(cells, cells, shop.stage)
     assert after[:2] == [30, 30] and after[4:] == [40, 40] and after[2:4] == before[2:4]
     shown = capsys.readouterr().out
-    assert "Plan: 2 of 2 trainings to do, about 5 min" in shown and "prectr_v2-seed1 (2 of 2, about" in shown
+    assert "Plan: 2 of 2 trainings to do, about 8 min" in shown and "prectr_v2-seed1 (2 of 2, about" in shown
 
 
 @pytest.mark.parametrize(("seconds", "words"), [(40, "40 s"), (600, "10 min"), (7500, "2 h 05 min")])
@@ -177,12 +210,14 @@ def test_one_command_writes_figures_and_report(
 ) -> None:
     shown: list[Any] = []
     monkeypatch.setattr(bench, "Stage", lambda *arguments: shop.stage)
-    monkeypatch.setattr(bench, "build_behaviours", lambda stage: None)
+    for name in ("behaviours", "features", "pair_features", "judged_pair_features"):
+        monkeypatch.setattr(bench, f"build_{name}", lambda stage: None)
     monkeypatch.setattr(bench, "compute_results", lambda command, cells, resamples: {"command": command})
     monkeypatch.setattr(bench, "write_report", lambda folder: folder / "report.html")
     monkeypatch.setattr(bench, "show", lambda *arguments: shown.append(arguments))
     bench.main([*FLAGS, "--seeds", "1", "--systems", "no_debias", "--results", str(shop.results)])
-    assert shop.started == [("prectr_v2", 1), ("no_debias", 1)]
+    assert shop.started[0] == ("prectr_v2", 1)
+    assert sorted(shop.started[1:]) == [("frozen_encoder", 1), ("no_debias", 1)], "with what it is compared with"
     written = json.loads((shop.results / "ranker_toy.json").read_text())
     assert written["command"].startswith("python -m benchmarks.run --profile smoke --seeds 1")
     assert json.loads((shop.stage.folder / "bench.json").read_text()) == written
@@ -197,6 +232,7 @@ def test_one_command_writes_figures_and_report(
         (["--seeds", "a"], "argument --seeds: invalid int value: 'a'"),
         (["--seed", "1"], "--seed is set for every run from --seeds"),
         (["--resamples", "0"], "--resamples is 0"),
+        (["--jobs", "0"], "--jobs is 0"),
         (["--epoch", "1", "--systems", "prectr_v2"], "unknown flag '--epoch'; did you mean '--epochs'?"),
         (["--replay_share", "0", "--systems", "prectr_v2"], "replay_share is 0"),
         (["--cross_history", "0", "--systems", "no_debias"], "cross_history is 0"),
