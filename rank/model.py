@@ -14,7 +14,7 @@ text) pairs, K levels, H events in a history, S the width of the text state.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +22,7 @@ from torch.nn import functional
 
 from rank.features import is_exact_match
 from rank.matches import STATISTICS
-from rank.preference import PreferenceMix, TargetAttention
+from rank.preference import Memory, PreferenceMix, TargetAttention
 from shared.config import PrectrError
 from shared.encoder import LevelEncoder
 
@@ -95,6 +95,14 @@ class RankerConfig:
         """Which numbers the base module reads."""
         read = (self.exact_match or not is_exact_match(name) for name in self.numeric_names)
         return [column for column, is_read in enumerate(read) if is_read]
+
+
+class Context(NamedTuple):
+    """What is the same of a batch under any text: computed once for its impressions and their hard negatives."""
+
+    item: Tensor  # [B, item columns · embedding_size]
+    base: Tensor  # [B, hidden_sizes[0]], what the base module's first layer makes of numbers and embeddings
+    memories: dict[str, Memory]  # `user` and `cross`, what is switched on
 
 
 def fuse(click_logits: Tensor, level_logits: Tensor) -> Tensor:
@@ -253,33 +261,55 @@ class RankerModel(nn.Module):
         item = self.encoder.encode_by_length(batch["item_ids"], batch["item_mask"])
         return self.encoder.state(query.take(batch["pair_query"]), item.take(batch["pair_item"]))
 
-    def forward(self, batch: Batch) -> dict[str, Tensor]:
+    def forward(self, batch: Batch) -> dict[str, Any]:
         """Encode the batch's texts and score its impressions; see `score` for what comes back."""
-        states = self.pair_states(batch)
-        return {"pair_states": states, **self.score(states[batch["pair"]], batch)}
+        states, context = self.pair_states(batch), self.context(batch)
+        return {
+            "pair_states": states,
+            "context": context,
+            **self.score(states[batch["pair"]], batch, context=context),
+        }
 
-    def score(self, state: Tensor, batch: Batch, attention_level: Tensor | None = None) -> dict[str, Tensor]:
+    def context(self, batch: Batch) -> Context:
+        """What `score` needs of a batch beside its text states."""
+        embedded = [table(batch["categorical"][:, c]) for c, table in enumerate(self.embeddings)]
+        known = torch.cat([self.numeric_encoding(self._numbers(batch)), *embedded], -1)
+        memories = {
+            kind: getattr(self, f"{kind}_attention").remember(
+                self._events(kind, batch), batch[f"{kind}_mask"], batch["page"]
+            )
+            for kind in self.config.preferences
+        }
+        item = torch.cat([embedded[c] for c in self.config.item_columns], -1)
+        return Context(item, functional.linear(known, self.base[0].weight[:, : known.shape[1]]), memories)
+
+    def score(
+        self,
+        state: Tensor,
+        batch: Batch,
+        attention_level: Tensor | None = None,
+        context: Context | None = None,
+    ) -> dict[str, Tensor]:
         """Score impressions from their text states.
 
         Args:
             state: [B, S]. attention_level: [B, K], the level distribution the attention looks with; π itself unless
-                the debias loss has rebuilt the label.
+                the debias loss has rebuilt the label. context: of the batch, where it has been computed already.
 
         Returns:
             level_logits [B, K] · click_logits [B, K] (τ included when it stands inside the fusion; without fusion the
             same for every level) · tau [B] · score [B], the final logit.
         """
+        context = self.context(batch) if context is None else context
         level_logits = self.encoder.level_logits(state)
         read_level = level_logits if self.config.click_trains_level else level_logits.detach()
         level_prob = torch.softmax(level_logits.float(), -1) if attention_level is None else attention_level
-        embedded = [table(batch["categorical"][:, c]) for c, table in enumerate(self.embeddings)]
-        item = torch.cat([embedded[c] for c in self.config.item_columns], -1)
-        target = torch.cat([state, level_prob.to(state.dtype), item.to(state.dtype)], -1)
-        preference = self._preference(target, batch)
-        inputs = [self.numeric_encoding(self._numbers(batch)), *embedded, state, *preference]
+        target = torch.cat([state, level_prob.to(state.dtype), context.item.to(state.dtype)], -1)
+        preference = self._preference(target, batch, context)
+        inputs = [state, *preference]
         if self.config.fusion == "sigmoid":
             inputs.append(torch.softmax(read_level.float(), -1).to(state.dtype))
-        click_logits = self._click_logits(self.base(torch.cat(inputs, -1)))
+        click_logits = self._click_logits(self._base(context, torch.cat(inputs, -1)))
         tau = torch.zeros(len(state), device=state.device)
         if self.config.incentive != "none":
             tau = self.incentive(torch.cat([*preference, target], -1))
@@ -294,6 +324,12 @@ class RankerModel(nn.Module):
             score = score + tau
         return {"level_logits": level_logits, "click_logits": click_logits, "tau": tau, "score": score}
 
+    def _base(self, context: Context, inputs: Tensor) -> Tensor:
+        """The base module over the context's part of its first layer, which is done, and the other inputs [B, ·]."""
+        first = self.base[0]
+        own = functional.linear(inputs, first.weight[:, -inputs.shape[1] :], first.bias)
+        return self.base[1:](context.base + own)
+
     def _numbers(self, batch: Batch) -> Tensor:
         """The hand-made features and the exact matches [B, numbers]."""
         matches = [batch[f"{kind}_matches"] for kind in self.config.matches]
@@ -306,18 +342,16 @@ class RankerModel(nn.Module):
         steps = functional.softplus(raw[:, 1:])
         return torch.cat([raw[:, :1], raw[:, :1] + steps.cumsum(1)], 1)
 
-    def _preference(self, target: Tensor, batch: Batch) -> list[Tensor]:
+    def _preference(self, target: Tensor, batch: Batch, context: Context) -> list[Tensor]:
         """The preference vector r [B, attention_size] as a list of one, or of none when both kinds are off."""
-        page, user, cross = batch["page"], None, None
-        if self.config.user_preference:
-            user = self.user_attention(target, self._events("user", batch), batch["user_mask"], page)
-        if self.config.cross_preference:
-            cross = self.cross_attention(target, self._events("cross", batch), batch["cross_mask"], page)
-            cross = cross + self.depth_embedding(batch["cross_depth"])[page]
-        if user is not None and cross is not None:
-            counts = (batch[f"{kind}_mask"].sum(1)[page] for kind in ("user", "cross"))
-            return [self.preference_mix(user, cross, *counts)]
-        return [r for r in (user, cross) if r is not None]
+        found = {kind: getattr(self, f"{kind}_attention")(target, memory) for kind, memory in context.memories.items()}
+        page = batch["page"]
+        if "cross" in found:
+            found["cross"] = found["cross"] + self.depth_embedding(batch["cross_depth"])[page]
+        if len(found) == 2:
+            counts = (batch[f"{kind}_mask"].sum(1)[page] for kind in found)
+            return [self.preference_mix(*found.values(), *counts)]
+        return list(found.values())
 
     def _events(self, kind: str, batch: Batch) -> Tensor:
         """Past events [P, H, event_size] from stored columns only: no text is encoded for history."""

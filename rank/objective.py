@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from copy import deepcopy
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -81,14 +82,14 @@ class Objective(nn.Module):
         hidden = torch.from_numpy(draw < HIDDEN).to(position.device)
         return self.examination(position, hidden[batch["place"]])
 
-    def _debias(self, output: Mapping[str, Tensor], batch: Batch) -> dict[str, Tensor]:
+    def _debias(self, output: Mapping[str, Any], batch: Batch) -> dict[str, Tensor]:
         """Degrade every exposed impression of level ≥ 1, score the copy, compare."""
         weights = self.weights
         state = output["pair_states"][batch["pair"]]
         negative_state = self._negative_state(state, output["pair_states"], batch)
         drop = batch["level"] - batch["lowered"]
         lowered_prob = functional.one_hot(batch["lowered"], self.model.config.num_levels).to(state.dtype)
-        negative = self.model.score(negative_state, batch, attention_level=lowered_prob)
+        negative = self.model.score(negative_state, batch, attention_level=lowered_prob, context=output["context"])
         loss = debias_loss(output["score"], negative["score"], drop, weights.margin_per_level, weights.margin_max)
         with torch.no_grad():
             fall = self._stage_one_level(state) - self._stage_one_level(negative_state)

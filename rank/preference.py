@@ -49,6 +49,15 @@ class Seats(NamedTuple):
         return x.transpose(1, 2).flatten(0, 1).index_select(0, self.seat)
 
 
+class Memory(NamedTuple):
+    """Keys and values of the events that impressions look at, whatever the impressions are."""
+
+    seats: Seats
+    key: Tensor  # [R, heads, 1 + H, size / heads], the null event first
+    value: Tensor  # as key
+    known: Tensor  # [B, 1 + H], True where there is an event
+
+
 class TargetAttention(nn.Module):
     """Multi-head attention from each impression over the events of its page.
 
@@ -70,25 +79,31 @@ class TargetAttention(nn.Module):
         self.null_key = nn.Parameter(torch.zeros(size))
         self.null_value = nn.Parameter(torch.zeros(size))
 
-    def forward(self, target: Tensor, events: Tensor, mask: Tensor, page: Tensor) -> Tensor:
+    def remember(self, events: Tensor, mask: Tensor, page: Tensor) -> Memory:
         """
         Args:
-            target: [B, target_size]. events: [P, H, event_size]. mask: [P, H], True where there is an event.
-            page: [B] int64, the page each impression belongs to.
+            events: [P, H, event_size]. mask: [P, H], True where there is an event. page: [B] int64, the page that each
+                impression belongs to.
+        """
+        pages, seats = len(events), Seats.of(page, len(events))
+        key = torch.cat([self.null_key.expand(pages, 1, -1).to(events.dtype), self.to_key(events)], 1)
+        value = torch.cat([self.null_value.expand(pages, 1, -1).to(events.dtype), self.to_value(events)], 1)
+        key, value = (self._split(x.index_select(0, seats.page)).transpose(1, 2) for x in (key, value))
+        return Memory(seats, key, value, functional.pad(mask, (1, 0), value=True)[page])
+
+    def forward(self, target: Tensor, memory: Memory) -> Tensor:
+        """
+        Args:
+            target: [B, target_size].
 
         Returns:
             [B, size]. Where no event is real this is the null value alone.
         """
-        pages = len(events)
-        key = torch.cat([self.null_key.expand(pages, 1, -1).to(events.dtype), self.to_key(events)], 1)
-        value = torch.cat([self.null_value.expand(pages, 1, -1).to(events.dtype), self.to_value(events)], 1)
-        known = functional.pad(mask, (1, 0), value=True)
-        seats = Seats.of(page, pages)
-        key, value = (self._split(x.index_select(0, seats.page)).transpose(1, 2) for x in (key, value))
+        seats, key, value, known = memory
         # Written out: with few queries a row, the fused kernel's backward pass takes longer than the text encoder's.
         query = seats.sit(self._split(self.to_query(target))) / (key.shape[-1] ** 0.5)  # [R, heads, W, size / heads]
         similarity = seats.rise(query @ key.transpose(2, 3))  # [B, heads, 1 + H]
-        weight = similarity.float().masked_fill(~known[page][:, None], -torch.inf).softmax(-1)
+        weight = similarity.float().masked_fill(~known[:, None], -torch.inf).softmax(-1)
         return seats.rise(seats.sit(weight.to(value.dtype)) @ value).flatten(1)
 
     def _split(self, x: Tensor) -> Tensor:

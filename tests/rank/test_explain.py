@@ -79,7 +79,7 @@ def test_watched_weights_are_those_of_the_forward_pass() -> None:
     target, events, mask = torch.randn(6, 5), torch.randn(2, 7, 3), torch.rand(2, 7) < 0.6
     page = torch.tensor([0, 0, 0, 1, 1, 1])
     with watched_preference(model) as seen:  # type: ignore[arg-type]
-        result = model.user_attention(target, events, mask, page)
+        result = model.user_attention(target, model.user_attention.remember(events, mask, page))
         model.preference_mix(result, result, torch.tensor([3.0] * 6), torch.tensor([1.0] * 6))
     attention = model.user_attention
     value = torch.cat([attention.null_value.expand(2, 1, -1), attention.to_value(events)], 1)[page]
@@ -87,7 +87,7 @@ def test_watched_weights_are_those_of_the_forward_pass() -> None:
     assert (seen["user"][:, 1:][~mask[page]] == 0).all()
     assert "cross" not in seen and seen["alpha"].tolist() == pytest.approx([2 / 3] * 6)
     seen.clear()
-    model.user_attention(target, events, mask, page)
+    model.user_attention(target, model.user_attention.remember(events, mask, page))
     assert not seen, "nobody watches any longer"
 
 

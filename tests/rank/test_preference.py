@@ -1,6 +1,7 @@
 """Attention over past events."""
 
 import torch
+from torch import Tensor
 
 from rank.preference import PreferenceMix, TargetAttention
 
@@ -12,32 +13,38 @@ def attention() -> TargetAttention:
     return module
 
 
+def look(module: TargetAttention, target: Tensor, events: Tensor, mask: Tensor, page: Tensor) -> Tensor:
+    return module(target, module.remember(events, mask, page))
+
+
 def test_an_empty_history_reads_as_the_null_value_and_not_as_nan():
     module = attention()
-    out = module(torch.randn(3, 6), torch.randn(1, 4, 5), torch.zeros(1, 4, dtype=torch.bool), torch.zeros(3).long())
+    out = look(
+        module, torch.randn(3, 6), torch.randn(1, 4, 5), torch.zeros(1, 4, dtype=torch.bool), torch.zeros(3).long()
+    )
     assert torch.allclose(out, module.null_value.expand(3, -1), atol=1e-6)
 
 
 def test_masked_events_change_nothing():
     module, target, page = attention(), torch.randn(2, 6), torch.tensor([0, 1])
     events, mask = torch.randn(2, 4, 5), torch.tensor([[True, True, False, False], [True, False, False, False]])
-    out = module(target, events, mask, page)
-    assert torch.allclose(out, module(target, torch.where(mask[..., None], events, 99.0), mask, page), atol=1e-6)
+    out = look(module, target, events, mask, page)
+    assert torch.allclose(out, look(module, target, torch.where(mask[..., None], events, 99.0), mask, page), atol=1e-6)
 
 
 def test_the_order_of_events_changes_nothing():
     module, target, page = attention(), torch.randn(2, 6), torch.tensor([0, 0])
     events, mask = torch.randn(1, 5, 5), torch.tensor([[True, True, True, False, True]])
     order = torch.tensor([4, 2, 0, 1, 3])
-    out = module(target, events[:, order], mask[:, order], page)
-    assert torch.allclose(out, module(target, events, mask, page), atol=1e-6)
+    out = look(module, target, events[:, order], mask[:, order], page)
+    assert torch.allclose(out, look(module, target, events, mask, page), atol=1e-6)
 
 
 def test_impressions_read_their_own_pages_events():
     module, target = attention(), torch.randn(1, 6)
     events, mask = torch.randn(2, 3, 5), torch.ones(2, 3, dtype=torch.bool)
-    both = module(target.repeat(2, 1), events, mask, torch.tensor([0, 1]))
-    alone = module(target, events[1:], mask[1:], torch.tensor([0]))
+    both = look(module, target.repeat(2, 1), events, mask, torch.tensor([0, 1]))
+    alone = look(module, target, events[1:], mask[1:], torch.tensor([0]))
     assert torch.allclose(both[1:], alone, atol=1e-6) and not torch.allclose(both[0], both[1])
 
 
