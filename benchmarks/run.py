@@ -27,8 +27,8 @@ from benchmarks.ranker.tables import show
 from rank.__main__ import CONFIGS
 from rank.config import ARGUMENTS
 from rank.html_report import BENCH, write_report
-from rank.run import build_behaviours, build_features, build_judged_pair_features, build_pair_features
-from rank.stage import Stage
+from rank.run import build_behaviours, build_features, build_pair_features
+from rank.stage import JUDGED_PAIR_FEATURES, PAIR_FEATURES, Stage
 from shared.cli import run_main
 from shared.config import PrectrError, parse_arguments
 from shared.steps import atomic_write
@@ -59,8 +59,8 @@ def main(argv: list[str]) -> None:
     cells = [Cell(system, seed, bench, tuple(flags)) for system in arguments.systems for seed in arguments.seeds]
     build_behaviours(home)
     build_features(home)
-    build_pair_features(home)
-    build_judged_pair_features(home)
+    for name in (PAIR_FEATURES, JUDGED_PAIR_FEATURES):
+        build_pair_features(home, name)
     run_all(cells, home, arguments.jobs)
     result = compute_results(" ".join(["python -m benchmarks.run", *argv]), cells, arguments.resamples)
     path = Path(arguments.results) / f"ranker_{home.run.name}.json"

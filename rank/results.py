@@ -153,4 +153,5 @@ def _seconds_before(stage: Stage) -> dict[str, float | None]:
         "data": read_record(stage.data).seconds if (stage.data / RECORD).is_file() else None,
         **(json.loads(stage_one.read_text(encoding="utf-8")) if stage_one.exists() else {}),
         **{name: read_record(folder / name).seconds for name in ("level_prob", "behaviours", "features", "lightgbm")},
+        **{name: read_record(folder / name).seconds for name in stage.stored_pairs},
     }

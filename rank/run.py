@@ -13,7 +13,6 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -39,7 +38,7 @@ from rank.reference import Reference
 from rank.report import show
 from rank.results import judge_ranker
 from rank.rival import LightGBMRival, Rows, fit_lightgbm, num_threads, position_gain
-from rank.stage import JUDGED_PAIR_FEATURES, PAIR_FEATURES, Stage
+from rank.stage import PAIR_FEATURES, Stage
 from rank.text_vectors import write_pair_features
 from rank.train import train
 from rank.warm_start import carry_over, kept_feature_map
@@ -62,10 +61,8 @@ def run_stage(stage: Stage) -> None:
     build_behaviours(stage)
     build_features(stage)
     build_rival(stage)
-    if stage.training.passes[0]:
-        build_pair_features(stage)
-    if stage.training.rests_throughout:
-        build_judged_pair_features(stage)
+    for name in stage.stored_pairs:
+        build_pair_features(stage, name)
     build_ranker(stage)
     if launch.is_first():
         show_results(stage)
@@ -168,17 +165,12 @@ def build_rival(stage: Stage) -> None:
     run_step("lightgbm", stage.folder / "lightgbm", inputs, build)
 
 
-def build_pair_features(stage: Stage) -> None:
-    """`pair_features/`: what the level head reads of every pair that training shows or replays."""
-    _build_pair_features(stage, PAIR_FEATURES, ["train"], replayed=True)
-
-
-def build_judged_pair_features(stage: Stage) -> None:
-    """`judged_pair_features/`: the same of every pair that is judged, for a text encoder that never learns."""
-    _build_pair_features(stage, JUDGED_PAIR_FEATURES, stage.sets()[1:], replayed=False)
-
-
-def _build_pair_features(stage: Stage, name: str, sets: Sequence[str], replayed: bool) -> None:
+def build_pair_features(stage: Stage, name: str) -> None:
+    """What the level head reads of pairs of texts, for a text encoder that rests: `pair_features/` of those that
+    training shows or replays, or `judged_pair_features/` of those that are judged.
+    """
+    replayed = name == PAIR_FEATURES
+    sets = ["train"] if replayed else stage.sets()[1:]
     shop = stage.shop()
     replay, replay_texts = read_replay(stage, shop)
     rows = [PreparedSet.open(stage.folder / "features" / each) for each in sets]

@@ -125,6 +125,12 @@ class Stage:
         rungs = [f"new_users_{n}" for n in self.history.cold_lengths] if "new_users" in self.splits else []
         return ["train", *self.evaluated, *rungs]
 
+    @property
+    def stored_pairs(self) -> list[str]:
+        """Folders of features of pairs that this training reads."""
+        read = {PAIR_FEATURES: self.training.passes[0] > 0, JUDGED_PAIR_FEATURES: self.training.rests_throughout}
+        return [name for name, is_read in read.items() if is_read]
+
     def _require_clicks(self) -> None:
         for table in ("impressions", "behaviours"):
             if self.data.is_dir() and not has_table(self.data, table):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from safetensors import safe_open
 
@@ -92,8 +93,6 @@ def test_every_judged_impression_has_a_prediction(shop: Path) -> None:
 
 
 def test_score_repeats_the_predictions_of_the_run(shop: Path, tmp_path: Path) -> None:
-    import pyarrow.parquet as pq
-
     where = ["--profile", "smoke", "--artifacts", str(shop.parent), "--output", str(tmp_path / "scores.parquet")]
     rank_main(["score", *where, "--impressions", str(shop / "data" / "impressions.parquet")])
     scores = pq.read_table(tmp_path / "scores.parquet").to_pandas().set_index("impression_id")["p_click"]
@@ -123,6 +122,13 @@ def test_a_warm_start_goes_on_from_the_trained_ranker(shop: Path, tmp_path: Path
     assert first.feature_map == second.feature_map
     theirs = second.model.state_dict()
     assert all((tensor == theirs[name]).all() for name, tensor in first.model.state_dict().items())
+    # The second's text encoder never learnt, so that what is stored of the pairs was judged in the place of texts.
+    assert (tmp_path / "toy" / "judged_pair_features").is_dir() and not (shop / "judged_pair_features").exists()
+    texts, stored = (
+        pq.read_table(folder / "ranker" / "predictions.parquet")["p_click"].to_numpy()
+        for folder in (shop, tmp_path / "toy")
+    )
+    assert np.abs(texts - stored).max() < 1e-5
 
 
 def test_a_second_run_does_nothing(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,7 +15,7 @@ from transformers.utils import logging
 from benchmarks.ranker.systems import RANDOM_ENCODER, REFERENCE, flags_of, is_ours
 from rank.__main__ import CONFIGS
 from rank.config import ARGUMENTS, check_together
-from rank.run import build_features, build_judged_pair_features, build_pair_features, build_ranker, build_rival
+from rank.run import build_features, build_pair_features, build_ranker, build_rival
 from rank.stage import JUDGED_PAIR_FEATURES, PAIR_FEATURES, Stage
 from shared.cli import run_main
 from shared.config import PrectrError, parse_arguments
@@ -127,9 +127,8 @@ def main(argv: list[str]) -> None:
     build_features(stage)
     if is_ours(system):
         build_rival(stage)
-        build_pair_features(stage)
-        if stage.training.rests_throughout:
-            build_judged_pair_features(stage)
+        for name in stage.stored_pairs:
+            build_pair_features(stage, name)
         build_ranker(stage)
         return
     from benchmarks.rivals.fit import SYSTEMS, fit_and_score  # here: it opens libraries that only rivals need

@@ -210,8 +210,8 @@ def test_one_command_writes_figures_and_report(
 ) -> None:
     shown: list[Any] = []
     monkeypatch.setattr(bench, "Stage", lambda *arguments: shop.stage)
-    for name in ("behaviours", "features", "pair_features", "judged_pair_features"):
-        monkeypatch.setattr(bench, f"build_{name}", lambda stage: None)
+    for name in ("behaviours", "features", "pair_features"):
+        monkeypatch.setattr(bench, f"build_{name}", lambda *_: None)
     monkeypatch.setattr(bench, "compute_results", lambda command, cells, resamples: {"command": command})
     monkeypatch.setattr(bench, "write_report", lambda folder: folder / "report.html")
     monkeypatch.setattr(bench, "show", lambda *arguments: shown.append(arguments))

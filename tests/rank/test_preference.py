@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from rank.preference import PreferenceMix, TargetAttention
+from rank.preference import SEATS, PreferenceMix, TargetAttention
 
 
 def attention() -> TargetAttention:
@@ -15,6 +15,22 @@ def attention() -> TargetAttention:
 
 def look(module: TargetAttention, target: Tensor, events: Tensor, mask: Tensor, page: Tensor) -> Tensor:
     return module(target, module.remember(events, mask, page))
+
+
+def test_every_impression_looks_at_its_own_page_however_many_there_are_and_in_any_order():
+    module = attention()
+    page = torch.tensor([1] * (2 * SEATS + 3) + [0, 3, 3])[torch.randperm(2 * SEATS + 6)]  # page 2 shows nothing
+    target, events, mask = torch.randn(len(page), 6), torch.randn(4, 7, 5), torch.rand(4, 7) < 0.6
+    key, value = (
+        torch.cat([null.expand(4, 1, -1), linear(events)], 1).unflatten(-1, (2, 4))[page]
+        for null, linear in ((module.null_key, module.to_key), (module.null_value, module.to_value))
+    )
+    query = module.to_query(target).unflatten(-1, (2, 4))
+    similarity = torch.einsum("bhn,bthn->bht", query, key) / 2
+    known = torch.cat([torch.ones(4, 1, dtype=torch.bool), mask], 1)[page]
+    weight = similarity.masked_fill(~known[:, None], -torch.inf).softmax(-1)
+    expected = torch.einsum("bht,bthn->bhn", weight, value).flatten(1)
+    torch.testing.assert_close(look(module, target, events, mask, page), expected)
 
 
 def test_an_empty_history_reads_as_the_null_value_and_not_as_nan():

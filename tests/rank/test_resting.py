@@ -10,6 +10,7 @@ import torch
 from rank.config import TrainArguments
 from rank.inputs import BatchSchedule, Replay
 from rank.pair_features import PairFeatures, distinct_pairs
+from rank.predict import Predictor
 from rank.text_vectors import write_pair_features
 from shared.config import PrectrError
 from tests.rank.random_network import Scene
@@ -104,6 +105,22 @@ def test_features_are_those_of_the_distinct_pairs(
     np.testing.assert_allclose(in_parts.values, stored.values, atol=1e-5)
     values, place = stored.rows(query[:5], item[:5])
     assert values.shape[1] == len(scene.encoder.head.shift) and place.max() == len(values) - 1
+
+
+def test_what_is_stored_is_judged_as_the_texts_are(
+    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepared, events = scene.prepared, scene.events(scene.shop)
+    stored = stored_features(scene, prepared.query_text, prepared.item_text, tmp_path / "pair_features.npy")
+    read: list[int] = []
+    rows = PairFeatures.rows
+    monkeypatch.setattr(PairFeatures, "rows", lambda self, *texts: read.append(len(texts[0])) or rows(self, *texts))
+    predictor = Predictor(scene.model, stored, events, bf16=False)
+    for name, expected in scene.predict(prepared).items():
+        np.testing.assert_allclose(predictor.predict(prepared, 20)[name], expected, atol=1e-5)
+    assert read == [48], "the pairs of one set are read once, however often it is scored"
+    predictor.predict(prepared.take(np.arange(4)), 20)
+    assert read == [48, 4]
 
 
 def test_a_frozen_encoder_rests_throughout() -> None:
