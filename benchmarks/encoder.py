@@ -14,7 +14,7 @@ commit computed it, and when; `--keep` leaves a figure there that this machine h
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -25,9 +25,8 @@ import pyarrow.parquet as pq
 from sentence_transformers import SentenceTransformer
 from transformers.utils import logging
 
+from benchmarks.encoder_results import METRICS, SYSTEMS, collect, keep_others, show
 from benchmarks.hidden_levels import hidden_levels
-from benchmarks.provenance import provenance
-from data.contract import reconstructed
 from distill.config import LabelArguments, RunArguments, StudentArguments, TeacherArguments
 from distill.cross_encoder import CrossEncoderTeacher, finetune_cross_encoder
 from distill.evaluate import Score, judge, levels_of_score, tfidf_cosine
@@ -39,8 +38,7 @@ from distill.sources import find_encoder
 from distill.stage import TEST_SPLITS, Stage
 from distill.teachers import Panel, open_teacher
 from shared.cli import run_main
-from shared.config import PrectrError, parse_arguments
-from shared.console import console, table
+from shared.config import parse_arguments
 from shared.encoder import LevelEncoder
 from shared.metrics import spearman
 from shared.steps import (
@@ -49,31 +47,17 @@ from shared.steps import (
     fingerprint_inputs,
     fingerprint_of,
     is_finished,
-    read_record,
     run_step,
 )
 
 CONFIGS = Path(__file__).parent / "configs"
 RESULTS = Path(__file__).parent / "results"
 
-SYSTEMS = {
-    "tfidf": "char-n-gram TF-IDF",
-    "teacher": "teacher",
-    "student": "student: the teacher's labels, then gold",
-    "student_gold_only": "the same student, gold only: no teacher, no text states",
-    "student_states_gold": "the same student, text states, then gold: no teacher's labels",
-    "student_all_gold": "the same student, gold levels for all logged pairs the teacher labels",
-    "minilm_cosine": "MiniLM-L6, cosine, untrained",
-    "minilm_finetuned": "MiniLM-L6 cross-encoder, gold only",
-    "minilm_finetuned_kd": "MiniLM-L6 cross-encoder: the teacher's labels, then gold",
-}
 UNSEEDED = ("tfidf", "teacher", "minilm_cosine")
 """Systems of which one cell is enough: nothing random, or (the teacher) one seed only."""
 
 LABELLED = ("student", "minilm_finetuned_kd")
 """Systems that learn the teacher's labels."""
-
-METRICS = ("spearman", "auc", "qwk")
 
 
 @dataclass
@@ -338,82 +322,6 @@ class Bench:
 
 def _step_name(system: str, seed: int) -> str:
     return f"{system} seed {seed}"
-
-
-def collect(bench: Bench, argv: Sequence[str]) -> dict[str, Any]:
-    """The figures of every system that is finished, with how they came to be."""
-    systems = {system: found for system in SYSTEMS if (found := bench.figures(system)) is not None}
-    stage = bench.stage
-    records = {
-        system: [read_record(bench.cell(system, seed)) for seed in bench.finished_seeds(system)] for system in systems
-    }
-    return {
-        **provenance("benchmarks.encoder", argv),
-        "data": stage.run.name,
-        "reconstructed": reconstructed(stage.data),
-        "pairs": {split: len(found) for split, found in sorted(stage.pairs.items())},
-        "seeds": {system: bench.finished_seeds(system) for system in systems},
-        "teacher": stage.teaching.teacher,
-        "spearman_with": "the graders' mean" if (stage.data / "ratings.parquet").is_file() else "the level",
-        "systems": systems,
-        "trained": {
-            system: [{"commit": record.git_commit, "date": record.finished[:10]} for record in found]
-            for system, found in records.items()
-        },
-        "seconds": {
-            bench.cell(system, seed).name: record.seconds
-            for system, found in records.items()
-            for seed, record in zip(bench.finished_seeds(system), found, strict=True)
-        },
-    }
-
-
-_OF_EVERY_SYSTEM = ("systems", "seeds", "trained")
-
-
-def keep_others(result: dict[str, Any], earlier: dict[str, Any]) -> dict[str, Any]:
-    """`result` with the systems that only an earlier one has, in the order of `SYSTEMS`.
-
-    Raises:
-        PrectrError: the earlier one is of other pairs or of another teacher, so that figures cannot stand side by side.
-    """
-    for what in ("data", "pairs", "teacher", "spearman_with"):
-        if result[what] != earlier[what]:
-            raise PrectrError(
-                f"the result file compares something else ({what}: {earlier[what]!r}, here {result[what]!r}): "
-                "run without --keep."
-            )
-    merged = dict(result)
-    for part in _OF_EVERY_SYSTEM:
-        found = {**earlier[part], **result[part]}
-        merged[part] = {system: found[system] for system in SYSTEMS if system in found}
-    kept = {f"{system}-seed{seed}" for system in merged["systems"] for seed in merged["seeds"][system]}
-    seconds = {**earlier["seconds"], **result["seconds"]}
-    return merged | {"seconds": {cell: time for cell, time in seconds.items() if cell in kept}}
-
-
-def show(result: dict[str, Any], path: Path) -> None:
-    """One table a split: mean ± standard deviation over seeds."""
-    splits = ["test", *(split for split in TEST_SPLITS if split in next(iter(result["systems"].values())))]
-    for split in splits:
-        rows = []
-        for system, found in result["systems"].items():
-            part = found if split == "test" else found[split]
-            rows.append([SYSTEMS[system], len(part["spearman"]), *(spread(part[metric]) for metric in METRICS)])
-        table(
-            f"{result['data']}, {split}: {result['pairs'][split]:,} pairs",
-            ["judge", "seeds", *METRICS],
-            rows,
-            f"Spearman with {result['spearman_with']}. {result['reconstructed']}",
-        )
-    console.print(f"figures of every seed: {path}", highlight=False, soft_wrap=True)
-
-
-def spread(values: Sequence[float | None]) -> str:
-    known = [value for value in values if value is not None]
-    if not known:
-        return "–"
-    return f"{np.mean(known):.4f} ± {np.std(known, ddof=1):.4f}" if len(known) > 1 else f"{known[0]:.4f}"
 
 
 def main(argv: list[str]) -> None:

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 from transformers.utils import logging
 
-from benchmarks.encoder import CONFIGS, METRICS, RESULTS, Bench, BenchArguments, spread
+from benchmarks.encoder import CONFIGS, RESULTS, Bench, BenchArguments
+from benchmarks.encoder_results import METRICS, spread
 from benchmarks.provenance import provenance
 from distill.config import LabelArguments, RunArguments, StudentArguments, TeacherArguments
 from distill.label_cache import LabelCache

@@ -136,7 +136,7 @@ class TrainArguments:
         default=2.5,
         metadata={"help": "first passes over the training pages, in which the text encoder rests and all else learns"},
     )
-    epochs: float = field(default=0.5, metadata={"help": "passes after them, in which everything learns"})
+    epochs: float = field(default=0.15, metadata={"help": "passes after them, in which everything learns"})
     pages_per_batch: int = field(default=42, metadata={"help": "pages (of about 12 impressions) per batch"})
     pages_together: int = field(
         default=6, metadata={"help": "pages of one category that go into a batch together, to share item texts"}

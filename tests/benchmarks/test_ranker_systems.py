@@ -121,8 +121,8 @@ def test_a_rival_reads_the_features_of_the_ranker_of_its_seed() -> None:
 
 def test_the_budget_holds_for_every_system_and_gives_way_to_flags() -> None:
     flags = systems.flags_in(BUDGET)
-    assert settings("prectr_v1", *flags)["epochs"] == read_config(BUDGET)["epochs"]
-    assert settings("no_debias", *flags, "--epochs", "7")["epochs"] == 7
+    assert settings("prectr_v1", *flags)["bootstrap_resamples"] == read_config(BUDGET)["bootstrap_resamples"]
+    assert settings("no_debias", *flags, "--bootstrap_resamples", "7")["bootstrap_resamples"] == 7
 
 
 def test_ablations_leave_the_features_alone() -> None:

@@ -248,4 +248,4 @@ def test_without_flags_it_is_three_seeds_of_everything(monkeypatch: pytest.Monke
     monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
     arguments, flags = bench.read_arguments([])
     assert (arguments.seeds, tuple(arguments.systems), arguments.resamples) == ([0, 1, 2], DEFAULT, 500)
-    assert "--epochs" in flags
+    assert "--bootstrap_resamples" in flags
