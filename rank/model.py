@@ -281,7 +281,7 @@ class RankerModel(nn.Module):
             for kind in self.config.preferences
         }
         item = torch.cat([embedded[c] for c in self.config.item_columns], -1)
-        return Context(item, functional.linear(known, self.base[0].weight[:, : known.shape[1]]), memories)
+        return Context(item, functional.linear(known, self._first.weight[:, : known.shape[1]]), memories)
 
     def score(
         self,
@@ -324,9 +324,15 @@ class RankerModel(nn.Module):
             score = score + tau
         return {"level_logits": level_logits, "click_logits": click_logits, "tau": tau, "score": score}
 
+    @property
+    def _first(self) -> nn.Linear:
+        first = self.base[0]
+        assert isinstance(first, nn.Linear)
+        return first
+
     def _base(self, context: Context, inputs: Tensor) -> Tensor:
         """The base module over the context's part of its first layer, which is done, and the other inputs [B, ·]."""
-        first = self.base[0]
+        first = self._first
         own = functional.linear(inputs, first.weight[:, -inputs.shape[1] :], first.bias)
         return self.base[1:](context.base + own)
 

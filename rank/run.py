@@ -173,15 +173,16 @@ def build_pair_features(stage: Stage, name: str) -> None:
     sets = ["train"] if replayed else stage.sets()[1:]
     shop = stage.shop()
     replay, replay_texts = read_replay(stage, shop)
-    rows = [PreparedSet.open(stage.folder / "features" / each) for each in sets]
+    rows: list[PreparedSet | Replay] = [PreparedSet.open(stage.folder / "features" / each) for each in sets]
+    if replayed:
+        rows.append(replay)
     num_items = len(shop.item_texts) + len(replay_texts)
-    texts_of_rows = [(part.query_text, part.item_text) for part in [*rows, *([replay] if replayed else [])]]
-    pairs = distinct_pairs(texts_of_rows, num_items)
+    pairs = distinct_pairs(((part.query_text, part.item_text) for part in rows), num_items)
     inputs = {
         "behaviours": fingerprint_of(stage.folder / "behaviours"),
         "level_prob": fingerprint_of(stage.folder / "level_prob"),
         "encoder": stage.encoder_fingerprint(),
-        "pairs": hashlib.sha256(pairs).hexdigest(),
+        "pairs": hashlib.sha256(pairs.data).hexdigest(),
         "bf16": stage.training.bf16 and has_bf16(),
         **warm_start_inputs(stage),
     }
