@@ -18,6 +18,10 @@ from shared.npy import open_array
 # by a rounding error. float16 probabilities are such multiples.
 TOTAL_SCALE = 1 << 24
 
+# An index of more keys than this does not fit the caches: looked up in the keys' own order, a batch of them touches
+# each part of it once. Below, sorting costs more than it saves.
+KEYS_OUT_OF_CACHE = 4_000_000
+
 
 class BehaviourIndex:
     """The lists of one kind of key, one after another, and where each begins.
@@ -73,7 +77,7 @@ class BehaviourIndex:
         packed[np.logical_or.reduce([np.asarray(code) < 0 for code in codes])] = -1
         if unknown == 0:
             return np.zeros(len(packed), np.int64)
-        found = np.searchsorted(self.keys, packed)
+        found = self._search(packed)
         return np.where(self.keys[np.minimum(found, unknown - 1)] == packed, found, unknown)
 
     def bounds(self, lists: np.ndarray, since_row: np.ndarray, before_row: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -113,6 +117,15 @@ class BehaviourIndex:
         if not len(self.rows):
             return np.full(positions.shape, -1, np.int64)
         return np.where(inside, self.rows[np.where(inside, positions, 0)], -1).astype(np.int64)
+
+    def _search(self, packed: np.ndarray) -> np.ndarray:
+        """`np.searchsorted` of the keys [n]."""
+        if len(self.keys) <= KEYS_OUT_OF_CACHE:
+            return np.searchsorted(self.keys, packed)
+        order = np.argsort(packed)
+        found = np.empty(len(packed), np.int64)
+        found[order] = np.searchsorted(self.keys, packed[order])
+        return found
 
     def _bisect(self, begin: np.ndarray, end: np.ndarray, row: np.ndarray) -> np.ndarray:
         """First position [n] in [begin, end) whose row number is >= `row`."""
