@@ -22,6 +22,8 @@ TOTAL_SCALE = 1 << 24
 # each part of it once. Below, sorting costs more than it saves.
 KEYS_OUT_OF_CACHE = 4_000_000
 
+MANY_PER_LIST = 2  # rows looked up at once, per list of the index: from there on it pays to narrow the lists first
+
 
 class BehaviourIndex:
     """The lists of one kind of key, one after another, and where each begins.
@@ -82,9 +84,17 @@ class BehaviourIndex:
 
     def bounds(self, lists: np.ndarray, since_row: np.ndarray, before_row: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Positions [n] in `rows` where each list's events of the window begin and end; begin <= end."""
-        begin, end = self.offsets[lists], self.offsets[lists + 1]
-        stop = self._bisect(begin, end, before_row)
-        return np.minimum(self._bisect(begin, stop, since_row), stop), stop
+        stop = self.until(lists, before_row)
+        return self.since(lists, since_row, stop), stop
+
+    def until(self, lists: np.ndarray, before_row: np.ndarray) -> np.ndarray:
+        """Where the events of windows [n] end, whenever they begin: the second half of `bounds`."""
+        return self._bisect(*self._stretch(lists, before_row), before_row)
+
+    def since(self, lists: np.ndarray, since_row: np.ndarray, stop: np.ndarray) -> np.ndarray:
+        """Where the events of windows [n] that end at the positions `stop` begin: the first half of `bounds`."""
+        begin, end = self._stretch(lists, since_row)
+        return np.minimum(self._bisect(begin, np.minimum(end, stop), since_row), stop)
 
     def count(self, lists: np.ndarray, since_row: np.ndarray, before_row: np.ndarray) -> np.ndarray:
         """Number of events [n] of each list in the window."""
@@ -126,6 +136,18 @@ class BehaviourIndex:
         found = np.empty(len(packed), np.int64)
         found[order] = np.searchsorted(self.keys, packed[order])
         return found
+
+    def _stretch(self, lists: np.ndarray, row: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Positions [n] between which each list's first row number >= `row` [n] is to be searched for.
+
+        What is looked at together is near in time: where the lists are few, the stretch of each that all of `row` fall
+        into is found first. It is short however long the log is.
+        """
+        begin, end = self.offsets[:-1], self.offsets[1:]
+        if len(row) > MANY_PER_LIST * len(self.keys):
+            earliest, latest = (np.full(len(begin), bound) for bound in (row.min(), row.max()))
+            begin, end = self._bisect(begin, end, earliest), self._bisect(begin, end, latest)
+        return begin[lists], end[lists]
 
     def _bisect(self, begin: np.ndarray, end: np.ndarray, row: np.ndarray) -> np.ndarray:
         """First position [n] in [begin, end) whose row number is >= `row`."""

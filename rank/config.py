@@ -149,6 +149,10 @@ class TrainArguments:
     encoder_learning_rate: float = field(default=1e-4, metadata={"help": "of the text encoder; 0 freezes it"})
     weight_decay: float = field(default=0.01, metadata={"help": "AdamW's, on matrices"})
     bf16: bool = field(default=True, metadata={"help": "matrix products in bfloat16, where the machine has them"})
+    calibrate: bool = field(
+        default=True,
+        metadata={"help": "after training, shift all click logits so that validation has as many clicks as predicted"},
+    )
     save_steps: int = field(
         default=100, metadata={"help": "batches between checkpoints (a killed run goes on from one)"}
     )

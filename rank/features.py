@@ -136,6 +136,7 @@ class _Past:
         self._first = np.unique(page, return_index=True)[1]
         self._bounds: dict[tuple[str, int], tuple[np.ndarray, np.ndarray]] = {}
         self._lists: dict[str, np.ndarray] = {}
+        self._until: dict[str, np.ndarray] = {}
         self._begin: dict[int, np.ndarray] = {}
 
     def codes(self, part: str) -> np.ndarray:
@@ -165,13 +166,15 @@ class _Past:
         return self._bounds[index, weeks]
 
     def _search(self, index: str, weeks: int) -> tuple[np.ndarray, np.ndarray]:
-        lists, window = self.lists(index), self.window(index, weeks)
-        if not OF_PAGE.issuperset(self.log.specs[index].parts):
-            return self.log.index(index).bounds(lists, *window)
-        # The same for all candidates of a page.
-        of_pages = (values[self._first] for values in (lists, *window))
-        begin, end = self.log.index(index).bounds(*of_pages)
-        return begin[self._page], end[self._page]
+        found, lists = self.log.index(index), self.lists(index)
+        since_row, before_row = self.window(index, weeks)
+        of_page = OF_PAGE.issuperset(self.log.specs[index].parts)
+        if of_page:  # the same for all candidates of a page
+            lists, since_row, before_row = (values[self._first] for values in (lists, since_row, before_row))
+        if index not in self._until:
+            self._until[index] = found.until(lists, before_row)
+        begin, end = found.since(lists, since_row, self._until[index]), self._until[index]
+        return (begin[self._page], end[self._page]) if of_page else (begin, end)
 
     def count(self, index: str, weeks: int = HISTORY_WEEKS) -> np.ndarray:
         begin, end = self.bounds(index, weeks)

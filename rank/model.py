@@ -250,6 +250,13 @@ class RankerModel(nn.Module):
         if self.config.ordinal_head:
             self.click_head.bias[1:] = -0.5
 
+    @torch.no_grad()
+    def shift_clicks(self, by: float) -> None:
+        """Add `by` to the click logit of every level."""
+        # Of an ordinal head the first entry carries all levels.
+        levels = slice(1) if self.config.ordinal_head else slice(None)
+        self.click_head.bias[levels] += by
+
     def pair_states(self, batch: Batch) -> Tensor:
         """Text states h [D, S] of the batch's distinct pairs; every distinct text is encoded once.
 

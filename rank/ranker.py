@@ -30,6 +30,7 @@ from rank.prepare import Shop, prepare
 from shared.config import PrectrError
 from shared.encoder import LevelEncoder
 from shared.schema import read_versioned, versioned
+from shared.steps import atomic_write
 
 
 @dataclass
@@ -92,12 +93,7 @@ class Ranker:
         """Write the folder described above; a ranker that embeds user ids has them in its feature map."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        weights = {
-            name: tensor.contiguous()
-            for name, tensor in self.model.state_dict().items()
-            if not name.startswith(f"{ENCODER}.")
-        }
-        save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
+        self.save_weights(folder)
         self.model.encoder.save_pretrained(folder / ENCODER)
         (folder / FEATURE_MAP).write_text(self.feature_map.to_json() + "\n", encoding="utf-8")
         config = {
@@ -109,6 +105,16 @@ class Ranker:
         }
         text = json.dumps(versioned(config, SCHEMA_VERSION), indent=2)
         (folder / CONFIG).write_text(text + "\n", encoding="utf-8")
+
+    def save_weights(self, folder: Path) -> None:
+        """Write the weights of all but the encoder, or leave those that are there."""
+        weights = {
+            name: tensor.contiguous()
+            for name, tensor in self.model.state_dict().items()
+            if not name.startswith(f"{ENCODER}.")
+        }
+        with atomic_write(folder / WEIGHTS) as temporary:
+            save_file(weights, temporary, metadata={"format": "pt"})
 
     @classmethod
     def from_pretrained(cls, folder: Path | str) -> "Ranker":

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data.contract import has_table, read_table, reconstructed
+from rank.calibrate import calibrate
 from rank.codes import encode
 from rank.evaluate import Judged, exposed_slices, households, judge_exposed, judge_new_users, judge_open, judge_slices
 from rank.inputs import Events, PreparedSet, Texts
@@ -24,7 +25,8 @@ from shared.steps import RECORD, git_commit, read_record
 
 
 def judge_ranker(stage: Stage, work: Path, seconds: dict[str, float]) -> None:
-    """Write metrics.json and predictions.parquet; `seconds["evaluate"]` holds when judging began."""
+    """Calibrate the ranker, then write metrics.json and predictions.parquet; `seconds["evaluate"]` holds when judging
+    began."""
     ranker = Ranker.from_pretrained(work)
     shop = stage.shop()
     features, rival = stage.folder / "features", stage.folder / "lightgbm"
@@ -37,6 +39,10 @@ def judge_ranker(stage: Stage, work: Path, seconds: dict[str, float]) -> None:
     events = Events(shop.log, of_items, ranker.feature_map.event_types)
     predictor = Predictor(ranker.model, texts, events, stage.training.bf16)
     batch = stage.evaluation.evaluation_batch
+    calibration = None
+    if stage.training.calibrate:
+        validation, rate = PreparedSet.open(features / "validation"), stage.losses.negative_sampling_rate
+        calibration = calibrate(ranker, predictor, validation, rate, batch, work)
     predictions = {name: predictor.predict(prepared, batch, name) for name, prepared in sets.items()}
     ours = {name: part["p_click"] for name, part in predictions.items()}
     theirs = {name: np.load(rival / f"{name}.npy") for name in sets}
@@ -49,6 +55,7 @@ def judge_ranker(stage: Stage, work: Path, seconds: dict[str, float]) -> None:
         "lightgbm": _judge(stage, sets, tables, judged, theirs),
         "not_measured": stage.not_measured,
         "position_gain": facts["position_gain"],
+        "calibration": calibration and {"shift": calibration.shift, "validation_pcoc_before": calibration.pcoc},
         "seconds": {**_seconds_before(stage), "rank": seconds["rank"], "evaluate": time.time() - seconds["evaluate"]},
         "seed": stage.run.seed,
         "git_commit": git_commit(),

@@ -87,3 +87,18 @@ def test_an_index_too_large_for_the_caches_finds_the_same_lists(monkeypatch: pyt
     assert 0 < (found == len(index.keys)).sum() < 900
     monkeypatch.setattr("rank.behaviour_index.KEYS_OUT_OF_CACHE", 0)
     np.testing.assert_array_equal(index.lookup(*asked), found)
+
+
+@pytest.mark.parametrize("many_per_list", [0, 10**9], ids=["narrowed first", "searched whole"])
+def test_windows_by_hand_however_they_are_searched(monkeypatch: pytest.MonkeyPatch, many_per_list: int) -> None:
+    monkeypatch.setattr("rank.behaviour_index.MANY_PER_LIST", many_per_list)
+    rng = np.random.default_rng(1)
+    code = rng.integers(0, 5, 400)
+    index = BehaviourIndex.build([code], [5], np.arange(400))
+    key = rng.integers(-1, 6, 300)
+    since = rng.integers(0, 400, 300)
+    before = since + rng.integers(-50, 200, 300)
+    begin, end = index.bounds(index.lookup(key), since, before)
+    for row in range(300):
+        inside = [event for event in range(since[row], before[row]) if event < 400 and code[event] == key[row]]
+        assert index.rows[begin[row] : end[row]].tolist() == inside

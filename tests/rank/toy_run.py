@@ -96,10 +96,16 @@ def split_of(home: Path, split: str) -> pa.Table:
 
 def predictions(home: Path, split: str) -> dict[str, np.ndarray]:
     """What a run predicts of a split, in the order of its table: all of it prepared at once."""
+    _, predictor, prepared = opened(home, split)
+    found = predictor.predict(prepared, 4096, split)
+    return {name: values[np.argsort(prepared.impression)] for name, values in found.items()}
+
+
+def opened(home: Path, split: str) -> tuple[Ranker, Predictor, PreparedSet]:
+    """A run's ranker, what predicts with it, and a split prepared for it."""
     ranker, shop = Ranker.from_pretrained(home / "ranker"), whole_shop(home)
-    prepared: PreparedSet = prepare(split_of(home, split), shop, ranker.history).finish(ranker.feature_map, shop)
+    prepared = prepare(split_of(home, split), shop, ranker.history).finish(ranker.feature_map, shop)
     texts = Texts.tokenize(ranker.model.encoder, shop.query_texts, shop.item_texts)
     of_items = ranker.feature_map.transform_items(shop.items).astype(np.int32)
     events = Events(shop.log, of_items, ranker.feature_map.event_types)
-    found = Predictor(ranker.model, texts, events, bf16=False).predict(prepared, 4096, split)
-    return {name: values[np.argsort(prepared.impression)] for name, values in found.items()}
+    return ranker, Predictor(ranker.model, texts, events, bf16=False), prepared
