@@ -78,6 +78,9 @@ class ModelArguments:
         default=False, metadata={"help": "click logits that rise with the level by construction"}
     )
     click_trains_level: bool = field(default=True, metadata={"help": "the click loss also reaches π"})
+    stage_one_features: bool = field(
+        default=True, metadata={"help": "read the features made of stage one's P(level | query, item)"}
+    )
     exact_match: bool = field(
         default=True, metadata={"help": "read the counts of the user's clicks on this item and on items like it"}
     )
@@ -199,6 +202,7 @@ _LATER = (
     "position_debias",
     "fusion",
     "exact_match",
+    "stage_one_features",
 )
 
 

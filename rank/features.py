@@ -99,6 +99,11 @@ def is_exact_match(name: str) -> bool:
     return name.startswith("user_") and not name.startswith(_OTHER_USER_FEATURES)
 
 
+def is_stage_one(name: str) -> bool:
+    """Whether the feature is read off stage one's P(level | query, item)."""
+    return "level" in name and not name.startswith(("num_", "ctx_"))
+
+
 _TRANSFORMS: dict[str, Callable[[np.ndarray], np.ndarray]] = {"log1p count": np.log1p, "log1p days": np.log1p}
 
 

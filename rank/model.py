@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rank.features import is_exact_match
+from rank.features import is_exact_match, is_stage_one
 from rank.matches import STATISTICS
 from rank.preference import Memory, PreferenceMix, TargetAttention
 from shared.config import PrectrError
@@ -57,6 +57,7 @@ class RankerConfig:
     fusion: Literal["conditional", "sigmoid"] = "conditional"
     ordinal_head: bool = False
     click_trains_level: bool = True  # False: the click loss does not reach π (it still reaches h)
+    stage_one_features: bool = True  # False: the numbers of `is_stage_one` are not read, π and h alone speak of text
     exact_match: bool = True  # False: neither the numbers of `is_exact_match` nor the slices' counts are read
 
     def __post_init__(self) -> None:
@@ -93,8 +94,10 @@ class RankerConfig:
     @property
     def numeric_columns(self) -> list[int]:
         """Which numbers the base module reads."""
-        read = (self.exact_match or not is_exact_match(name) for name in self.numeric_names)
-        return [column for column, is_read in enumerate(read) if is_read]
+        left_out = [
+            rule for rule, on in ((is_exact_match, self.exact_match), (is_stage_one, self.stage_one_features)) if not on
+        ]
+        return [n for n, name in enumerate(self.numeric_names) if not any(rule(name) for rule in left_out)]
 
 
 class Context(NamedTuple):

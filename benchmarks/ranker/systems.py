@@ -31,6 +31,7 @@ _PARTS: dict[str, tuple[str, ...]] = {
     "no_debias": ("--debias_weight", "0"),
     "no_consistency": ("--consistency_weight", "0"),
     "no_exact_match": ("--exact_match", "false"),
+    "no_stage_one_features": ("--stage_one_features", "false"),
     # Semantic consistency compares the levels' click logits, of which there is one then.
     "no_fusion": ("--fusion", "sigmoid", "--consistency_weight", "0"),
     "noise_isotropic": ("--noise", "isotropic"),

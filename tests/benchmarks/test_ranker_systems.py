@@ -27,8 +27,8 @@ def test_the_default_systems_are_those_of_the_comparison() -> None:
     assert DEFAULT == (
         "prectr_v2", "prectr_v1", "lightgbm", "lambdarank", "din", "dcnv2", "finalmlp", "sim_or_twin",
         "frozen_emb_mlp", "cutoff_lightgbm", "frozen_encoder", "no_user_preference", "no_cross_preference",
-        "no_incentive", "no_debias", "no_consistency", "no_exact_match", "no_fusion", "noise_isotropic", "no_replay",
-        "no_two_step", "random_encoder",
+        "no_incentive", "no_debias", "no_consistency", "no_exact_match", "no_stage_one_features", "no_fusion",
+        "noise_isotropic", "no_replay", "no_two_step", "random_encoder",
     )  # fmt: skip
     assert set(FITTED) == {*TREES, *NETWORKS} and set(FITTED) < set(RIVALS)
 
@@ -49,6 +49,7 @@ AT_REST = {"encoder_learning_rate": 0.0, "warmup_share": 0.0}
     [
         ("no_user_preference", {"user_preference": False, **AT_REST}),
         ("no_exact_match", {"exact_match": False, **AT_REST}),
+        ("no_stage_one_features", {"stage_one_features": False, **AT_REST}),
         ("no_two_step", {"warmup_share": 0.0}),
         ("no_fusion", {"fusion": "sigmoid", "consistency_weight": 0.0, **AT_REST}),
         ("frozen_encoder", AT_REST),

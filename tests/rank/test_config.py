@@ -58,6 +58,6 @@ def test_later_settings_decide_nothing_at_their_defaults():
     assert deciding(LOSSES) == older
     assert deciding(LossArguments(position_debias=True)) == older | {"position_debias": True}
     assert set(asdict(HISTORY)) - set(deciding(HISTORY)) == {"max_vocabulary", "hash_buckets"}
-    assert set(asdict(MODEL)) - set(deciding(MODEL)) == {"fusion", "exact_match"}
+    assert set(asdict(MODEL)) - set(deciding(MODEL)) == {"fusion", "exact_match", "stage_one_features"}
     assert deciding(replace(MODEL, fusion="sigmoid"))["fusion"] == "sigmoid"
     assert deciding(RunArguments("toy", label="label_bought"))["label"] == "label_bought"

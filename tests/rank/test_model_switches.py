@@ -100,3 +100,15 @@ def test_exact_matches_are_the_users_clicks_on_the_item_and_on_items_like_it():
     assert all(any(words in feature.meaning for words in told) for feature in matches)
     others = [feature.name for feature in found.features if feature.source == "user history" and feature not in matches]
     assert others[0] == "user_pages" and {name.split("_")[1] for name in others} == {"pages", "all", "query", "level"}
+
+
+def test_unread_features_of_stage_one_move_nothing_and_have_no_parameters(encoder):
+    network = model(
+        encoder, numeric_names=["num_spirit_level", "level_gap", "user_item_clicks"], stage_one_features=False
+    )
+    assert network.numeric_encoding.edges.shape[0] == 2 + 2 * len(STATISTICS)
+    one = batch()
+    changed = one | {"numeric": one["numeric"] + torch.tensor([0.0, 1, 0])}
+    assert torch.equal(network(one)["score"], network(changed)["score"])
+    other = one | {"numeric": one["numeric"] + torch.tensor([1.0, 0, 0])}
+    assert not torch.equal(network(one)["score"], network(other)["score"])
