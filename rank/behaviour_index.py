@@ -18,10 +18,7 @@ from shared.npy import open_array
 # by a rounding error. float16 probabilities are such multiples.
 TOTAL_SCALE = 1 << 24
 
-# An index of more keys than this does not fit the caches: looked up in the keys' own order, a batch of them touches
-# each part of it once. Below, sorting costs more than it saves.
-KEYS_OUT_OF_CACHE = 4_000_000
-
+MANY_KEYS = 20_000  # looked up in the keys' own order from there on: a batch then touches each part of them once
 MANY_PER_LIST = 2  # rows looked up at once, per list of the index: from there on it pays to narrow the lists first
 
 
@@ -130,7 +127,7 @@ class BehaviourIndex:
 
     def _search(self, packed: np.ndarray) -> np.ndarray:
         """`np.searchsorted` of the keys [n]."""
-        if len(self.keys) <= KEYS_OUT_OF_CACHE:
+        if len(self.keys) <= MANY_KEYS:
             return np.searchsorted(self.keys, packed)
         order = np.argsort(packed)
         found = np.empty(len(packed), np.int64)

@@ -93,7 +93,7 @@ class LossArguments:
     relevance_weight: float = field(default=0.5, metadata={"help": "λ of the relevance loss on replayed pairs"})
     replay_share: float = field(default=0.2, metadata={"help": "replayed pairs as a share of a batch"})
     consistency_weight: float = field(default=0.05, metadata={"help": "λ of semantic consistency"})
-    consistency_margin: float = field(default=0.5, metadata={"help": "least rise between levels, in logits"})
+    consistency_margin: float = field(default=0.0, metadata={"help": "least rise between levels, in logits"})
     debias_weight: float = field(default=0.05, metadata={"help": "λ of the exposure-bias loss; at most .1 to start"})
     margin_per_level: float = field(default=0.5, metadata={"help": "m₁: margin per level of fall, in logits"})
     margin_max: float = field(default=1.5, metadata={"help": "margin clip, in logits"})

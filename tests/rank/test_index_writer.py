@@ -78,14 +78,14 @@ def test_row_numbers_are_as_wide_as_they_must_be():
     assert row_type(2**31 - 1) is np.int32 and row_type(2**31) is np.int64
 
 
-def test_an_index_too_large_for_the_caches_finds_the_same_lists(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_index_of_many_keys_finds_the_same_lists(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
     codes = [rng.integers(0, 40, 500), rng.integers(0, 30, 500)]
     index = BehaviourIndex.build(codes, [40, 30], np.arange(500))
     asked = rng.integers(-1, 40, 900), rng.integers(-1, 30, 900)
     found = index.lookup(*asked)
     assert 0 < (found == len(index.keys)).sum() < 900
-    monkeypatch.setattr("rank.behaviour_index.KEYS_OUT_OF_CACHE", 0)
+    monkeypatch.setattr("rank.behaviour_index.MANY_KEYS", 0)
     np.testing.assert_array_equal(index.lookup(*asked), found)
 
 
