@@ -35,12 +35,14 @@ _PARTS: dict[str, tuple[str, ...]] = {
     # Semantic consistency compares the levels' click logits, of which there is one then.
     "no_fusion": ("--fusion", "sigmoid", "--consistency_weight", "0"),
     "noise_isotropic": ("--noise", "isotropic"),
-    "no_replay": (*_NO_REPLAY, "--noise", "isotropic"),  # without replayed pairs there is no lower pair to go towards
 }
 ABLATIONS: dict[str, tuple[str, ...]] = {
     AT_REST: _FROZEN,
     **{name: (*flags, *_FROZEN) for name, flags in _PARTS.items()},
     "no_two_step": ("--warmup_share", "0"),
+    # Replayed pairs teach the level head alone, which rests in all of the above. Without them there is no lower pair
+    # for a hard negative to go towards; `noise_isotropic` says what that is worth.
+    "no_replay": (*_NO_REPLAY, "--noise", "isotropic"),
     RANDOM_ENCODER: (),  # another encoder is put into its folder
 }
 """What stage two is told in each, beyond the profile. None changes the features: they are shared.
@@ -49,7 +51,7 @@ A part is taken away from the ranker whose text encoder rests, and compared with
 part does is not mixed up with where the encoder drifts [O]. What is about the encoder is compared with `prectr_v2`.
 """
 
-BASES = {name: AT_REST for name in _PARTS} | {"no_replay": "noise_isotropic"}
+BASES = {name: AT_REST for name in _PARTS}
 """What an ablation is compared with, where that is not `prectr_v2`."""
 
 VARIANTS: dict[str, tuple[str, ...]] = {
