@@ -2,8 +2,8 @@
 split as there were. [O]
 
 Click models are trained over the past and asked about later weeks; the mean of what they predict drifts. One number
-cannot hurt the order of a page, and a few hundred clicks determine it. It is folded into the click head's bias: a_k
-← a_k + b, so that P(click | level) goes on explaining the score.
+hardly touches the order of a page, and some hundred clicks determine it. It is folded into the click head's bias,
+a_k ← a_k + b, so that P(click | level) goes on explaining the score.
 """
 
 import json
