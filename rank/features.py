@@ -99,9 +99,15 @@ def is_exact_match(name: str) -> bool:
     return name.startswith("user_") and not name.startswith(_OTHER_USER_FEATURES)
 
 
+_STAGE_ONE = (
+    "expected_level", "level_prob_", "level_rank", "level_gap", "top_level_ratio", "query_level_",
+    "user_level_affinity", "user_level_gap",
+)  # fmt: skip
+
+
 def is_stage_one(name: str) -> bool:
     """Whether the feature is read off stage one's P(level | query, item)."""
-    return "level" in name and not name.startswith(("num_", "ctx_"))
+    return name.startswith(_STAGE_ONE)
 
 
 _TRANSFORMS: dict[str, Callable[[np.ndarray], np.ndarray]] = {"log1p count": np.log1p, "log1p days": np.log1p}

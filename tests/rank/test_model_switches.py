@@ -1,10 +1,11 @@
 """The network without its fusion, and without the counts of exact matches: absent, and whole all the same."""
 
+import numpy as np
 import pytest
 import torch
 
 from rank.config import LossArguments
-from rank.features import is_exact_match
+from rank.features import compute_features, is_exact_match, is_stage_one
 from rank.matches import STATISTICS
 from rank.objective import Objective
 from shared.config import PrectrError
@@ -85,8 +86,6 @@ def test_unread_counts_move_nothing_and_have_no_parameters(encoder):
 
 
 def test_exact_matches_are_the_users_clicks_on_the_item_and_on_items_like_it():
-    from rank.features import compute_features
-
     impressions, probabilities = random_impressions(0), level_prob()
     found = compute_features(
         make_log(random_events(0)),
@@ -112,3 +111,13 @@ def test_unread_features_of_stage_one_move_nothing_and_have_no_parameters(encode
     assert torch.equal(network(one)["score"], network(changed)["score"])
     other = one | {"numeric": one["numeric"] + torch.tensor([1.0, 0, 0])}
     assert not torch.equal(network(one)["score"], network(other)["score"])
+
+
+def test_features_of_stage_one_are_those_that_its_levels_move():
+    log, shown = make_log(random_events(1)), random_impressions(1)
+    sure = np.eye(3)[np.arange(shown.num_rows) % 3]
+    uniform = np.full_like(sure, 1 / 3)
+    one, other = (compute_features(log, ITEMS, shown, prob) for prob in (uniform, sure))
+    moved = [name for name in one.names if not np.array_equal(one.column(name), other.column(name))]
+    assert moved == [name for name in one.names if is_stage_one(name)] and len(moved) > 8
+    assert not is_stage_one("num_spirit_level") and not is_stage_one("user_level_clicks")
