@@ -73,8 +73,8 @@ publish: $(STAMP) ## upload the encoder or the ranker to a model hub: make publi
 	  echo "error: MODEL is '$(MODEL)'; publish the encoder or the ranker: make publish REPO=user/name MODEL=ranker" >&2; exit 2; esac
 	@$(RUN) -m $(if $(filter ranker,$(MODEL)),rank,distill) publish $(call settings,$@) $(named) --repo "$(REPO)" $(if $(DRY_RUN),--dry_run)
 
-test: $(STAMP) ## run the tests, offline
-	@$(RUN) -m pytest
+test: $(STAMP) ## run the tests, offline, in up to four processes
+	@$(RUN) -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 lint: $(STAMP) ## check style and types
 	@$(RUN) -m ruff check

@@ -198,7 +198,7 @@ def _tokens_on_disk(
 
 @dataclass
 class Replay:
-    """Labelled pairs of all levels, replayed beside the exposures: gold ones and the teacher's."""
+    """Pairs of all levels, replayed beside the exposures: gold ones, and those stage one judges by itself."""
 
     query_text: np.ndarray  # [r] int32
     item_text: np.ndarray  # [r] int32

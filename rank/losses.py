@@ -38,7 +38,7 @@ def relevance_loss(level_logits: Tensor, target: Tensor) -> Tensor:
     """Mean cross-entropy of π against a distribution over levels. [P]
 
     Args:
-        level_logits: [R, K]. target: [R, K], rows sum to one: one-hot for gold pairs, soft for the teacher's.
+        level_logits: [R, K]. target: [R, K], rows sum to one: one-hot for gold pairs, soft for others.
     """
     return batch_mean(functional.cross_entropy(level_logits.float(), target.float(), reduction="none"))
 
