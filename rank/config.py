@@ -95,12 +95,12 @@ class LossArguments:
     consistency_weight: float = field(default=0.05, metadata={"help": "λ of semantic consistency"})
     consistency_margin: float = field(default=0.0, metadata={"help": "least rise between levels, in logits"})
     debias_weight: float = field(default=0.05, metadata={"help": "λ of the exposure-bias loss; at most .1 to start"})
-    margin_per_level: float = field(default=0.5, metadata={"help": "m₁: margin per level of fall, in logits"})
-    margin_max: float = field(default=1.5, metadata={"help": "margin clip, in logits"})
-    noise: Literal["isotropic", "covariance", "toward_lower_pair"] = field(
-        default="toward_lower_pair", metadata={"help": "how the hard negatives' text state is made"}
+    margin_per_level: float = field(default=1.0, metadata={"help": "m₁: margin per level of fall, in logits"})
+    margin_max: float = field(default=3.0, metadata={"help": "margin clip, in logits"})
+    noise: Literal["isotropic", "covariance", "toward_neighbour"] = field(
+        default="toward_neighbour", metadata={"help": "what makes the hard negatives less relevant"}
     )
-    noise_scale: float = field(default=0.7, metadata={"help": "strength of that noise"})
+    noise_scale: float = field(default=1.0, metadata={"help": "its strength"})
     incentive_penalty: float = field(default=0.01, metadata={"help": "λ of τ²"})
     negative_sampling_rate: float = field(
         default=1.0, metadata={"help": "share of the unclicked impressions that the log kept; 1: all of them"}
@@ -117,17 +117,9 @@ class LossArguments:
             )
         if not 0 <= self.replay_share < 1:
             raise PrectrError(f"replay_share is {self.replay_share}: give a share from 0 up to, but not, 1.")
-        needs_replay = [
-            name
-            for name, on in {
-                "relevance_weight": self.relevance_weight > 0,
-                "noise: toward_lower_pair": self.debias_weight > 0 and self.noise == "toward_lower_pair",
-            }.items()
-            if on
-        ]
-        if needs_replay and self.replay_share == 0:
+        if self.relevance_weight > 0 and self.replay_share == 0:
             raise PrectrError(
-                f"{needs_replay[0]} works on replayed pairs, but replay_share is 0: raise it, or switch it off."
+                "relevance_weight works on replayed pairs, but replay_share is 0: raise it, or set relevance_weight: 0."
             )
 
 

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 
 from data.contract import EVENT_TYPES
 from rank.codes import encode
-from rank.features import FeatureMatrix
+from rank.features import NEVER_SHOWN, FeatureMatrix
 from shared.config import PrectrError
 
 UNKNOWN = 0  # the index of every value that is not in a vocabulary
@@ -156,6 +156,19 @@ class FeatureMap:
             if not column.of_item:
                 categorical[:, place] = column.encode(_column(impressions, "impressions", column.name))
         return Inputs(numeric, categorical)
+
+    def never_shown(self, numeric: np.ndarray) -> np.ndarray:
+        """The numbers [n, F] that `transform` gave, as they were had the query never shown the item."""
+        column = {column.name: (place, column) for place, column in enumerate(self.numeric)}
+        found = numeric.copy()
+        for name, source in NEVER_SHOWN.items():
+            place, changed = column[name]
+            raw: np.ndarray | float = 0.0
+            if source is not None:
+                at, read = column[source]
+                raw = numeric[:, at] * read.std + read.mean
+            found[:, place] = (raw - changed.mean) / changed.std if changed.std > 0 else 0.0
+        return np.clip(found, -MAX_DEVIATIONS, MAX_DEVIATIONS)
 
     def transform_items(self, items: pa.Table) -> np.ndarray:
         """Indices int64 [items, len(item_columns)] of every item of the table, in its order."""

@@ -110,6 +110,13 @@ def is_stage_one(name: str) -> bool:
     return name.startswith(_STAGE_ONE)
 
 
+NEVER_SHOWN = {
+    "query_item_ctr": "item_ctr", "query_item_ctr_rank": "item_ctr_rank",
+    "query_item_shown": None, "query_item_share": None,
+}  # fmt: skip
+"""What the features of query and item say of an item that the query has never shown: what another one says, or 0."""
+
+
 _TRANSFORMS: dict[str, Callable[[np.ndarray], np.ndarray]] = {"log1p count": np.log1p, "log1p days": np.log1p}
 
 

@@ -1,36 +1,45 @@
-"""Hard negatives: the copy of an exposed impression whose text says less than the query asked for.
+"""Hard negatives: an exposed impression as it would be, had its item fitted the query less.
 
-[P] noise on the text embedding, and a rebuilt, lower relevance label; [O] the draw of the label and the kinds of noise.
+[P] noise on the text embedding, and a rebuilt, lower relevance label. [O] where the noise points, and that the label is
+rebuilt in all that speaks of query and item together: of two candidates of a page, the more relevant one is given what
+text, stage one and the query's past clicks say of the other, and keeps what its item is to the user and to everybody.
+Such a copy looks like what no log of shown items holds, an item that the user likes and the query does not ask for. A
+copy in which only the text is noisy is known by its contradictions, and teaches nothing about real items.
+
 All draws are made for the whole batch, from the seed and the batch's number alone, so that each of several processes
 can take the rows that are its own.
 """
 
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
-Noise = Literal["isotropic", "covariance", "toward_lower_pair"]
+Noise = Literal["isotropic", "covariance", "toward_neighbour"]
+
+LEAST_FALL = 0.25
+"""Expected levels by which a neighbour must be below an impression to lend it its relevance [O]."""
 
 
-def draw_lowered(level: Tensor, replay_level: Tensor | None, seed: int, step: int) -> tuple[Tensor, Tensor | None]:
-    """The label of each impression's negative, and, among replayed pairs, one that has it.
+def draw_neighbours(expected_level: np.ndarray, page: np.ndarray, draw: np.ndarray) -> np.ndarray:
+    """For each impression [W] one of its page that fits the query less, or itself where there is none.
 
     Args:
-        level: [W] int64, of the whole batch's impressions. replay_level: [R] int64, of its replayed pairs, where a
-            negative is made from one of them; None where it is made from noise alone.
+        expected_level: [W] float, stage one's. page: [W] int, of neighbouring rows the same. draw: [W], uniform in
+            [0, 1); which of the fitting ones, all equally likely.
 
     Returns:
-        lowered [W] int64: below `level`, or equal to it for rows that take no part: at level 0, or of a label that no
-        replayed pair has. pair [W] int64 among the R, or None.
+        [W] int64, rows.
     """
-    draw = torch.Generator().manual_seed(seed * 1_000_003 + step)
-    lowered = lower_level(level, torch.rand(len(level), generator=draw))
-    if replay_level is None:
-        return lowered, None
-    fits = replay_level[None, :] == lowered[:, None]
-    pair = (torch.rand(fits.shape, generator=draw) * fits).argmax(1)
-    return torch.where(fits.any(1), lowered, level), pair
+    order = np.lexsort((expected_level, page))
+    begins = np.searchsorted(page[order], page)
+    # Pages lie further apart than levels, so one sorted array answers for all of them.
+    stride = expected_level.max() + 1 + LEAST_FALL
+    key = page * stride + expected_level
+    fitting = np.searchsorted(key[order], key - LEAST_FALL) - begins
+    neighbour = order[np.minimum(begins + np.floor(draw * fitting).astype(np.int64), len(order) - 1)]
+    return np.where(fitting > 0, neighbour, np.arange(len(page)))
 
 
 def lower_level(level: Tensor, draw: Tensor) -> Tensor:
@@ -40,11 +49,6 @@ def lower_level(level: Tensor, draw: Tensor) -> Tensor:
         level: [B] int64. draw: [B], uniform in [0, 1).
     """
     return torch.minimum((draw * level).floor().long(), (level - 1).clamp(min=0))
-
-
-def toward_pair(state: Tensor, lower_pair: Tensor, scale: float) -> Tensor:
-    """The text state [B, S] moved the share `scale` of the way to that of a real pair of lower level [B, S]."""
-    return state + scale * (lower_pair - state)
 
 
 def noise_like(states: Tensor, kind: Noise, scale: float, generator: torch.Generator) -> Tensor:

@@ -19,7 +19,9 @@ from torch.utils.data import Dataset
 
 from data.contract import EVENT_TYPES
 from rank.behaviour_log import DAY, BehaviourLog
-from rank.hard_negatives import Noise, draw_lowered
+from rank.feature_map import FeatureMap
+from rank.features import is_stage_one
+from rank.hard_negatives import Noise, draw_neighbours, lower_level
 from rank.matches import match_statistics
 from rank.page_order import PageBatches
 from rank.pair_features import PairFeatures, number_pairs
@@ -285,6 +287,7 @@ class BatchSchedule(Dataset):
         features: of all pairs, the replayed ones included; only batches without the text encoder read them.
         warmup_share: warm-up batches (replayed pairs alone) as a share of those in which everything learns.
         replay_share: replayed pairs as a share of all pairs of a batch.
+        feature_map: of the numbers and categoricals in `prepared`.
         noise: what the batch's hard negatives are made of; None: it has none.
 
     Raises:
@@ -305,6 +308,7 @@ class BatchSchedule(Dataset):
         epochs: float,
         warmup_share: float,
         replay_share: float,
+        feature_map: FeatureMap,
         noise: Noise | None,
         seed: int,
     ) -> None:
@@ -317,7 +321,7 @@ class BatchSchedule(Dataset):
         # A mean of 1 leaves the balance of the losses, and the learning rate, as they are without weights.
         self.mean_weight = None if prepared.weight is None else prepared.weight.mean(dtype=np.float64)
         self.bounds = prepared.page_bounds()
-        self.seed, self.noise = seed, noise
+        self.seed, self.noise, self.feature_map = seed, noise, feature_map
         self.pages = PageBatches(
             prepared.category,
             pages_per_batch=pages_per_batch,
@@ -353,11 +357,7 @@ class BatchSchedule(Dataset):
             rows = batch["row"].numpy()
             pairs["pair"] = np.stack([self.prepared.query_text[rows], self.prepared.item_text[rows]])
             if self.noise is not None:
-                lowered, lower_pair = self._draw_lowered(number, whole, drawn)
-                batch["lowered"] = lowered[batch["place"]]
-                if lower_pair is not None and self.replay is not None:
-                    # Those of other processes too: the gradient goes through the states of both.
-                    pairs["lower_pair"] = self.replay.texts(drawn[lower_pair[batch["place"]]])
+                batch |= self._lowered(batch, number)
         if self.replay is not None:
             pairs["replay_pair"] = self.replay.texts(part(drawn))
             batch["replay_target"] = torch.from_numpy(self.replay.target[part(drawn)])
@@ -389,10 +389,25 @@ class BatchSchedule(Dataset):
         count = self.num_replayed * (4 if warms_up else 1)
         return generator(self.seed, "replay", number).integers(0, len(self.replay), count)
 
-    def _draw_lowered(self, number: int, pages: np.ndarray, drawn: np.ndarray) -> tuple[Tensor, Tensor | None]:
-        """`draw_lowered` of the whole batch, which shows `pages` and replays `drawn`."""
-        level = torch.from_numpy(self.prepared.level_prob[page_rows(self.bounds, pages)].argmax(1))
-        replay_level = None
-        if self.noise == "toward_lower_pair" and self.replay is not None:
-            replay_level = torch.from_numpy(self.replay.target[drawn].argmax(1))
-        return draw_lowered(level, replay_level, self.seed, number)
+    def _lowered(self, batch: dict[str, Tensor], number: int) -> dict[str, Tensor]:
+        """By how many levels each impression's hard negative falls, `level_drop` [B] (0: it has none), and what to: the
+        label `lowered` [B]; or the row of a `neighbour` [B] on the page, and the numbers that it has then."""
+        # A page is one process's as a whole, so its rows find their neighbours among that process's.
+        draw = generator(self.seed, "hard negatives", number).random(int(batch["size"]))[batch["place"].numpy()]
+        if self.noise != "toward_neighbour":
+            lowered = lower_level(batch["level"], torch.from_numpy(draw))
+            return {"lowered": lowered, "level_drop": (batch["level"] - lowered).float()}
+        level_prob = self.prepared.level_prob[batch["row"].numpy()]
+        expected = level_prob @ np.arange(level_prob.shape[1], dtype=np.float32)
+        neighbour = draw_neighbours(expected, batch["page"].numpy(), draw)
+        numeric = self.feature_map.never_shown(batch["numeric"].numpy())
+        of_stage_one = [place for place, name in enumerate(self.feature_map.numeric_names) if is_stage_one(name)]
+        numeric[:, of_stage_one] = batch["numeric"].numpy()[neighbour][:, of_stage_one]
+        nobody = {"cross_mask": torch.zeros_like(batch["cross_mask"])}
+        target = batch["categorical"][:, : self.events.item_categorical.shape[1]]
+        return {
+            "neighbour": torch.from_numpy(neighbour),
+            "level_drop": torch.from_numpy(expected - expected[neighbour]),
+            "negative_numeric": torch.from_numpy(numeric),
+            "negative_cross_matches": _matches("cross", batch | nobody, target),
+        }

@@ -68,10 +68,10 @@ def debias_loss(
 
     Args:
         score, negative_score: [B] fused logits of x and x⁻.
-        level_drop: [B], l − l⁻ ≥ 1. Rows with 0 take no part; with no row left the loss is 0.
+        level_drop: [B], l − l⁻ ≥ 0. Rows with 0 take no part; with no row left the loss is 0.
     """
     takes_part = level_drop > 0
-    margin = (margin_per_level * level_drop.float()).clamp(min=margin_per_level, max=margin_max)
+    margin = (margin_per_level * level_drop.float()).masked_fill(~takes_part, margin_max).clamp(max=margin_max)
     gap = score.float() - negative_score.float()
     weight = (1 - gap.detach() / margin).clamp(0, 1)
     rank = weight * functional.relu(margin - gap)

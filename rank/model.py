@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rank.features import is_exact_match, is_stage_one
+from rank.features import NEVER_SHOWN, is_exact_match, is_stage_one
 from rank.matches import STATISTICS
 from rank.preference import Memory, PreferenceMix, TargetAttention
 from shared.config import PrectrError
@@ -154,11 +154,22 @@ class NumericEncoding(nn.Module):
         steps = torch.arange(edges.shape[1]) * 1e-4
         self.edges.copy_(torch.cummax(edges, 1).values + steps)
 
-    def forward(self, numeric: Tensor) -> Tensor:
-        low, high = self.edges[:, :-1], self.edges[:, 1:]
+    def forward(self, numeric: Tensor, columns: list[int] | None = None) -> Tensor:
+        """Encode all features [B, F], or some [B, C], which are those of `columns`."""
+        edges, shift, scale = self.edges, self.shift, self.scale
+        if columns is not None:
+            edges, shift, scale = edges[columns], shift[columns], scale[columns]
+        low, high = edges[:, :-1], edges[:, 1:]
         passed = ((numeric[:, :, None] - low) / (high - low)).clamp(0, 1)
-        standard = ((numeric - self.shift) / self.scale).clamp(-MAX_DEVIATIONS, MAX_DEVIATIONS)
+        standard = ((numeric - shift) / scale).clamp(-MAX_DEVIATIONS, MAX_DEVIATIONS)
         return torch.cat([standard, passed.flatten(1)], 1)
+
+    def places(self, columns: list[int]) -> Tensor:
+        """Where the encodings of `columns` stand among those of all features: [C · T + C]."""
+        column = torch.tensor(columns, dtype=torch.long, device=self.edges.device)
+        features, bins = len(self.edges), self.edges.shape[1] - 1
+        passed = features + column[:, None] * bins + torch.arange(bins, device=column.device)
+        return torch.cat([column, passed.flatten()])
 
 
 class SignedIncentive(nn.Module):
@@ -292,6 +303,20 @@ class RankerModel(nn.Module):
         }
         item = torch.cat([embedded[c] for c in self.config.item_columns], -1)
         return Context(item, functional.linear(known, self._first.weight[:, : known.shape[1]]), memories)
+
+    def less_relevant(self, context: Context, batch: Batch) -> Context:
+        """The context of hard negatives, whose `negative_numeric` [B, F] and `negative_cross_matches` differ from the
+        batch's in what speaks of query and item."""
+        names, read = self.config.numeric_names, self.numeric_columns
+        columns = [n for n, column in enumerate(read) if is_stage_one(names[column]) or names[column] in NEVER_SHOWN]
+        negative = {**batch, "numeric": batch["negative_numeric"]}
+        if "cross" in self.config.matches:
+            numbers = len(self.numeric_encoding.edges)
+            columns += range(numbers - len(self.config.item_columns) * len(STATISTICS), numbers)  # they come last
+            negative["cross_matches"] = batch["negative_cross_matches"]
+        now, then = (self.numeric_encoding(self._numbers(one)[:, columns], columns) for one in (batch, negative))
+        change = functional.linear(then - now, self._first.weight[:, self.numeric_encoding.places(columns)])
+        return context._replace(base=context.base + change)
 
     def score(
         self,

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from rank.config import LossArguments
-from rank.hard_negatives import noise_like, toward_pair
+from rank.hard_negatives import noise_like
 from rank.losses import click_loss, consistency_loss, debias_loss, relevance_loss
 from rank.model import Batch, RankerModel
 from rank.position import HIDDEN, Examination
@@ -83,28 +83,28 @@ class Objective(nn.Module):
         return self.examination(position, hidden[batch["place"]])
 
     def _debias(self, output: Mapping[str, Any], batch: Batch) -> dict[str, Tensor]:
-        """Degrade every exposed impression of level ≥ 1, score the copy, compare."""
-        weights = self.weights
-        state = output["pair_states"][batch["pair"]]
-        negative_state = self._negative_state(state, output["pair_states"], batch)
-        drop = batch["level"] - batch["lowered"]
-        lowered_prob = functional.one_hot(batch["lowered"], self.model.config.num_levels).to(state.dtype)
-        negative = self.model.score(negative_state, batch, attention_level=lowered_prob, context=output["context"])
+        """Score a less relevant copy of every exposed impression that has one, compare."""
+        weights, drop = self.weights, batch["level_drop"]
+        state, context = output["pair_states"][batch["pair"]], output["context"]
+        if weights.noise == "toward_neighbour":
+            negative_state = state + weights.noise_scale * (state[batch["neighbour"]] - state)
+            context, label = self.model.less_relevant(context, batch), None
+        else:
+            negative_state = state + self._noise(state, batch)
+            label = functional.one_hot(batch["lowered"], self.model.config.num_levels).to(state.dtype)
+        negative = self.model.score(negative_state, batch, attention_level=label, context=context)
         loss = debias_loss(output["score"], negative["score"], drop, weights.margin_per_level, weights.margin_max)
         with torch.no_grad():
             fall = self._stage_one_level(state) - self._stage_one_level(negative_state)
             level_fall = batch_mean(fall, (drop > 0).float())
         return {"debias": loss, "level_fall": level_fall}
 
-    def _negative_state(self, state: Tensor, pair_states: Tensor, batch: Batch) -> Tensor:
-        """The text states [B, S] of the negatives: towards a real pair of the lower label, or with noise."""
-        kind, scale = self.weights.noise, self.weights.noise_scale
-        if kind == "toward_lower_pair":
-            return toward_pair(state, pair_states[batch["lower_pair"]], scale)
+    def _noise(self, state: Tensor, batch: Batch) -> Tensor:
+        """Random noise for the text states [B, S]: this process's part of the whole batch's."""
         seed = int(generator(self.seed, "noise", int(batch["step"])).integers(2**62))
         whole = rows_of_all(state, batch["place"], int(batch["size"]))
-        noise = noise_like(whole, kind, scale, torch.Generator().manual_seed(seed))
-        return state + noise[batch["place"]]
+        noise = noise_like(whole, self.weights.noise, self.weights.noise_scale, torch.Generator().manual_seed(seed))
+        return noise[batch["place"]]
 
     def _stage_one_level(self, state: Tensor) -> Tensor:
         """Expected level [B] of states [B, S] under the frozen classifier."""

@@ -272,6 +272,7 @@ def train_ranker(stage: Stage, work: Path) -> None:
         epochs=epochs,
         warmup_share=stage.training.warmup_share,
         replay_share=stage.losses.replay_share,
+        feature_map=feature_map,
         noise=stage.losses.noise if stage.losses.debias_weight else None,
         seed=stage.run.seed,
     )

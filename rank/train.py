@@ -66,7 +66,7 @@ class RankTrainer(PartTrainer):
             if launch.is_first() and logs.get("level_fall", 1.0) < MIN_LEVEL_FALL:
                 logger.warning(
                     "The hard negatives' expected level falls by %.2f only (less than %.1f): their lowered label is "
-                    "not true. Raise noise_scale, or use noise: toward_lower_pair.",
+                    "not true. Raise noise_scale, or use noise: toward_neighbour.",
                     logs["level_fall"],
                     MIN_LEVEL_FALL,
                 )

@@ -20,7 +20,7 @@ RIVALS = (
 RANDOM_ENCODER = "random_encoder"
 # Warm-up trains nothing but the encoder's level module.
 _FROZEN = ("--encoder_learning_rate", "0", "--warmup_share", "0")
-# Relevance loss, warm-up and the default noise live on replayed pairs, so they go with them.
+# Relevance loss and warm-up live on replayed pairs, so they go with them.
 _NO_REPLAY = ("--replay_share", "0", "--relevance_weight", "0", "--warmup_share", "0")
 
 AT_REST = "frozen_encoder"
@@ -34,15 +34,14 @@ _PARTS: dict[str, tuple[str, ...]] = {
     "no_stage_one_features": ("--stage_one_features", "false"),
     # Semantic consistency compares the levels' click logits, of which there is one then.
     "no_fusion": ("--fusion", "sigmoid", "--consistency_weight", "0"),
-    "noise_isotropic": ("--noise", "isotropic"),
+    "noise_isotropic": ("--noise", "isotropic", "--noise_scale", "0.7"),
 }
 ABLATIONS: dict[str, tuple[str, ...]] = {
     AT_REST: _FROZEN,
     **{name: (*flags, *_FROZEN) for name, flags in _PARTS.items()},
     "no_two_step": ("--warmup_share", "0"),
-    # Replayed pairs teach the level head alone, which rests in all of the above. Without them there is no lower pair
-    # for a hard negative to go towards; `noise_isotropic` says what that is worth.
-    "no_replay": (*_NO_REPLAY, "--noise", "isotropic"),
+    # Replayed pairs teach the level head alone, which rests in all of the above.
+    "no_replay": _NO_REPLAY,
     RANDOM_ENCODER: (),  # another encoder is put into its folder
 }
 """What stage two is told in each, beyond the profile. None changes the features: they are shared.
@@ -58,7 +57,7 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "tau_outside": ("--incentive", "outside"),
     "ordinal_head": ("--ordinal_head", "true"),
     "stop_gradient": ("--click_trains_level", "false"),
-    "noise_covariance": ("--noise", "covariance"),
+    "noise_covariance": ("--noise", "covariance", "--noise_scale", "0.7"),
 }
 """As `ABLATIONS`, with the encoder learning, and run only when named."""
 

@@ -13,6 +13,7 @@ import torch
 from rank.behaviours import BehaviourLog
 from rank.config import HistoryArguments
 from rank.feature_map import FeatureMap
+from rank.hard_negatives import draw_neighbours
 from rank.inputs import Events, PreparedSet, Texts, page_batch, sample_batches, text_batch
 from rank.model import RankerConfig, RankerModel
 from rank.predict import Predictor
@@ -112,6 +113,11 @@ class Scene:
         batch |= {**text, "pair": torch.from_numpy(pair), "step": torch.tensor(0)}
         batch |= {"place": torch.arange(len(rows)), "size": torch.tensor(len(rows))}
         batch["lowered"] = (batch["level"] - 1).clamp(min=0)
+        neighbour = draw_neighbours(batch["level"].numpy(), batch["page"].numpy(), np.zeros(len(rows)))
+        batch["neighbour"] = torch.from_numpy(neighbour)
+        batch["level_drop"] = (batch["level"] - batch["level"][batch["neighbour"]]).float()
+        batch["negative_numeric"] = torch.from_numpy(self.feature_map.never_shown(batch["numeric"].numpy()))
+        batch["negative_cross_matches"] = batch["cross_matches"].flip(0)
         if prepared.position is not None:
             batch["position"] = torch.from_numpy(prepared.position[rows].astype(np.int64))
         return batch

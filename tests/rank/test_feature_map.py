@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from rank.feature_map import MAX_DEVIATIONS, UNKNOWN, FeatureMap, FeatureMapFit
-from rank.features import Feature, FeatureMatrix, compute_features
+from rank.features import NEVER_SHOWN, Feature, FeatureMatrix, compute_features
 from shared.config import PrectrError
 from tests.rank.random_shop import (
     CATEGORY_OF_QUERY,
@@ -57,6 +57,22 @@ def test_inputs_of_the_training_rows_are_standardised(feature_map, impressions, 
     rare = (np.abs(inputs.numeric) == MAX_DEVIATIONS).any(0)
     assert inputs.numeric[:, varying & ~rare].mean(0) == pytest.approx(0, abs=1e-4)
     assert inputs.numeric[:, varying & ~rare].std(0) == pytest.approx(1, abs=1e-3)
+
+
+def test_an_item_the_query_never_showed_stays_as_it_is_and_others_become_like_one(feature_map, impressions, features):
+    numeric = feature_map.transform(ITEMS, impressions, features).numeric
+    found = feature_map.never_shown(numeric)
+    names = feature_map.numeric_names
+    raw = dict(zip(features.names, features.values.T, strict=True))
+    shown = raw["query_item_shown"] > 0
+    assert 0.2 < shown.mean() < 0.95
+    for name in ("query_item_shown", "query_item_share", "query_item_ctr"):
+        column = names.index(name)
+        np.testing.assert_allclose(found[~shown, column], numeric[~shown, column], atol=1e-4)
+        assert (np.abs(found[shown, column] - numeric[shown, column]) > 1e-3).mean() > 0.3
+    kept = [place for place, name in enumerate(names) if name not in NEVER_SHOWN]
+    np.testing.assert_array_equal(found[:, kept], numeric[:, kept])
+    assert found.dtype == numeric.dtype and not np.array_equal(found, numeric)
 
 
 def test_numbers_outside_the_training_range_are_drawn_to_its_edge(impressions):

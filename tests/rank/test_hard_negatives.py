@@ -1,11 +1,12 @@
-"""Hard negatives: lower labels, noise of the states' own size, and the same draws for any part of a batch."""
+"""Hard negatives: less relevant neighbours of the same page, lower labels, noise of the states' own size."""
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rank.hard_negatives import draw_lowered, lower_level, noise_like, toward_pair
+from rank.hard_negatives import LEAST_FALL, draw_neighbours, lower_level, noise_like
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.floats(0, 0.999)), min_size=1, max_size=20))
@@ -20,22 +21,30 @@ def test_every_lower_level_is_drawn():
     assert set(lower_level(level, torch.linspace(0, 0.999, 300)).tolist()) == {0, 1, 2}
 
 
-def test_a_negative_takes_its_state_from_a_pair_of_its_own_label():
-    level, replay_level = torch.arange(60) % 4, torch.tensor([0, 2, 0, 2, 3])
-    lowered, pair = draw_lowered(level, replay_level, seed=0, step=7)
-    takes_part = lowered < level
-    assert pair is not None and (replay_level[pair][takes_part] == lowered[takes_part]).all()
-    # No pair is of level 1, so whoever was to fall to it takes no part; of levels 0 and 2 each pair is drawn.
-    assert 1 not in lowered[takes_part] and not takes_part[level == 0].any()
-    assert set(pair[takes_part].tolist()) == {0, 1, 2, 3}
-    again, _ = draw_lowered(level, replay_level, seed=0, step=7)
-    other, _ = draw_lowered(level, replay_level, seed=0, step=8)
-    assert torch.equal(lowered, again) and not torch.equal(lowered, other)
-    assert draw_lowered(level, None, seed=0, step=7)[1] is None
+PAGES = st.lists(st.lists(st.tuples(st.floats(0, 3), st.floats(0, 1, exclude_max=True)), max_size=6), max_size=5)
 
 
-def test_toward_a_lower_pair_goes_the_given_share_of_the_way():
-    assert torch.equal(toward_pair(torch.zeros(2, 3), torch.ones(2, 3), 0.25), torch.full((2, 3), 0.25))
+@given(PAGES)
+def test_a_neighbour_is_of_the_same_page_and_fits_the_query_less_or_there_is_none(pages):
+    page = np.array([number for number, rows in enumerate(pages) for _ in rows], np.int64)
+    if not len(page):
+        return
+    level, draw = (np.array([row[part] for rows in pages for row in rows]) for part in (0, 1))
+    neighbour = draw_neighbours(level, page, draw)
+    for row, other in enumerate(neighbour):
+        assert page[other] == page[row]
+        if other == row:
+            lower = level[(page == page[row]) & (level < level[row] - LEAST_FALL - 1e-6)]
+            assert not len(lower)
+        else:
+            assert level[other] < level[row] - LEAST_FALL + 1e-6
+
+
+def test_every_less_relevant_candidate_of_the_page_is_drawn_and_no_other():
+    level, page = np.array([2.0, 0.5, 3.0, 2.9, 1.0, 0.0]), np.array([4, 4, 4, 4, 4, 9])
+    drawn = [draw_neighbours(level, page, np.full(6, draw)) for draw in np.linspace(0, 0.999, 60)]
+    assert {row[2] for row in drawn} == {0, 1, 4}
+    assert {row[1] for row in drawn} == {1} and {row[5] for row in drawn} == {5}
 
 
 @pytest.mark.parametrize("kind", ["isotropic", "covariance"])

@@ -52,7 +52,8 @@ def schedule(parts, prepared, tmp_path_factory):
             "epochs": epochs,
             "warmup_share": 0.25,
             "replay_share": 0.25,
-            "noise": None if replay is None else "toward_lower_pair",
+            "feature_map": prepared[1],
+            "noise": None if replay is None else "toward_neighbour",
             "seed": seed,
         }
         return BatchSchedule(replace(prepared[0], weight=weight), events, texts, replay, **settings)

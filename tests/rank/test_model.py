@@ -72,7 +72,9 @@ def batch(seed: int = 0) -> dict[str, torch.Tensor]:
             f"{kind}_mask": draw(2, PAGES, length).bool(),
         }
     out |= {"place": torch.arange(B), "size": torch.tensor(B)}
-    out |= {"lowered": (out["level"] - 1).clamp(min=0), "lower_pair": out["replay_pair"][torch.arange(B) % R]}
+    out |= {"lowered": (out["level"] - 1).clamp(min=0), "neighbour": draw(B, B)}
+    out |= {"level_drop": (out["level"] - out["lowered"]).float()}
+    out |= {"negative_numeric": out["numeric"].flip(0), "negative_cross_matches": out["cross_matches"].flip(0)}
     return out
 
 
@@ -198,7 +200,7 @@ def test_an_encoder_of_other_levels_is_refused(encoder):
         RankerModel(config(num_levels=5), encoder)
 
 
-@pytest.mark.parametrize("noise", ["isotropic", "covariance", "toward_lower_pair"])
+@pytest.mark.parametrize("noise", ["isotropic", "covariance", "toward_neighbour"])
 def test_the_objective_is_seeded_and_reports_each_loss(encoder, noise):
     objective = Objective(model(encoder), LossArguments(noise=noise), seed=5)
     first, second = objective(batch()), objective(batch())

@@ -121,3 +121,20 @@ def test_features_of_stage_one_are_those_that_its_levels_move():
     moved = [name for name in one.names if not np.array_equal(one.column(name), other.column(name))]
     assert moved == [name for name in one.names if is_stage_one(name)] and len(moved) > 8
     assert not is_stage_one("num_spirit_level") and not is_stage_one("user_level_clicks")
+
+
+NUMBERS = ["level_gap", "user_item_clicks", "query_item_ctr"]
+
+
+@pytest.mark.parametrize("off", [None, "user_preference", "cross_preference", "exact_match", "stage_one_features"])
+def test_a_hard_negative_has_other_numbers_of_query_and_item_and_keeps_the_rest(encoder, off):
+    network = model(encoder, numeric_names=NUMBERS, **({off: False} if off else {}))
+    one, other = batch(), batch(seed=1)
+    changes = {"negative_numeric": other["numeric"], "negative_cross_matches": other["cross_matches"]}
+    expected = one | {"numeric": one["numeric"].clone(), "cross_matches": other["cross_matches"]}
+    expected["numeric"][:, [0, 2]] = other["numeric"][:, [0, 2]]
+    context = network.context(one)
+    found = network.less_relevant(context, one | changes)
+    torch.testing.assert_close(found.base, network.context(expected).base)
+    assert not torch.allclose(found.base, context.base)
+    assert found.item is context.item and found.memories is context.memories

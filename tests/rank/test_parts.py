@@ -12,7 +12,7 @@ from rank.objective import Objective
 from tests.rank.random_network import Scene
 from tests.shared.launched import Launch, assert_parts_make_the_whole, gradients
 
-NOISES = ("isotropic", "covariance", "toward_lower_pair")
+NOISES = ("isotropic", "covariance", "toward_neighbour")
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +36,7 @@ def schedule_of(scene: Scene, noise: str) -> BatchSchedule:
         epochs=1.0,
         warmup_share=0.5,
         replay_share=0.41,
+        feature_map=scene.feature_map,
         noise=noise,
         seed=0,
     )
@@ -66,11 +67,14 @@ def test_the_parts_of_a_batch_teach_what_the_whole_does(scene, monkeypatch, nois
 
 
 def test_parts_hold_every_page_once_and_say_where_their_rows_stand(scene, monkeypatch):
-    schedule = schedule_of(scene, "toward_lower_pair")
+    schedule = schedule_of(scene, "toward_neighbour")
     whole, parts = schedule[2], Launch(monkeypatch, 2).run(lambda: schedule[2])
     place = torch.cat([part["place"] for part in parts])
     assert len(place) == len(whole["row"]) == whole["size"] and len({len(part["row"]) for part in parts}) == 2
-    for name in ("row", "lowered", "clicked", "weight", "position"):
+    for name in ("row", "level_drop", "negative_numeric", "clicked", "weight", "position"):
         assert torch.equal(torch.cat([part[name] for part in parts])[torch.argsort(place)], whole[name]), name
+    neighbours = torch.cat([part["row"][part["neighbour"]] for part in parts])[torch.argsort(place)]
+    assert torch.equal(neighbours, whole["row"][whole["neighbour"]])
+    assert (whole["level_drop"] > 0).any() and (whole["page"][whole["neighbour"]] == whole["page"]).all()
     replayed = torch.cat([part["replay_target"] for part in parts])
     assert torch.equal(replayed, whole["replay_target"]) and len(replayed) > 10

@@ -58,7 +58,8 @@ def schedule(scene: Scene, replay: Replay, features: PairFeatures):
             epochs=epochs,
             warmup_share=0.34,
             replay_share=0.2,
-            noise="toward_lower_pair",
+            feature_map=scene.feature_map,
+            noise="toward_neighbour",
             seed=0,
         )
 

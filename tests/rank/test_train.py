@@ -53,7 +53,8 @@ def make(tmp_path_factory):
             epochs=1.0,
             warmup_share=warmup_share,
             replay_share=0.2,
-            noise="toward_lower_pair",
+            feature_map=feature_map,
+            noise="toward_neighbour",
             seed=0,
         )
         return Objective(model, LossArguments(), seed=0), schedule
