@@ -1,6 +1,4 @@
-"""What stage one hands to stage two beside the encoder: its opinion of every logged pair, and labelled pairs to
-replay.
-"""
+"""What stage one hands to stage two beside the encoder: its opinion of every logged pair."""
 
 from __future__ import annotations
 
@@ -15,8 +13,6 @@ import pyarrow.parquet as pq
 
 from data.contract import has_table, read_table, table_path
 from data.scan import scan_table
-from distill.labels import read_labels
-from distill.pairs import Pairs, concatenate, read_pairs
 from shared.encoder import LevelEncoder
 from shared.out_of_core import out_of_core, quoted
 from shared.steps import atomic_write, fingerprint_of, run_step
@@ -26,16 +22,13 @@ PAIRS_AT_ONCE = 1 << 20
 
 
 def write_level_prob(folder: Path, data_fingerprint: str, seconds: Mapping[str, float | None]) -> None:
-    """`level_prob/`: two tables, both with level_prob list<float32>[K], and what they cost.
+    """`level_prob/`: a table, and what it cost.
 
-    level_prob.parquet: query, item_id — the published encoder's P(level | query, item) of every pair that occurs in the
-    log, the column stage two and every rival read; sorted by both keys.
-    replay.parquet: query, item_text — the pairs it learnt from: those with a gold level as one-hot rows, those the
-    teacher judged as the published encoder itself does now (`pairs_to_replay`).
+    level_prob.parquet: query, item_id, level_prob list<float32>[K] — the published encoder's P(level | query, item) of
+    every pair that occurs in the log, the column stage two and every rival read; sorted by both keys.
     seconds.json: of every step of stage one before this one; `convert` is null where no teacher had to be made.
     """
-    replayed = "gold, else the encoder's own opinion"  # tables of before replayed the teacher's labels
-    inputs = {"encoder": fingerprint_of(folder / "encoder"), "data": data_fingerprint, "replayed": replayed}
+    inputs = {"encoder": fingerprint_of(folder / "encoder"), "data": data_fingerprint}
 
     def build(work: Path) -> None:
         _build(folder, work)
@@ -73,35 +66,10 @@ def _build(folder: Path, work: Path) -> None:
         with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
             for pairs in logged_pairs(folder / "data", work):
                 level_prob = encoder.score_pairs(pairs["query"].to_pylist(), pairs["text"].to_pylist())
-                writer.write_table(_with_level_prob(pairs.select(["query", "item_id"]), level_prob).cast(schema))
-    taught, _ = read_labels(folder / "labels")
-    gold = read_pairs(folder / "data").get("train", taught.take(np.array([], int)))
-    with atomic_write(work / "replay.parquet") as temporary:
-        pq.write_table(pairs_to_replay(encoder, gold, taught), temporary, compression="zstd")
+                writer.write_table(with_level_prob(pairs.select(["query", "item_id"]), level_prob).cast(schema))
 
 
-def pairs_to_replay(encoder: LevelEncoder, gold: Pairs, taught: Pairs) -> pa.Table:
-    """What stage two replays so that the encoder, learning from clicks, keeps what it knows of relevance: query,
-    item_text, level_prob.
-
-    Of pairs without a gold level it is the encoder's own opinion, not the teacher's: fine-tuned on gold it may judge
-    better than the teacher it learnt from, and would unlearn that (rank/EXPERIMENTS.md) [O; after learning without
-    forgetting, Li & Hoiem, ECCV 2016].
-
-    Args:
-        encoder: as published, K levels.
-        gold: pairs with a gold level. taught: pairs the teacher judged.
-    """
-    parts = [np.eye(encoder.num_levels, dtype=np.float32)[gold.level]]
-    for start in range(0, len(taught), PAIRS_AT_ONCE):
-        some = slice(start, start + PAIRS_AT_ONCE)
-        parts.append(encoder.score_pairs(taught.query[some].tolist(), taught.item_text[some].tolist()))
-    replayed = concatenate([gold, taught])
-    texts = pa.table({"query": replayed.query.tolist(), "item_text": replayed.item_text.tolist()})
-    return _with_level_prob(texts, np.concatenate(parts))
-
-
-def _with_level_prob(keys: pa.Table, level_prob: np.ndarray) -> pa.Table:
+def with_level_prob(keys: pa.Table, level_prob: np.ndarray) -> pa.Table:
     """`keys` with the column level_prob [n, K] behind them."""
     lists = pa.FixedSizeListArray.from_arrays(pa.array(level_prob.astype(np.float32).ravel()), level_prob.shape[1])
     return keys.append_column("level_prob", lists.cast(pa.list_(pa.float32())))

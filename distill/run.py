@@ -19,6 +19,7 @@ from distill.level_prob import write_level_prob
 from distill.pairs import Pairs
 from distill.publish import report
 from distill.recipe import Recipe, save
+from distill.replay import write_replay
 from distill.stage import TEST_SPLITS, Stage
 from distill.strategies import parse_strategies
 from distill.teachers import Panel, ask, learnt, open_teacher
@@ -30,8 +31,8 @@ from shared.steps import RECORD, StepRecord, fingerprint_of, is_being_built, rea
 
 
 def run_stage(stage: Stage) -> None:
-    """convert · teach · label · states · distill · sft · gold_only · evaluate_encoder · level_prob, then the table of
-    results.
+    """convert · teach · label · states · distill · sft · gold_only · evaluate_encoder · level_prob · replay, then the
+    table of results.
     """
     for line in stage.remarks:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
@@ -45,6 +46,7 @@ def run_stage(stage: Stage) -> None:
     seconds = {name: record.seconds for name, record in records.items()}
     conversion = sum(record.seconds for _, record in converted if record is not None) or None
     write_level_prob(stage.folder, stage.data_fingerprint, {"convert": conversion, **seconds})
+    write_replay(stage.folder, stage.data_fingerprint)
     if is_first():
         report(stage.folder)
 

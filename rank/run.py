@@ -180,7 +180,7 @@ def build_pair_features(stage: Stage, name: str) -> None:
     pairs = distinct_pairs(((part.query_text, part.item_text) for part in rows), num_items)
     inputs = {
         "behaviours": fingerprint_of(stage.folder / "behaviours"),
-        "level_prob": fingerprint_of(stage.folder / "level_prob"),
+        "replay": fingerprint_of(stage.folder / "replay"),
         "encoder": stage.encoder_fingerprint(),
         "pairs": hashlib.sha256(pairs.data).hexdigest(),
         "bf16": stage.training.bf16 and has_bf16(),
@@ -207,6 +207,7 @@ def build_ranker(stage: Stage) -> None:
     inputs = {
         "features": fingerprint_of(stage.folder / "features"),
         "lightgbm": fingerprint_of(stage.folder / "lightgbm"),
+        "replay": fingerprint_of(stage.folder / "replay"),
         "encoder": stage.encoder_fingerprint(),
         "seed": stage.run.seed,
         **deciding(stage.model),
@@ -297,7 +298,7 @@ def warm_start_inputs(stage: Stage) -> dict[str, str]:
 
 def read_replay(stage: Stage, shop: Shop) -> tuple[Replay, list[str]]:
     """Stage one's labelled pairs, and the item texts among them that no item of the catalogue has."""
-    table = pq.read_table(stage.folder / "level_prob" / "replay.parquet")
+    table = pq.read_table(stage.folder / "replay" / "replay.parquet")
     known = set(shop.item_texts)
     others = sorted(set(table["item_text"].to_pylist()) - known)
     item_text = encode(table["item_text"], pa.array([*shop.item_texts, *others], pa.string()))

@@ -36,6 +36,7 @@ COMMANDS = {
     "labels": "make distill",
     "encoder": "make distill",
     "level_prob": "make distill",
+    "replay": "make distill",
     "behaviours": "make rank",
     "ranker": "make rank",
 }

@@ -22,7 +22,7 @@ from shared.config import PrectrError
 from shared.hub import published_files
 
 ROOT = Path(__file__).parent.parent
-STEPS = ("data", "teacher", "labels", "encoder", "level_prob", "behaviours", "features", "lightgbm", "ranker")
+STEPS = ("data", "teacher", "labels", "encoder", "level_prob", "replay", "behaviours", "features", "lightgbm", "ranker")
 
 
 def run_all(artifacts: Path, *rank_flags: str) -> Path:

@@ -81,7 +81,8 @@ class Cell:
         if not is_ours(self.system):
             return
         self.folder.mkdir(parents=True, exist_ok=True)
-        shared = {name: home.folder / name for name in ("data", "level_prob", "behaviours")} | {"encoder": home.encoder}
+        shared = {name: home.folder / name for name in ("data", "level_prob", "replay", "behaviours")}
+        shared["encoder"] = home.encoder
         if self.system == RANDOM_ENCODER:
             shared["encoder"] = self.random_encoder
         else:
@@ -97,7 +98,9 @@ class Cell:
         settings = {name: value for group in self.settings() for name, value in asdict(group).items()}
         found = {name: fingerprint_of(home.folder / name) for name in ("level_prob", "behaviours")}
         found["encoder"] = home.encoder_fingerprint()
-        if not is_ours(self.system):
+        if is_ours(self.system):
+            found["replay"] = fingerprint_of(home.folder / "replay")
+        else:
             found |= {path.name: file_fingerprint(path) for path in sorted(RIVALS_CODE.glob("*.py"))}
         return fingerprint_inputs(self.name, {**settings, **found})
 

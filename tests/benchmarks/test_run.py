@@ -18,7 +18,7 @@ from shared.config import PrectrError
 from shared.steps import is_finished, run_step
 
 FLAGS = ("--profile", "smoke")
-SHARED = ("data", "level_prob", "behaviours", "pair_features", "judged_pair_features")
+SHARED = ("data", "level_prob", "replay", "behaviours", "pair_features", "judged_pair_features")
 
 
 @pytest.fixture

@@ -1,14 +1,11 @@
-"""What stage one hands over: its opinion of the pairs that occur in the log, and what is to be replayed."""
+"""The pairs that stage one scores for stage two are those that occur in the log, each once, in order."""
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 import data.toy as toy
 from data.contract import read_table
-from distill.level_prob import logged_pairs, pairs_to_replay
-from distill.pairs import Pairs
-from tests.shared.tiny_encoder import tiny_encoder
+from distill.level_prob import logged_pairs
 
 
 def test_every_logged_pair_comes_once_in_order_with_the_text_of_its_item(tmp_path, monkeypatch):
@@ -27,24 +24,3 @@ def test_every_logged_pair_comes_once_in_order_with_the_text_of_its_item(tmp_pat
     text = dict(zip(items["item_id"].to_pylist(), items["text"].to_pylist(), strict=True))
     assert found["text"].to_pylist() == [text[item] for item in found["item_id"].to_pylist()]
     assert not list(tmp_path.glob("spill/*"))
-
-
-def test_what_has_no_gold_level_is_replayed_as_the_encoder_itself_judges_it(tmp_path, monkeypatch):
-    monkeypatch.setattr("distill.level_prob.PAIRS_AT_ONCE", 2)
-    encoder = tiny_encoder(tmp_path)
-    gold = Pairs(np.array(["milk", "lamp"]), np.array(["red milk", "red shirt"]), np.array([3, 0]))
-    taught = Pairs(np.array(["red", "milk", "soda"]), np.array(["red lamp", "lamp", "liter soda"]), np.full(3, -1))
-    table = pairs_to_replay(encoder, gold, taught)
-    assert table["query"].to_pylist() == ["milk", "lamp", "red", "milk", "soda"]
-    assert table["item_text"].to_pylist() == ["red milk", "red shirt", "red lamp", "lamp", "liter soda"]
-    level_prob = np.array(table["level_prob"].to_pylist())
-    np.testing.assert_array_equal(level_prob[:2], [[0, 0, 0, 1], [1, 0, 0, 0]])
-    own = encoder.score_pairs(taught.query.tolist(), taught.item_text.tolist())
-    np.testing.assert_allclose(level_prob[2:], own, atol=1e-6)
-
-
-def test_without_gold_pairs_everything_replayed_is_the_encoders_own_opinion(tmp_path):
-    encoder = tiny_encoder(tmp_path)
-    taught = Pairs(np.array(["red"]), np.array(["red lamp"]), np.array([-1]))
-    table = pairs_to_replay(encoder, taught.take(np.array([], int)), taught)
-    np.testing.assert_allclose(table["level_prob"].to_pylist(), encoder.score_pairs(["red"], ["red lamp"]), atol=1e-6)
