@@ -101,7 +101,7 @@ def train_with_text(
         prepared, events, texts, replay,
         pages_per_batch=arguments.pages_per_batch, pages_together=arguments.pages_together,
         epochs=STEPS / (prepared.num_pages // arguments.pages_per_batch),
-        warmup_share=0.0, replay_share=losses.replay_share, noise=losses.noise, seed=seed,
+        warmup_share=0.0, replay_share=losses.replay_share, feature_map=feature_map, noise=losses.noise, seed=seed,
     )  # fmt: skip
     started = time.process_time()
     log = train(Objective(model, losses, seed), schedule, arguments, seed, work)
