@@ -85,7 +85,8 @@ def show(folder: Path) -> None:
     table(title, ["split", "rows", "queries", "items", *level_columns], rows, legend)
     if "impressions" in summary:
         _show_clicks(summary, level_columns, legend, made)
-    console.print(f"Data: {folder}    Next: [bold]{_next(summary, Path(folder).parent.name)}[/]", highlight=False)
+    command = _next(summary, Path(folder).parent.name)  # to be copied, so never wrapped
+    console.print(f"Data: {folder}    Next: [bold]{command}[/]", highlight=False, soft_wrap=True)
 
 
 def _next(summary: dict[str, Any], name: str) -> str:

@@ -42,9 +42,11 @@ def test_a_failure_is_one_sentence_on_stderr(
 def test_help_and_interruption_keep_their_codes(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setattr(sys, "orig_argv", ["python3.11", "-X", "dev", "-m", "rank", "run", "--name", "a shop"])
     assert leave(raising(SystemExit(0)), monkeypatch) == 0
     assert leave(raising(KeyboardInterrupt()), monkeypatch) == 130
-    assert capsys.readouterr().err.startswith("Interrupted: run the same command again (python -m pytest")
+    said = "Interrupted: run the same command again (python -m rank run --name 'a shop')"
+    assert capsys.readouterr().err.startswith(said)
 
 
 def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
