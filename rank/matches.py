@@ -54,3 +54,10 @@ def match_statistics(
 def _shares(clicks: Tensor, events: Tensor, all_clicks: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     rate = (clicks + PRIOR_CLICKS) / (events + PRIOR_EVENTS)
     return torch.log1p(clicks), clicks / (all_clicks + 1), rate
+
+
+def no_matches(columns: int) -> Tensor:
+    """`match_statistics` of a candidate that no past event is like: float32 [columns · 7]."""
+    nothing = torch.zeros(columns)
+    parts = _shares(nothing, nothing, nothing)
+    return torch.stack([*parts, nothing, *parts], -1).flatten()

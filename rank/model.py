@@ -21,15 +21,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from rank.features import NEVER_SHOWN, is_exact_match, is_stage_one
-from rank.matches import STATISTICS
+from rank.matches import STATISTICS, no_matches
+from rank.numeric_encoding import NumericEncoding
 from rank.preference import Memory, PreferenceMix, TargetAttention
 from shared.config import PrectrError
 from shared.encoder import LevelEncoder
 
 Batch = Mapping[str, Tensor]
-
-LEAST_SPREAD = 1e-2  # of a number that hardly varies
-MAX_DEVIATIONS = 8.0
 
 EVENT_SCALARS = 3  # clicked, log time gap, same query; beside them a one-hot of the event's type, all 0 for a search
 
@@ -122,54 +120,6 @@ def fuse(click_logits: Tensor, level_logits: Tensor) -> Tensor:
     log_p = torch.logsumexp(functional.logsigmoid(click_logits) + log_level, -1)
     log_not_p = torch.logsumexp(functional.logsigmoid(-click_logits) + log_level, -1)
     return log_p - log_not_p
-
-
-class NumericEncoding(nn.Module):
-    """Piecewise-linear encoding of numbers [O]: each feature becomes how far it has passed through each of T bins.
-
-    Bins are quantiles of the training rows, so a network sees thresholds as a tree does. Features [B, F] become
-    [B, F · T + F]; the plain value, standardised by the training rows, stays beside its bins.
-    """
-
-    edges: Tensor
-    shift: Tensor
-    scale: Tensor
-
-    def __init__(self, num_features: int, bins: int) -> None:
-        super().__init__()
-        self.register_buffer("edges", torch.linspace(-2, 2, bins + 1).repeat(num_features, 1))
-        self.register_buffer("shift", torch.zeros(num_features))
-        self.register_buffer("scale", torch.ones(num_features))
-        self.size = num_features * (bins + 1)
-
-    @torch.no_grad()
-    def fit(self, numeric: Tensor) -> None:
-        """Set edges and scale from training rows [n, F]. Equal neighbouring quantiles are a step of no width."""
-        numeric = numeric.float()
-        self.shift.copy_(numeric.mean(0))
-        self.scale.copy_(numeric.std(0, unbiased=False).clamp(min=LEAST_SPREAD))
-        quantiles = torch.linspace(0, 1, self.edges.shape[1])
-        # Column by column: torch.quantile takes no more than 16 million values at once.
-        edges = torch.stack([torch.quantile(column, quantiles) for column in numeric.T])
-        steps = torch.arange(edges.shape[1]) * 1e-4
-        self.edges.copy_(torch.cummax(edges, 1).values + steps)
-
-    def forward(self, numeric: Tensor, columns: list[int] | None = None) -> Tensor:
-        """Encode all features [B, F], or some [B, C], which are those of `columns`."""
-        edges, shift, scale = self.edges, self.shift, self.scale
-        if columns is not None:
-            edges, shift, scale = edges[columns], shift[columns], scale[columns]
-        low, high = edges[:, :-1], edges[:, 1:]
-        passed = ((numeric[:, :, None] - low) / (high - low)).clamp(0, 1)
-        standard = ((numeric - shift) / scale).clamp(-MAX_DEVIATIONS, MAX_DEVIATIONS)
-        return torch.cat([standard, passed.flatten(1)], 1)
-
-    def places(self, columns: list[int]) -> Tensor:
-        """Where the encodings of `columns` stand among those of all features: [C · T + C]."""
-        column = torch.tensor(columns, dtype=torch.long, device=self.edges.device)
-        features, bins = len(self.edges), self.edges.shape[1] - 1
-        passed = features + column[:, None] * bins + torch.arange(bins, device=column.device)
-        return torch.cat([column, passed.flatten()])
 
 
 class SignedIncentive(nn.Module):
@@ -305,15 +255,16 @@ class RankerModel(nn.Module):
         return Context(item, functional.linear(known, self._first.weight[:, : known.shape[1]]), memories)
 
     def less_relevant(self, context: Context, batch: Batch) -> Context:
-        """The context of hard negatives, whose `negative_numeric` [B, F] and `negative_cross_matches` differ from the
-        batch's in what speaks of query and item."""
+        """The context of hard negatives: `negative_numeric` [B, F] differs from the batch's numbers in what speaks of
+        query and item, and no other user ever did anything with the item, or with one like it, under the query."""
         names, read = self.config.numeric_names, self.numeric_columns
         columns = [n for n, column in enumerate(read) if is_stage_one(names[column]) or names[column] in NEVER_SHOWN]
         negative = {**batch, "numeric": batch["negative_numeric"]}
         if "cross" in self.config.matches:
+            nothing = no_matches(len(self.config.item_columns)).to(batch["cross_matches"])
             numbers = len(self.numeric_encoding.edges)
-            columns += range(numbers - len(self.config.item_columns) * len(STATISTICS), numbers)  # they come last
-            negative["cross_matches"] = batch["negative_cross_matches"]
+            columns += range(numbers - len(nothing), numbers)  # they come last
+            negative["cross_matches"] = nothing.expand_as(batch["cross_matches"])
         now, then = (self.numeric_encoding(self._numbers(one)[:, columns], columns) for one in (batch, negative))
         change = functional.linear(then - now, self._first.weight[:, self.numeric_encoding.places(columns)])
         return context._replace(base=context.base + change)

@@ -27,7 +27,7 @@ from rank.codes import encode
 from rank.config import deciding
 from rank.feature_map import FeatureMap, FeatureMapFit
 from rank.html_report import write_report
-from rank.inputs import BatchSchedule, Events, PreparedSet, Replay, Texts, sample_batches
+from rank.inputs import Events, PreparedSet, Replay, Texts, sample_batches
 from rank.model import RankerConfig, RankerModel
 from rank.objective import Objective
 from rank.pair_features import PAIRS, TEXTS, VALUES, PairFeatures, distinct_pairs
@@ -38,6 +38,7 @@ from rank.reference import Reference
 from rank.report import show
 from rank.results import judge_ranker
 from rank.rival import LightGBMRival, Rows, fit_lightgbm, num_threads, position_gain
+from rank.schedule import BatchSchedule
 from rank.stage import PAIR_FEATURES, Stage
 from rank.text_vectors import write_pair_features
 from rank.train import train

@@ -10,8 +10,8 @@ from torch.utils.data import Dataset, SequentialSampler
 from transformers import TrainerCallback, TrainingArguments
 
 from rank.config import TrainArguments
-from rank.inputs import BatchSchedule
 from rank.objective import Objective
+from rank.schedule import BatchSchedule
 from shared import launch
 from shared.checkpoints import latest_checkpoint
 from shared.precision import has_bf16

@@ -19,12 +19,13 @@ from benchmarks.scale.log import WORDS
 from distill.random_models import word_tokenizer
 from rank.config import LossArguments, ModelArguments, TrainArguments
 from rank.feature_map import FeatureMap
-from rank.inputs import BatchSchedule, Events, PreparedSet, Replay, Texts, page_batch, sample_batches
+from rank.inputs import Events, PreparedSet, Replay, Texts, page_batch, sample_batches
 from rank.losses import click_loss
 from rank.model import RankerConfig, RankerModel
 from rank.objective import Objective
 from rank.page_order import PageBatches
 from rank.prepare import Shop
+from rank.schedule import BatchSchedule
 from rank.train import train
 from shared.console import progress
 from shared.encoder import EncoderConfig, LevelEncoder

@@ -117,7 +117,6 @@ class Scene:
         batch["neighbour"] = torch.from_numpy(neighbour)
         batch["level_drop"] = (batch["level"] - batch["level"][batch["neighbour"]]).float()
         batch["negative_numeric"] = torch.from_numpy(self.feature_map.never_shown(batch["numeric"].numpy()))
-        batch["negative_cross_matches"] = batch["cross_matches"].flip(0)
         if prepared.position is not None:
             batch["position"] = torch.from_numpy(prepared.position[rows].astype(np.int64))
         return batch

@@ -11,9 +11,10 @@ from rank.behaviour_log import DAY, UNCUT
 from rank.codes import encode
 from rank.config import HistoryArguments
 from rank.feature_map import FeatureMap
-from rank.inputs import BatchSchedule, Events, PreparedSet, Replay, Texts, text_batch
+from rank.inputs import Events, PreparedSet, Replay, Texts, text_batch
 from rank.page_order import page_order
 from rank.prepare import cold_cuts, prepare, with_label
+from rank.schedule import BatchSchedule
 from shared.config import PrectrError
 from tests.rank.random_shop import Event, make_log
 from tests.rank.toy_level_prob import toy_shop

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rank.matches import STATISTICS, match_statistics
+from rank.matches import STATISTICS, match_statistics, no_matches
 
 
 def statistics(target: list[list[int]], **changes: torch.Tensor) -> torch.Tensor:
@@ -42,6 +42,7 @@ def test_what_is_unknown_or_absent_matches_nothing():
     empty = {name: torch.zeros(1, 0) for name in ("mask", "clicked", "days", "same_query")}
     none = statistics([[7, 1]], events=torch.zeros(1, 0, 2, dtype=torch.long), **empty)
     assert none[0].tolist() == [nothing, nothing]
+    assert torch.equal(no_matches(2), none[0].flatten())
 
 
 @given(st.permutations(range(5)), st.integers(0, 2**16))

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from rank.config import LossArguments
 from rank.matches import STATISTICS
-from rank.model import NumericEncoding, RankerConfig, RankerModel, SignedIncentive
+from rank.model import RankerConfig, RankerModel, SignedIncentive
+from rank.numeric_encoding import NumericEncoding
 from rank.objective import Objective
 from shared.config import PrectrError
 from tests.shared.tiny_encoder import tiny_encoder
@@ -74,7 +75,7 @@ def batch(seed: int = 0) -> dict[str, torch.Tensor]:
     out |= {"place": torch.arange(B), "size": torch.tensor(B)}
     out |= {"lowered": (out["level"] - 1).clamp(min=0), "neighbour": draw(B, B)}
     out |= {"level_drop": (out["level"] - out["lowered"]).float()}
-    out |= {"negative_numeric": out["numeric"].flip(0), "negative_cross_matches": out["cross_matches"].flip(0)}
+    out |= {"negative_numeric": out["numeric"].flip(0)}
     return out
 
 

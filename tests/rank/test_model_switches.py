@@ -6,7 +6,7 @@ import torch
 
 from rank.config import LossArguments
 from rank.features import compute_features, is_exact_match, is_stage_one
-from rank.matches import STATISTICS
+from rank.matches import STATISTICS, no_matches
 from rank.objective import Objective
 from shared.config import PrectrError
 from tests.rank.random_shop import ITEMS, level_prob, make_log, random_events, random_impressions
@@ -130,11 +130,11 @@ NUMBERS = ["level_gap", "user_item_clicks", "query_item_ctr"]
 def test_a_hard_negative_has_other_numbers_of_query_and_item_and_keeps_the_rest(encoder, off):
     network = model(encoder, numeric_names=NUMBERS, **({off: False} if off else {}))
     one, other = batch(), batch(seed=1)
-    changes = {"negative_numeric": other["numeric"], "negative_cross_matches": other["cross_matches"]}
-    expected = one | {"numeric": one["numeric"].clone(), "cross_matches": other["cross_matches"]}
+    unwanted = no_matches(1).expand(B, -1)
+    expected = one | {"numeric": one["numeric"].clone(), "cross_matches": unwanted}
     expected["numeric"][:, [0, 2]] = other["numeric"][:, [0, 2]]
     context = network.context(one)
-    found = network.less_relevant(context, one | changes)
+    found = network.less_relevant(context, one | {"negative_numeric": other["numeric"]})
     torch.testing.assert_close(found.base, network.context(expected).base)
     assert not torch.allclose(found.base, context.base)
     assert found.item is context.item and found.memories is context.memories

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from rank.config import LossArguments
-from rank.inputs import BatchSchedule, Replay
+from rank.inputs import Replay
 from rank.objective import Objective
+from rank.schedule import BatchSchedule
 from tests.rank.random_network import Scene
 from tests.shared.launched import Launch, assert_parts_make_the_whole, gradients
 

@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from rank.config import TrainArguments
-from rank.inputs import BatchSchedule, Replay
+from rank.inputs import Replay
 from rank.pair_features import PairFeatures, distinct_pairs
 from rank.predict import Predictor
+from rank.schedule import BatchSchedule
 from rank.text_vectors import write_pair_features
 from shared.config import PrectrError
 from tests.rank.random_network import Scene

@@ -6,10 +6,11 @@ import torch
 
 from rank.config import HistoryArguments, LossArguments, TrainArguments
 from rank.feature_map import FeatureMap
-from rank.inputs import BatchSchedule, Events, Replay, Texts, sample_batches
+from rank.inputs import Events, Replay, Texts, sample_batches
 from rank.model import RankerConfig, RankerModel
 from rank.objective import Objective
 from rank.prepare import prepare
+from rank.schedule import BatchSchedule
 from rank.train import RankTrainer, parameter_groups, train
 from shared.config import PrectrError
 from shared.seeds import set_seed
