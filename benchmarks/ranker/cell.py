@@ -53,6 +53,11 @@ class Cell:
         return self.bench / f"untrained_encoder-seed{self.seed}"
 
     @property
+    def gold_replay(self) -> Path:
+        """Where the pairs lie that the untrained encoder is replayed."""
+        return self.bench / f"gold_replay-seed{self.seed}"
+
+    @property
     def reference(self) -> "Cell":
         """The cell whose features this one reads: those of `prectr_v2` and the same seed."""
         return Cell(REFERENCE, self.seed, self.bench, self.flags)
@@ -84,7 +89,7 @@ class Cell:
         shared = {name: home.folder / name for name in ("data", "level_prob", "replay", "behaviours")}
         shared["encoder"] = home.encoder
         if self.system == RANDOM_ENCODER:
-            shared["encoder"] = self.random_encoder
+            shared |= {"encoder": self.random_encoder, "replay": self.gold_replay}
         else:
             shared |= {name: home.folder / name for name in (PAIR_FEATURES, JUDGED_PAIR_FEATURES)}
         if self.system != REFERENCE:
@@ -98,7 +103,9 @@ class Cell:
         settings = {name: value for group in self.settings() for name, value in asdict(group).items()}
         found = {name: fingerprint_of(home.folder / name) for name in ("level_prob", "behaviours")}
         found["encoder"] = home.encoder_fingerprint()
-        if is_ours(self.system):
+        if self.system == RANDOM_ENCODER:
+            found["replay"] = "gold"
+        elif is_ours(self.system):
             found["replay"] = fingerprint_of(home.folder / "replay")
         else:
             found |= {path.name: file_fingerprint(path) for path in sorted(RIVALS_CODE.glob("*.py"))}

@@ -1,12 +1,18 @@
-"""An encoder like another one in all but what it learnt: the same architecture and vocabulary, random weights."""
+"""Stage two as it would be without distilling: an encoder like another one in all but what it learnt, and gold pairs
+alone to replay.
+"""
 
 from pathlib import Path
 
 import numpy as np
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from transformers import AutoModel
 
 from data.contract import read_table
+from distill.pairs import read_pairs
+from distill.replay import pairs_to_replay
+from shared.config import PrectrError
 from shared.encoder import LevelEncoder
 from shared.seeds import generator, set_seed
 from shared.steps import fingerprint_of, fingerprint_of_tables, run_step
@@ -33,6 +39,31 @@ def build_random_encoder(source: Path, data: Path, seed: int, folder: Path) -> N
 
     inputs = {"encoder": fingerprint_of(source), "data": fingerprint_of_tables(data), "seed": seed}
     run_step("random encoder", folder, inputs, build)
+
+
+def build_gold_replay(untrained: Path, data: Path, folder: Path) -> None:
+    """Write a `replay/` to `folder` that holds the gold pairs of `data`: what a log's owner has without a teacher.
+
+    The pairs that stage one judges itself would hand on what the distilled encoder knows.
+
+    Args:
+        untrained: any encoder of the data's levels.
+
+    Raises:
+        PrectrError: there are no gold pairs to train on.
+    """
+
+    def build(work: Path) -> None:
+        gold = read_pairs(data).get("train")
+        if gold is None or not len(gold):
+            raise PrectrError(
+                f"{data}: random_encoder learns relevance from gold pairs, and no pair of the split train has a level; "
+                "name the other systems with --systems."
+            )
+        table = pairs_to_replay(LevelEncoder.from_pretrained(untrained), gold, gold.take(np.array([], int)))
+        pq.write_table(table, work / "replay.parquet", compression="zstd")
+
+    run_step("gold replay", folder, {"encoder": fingerprint_of(untrained), "data": fingerprint_of_tables(data)}, build)
 
 
 def _pairs(data: Path, seed: int) -> tuple[list[str], list[str]]:

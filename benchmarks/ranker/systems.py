@@ -42,7 +42,7 @@ ABLATIONS: dict[str, tuple[str, ...]] = {
     "no_two_step": ("--warmup_share", "0"),
     # Replayed pairs teach the level head alone, which rests in all of the above.
     "no_replay": _NO_REPLAY,
-    RANDOM_ENCODER: (),  # another encoder is put into its folder
+    RANDOM_ENCODER: (),  # another encoder, and gold pairs alone to replay, are put into its folder
 }
 """What stage two is told in each, beyond the profile. None changes the features: they are shared.
 

@@ -52,7 +52,12 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         run_step("random encoder", folder, {"seed": seed}, lambda work: None)
 
     monkeypatch.setattr(plan, "subprocess", SimpleNamespace(run=launch, STDOUT=None))
+
+    def gold(untrained: Path, data: Path, folder: Path) -> None:
+        run_step("gold replay", folder, {}, lambda work: None)
+
     monkeypatch.setattr(plan, "build_random_encoder", untrained)
+    monkeypatch.setattr(plan, "build_gold_replay", gold)
     monkeypatch.setattr(plan, "_training_impressions", lambda home: 100_000)
     return SimpleNamespace(stage=stage, started=started, bench=folder, results=tmp_path / "results")
 
@@ -137,8 +142,9 @@ def test_other_settings_or_a_lost_result_are_trained_again(shop: SimpleNamespace
 def test_the_random_encoder_takes_the_place_of_the_distilled_one(shop: SimpleNamespace) -> None:
     run_all(cells_of(shop, "prectr_v2", "random_encoder", seeds=(4,)), shop.stage)
     assert not (shop.bench / "random_encoder-seed4" / "pair_features").exists()
-    link = shop.bench / "random_encoder-seed4" / "encoder"
-    assert link.readlink() == (shop.bench / "untrained_encoder-seed4").resolve()
+    for name, other in (("encoder", "untrained_encoder-seed4"), ("replay", "gold_replay-seed4")):
+        link = shop.bench / "random_encoder-seed4" / name
+        assert link.readlink() == (shop.bench / other).resolve()
     assert (shop.bench / "random_encoder-seed4" / "level_prob").readlink() == (
         shop.stage.folder / "level_prob"
     ).resolve()
