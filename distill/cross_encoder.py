@@ -26,7 +26,7 @@ from distill.losses import distillation_loss, gold_loss
 from distill.pairs import Pairs
 from distill.prompt import padded_length
 from distill.teacher import Judgement, Pair
-from distill.training import keep_best, train_or_resume, training_arguments
+from distill.training import keep_best, training_arguments
 from shared.config import PrectrError
 from shared.seeds import set_seed
 
@@ -131,7 +131,7 @@ def finetune_cross_encoder(
             eval_dataset=JointDataset(tokenizer, validation, max_length),
             data_collator=DataCollatorWithPadding(tokenizer, pad_to_multiple_of=LENGTH_STEP),
         )
-        train_or_resume(trainer)
+        trainer.train_or_resume("cross-encoder")
         return model
 
     if soft is not None:

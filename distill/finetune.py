@@ -24,7 +24,7 @@ from distill.config import TeacherArguments
 from distill.pairs import Pairs
 from distill.prompt import pad, padded_length
 from distill.sources import find_adapter
-from distill.training import keep_best, train_or_resume, training_arguments
+from distill.training import keep_best, training_arguments
 from shared.config import PrectrError
 from shared.seeds import set_seed
 
@@ -110,7 +110,7 @@ def finetune(
         callbacks=[EarlyStoppingCallback(arguments.teacher_patience)],
     )
     trainer.level_ids = teacher.model.level_ids
-    train_or_resume(trainer)
+    trainer.train_or_resume("LoRA")
     # peft keeps these names in a set, whose order changes with every process: equal adapters are to be equal files.
     written = cast(LoraConfig, causal_lm.peft_config["default"])
     written.target_modules = sorted(written.target_modules or [])

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from distill.batching import LikeLengthTrainer
-from distill.training import train_or_resume, training_arguments
+from distill.training import training_arguments
 from shared.encoder import LENGTH_STEP, LevelEncoder
 from shared.seeds import set_seed
 from shared.whole_batch import batch_mean
@@ -115,5 +115,5 @@ def distil_states(
         train_dataset=TextDataset(student, texts),
         data_collator=pad_texts,
     )
-    train_or_resume(trainer)
+    trainer.train_or_resume("text vectors")
     student.head.requires_grad_(True)

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from distill.student import PairDataset, StudentModel, as_is
-from distill.training import keep_best, train_or_resume, training_arguments
+from distill.training import keep_best, training_arguments
 from shared.seeds import set_seed
 from shared.trainer import PartTrainer
 
@@ -75,6 +75,6 @@ def train_student(
     )
     before = {name: value.detach().clone() for name, value in model.state_dict().items()}
     loss_before = trainer.evaluate()["eval_loss"]
-    train_or_resume(trainer)
+    trainer.train_or_resume("student")
     if trainer.state.best_metric is not None and trainer.state.best_metric > loss_before:
         model.load_state_dict(before)

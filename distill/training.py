@@ -1,4 +1,4 @@
-"""What every training of stage one has in common: the schedule's form, and that a killed one goes on where it was."""
+"""What every training of stage one has in common: the schedule's form."""
 
 from __future__ import annotations
 
@@ -6,12 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import Trainer, TrainingArguments
+from transformers import TrainingArguments
 
-from shared import launch
-from shared.checkpoints import latest_checkpoint
 from shared.precision import has_bf16
-from shared.training_log import tensorboard
 
 
 def training_arguments(
@@ -54,12 +51,3 @@ def keep_best(every: int | None = None) -> dict[str, Any]:
     if every is not None:
         times = {"eval_strategy": "steps", "save_strategy": "steps", "eval_steps": every, "save_steps": every}
     return {**times, "load_best_model_at_end": True, "metric_for_best_model": "loss"}
-
-
-def train_or_resume(trainer: Trainer) -> None:
-    """Trains, from the newest whole checkpoint if a killed run left one; TensorBoard's logs go beside the
-    checkpoints.
-    """
-    checkpoints = Path(str(trainer.args.output_dir))
-    trainer.add_callback(tensorboard(checkpoints.parent))
-    trainer.train(resume_from_checkpoint=launch.agree(latest_checkpoint(checkpoints)))

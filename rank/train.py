@@ -7,16 +7,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset, SequentialSampler
-from transformers import TrainerCallback, TrainingArguments
+from transformers import TrainingArguments
 
 from rank.config import TrainArguments
 from rank.objective import Objective
 from rank.schedule import BatchSchedule
 from shared import launch
-from shared.checkpoints import latest_checkpoint
 from shared.precision import has_bf16
 from shared.trainer import PartTrainer
-from shared.training_log import tensorboard
 from shared.whole_batch import sum_of_all
 
 logger = logging.getLogger(__name__)
@@ -33,9 +31,8 @@ class RankTrainer(PartTrainer):
         schedule: BatchSchedule,
         arguments: TrainArguments,
         args: TrainingArguments,
-        callbacks: list[TrainerCallback],
     ):
-        super().__init__(model=objective, args=args, train_dataset=schedule, data_collator=_only, callbacks=callbacks)
+        super().__init__(model=objective, args=args, train_dataset=schedule, data_collator=_only)
         self.objective: Objective = objective
         self.arguments: TrainArguments = arguments
         self._parts: dict[str, list[Tensor]] = {}
@@ -124,8 +121,8 @@ def train(
         logging_steps=arguments.logging_steps,
         remove_unused_columns=False,
         ddp_find_unused_parameters=True,
-        report_to="none",  # TensorBoard is told where to write below
+        report_to="none",
     )
-    trainer = RankTrainer(objective, schedule, arguments, args, [tensorboard(folder)])
-    trainer.train(resume_from_checkpoint=launch.agree(latest_checkpoint(folder / "checkpoints")))
+    trainer = RankTrainer(objective, schedule, arguments, args)
+    trainer.train_or_resume("ranker")
     return trainer.state.log_history

@@ -98,14 +98,15 @@ def _progress_lines(description: str, total: int | None, unit: str) -> Iterator[
             rate = done / (now - started)
             rest = f"/{total:,}" if total is not None else ""
             left = f", {(total - done) / rate:,.0f} s left" if total is not None else ""
-            _print_line(f"{description}: {done:,}{rest} {unit}, {rate:,.1f} {unit}/s{left}")
+            print_line(f"{description}: {done:,}{rest} {unit}, {rate:,.1f} {unit}/s{left}")
 
     yield advance
     seconds = time.monotonic() - started
-    _print_line(f"{description}: {done:,} {unit} in {seconds:,.1f} s")
+    print_line(f"{description}: {done:,} {unit} in {seconds:,.1f} s")
 
 
-def _print_line(text: str) -> None:
+def print_line(text: str) -> None:
+    """A line as it is, however long; above the bar, if there is one."""
     console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 

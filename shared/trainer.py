@@ -1,15 +1,19 @@
 """transformers' Trainer, whose batch means the same on any number of processes."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate.data_loader import SeedableRandomSampler
 from torch import Tensor
 from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler
-from transformers import Trainer, TrainingArguments
+from transformers import PrinterCallback, ProgressCallback, Trainer, TrainingArguments
 
-from shared.launch import is_launched, wait_for_all
+from shared.checkpoints import latest_checkpoint
+from shared.launch import agree, is_launched, wait_for_all
+from shared.training_log import ProgressBar, tensorboard
 from shared.whole_batch import part
 
 
@@ -42,6 +46,21 @@ class PartTrainer(Trainer):
         args._n_gpu = min(args.n_gpu, 1)  # else Trainer would cut batches that are no rows of tensors along their rows
         wait_for_all()
         super().__init__(args=args, **settings)
+        for theirs in (PrinterCallback, ProgressCallback):  # `ProgressBar` looks like the project's other bars
+            self.remove_callback(theirs)
+
+    def train_or_resume(self, description: str) -> None:
+        """Train, from the newest whole checkpoint in `output_dir` if a killed run left one; TensorBoard's logs go
+        beside that folder.
+
+        Args:
+            description: of the progress bar.
+        """
+        checkpoints = Path(str(self.args.output_dir))
+        self.add_callback(tensorboard(checkpoints.parent))
+        with ExitStack() as stack:
+            self.add_callback(ProgressBar(description, stack))
+            self.train(resume_from_checkpoint=agree(latest_checkpoint(checkpoints)))
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler:
         return SeedableRandomSampler(train_dataset or self.train_dataset, data_seed=self.args.seed)
