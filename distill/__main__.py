@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 from transformers.utils import logging
@@ -36,6 +37,8 @@ def main(argv: list[str]) -> None:
     # Layers left out on purpose would be reported as weights that were not used, and every file read as a bar.
     logging.set_verbosity_error()
     logging.disable_progress_bar()
+    # peft asks transformers by a name that is on its way out, which is nothing users can mend.
+    warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
     stage = Stage(run, teaching, labelling, training, " ".join(["python -m distill", *argv]))
     if verb == "label":
         label(stage)
