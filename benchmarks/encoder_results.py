@@ -31,6 +31,9 @@ SYSTEMS = {
 }
 METRICS = ("spearman", "auc", "qwk")
 
+TAUGHT = ("teacher", "student", "minilm_finetuned_kd")
+"""Systems whose figures depend on who the teacher is."""
+
 
 def collect(bench: Bench, argv: Sequence[str]) -> dict[str, Any]:
     """The figures of every system that is finished, with how they came to be."""
@@ -45,7 +48,7 @@ def collect(bench: Bench, argv: Sequence[str]) -> dict[str, Any]:
         "reconstructed": reconstructed(stage.data),
         "pairs": {split: len(found) for split, found in sorted(stage.pairs.items())},
         "seeds": {system: bench.finished_seeds(system) for system in systems},
-        "teacher": stage.teaching.teacher,
+        "taught_by": {system: stage.teaching.teacher for system in systems if system in TAUGHT},
         "spearman_with": "the graders' mean" if (stage.data / "ratings.parquet").is_file() else "the level",
         "systems": systems,
         "trained": {
@@ -60,16 +63,17 @@ def collect(bench: Bench, argv: Sequence[str]) -> dict[str, Any]:
     }
 
 
-_OF_EVERY_SYSTEM = ("systems", "seeds", "trained")
+_OF_EVERY_SYSTEM = ("systems", "seeds", "trained", "taught_by")
 
 
 def keep_others(result: dict[str, Any], earlier: dict[str, Any]) -> dict[str, Any]:
-    """`result` with the systems that only an earlier one has, in the order of `SYSTEMS`.
+    """`result` with the systems that only an earlier one has, in the order of `SYSTEMS`; their teacher may have been
+    another one, which `taught_by` tells.
 
     Raises:
-        PrectrError: the earlier one is of other pairs or of another teacher, so that figures cannot stand side by side.
+        PrectrError: the earlier one is of other pairs, so that figures cannot stand side by side.
     """
-    for what in ("data", "pairs", "teacher", "spearman_with"):
+    for what in ("data", "pairs", "spearman_with"):
         if result[what] != earlier[what]:
             raise PrectrError(
                 f"the result file compares something else ({what}: {earlier[what]!r}, here {result[what]!r}): "
@@ -91,7 +95,7 @@ def show(result: dict[str, Any], path: Path) -> None:
         rows = []
         for system, found in result["systems"].items():
             part = found if split == "test" else found[split]
-            rows.append([SYSTEMS[system], len(part["spearman"]), *(spread(part[metric]) for metric in METRICS)])
+            rows.append([name_of(system, result), len(part["spearman"]), *(spread(part[metric]) for metric in METRICS)])
         table(
             f"{result['data']}, {split}: {result['pairs'][split]:,} pairs",
             ["judge", "seeds", *METRICS],
@@ -99,6 +103,13 @@ def show(result: dict[str, Any], path: Path) -> None:
             f"Spearman with {result['spearman_with']}. {result['reconstructed']}",
         )
     console.print(f"figures of every seed: {path}", highlight=False, soft_wrap=True)
+
+
+def name_of(system: str, result: dict[str, Any]) -> str:
+    """What a system is; with its teacher's name where there was more than one."""
+    several = len(set(result["taught_by"].values())) > 1
+    teacher = f" ({result['taught_by'][system]})" if several and system in result["taught_by"] else ""
+    return SYSTEMS[system] + teacher
 
 
 def spread(values: Sequence[float | None]) -> str:

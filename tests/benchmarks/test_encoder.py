@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks import encoder as bench
 from benchmarks.encoder_results import SYSTEMS as EVERY_SYSTEM
-from benchmarks.encoder_results import keep_others
+from benchmarks.encoder_results import keep_others, name_of
 from benchmarks.hidden_levels import hidden_levels
 from data.__main__ import main as data_main
 from data.contract import read_table
@@ -94,8 +94,20 @@ def test_figures_of_cells_that_are_elsewhere_can_be_kept(artifacts: Path, monkey
     assert merged["trained"]["student_gold_only"] == earlier["trained"]["student_gold_only"]
     assert set(merged["seconds"]) == {"tfidf-seed5", "student_gold_only-seed5"}
     assert set(run(artifacts, monkeypatch, *flags, "tfidf")["systems"]) == {"tfidf"}
-    with pytest.raises(PrectrError, match="compares something else .teacher: 'x'"):
-        keep_others(merged, {**merged, "teacher": "x"})
+    with pytest.raises(PrectrError, match="compares something else .data: 'x'"):
+        keep_others(merged, {**merged, "data": "x"})
+
+
+def test_a_figure_that_is_kept_keeps_its_teacher() -> None:
+    def of(system: str, teacher: str) -> dict[str, Any]:
+        parts = {part: {system: part} for part in ("systems", "seeds", "trained")}
+        parts["seeds"] = {system: [0]}  # type: ignore[dict-item]
+        return {**parts, "taught_by": {system: teacher}, "data": "", "pairs": {}, "spearman_with": "", "seconds": {}}
+
+    merged = keep_others(of("student", "their student"), of("minilm_finetuned_kd", "trees"))
+    assert merged["taught_by"] == {"student": "their student", "minilm_finetuned_kd": "trees"}
+    assert name_of("student", merged).endswith(" (their student)") and name_of("tfidf", merged) == EVERY_SYSTEM["tfidf"]
+    assert name_of("student", of("student", "trees")) == EVERY_SYSTEM["student"]
 
 
 def test_the_toys_levels_cannot_be_rebuilt(artifacts: Path) -> None:
