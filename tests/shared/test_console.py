@@ -10,13 +10,6 @@ from rich.console import Console
 from shared import console
 
 
-@pytest.fixture
-def shown(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
-    stream = io.StringIO()
-    monkeypatch.setattr(console, "console", Console(file=stream, width=100, force_terminal=False))
-    return stream
-
-
 @pytest.mark.parametrize(
     ("value", "cell"),
     [

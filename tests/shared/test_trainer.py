@@ -66,13 +66,6 @@ def test_a_machine_of_several_gpus_without_a_launcher_is_trained_on_one(tmp_path
     assert trainer_of(PartTrainer, tmp_path, devices=2).args.n_gpu == 1
 
 
-@pytest.fixture
-def shown(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
-    stream = io.StringIO()
-    monkeypatch.setattr(console, "console", Console(file=stream, width=100, force_terminal=False))
-    return stream
-
-
 @pytest.mark.parametrize("quiet", [True, False])
 def test_the_terminal_shows_steps_and_losses_and_nothing_of_transformers_own(
     tmp_path: Path, shown: io.StringIO, capfd: pytest.CaptureFixture[str], quiet: bool

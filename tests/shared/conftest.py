@@ -1,0 +1,16 @@
+"""What tests of the terminal share."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from shared import console
+
+
+@pytest.fixture
+def shown(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+    """What the console prints, as into a log file."""
+    stream = io.StringIO()
+    monkeypatch.setattr(console, "console", Console(file=stream, width=100, force_terminal=False))
+    return stream
