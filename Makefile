@@ -5,6 +5,7 @@ PROFILE     ?= default
 CONFIG      ?=
 SEED        ?=
 TEACHER     ?=
+ASSISTANT   ?=
 REPO        ?=
 MODEL       ?= encoder
 DRY_RUN     ?=
@@ -35,6 +36,7 @@ help: ## list targets and variables
 	@echo "  DATA=name           your own tables in artifacts/name/data instead of the default data set"
 	@echo "  SEED=0              rules every draw of every stage"
 	@echo "  TEACHER=model       hub id, folder, GGUF file, http://host/v1, similarity:<encoder>; several: a,b"
+	@echo "  ASSISTANT=encoder   a cross-encoder that learns the teacher's labels and judges in its place"
 	@echo "  REPO=user/name      where publish uploads to; DRY_RUN=1 only lists the files"
 	@echo "  MODEL=encoder       what publish uploads: encoder or ranker"
 	@echo "  PYTHON=python3      the Python (3.11 or newer) that makes the environment"
@@ -63,7 +65,7 @@ tables: $(if $(DATA),$(STAMP),data)
 	  echo "error: artifacts/$(DATA)/data is not there; write it first: $(RUN) -m data convert FORMAT SOURCE... --name $(DATA)" >&2; exit 2; })
 
 distill: tables ## stage one: teach the teacher, label pairs, distil and fine-tune the encoder
-	@$(RUN) -m distill run $(call flags,$@) $(named) $(if $(TEACHER),--teacher "$(TEACHER)")
+	@$(RUN) -m distill run $(call flags,$@) $(named) $(if $(TEACHER),--teacher "$(TEACHER)") $(if $(ASSISTANT),--assistant "$(ASSISTANT)")
 
 rank: distill ## stage two, and all before it: train the ranker and print the results
 	@$(RUN) -m rank run $(call flags,$@) $(named)

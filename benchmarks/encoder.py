@@ -27,15 +27,17 @@ from transformers.utils import logging
 
 from benchmarks.encoder_results import METRICS, SYSTEMS, collect, keep_others, show
 from benchmarks.hidden_levels import hidden_levels
+from distill.assistant import open_assistant
 from distill.config import LabelArguments, RunArguments, StudentArguments, TeacherArguments
 from distill.cross_encoder import CrossEncoderTeacher, finetune_cross_encoder
 from distill.evaluate import Score, judge, levels_of_score, tfidf_cosine
 from distill.labels import read_labels
 from distill.pairs import Pairs, concatenate
 from distill.recipe import Recipe
-from distill.run import label_pairs, teach
+from distill.run import assist, label_again, label_pairs, teach
 from distill.sources import find_encoder
-from distill.stage import TEST_SPLITS, Stage
+from distill.stage import LABELS, TEST_SPLITS, Stage
+from distill.teacher import Teacher
 from distill.teachers import Panel, open_teacher
 from shared.cli import run_main
 from shared.config import parse_arguments
@@ -53,11 +55,11 @@ from shared.steps import (
 CONFIGS = Path(__file__).parent / "configs"
 RESULTS = Path(__file__).parent / "results"
 
-UNSEEDED = ("tfidf", "teacher", "minilm_cosine")
-"""Systems of which one cell is enough: nothing random, or (the teacher) one seed only."""
+UNSEEDED = ("tfidf", "teacher", "assistant", "minilm_cosine")
+"""Systems of which one cell is enough: nothing random, or (teacher and assistant) one seed only."""
 
-LABELLED = ("student", "minilm_finetuned_kd")
-"""Systems that learn the teacher's labels."""
+LABELLED = ("assistant", "student", "minilm_finetuned_kd")
+"""Systems that learn the teacher's labels, the student those of its assistant if it has one."""
 
 
 @dataclass
@@ -92,12 +94,14 @@ class Bench:
         self.tests = {split: stage.pairs[split] for split in TEST_SPLITS if len(stage.pairs[split])}
         self.num_levels = len(stage.level_names)
         self.panel: Panel
+        self.step_seconds: dict[str, float] = {}
 
     def run(self) -> None:
         """Computes every cell asked for that is not there yet."""
         cells: dict[str, Callable[[int, Path], None]] = {
             "tfidf": lambda seed, work: self._tfidf(work),
             "teacher": lambda seed, work: self._teacher(work),
+            "assistant": lambda seed, work: self._assistant(work),
             "minilm_cosine": lambda seed, work: self._cosine(work),
             "minilm_finetuned": lambda seed, work: self._minilm(seed, work, with_labels=False),
             "student_gold_only": self._gold_only,
@@ -109,9 +113,13 @@ class Bench:
         asked = [system for system in cells if system in self.arguments.systems]
         if {"teacher", *LABELLED} & set(asked):
             self.open_panel()
-            teach(self.stage, self.panel)
+            self.step_seconds["teach"] = teach(self.stage, self.panel).seconds
         if set(LABELLED) & set(asked):
-            label_pairs(self.stage, self.panel)
+            self.step_seconds["label"] = label_pairs(self.stage, self.panel).seconds
+        if self.stage.assistant and {"assistant", "student"} & set(asked):
+            self.step_seconds["assist"] = assist(self.stage, self.stage.assistant).seconds
+        if self.stage.assistant and "student" in asked:
+            self.step_seconds["label_again"] = label_again(self.stage).seconds
         for system in asked:
             for seed in self.seeds_of(system):
                 run_step(
@@ -125,7 +133,17 @@ class Bench:
         """Makes the teacher's members ready to be opened."""
         self.panel = self.stage.panel([location for location, _ in self.stage.convert_teachers()])
 
+    @property
+    def taught_by(self) -> dict[str, str]:
+        """Whose labels a system learns; of the teacher who it is."""
+        teacher, assistant = self.stage.teaching.teacher, self.stage.teaching.assistant
+        return dict.fromkeys(("teacher", *LABELLED), teacher) | {
+            "student": f"{assistant}, assistant of {teacher}" if assistant else teacher
+        }
+
     def seeds_of(self, system: str) -> list[int]:
+        if system == "assistant" and self.stage.assistant is None:
+            return []
         return self.arguments.seeds[:1] if system in UNSEEDED else self.arguments.seeds
 
     def finished_seeds(self, system: str) -> list[int]:
@@ -154,13 +172,16 @@ class Bench:
                 inputs |= recipe.state_inputs
             if system == "student":
                 inputs |= recipe.distilling_inputs
-        if system == "teacher":
-            inputs["teacher"] = fingerprint_of(self.stage.folder / "teacher")
-        if system in LABELLED:
-            inputs["labels"] = fingerprint_of(self.stage.folder / "labels")
+        if system in ("teacher", "assistant"):
+            inputs[system] = fingerprint_of(self.stage.folder / system)
+        if system in ("student", "minilm_finetuned_kd"):
+            inputs["labels"] = fingerprint_of(self.labels_of(system))
         if system == "student_all_gold":
             inputs["pairs"] = [self.stage.labelling.label_pairs, self.stage.labelling.label_strategies]
         return inputs
+
+    def labels_of(self, system: str) -> Path:
+        return self.stage.student_labels if system == "student" else self.stage.folder / LABELS
 
     def _recipe(self, seed: int) -> Recipe:
         return replace(self.stage.recipe, seed=seed)
@@ -180,8 +201,13 @@ class Bench:
         self._save_scores(work, cosine)
 
     def _teacher(self, work: Path) -> None:
-        teacher = open_teacher(self.panel, self.stage.folder / "teacher", "")
-        self._save(work, lambda pairs: teacher.score(list(zip(pairs.query, pairs.item_text, strict=True))).level_prob)
+        self._save_judgement(work, open_teacher(self.panel, self.stage.folder / "teacher", ""))
+
+    def _assistant(self, work: Path) -> None:
+        stage = self.stage
+        self._save_judgement(
+            work, open_assistant(stage.folder / "assistant", stage.teaching, stage.labelling.label_batch_size)
+        )
 
     def _minilm(self, seed: int, work: Path, with_labels: bool) -> None:
         arguments, pairs = self.arguments, self.stage.pairs
@@ -190,7 +216,7 @@ class Bench:
             self.num_levels,
             pairs["train"],
             pairs["validation"],
-            soft=read_labels(self.stage.folder / "labels") if with_labels else None,
+            soft=read_labels(self.labels_of("minilm_finetuned_kd")) if with_labels else None,
             max_length=arguments.minilm_length,
             epochs=arguments.minilm_epochs,
             soft_epochs=arguments.minilm_soft_epochs,
@@ -200,8 +226,7 @@ class Bench:
             seed=seed,
             work=work,
         )
-        model = CrossEncoderTeacher(str(work), max_length=arguments.minilm_length)
-        self._save(work, lambda pairs: model.score(list(zip(pairs.query, pairs.item_text, strict=True))).level_prob)
+        self._save_judgement(work, CrossEncoderTeacher(str(work), max_length=arguments.minilm_length))
 
     def _gold_only(self, seed: int, work: Path) -> None:
         recipe = self._recipe(seed)
@@ -233,7 +258,7 @@ class Bench:
         recipe, distilled = self._recipe(seed), work / "distilled"
         if not distilled.is_dir():
             partly = work / "distilled.part"
-            recipe.distil(self.with_states(recipe), *read_labels(self.stage.folder / "labels"), partly)
+            recipe.distil(self.with_states(recipe), *read_labels(self.labels_of("student")), partly)
             partly.rename(distilled)
         recipe.fine_tune(LevelEncoder.from_pretrained(distilled), work)
         self.save_student(recipe, work)
@@ -262,6 +287,9 @@ class Bench:
         encoder = LevelEncoder.from_pretrained(work)
         recipe.calibrate(encoder)
         self._save(work, lambda pairs: encoder.score_pairs(pairs.query.tolist(), pairs.item_text.tolist()))
+
+    def _save_judgement(self, work: Path, judge: Teacher) -> None:
+        self._save(work, lambda pairs: judge.score(list(zip(pairs.query, pairs.item_text, strict=True))).level_prob)
 
     def _save_scores(self, work: Path, score: Score) -> None:
         """For a judge that gives one number: its levels are fitted on gold."""

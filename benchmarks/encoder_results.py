@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 SYSTEMS = {
     "tfidf": "char-n-gram TF-IDF",
     "teacher": "teacher",
+    "assistant": "the teacher's assistant",
     "student": "student: the teacher's labels, then gold",
     "student_gold_only": "the same student, gold only: no teacher, no text states",
     "student_states_gold": "the same student, text states, then gold: no teacher's labels",
@@ -30,9 +31,6 @@ SYSTEMS = {
     "minilm_finetuned_kd": "MiniLM-L6 cross-encoder: the teacher's labels, then gold",
 }
 METRICS = ("spearman", "auc", "qwk")
-
-TAUGHT = ("teacher", "student", "minilm_finetuned_kd")
-"""Systems whose figures depend on who the teacher is."""
 
 
 def collect(bench: Bench, argv: Sequence[str]) -> dict[str, Any]:
@@ -48,7 +46,7 @@ def collect(bench: Bench, argv: Sequence[str]) -> dict[str, Any]:
         "reconstructed": reconstructed(stage.data),
         "pairs": {split: len(found) for split, found in sorted(stage.pairs.items())},
         "seeds": {system: bench.finished_seeds(system) for system in systems},
-        "taught_by": {system: stage.teaching.teacher for system in systems if system in TAUGHT},
+        "taught_by": {system: found for system, found in bench.taught_by.items() if system in systems},
         "spearman_with": "the graders' mean" if (stage.data / "ratings.parquet").is_file() else "the level",
         "systems": systems,
         "trained": {
@@ -59,7 +57,8 @@ def collect(bench: Bench, argv: Sequence[str]) -> dict[str, Any]:
             bench.cell(system, seed).name: record.seconds
             for system, found in records.items()
             for seed, record in zip(bench.finished_seeds(system), found, strict=True)
-        },
+        }
+        | bench.step_seconds,
     }
 
 
@@ -85,7 +84,7 @@ def keep_others(result: dict[str, Any], earlier: dict[str, Any]) -> dict[str, An
         merged[part] = {system: found[system] for system in SYSTEMS if system in found}
     kept = {f"{system}-seed{seed}" for system in merged["systems"] for seed in merged["seeds"][system]}
     seconds = {**earlier["seconds"], **result["seconds"]}
-    return merged | {"seconds": {cell: time for cell, time in seconds.items() if cell in kept}}
+    return merged | {"seconds": {what: time for what, time in seconds.items() if what in kept or "-seed" not in what}}
 
 
 def show(result: dict[str, Any], path: Path) -> None:

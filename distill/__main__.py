@@ -11,7 +11,7 @@ from distill.check import check_teacher, example_pairs
 from distill.config import ARGUMENTS
 from distill.finetune import merge_teacher
 from distill.publish import upload
-from distill.run import label_pairs, run_stage, teach
+from distill.run import make_labels, run_stage
 from distill.stage import Stage
 from distill.teachers import open_teacher
 from shared.cli import run_main
@@ -51,15 +51,13 @@ def main(argv: list[str]) -> None:
 
 
 def label(stage: Stage) -> None:
-    """convert · teach · label, and no further.
+    """convert · teach · label (· assist · label again), and no further.
 
     Any number of processes may do this together, on one machine or over one shared folder: a second terminal, or
     `accelerate launch --multi_gpu --num_processes 2 -m distill label`. The flag stands for several processes, on a CPU
     too: without it, accelerate starts a single one where there is no GPU.
     """
-    panel = stage.panel([location for location, _ in stage.convert_teachers()])
-    teach(stage, panel)
-    label_pairs(stage, panel)
+    make_labels(stage, stage.panel([location for location, _ in stage.convert_teachers()]))
 
 
 def check(stage: Stage) -> None:

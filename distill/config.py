@@ -53,6 +53,14 @@ class TeacherArguments:
     cross_encoder_epochs: float = field(default=3.0, metadata={"help": "passes over the gold pairs"})
     cross_encoder_batch_size: int = field(default=32, metadata={"help": "pairs per step"})
     cross_encoder_learning_rate: float = field(default=3e-5, metadata={"help": "of a cross-encoder, peak"})
+    assistant: str = field(
+        default="",
+        metadata={
+            "help": "a cross-encoder, or an encoder that becomes one, that learns the teacher's labels, then judges "
+            "in its place; empty: the student learns the teacher's own"
+        },
+    )
+    assistant_epochs: float = field(default=1.0, metadata={"help": "the assistant's passes over the teacher's labels"})
     teacher_adapter: str = field(
         default="", metadata={"help": "folder of a LoRA adapter to use as it is; nothing is trained then"}
     )

@@ -28,6 +28,8 @@ def evaluate_and_publish(stage: Stage, recipe: Recipe, steps: Mapping[str, StepR
         steps: of the students: `sft` and `gold_only`, or without gold `distill`.
     """
     inputs = {"teacher": fingerprint_of(stage.folder / "teacher")}
+    if stage.assistant:
+        inputs["assistant"] = fingerprint_of(stage.folder / "assistant")
     if stage.has_gold:
         inputs |= {"student": steps["sft"].fingerprint, "gold_only": steps["gold_only"].fingerprint}
     else:
@@ -54,7 +56,9 @@ def evaluate_and_publish(stage: Stage, recipe: Recipe, steps: Mapping[str, StepR
 def _judge_all(
     stage: Stage, recipe: Recipe, student: LevelEncoder, temperature: float, gold_only: LevelEncoder | None
 ) -> dict[str, dict[str, Metrics | None]]:
-    """The figures of every judge on every test split; those of the teacher are as `teach` found them."""
+    """The figures of every judge on every test split; those of teacher and assistant are as their
+    steps found them.
+    """
     pairs = stage.pairs
     judges: dict[str, dict[str, Metrics | None]] = {}
     scores: dict[str, Score] = {
@@ -67,8 +71,9 @@ def _judge_all(
             split: judge(pairs[split].level, level_prob(pairs[split])) if len(pairs[split]) else None
             for split in TEST_SPLITS
         }
-    taught = json.loads((stage.folder / "teacher" / "metrics.json").read_text(encoding="utf-8"))
-    judges["teacher"] = {split: taught.get(split) for split in TEST_SPLITS}
+    for name in ("teacher", "assistant") if stage.assistant else ("teacher",):
+        examined = json.loads((stage.folder / name / "metrics.json").read_text(encoding="utf-8"))
+        judges[name] = {split: examined.get(split) for split in TEST_SPLITS}
     judges["student"] = {split: judge_encoder(student, pairs[split], temperature) for split in TEST_SPLITS}
     if gold_only is not None:
         judges["gold_only_student"] = {split: judge_encoder(gold_only, pairs[split]) for split in TEST_SPLITS}
@@ -80,7 +85,7 @@ def _agreement(stage: Stage, recipe: Recipe, student: LevelEncoder) -> Metrics:
     `spearman` of the expected levels, `cross_entropy` to the teacher's probabilities beside the teacher's own `entropy`
     (nats), of `n` pairs.
     """
-    pairs, judgement = read_labels(stage.folder / "labels")
+    pairs, judgement = read_labels(stage.student_labels)
     rows = np.flatnonzero(recipe.held_out(pairs))
     held_out, wanted = pairs.take(rows), judgement.take(rows).level_prob
     found = student.score_pairs(held_out.query.tolist(), held_out.item_text.tolist())
@@ -99,12 +104,13 @@ def _facts(stage: Stage, temperature: float) -> dict[str, Any]:
         "data": stage.run.name,
         "reconstructed": reconstructed(stage.data),
         "teacher_source": stage.teaching.teacher,
+        "assistant_source": stage.teaching.assistant,
         "init_from": stage.training.init_from,
         "num_layers": stage.training.num_layers,
         "seed": stage.run.seed,
         "temperature": temperature,
         "pairs": {split: len(found) for split, found in sorted(stage.pairs.items())},
-        "labelled_pairs": len(read_labels(stage.folder / "labels")[0]),
+        "labelled_pairs": len(read_labels(stage.student_labels)[0]),
         "command": stage.command,
         "commit": git_commit() or "unknown",
         "date": datetime.now(UTC).date().isoformat(),

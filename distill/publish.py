@@ -23,6 +23,7 @@ SPLITS = {"test": "wordings held out", "test_types": "product types without gold
 JUDGES = {
     "tfidf": "char-n-gram TF-IDF",
     "teacher": "teacher",
+    "assistant": "the teacher's assistant",
     "student": "student",
     "student_maxsim": "student, MaxSim alone",
     "gold_only_student": "student, gold only",
@@ -36,7 +37,7 @@ def write_card(folder: Path, level_names: list[str], repo: str = "this-folder") 
     """`README.md` of an encoder's folder, from its `metrics.json`; `repo` is what its examples open."""
     facts = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     settings = json.loads((folder / "level_head" / "config.json").read_text(encoding="utf-8"))
-    student = facts["student"]
+    student, assistant = facts["student"], facts.get("assistant_source")
     results = [
         EvalResult(
             task_type="text-ranking",
@@ -74,7 +75,7 @@ def write_card(folder: Path, level_names: list[str], repo: str = "this-folder") 
             if student[split] and student[split].get(CALIBRATION[1]) is not None
         ],
         "teachers": [f"`{name}`" if name != ENDPOINT else name for name in source_names(facts["teacher_source"])],
-        "terms": terms([facts["teacher_source"], facts["init_from"], facts["data"]]),
+        "terms": terms([facts["teacher_source"], *filter(None, [assistant]), facts["init_from"], facts["data"]]),
     }
     text = str(ModelCard.from_template(card, template_path=str(TEMPLATE), **contents))
     with atomic_write(folder / "README.md") as temporary:

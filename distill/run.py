@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from distill import teachers
+from distill.assistant import assistant_inputs, open_assistant, teach_assistant
 from distill.evaluate import judge
 from distill.evaluate_encoder import evaluate_and_publish
 from distill.label_cache import LabelCache
@@ -20,8 +21,10 @@ from distill.pairs import Pairs
 from distill.publish import report
 from distill.recipe import Recipe, save
 from distill.replay import write_replay
-from distill.stage import TEST_SPLITS, Stage
+from distill.sources import Source
+from distill.stage import ASSISTANT_LABELS, LABELS, TEST_SPLITS, Stage
 from distill.strategies import parse_strategies
+from distill.teacher import Teacher
 from distill.teachers import Panel, ask, learnt, open_teacher
 from shared.config import PrectrError
 from shared.console import console
@@ -31,18 +34,17 @@ from shared.steps import RECORD, StepRecord, fingerprint_of, is_being_built, rea
 
 
 def run_stage(stage: Stage) -> None:
-    """convert · teach · label · states · distill · sft · gold_only · evaluate_encoder · level_prob · replay, then the
-    table of results.
+    """convert · teach · label · (assist · label again) · states · distill · sft · gold_only · evaluate_encoder ·
+    level_prob · replay, then the table of results.
     """
     for line in stage.remarks:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     converted = stage.convert_teachers()
-    panel = stage.panel([location for location, _ in converted])
-    taught, labelled = teach(stage, panel), label_pairs(stage, panel)
+    labelled = make_labels(stage, stage.panel([location for location, _ in converted]))
     recipe = stage.recipe
     students = train_students(stage, recipe)
     judged = evaluate_and_publish(stage, recipe, students)
-    records = {"teach": taught, "label": labelled, **students, "evaluate_encoder": judged}
+    records = {**labelled, **students, "evaluate_encoder": judged}
     seconds = {name: record.seconds for name, record in records.items()}
     conversion = sum(record.seconds for _, record in converted if record is not None) or None
     write_level_prob(stage.folder, stage.data_fingerprint, {"convert": conversion, **seconds})
@@ -51,41 +53,76 @@ def run_stage(stage: Stage) -> None:
         report(stage.folder)
 
 
+def make_labels(stage: Stage, panel: Panel) -> dict[str, StepRecord]:
+    """What the student will learn from: teach · label, and where an assistant is named assist · label again."""
+    records = {"teach": teach(stage, panel), "label": label_pairs(stage, panel)}
+    if stage.assistant is not None:
+        records |= {"assist": assist(stage, stage.assistant), "label_again": label_again(stage)}
+    return records
+
+
 def teach(stage: Stage, panel: Panel) -> StepRecord:
     """`teacher/`: what it learnt, and how well it then judges pairs it has not seen."""
-    arguments, seed = stage.teaching, stage.run.seed
 
     def build(work: Path) -> None:
-        teachers.teach(panel, stage.pairs["train"], stage.pairs["validation"], seed, work)
-        teacher = open_teacher(panel, work, "")
-        metrics = {}
-        sizes = {"validation": arguments.teacher_validation_pairs} | dict.fromkeys(
-            TEST_SPLITS, arguments.teacher_test_pairs
-        )
-        for split, size in sizes.items():
-            sample = stage.pairs[split].sample(size, seed, "teacher", split)
-            judged, judgement = ask(teacher, sample)
-            if len(judged):
-                metrics[split] = judge(judged.level, judgement.level_prob)
-        (work / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+        teachers.teach(panel, stage.pairs["train"], stage.pairs["validation"], stage.run.seed, work)
+        _examine(stage, open_teacher(panel, work, ""), work)
 
     return run_step("teach", stage.folder / "teacher", stage.teaching_inputs(panel), build)
 
 
 def label_pairs(stage: Stage, panel: Panel) -> StepRecord:
-    """`labels/`: the teacher's judgement of pairs nobody labelled; all it ever said is kept in `label_cache/`.
+    """`labels/`: the teacher's judgement of pairs nobody labelled."""
+    taught = stage.folder / "teacher"
+    return _label(stage, "label", stage.folder / LABELS, taught, lambda: open_teacher(panel, taught, learnt(taught)))
 
-    A process beside another that is building the folder helps to label. A finished job whose teacher rejected pairs
+
+def assist(stage: Stage, source: Source) -> StepRecord:
+    """`assistant/`: a cross-encoder that learnt the teacher's labels and gold, and how well it judges."""
+    labels, arguments, seed = stage.folder / LABELS, stage.teaching, stage.run.seed
+    location, _ = stage.convert(source)
+
+    def build(work: Path) -> None:
+        gold, validation, num_levels = stage.pairs["train"], stage.pairs["validation"], len(stage.level_names)
+        teach_assistant(location, num_levels, read_labels(labels), gold, validation, arguments, seed, work)
+        _examine(stage, open_assistant(work, arguments, stage.labelling.label_batch_size), work)
+
+    inputs = {"data": stage.data_fingerprint, "labels": fingerprint_of(labels), "seed": seed}
+    return run_step("assist", stage.folder / "assistant", inputs | assistant_inputs(source, arguments), build)
+
+
+def label_again(stage: Stage) -> StepRecord:
+    """`assistant_labels/`: the assistant's judgement of the pairs its teacher was asked for."""
+    taught, batch_size = stage.folder / "assistant", stage.labelling.label_batch_size
+    labels = stage.folder / ASSISTANT_LABELS
+    return _label(stage, "label again", labels, taught, lambda: open_assistant(taught, stage.teaching, batch_size))
+
+
+def _examine(stage: Stage, teacher: Teacher, work: Path) -> None:
+    """Writes `metrics.json`: how well a judge agrees with gold pairs it has not learnt from."""
+    metrics, tested = {}, dict.fromkeys(TEST_SPLITS, stage.teaching.teacher_test_pairs)
+    for split, size in {"validation": stage.teaching.teacher_validation_pairs, **tested}.items():
+        sample = stage.pairs[split].sample(size, stage.run.seed, "teacher", split)
+        judged, judgement = ask(teacher, sample)
+        if len(judged):
+            metrics[split] = judge(judged.level, judgement.level_prob)
+    (work / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+
+
+def _label(stage: Stage, name: str, folder: Path, taught: Path, open_judge: Callable[[], Teacher]) -> StepRecord:
+    """A judge's labels of the job's pairs; all that any judge ever said is kept in `label_cache/`.
+
+    A process beside another that is building the folder helps to label. A finished job whose judge rejected pairs
     asks for them again, and is built anew only if that gains a label.
     """
-    folder, taught, arguments = stage.folder / "labels", stage.folder / "teacher", stage.labelling
+    arguments = stage.labelling
     inputs = {"teacher": fingerprint_of(taught), "seed": stage.run.seed, **asdict(arguments), "gains": 0}
     del inputs["label_max_rejected"]
     if "near_misses_embedding" in parse_strategies(arguments.label_strategies):
         inputs["encoder"] = stage.training.init_from
 
     def ask_for(pairs: Pairs, max_rejected: float) -> LabelCache:
-        teacher = open_teacher(panel, taught, learnt(taught))
+        teacher = open_judge()
         cache = LabelCache(stage.folder / "label_cache", teacher.fingerprint)
         label(teacher, pairs, cache, arguments.label_batch_size * arguments.label_shard_batches, max_rejected)
         return cache
@@ -101,7 +138,7 @@ def label_pairs(stage: Stage, panel: Panel) -> StepRecord:
             return bool(len(rejected)) and len(ask_for(rejected, 1.0).collect(rejected)[0]) > 0
         except PrectrError as error:
             # A server may be gone by now; the finished job stands without these pairs.
-            line = f"… label: {len(rejected)} rejected pairs could not be asked for again: {error}"
+            line = f"… {name}: {len(rejected)} rejected pairs could not be asked for again: {error}"
             console.print(line, highlight=False, markup=False, soft_wrap=True)
             return False
 
@@ -110,7 +147,7 @@ def label_pairs(stage: Stage, panel: Panel) -> StepRecord:
         inputs["gains"] = built["gains"] + ask_again()
     elif not is_first() or is_being_built(folder):
         ask_for(stage.choose().pairs, arguments.label_max_rejected)
-    return run_step("label", folder, inputs, build)
+    return run_step(name, folder, inputs, build)
 
 
 def train_students(stage: Stage, recipe: Recipe) -> dict[str, StepRecord]:
@@ -128,7 +165,7 @@ def train_students(stage: Stage, recipe: Recipe) -> dict[str, StepRecord]:
 
     def distil(work: Path) -> None:
         encoder = LevelEncoder.from_pretrained(states)
-        pairs, judgement = read_labels(stage.folder / "labels")
+        pairs, judgement = read_labels(stage.student_labels)
         recipe.new_head(encoder, None if stage.has_gold else pairs)
         recipe.distil(encoder, pairs, judgement, work)
 
@@ -146,7 +183,7 @@ def train_students(stage: Stage, recipe: Recipe) -> dict[str, StepRecord]:
         steps[name] = run_step(name, folder, inputs, build, together=True)
 
     train("states", states, {**start, **recipe.state_inputs}, learn_states)
-    labels = {"states": fingerprint_of(states), "labels": fingerprint_of(stage.folder / "labels")}
+    labels = {"states": fingerprint_of(states), "labels": fingerprint_of(stage.student_labels)}
     train("distill", distilled, {**labels, **recipe.distilling_inputs}, distil)
     if stage.has_gold:
         train("sft", sft, {"start": fingerprint_of(distilled), **recipe.gold_inputs}, learn_gold_too)

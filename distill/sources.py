@@ -132,6 +132,30 @@ def check_head(source: Source, num_levels: int, arguments: TeacherArguments, has
     )
 
 
+def find_assistant(source: str, has_gold: bool) -> Source:
+    """Resolves and checks a teacher's assistant.
+
+    Raises:
+        PrectrError: as `find_teacher`; or it is no cross-encoder and cannot become one; or there is no gold to learn
+            from and to be validated on.
+    """
+    try:
+        found = find_teacher(source)
+    except PrectrError as error:
+        raise PrectrError(f"assistant: {error}") from error
+    if found.role != "cross_encoder":
+        kinds = {"causal": "a causal language model", "similarity": "trees over likeness", "endpoint": "an endpoint"}
+        raise PrectrError(
+            f"assistant {source}: it is {kinds[found.role]}; name a cross-encoder, or a text encoder that becomes one."
+        )
+    if not has_gold:
+        raise PrectrError(
+            f"assistant {source}: no pair of split 'train' has a level, so nothing tells whether it judges better than "
+            "its teacher; label some pairs, or leave it out."
+        )
+    return found
+
+
 def find_adapter(folder: str) -> str:
     """The sha256 of a LoRA adapter's files.
 

@@ -16,12 +16,13 @@ from distill.convert import convert_teacher
 from distill.pairs import read_pairs, remarks, require_training_pairs
 from distill.prompt import read_prompt
 from distill.recipe import Recipe
-from distill.sources import check_head, find_adapter, find_encoder, find_teachers
+from distill.sources import Source, check_head, find_adapter, find_assistant, find_encoder, find_teachers
 from distill.strategies import WITHOUT_A_LOG, Chosen, choose_pairs
 from distill.teachers import Panel
 from shared.steps import StepRecord, fingerprint_of_tables
 
 TEST_SPLITS = ("test", "test_types")
+LABELS, ASSISTANT_LABELS = "labels", "assistant_labels"
 
 
 @dataclass
@@ -58,6 +59,9 @@ class Stage:
             self.teaching = replace(self.teaching, teacher_pairs=0, teacher_calibration_pairs=0)
         for source in self.teacher_sources:
             check_head(source, len(self.level_names), self.teaching, self.has_gold)
+        name = self.teaching.assistant
+        self.assistant = find_assistant(name, self.has_gold) if name else None
+        self.student_labels = self.folder / (ASSISTANT_LABELS if self.assistant else LABELS)
 
     @cached_property
     def item_texts(self) -> list[str]:
@@ -78,10 +82,13 @@ class Stage:
 
     def convert_teachers(self) -> list[tuple[str, StepRecord | None]]:
         """For each teacher where to open it from, and what making it so cost."""
+        return [self.convert(source) for source in self.teacher_sources]
+
+    def convert(self, source: Source) -> tuple[str, StepRecord | None]:
+        """Where to open a judge from, and what making it so cost."""
         words = [*self.item_texts, *self.pairs["train"].query, *self.pairs["unlabelled"].query]
         question = [self.prompt.before, self.prompt.between, self.prompt.after, *self.prompt.words]
-        artifacts, seed = Path(self.run.artifacts), self.run.seed
-        return [convert_teacher(source, artifacts, [*words, *question], seed) for source in self.teacher_sources]
+        return convert_teacher(source, Path(self.run.artifacts), [*words, *question], self.run.seed)
 
     def teaching_inputs(self, panel: Panel) -> dict[str, Any]:
         """What decides `teacher/`."""

@@ -34,6 +34,8 @@ COMMANDS = {
     "data": "make data",
     "teacher": "make distill",
     "labels": "make distill",
+    "assistant": "make distill",
+    "assistant_labels": "make distill",
     "encoder": "make distill",
     "level_prob": "make distill",
     "replay": "make distill",

@@ -5,6 +5,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from benchmarks import encoder as bench
@@ -13,12 +15,14 @@ from benchmarks.encoder_results import keep_others, name_of
 from benchmarks.hidden_levels import hidden_levels
 from data.__main__ import main as data_main
 from data.contract import read_table
+from distill.cross_encoder import CrossEncoderTeacher
 from distill.random_models import random_text_encoder
 from shared.config import PrectrError, parse_arguments
 
 SYSTEMS = [
     "tfidf",
     "teacher",
+    "assistant",
     "minilm_cosine",
     "minilm_finetuned",
     "student_gold_only",
@@ -52,11 +56,29 @@ def run(artifacts: Path, monkeypatch: pytest.MonkeyPatch, *flags: str) -> dict[s
     return found
 
 
+def test_the_student_learns_from_the_assistant_where_there_is_one(
+    artifacts: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    systems = ["--systems", "teacher", "assistant", "student", "--seeds", "7"]
+    assistant = ["--assistant", "random-cross-encoder", "--state_epochs", "0", "--sft_epochs", "0.1"]
+    found = run(artifacts, monkeypatch, *systems, *assistant)
+    assert set(found["systems"]) == {"teacher", "assistant", "student"}
+    assert found["taught_by"]["assistant"] == "random-cross-encoder"
+    assert found["taught_by"]["student"] == "random-cross-encoder, assistant of random-cross-encoder"
+    assert {"teach", "label", "assist", "label_again", "student-seed7"} <= set(found["seconds"])
+    judged = pq.read_table(artifacts / "bench" / "encoder" / "toy" / "assistant-seed7" / "predictions.parquet")
+    queries, texts = (judged[name].to_pylist()[:20] for name in ("query", "item_text"))
+    opened = CrossEncoderTeacher(str(artifacts / "toy" / "assistant"), max_length=64)
+    expected = opened.score(list(zip(queries, texts, strict=True))).level_prob
+    assert np.allclose(judged["level_prob"].to_pylist()[:20], expected, atol=1e-5)
+
+
 @pytest.mark.slow
 def test_every_system_has_a_figure_for_each_seed_and_split(
     artifacts: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found = run(artifacts, monkeypatch, "--seeds", "0", "1", "--systems", *SYSTEMS)
+    flags = ["--assistant", "random-cross-encoder", "--seeds", "0", "1", "--systems", *SYSTEMS]
+    found = run(artifacts, monkeypatch, *flags)
     assert {"command", "commit", "date", "machine", "systems"} <= set(found)
     assert set(found["systems"]) == set(SYSTEMS)
     for system, figures in found["systems"].items():
@@ -66,7 +88,7 @@ def test_every_system_has_a_figure_for_each_seed_and_split(
     seeds = found["systems"]["student_gold_only"]["spearman"]
     assert seeds[0] != seeds[1]
     capsys.readouterr()
-    again = run(artifacts, monkeypatch, "--seeds", "0", "1", "--systems", *SYSTEMS)
+    again = run(artifacts, monkeypatch, *flags)
     assert again["systems"] == found["systems"]
     printed = capsys.readouterr().out
     assert "building" not in printed and "char-n-gram TF-IDF" in printed

