@@ -42,7 +42,7 @@ def encode_jointly(
 
 
 class JointDataset(Dataset):
-    """Jointly encoded pairs with gold levels, or with a teacher's log-odds."""
+    """Jointly encoded pairs with gold levels, or with a teacher's log-odds and which of them are mere bounds."""
 
     def __init__(
         self, tokenizer: PreTrainedTokenizerBase, pairs: Pairs, max_length: int, judgement: Judgement | None = None
@@ -55,6 +55,8 @@ class JointDataset(Dataset):
                 tokens["labels"] = int(pairs.level[row])
             else:
                 tokens["teacher_log_odds"] = judgement.log_odds[row].tolist()
+                if judgement.censored is not None:
+                    tokens["censored"] = judgement.censored[row].tolist()
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -69,12 +71,14 @@ class CrossEncoderTrainer(LikeLengthTrainer):
     def compute_loss(
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        labels, soft = inputs.pop("labels", None), inputs.pop("teacher_log_odds", None)
+        labels, soft, censored = (inputs.pop(name, None) for name in ("labels", "teacher_log_odds", "censored"))
         output = model(**inputs)
         if labels is not None:
             loss = gold_loss(output.logits, labels)
         else:
-            loss = distillation_loss(output.logits, soft, output.logits, None, temperature=1.0, state_weight=0.0)
+            loss = distillation_loss(
+                output.logits, soft, output.logits, None, temperature=1.0, state_weight=0.0, censored=censored
+            )
         return (loss, output) if return_outputs else loss
 
 
@@ -137,8 +141,8 @@ def finetune_cross_encoder(
     if soft is not None:
         result = work / "checkpoints" / "soft" / "model"
         if not result.is_dir():
-            judged = np.isfinite(soft[1].log_odds).all(1)
-            data = JointDataset(tokenizer, soft[0].take(judged), max_length, Judgement(soft[1].log_odds[judged]))
+            judged = np.flatnonzero(np.isfinite(soft[1].log_odds).all(1))
+            data = JointDataset(tokenizer, soft[0].take(judged), max_length, soft[1].take(judged))
             train(location, data, soft_epochs, result.parent).save_pretrained(result.with_suffix(".part"))
             result.with_suffix(".part").rename(result)
         location = str(result)

@@ -9,8 +9,6 @@ from transformers.integrations import TensorBoardCallback
 
 from shared.console import print_line, progress_bar
 
-LOSS = "loss"
-
 
 class ProgressBar(TrainerCallback):
     """A bar of a `Trainer`'s steps, with a line for the losses whenever they are logged.
@@ -51,9 +49,9 @@ def losses_in(logs: dict[str, float]) -> str:
     """What a line says of a `Trainer`'s logs: the loss in training or validation, and the parts of it; empty if the
     logs are about something else.
     """
-    if f"eval_{LOSS}" in logs:
-        return f"validation {LOSS} {logs[f'eval_{LOSS}']:.4f}"
-    if LOSS not in logs:
+    if "eval_loss" in logs:
+        return f"validation loss {logs['eval_loss']:.4f}"
+    if "loss" not in logs:
         return ""
     parts = {name: value for name, value in logs.items() if name not in ("grad_norm", "learning_rate", "epoch")}
     return ", ".join(f"{name} {value:.4f}" for name, value in parts.items())

@@ -83,6 +83,18 @@ def test_soft_labels_are_learnt_as_they_are(encoder: str, tmp_path: Path) -> Non
     assert abs(level_prob(tmp_path)[np.arange(len(GOLD)), GOLD.level].mean() - 0.7) < 0.1
 
 
+def test_a_bound_pulls_nothing_up_to_it(encoder: str, tmp_path: Path) -> None:
+    log_odds = np.log(np.tile([[0.1, 0.1, 0.8]], (len(GOLD), 1))).astype(np.float32)
+    censored = np.tile([[False, False, True]], (len(GOLD), 1))
+    least = SETTINGS | {"epochs": 1e-6, "soft_epochs": 4}
+    found = {}
+    for name, judgement in {"label": Judgement(log_odds), "bound": Judgement(log_odds, None, censored)}.items():
+        (tmp_path / name).mkdir()
+        finetune_cross_encoder(encoder, 3, GOLD, GOLD, soft=(GOLD, judgement), work=tmp_path / name, **least)
+        found[name] = level_prob(tmp_path / name)[:, 2].mean()
+    assert found["label"] > 0.7 and found["bound"] < 0.5
+
+
 def test_a_killed_run_ends_as_an_undisturbed_one(encoder: str, tmp_path: Path) -> None:
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     arguments = (encoder, 3, GOLD, GOLD.take(np.arange(8)))
