@@ -10,12 +10,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data.contract import MAY_BE_ABSENT, SCHEMAS, expected_type, table_path
 from data.defects import Defect
+from shared.out_of_core import connect
 
 CLICKS = ("impressions", "behaviours")
 MEMORY = "1GB"
@@ -34,12 +34,9 @@ class Checker:
     def __init__(self, folder: Path, tables: Sequence[str]) -> None:
         self.tables = tables
         self._scratch = tempfile.TemporaryDirectory(prefix="prectr-check-")
-        settings: dict[str, Any] = {
-            "memory_limit": MEMORY,
-            "temp_directory": self._scratch.name,
-            "threads": str(os.cpu_count() or 1),
-        }
-        self._database = duckdb.connect(config=settings | {"preserve_insertion_order": "false"})
+        self._database = connect(
+            self._scratch.name, MEMORY, threads=os.cpu_count() or 1, preserve_insertion_order="false"
+        )
         self.columns = {name: pq.read_schema(table_path(folder, name)).names for name in tables}
         for name, found in self.columns.items():
             casts = [f'CAST("{column}" AS {_SQL_TYPES[_kind(name, column)]}) AS "{column}"' for column in found]

@@ -25,6 +25,20 @@ LEAST_THREADS = 2
 """What so many threads get is the least there is: with half of it a sort of 20 million rows ran out."""
 
 
+def connect(spill: Path | str, memory: str, **settings: str | int) -> duckdb.DuckDBPyConnection:
+    """A database that keeps at most `memory` ("768MB") in memory, spills into the folder `spill`, and fetches nothing
+    from anywhere.
+    """
+    return duckdb.connect(
+        config={
+            "memory_limit": memory,
+            "temp_directory": str(spill),
+            "autoinstall_known_extensions": False,
+            **settings,
+        }
+    )
+
+
 @contextmanager
 def out_of_core(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection that spills into a hidden folder inside `folder`, gone when the block ends.
@@ -36,13 +50,7 @@ def out_of_core(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     spill = Path(folder) / f".spill-{launch.rank()}"
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     threads = min(cores, THREADS)
-    settings: dict[str, str | bool | int | float | list[str]] = {
-        "memory_limit": f"{max(threads, LEAST_THREADS) * MB_PER_THREAD}MB",
-        "temp_directory": str(spill),
-        "threads": threads,
-        "autoinstall_known_extensions": False,  # nothing is fetched from anywhere
-    }
-    connection = duckdb.connect(config=settings)
+    connection = connect(spill, f"{max(threads, LEAST_THREADS) * MB_PER_THREAD}MB", threads=threads)
     try:
         yield connection
     except (duckdb.Error, OSError) as error:  # a result read as Arrow fails as an OSError

@@ -21,6 +21,7 @@ from data.converters.files import find_encoding, format_of, list_files, open_tex
 from data.converters.readers import Reading, read_batches, read_objects, to_batches
 from shared.config import PrectrError
 from shared.console import progress_bar
+from shared.out_of_core import connect
 from shared.steps import atomic_write
 
 MEMORY = "2GB"
@@ -49,9 +50,7 @@ class Staging:
         self.told: list[str] = []
         self._spill = self.folder / "spill"
         shutil.rmtree(self._spill, ignore_errors=True)
-        self._database = duckdb.connect(
-            config={"memory_limit": MEMORY, "temp_directory": str(self._spill), "autoinstall_known_extensions": False}
-        )
+        self._database = connect(self._spill, MEMORY)
 
     def tell(self, line: str) -> None:
         self.told.append(line)
