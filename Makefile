@@ -9,10 +9,14 @@ ASSISTANT   ?=
 REPO        ?=
 MODEL       ?= encoder
 DRY_RUN     ?=
+PRIVATE     ?=
 DATA        ?=
 SEEDS       ?=
 SYSTEMS     ?=
 TORCH_INDEX ?=
+
+# Not from the environment, where shells keep their own.
+PROMPT :=
 
 VENV   := .venv
 RUN    := $(VENV)/bin/python
@@ -32,12 +36,13 @@ help: ## list targets and variables
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  PROFILE=default     smoke (seconds), default (half an hour) or full (all the data)"
-	@echo "  CONFIG=file.yaml    settings for the stage asked for, instead of its profile"
+	@echo "  CONFIG=file.yaml    settings for the stage asked for; what it leaves out is as in the default profile"
 	@echo "  DATA=name           your own tables in artifacts/name/data instead of the default data set"
 	@echo "  SEED=0              rules every draw of every stage"
 	@echo "  TEACHER=model       hub id, folder, GGUF file, http://host/v1, similarity:<encoder>; several: a,b"
 	@echo "  ASSISTANT=encoder   a cross-encoder that learns the teacher's labels and judges in its place"
-	@echo "  REPO=user/name      where publish uploads to; DRY_RUN=1 only lists the files"
+	@echo "  PROMPT=file.txt     what language models are asked; the default one is for four levels"
+	@echo "  REPO=user/name      where publish uploads to; DRY_RUN=1 only lists the files, PRIVATE=1 makes it private"
 	@echo "  MODEL=encoder       what publish uploads: encoder or ranker"
 	@echo "  PYTHON=python3      the Python (3.11 or newer) that makes the environment"
 	@echo "  TORCH_INDEX=url     another index to take torch from, such as PyTorch's own for CPU wheels"
@@ -65,7 +70,7 @@ tables: $(if $(DATA),$(STAMP),data)
 	  echo "error: artifacts/$(DATA)/data is not there; write it first: $(RUN) -m data convert FORMAT SOURCE... --name $(DATA)" >&2; exit 2; })
 
 distill: tables ## stage one: teach the teacher, label pairs, distil and fine-tune the encoder
-	@$(RUN) -m distill run $(call flags,$@) $(named) $(if $(TEACHER),--teacher "$(TEACHER)") $(if $(ASSISTANT),--assistant "$(ASSISTANT)")
+	@$(RUN) -m distill run $(call flags,$@) $(named) $(if $(TEACHER),--teacher "$(TEACHER)") $(if $(ASSISTANT),--assistant "$(ASSISTANT)") $(if $(PROMPT),--prompt "$(PROMPT)")
 
 rank: distill ## stage two, and all before it: train the ranker and print the results
 	@$(RUN) -m rank run $(call flags,$@) $(named)
@@ -73,7 +78,7 @@ rank: distill ## stage two, and all before it: train the ranker and print the re
 publish: $(STAMP) ## upload the encoder or the ranker to a model hub: make publish REPO=user/name
 	@case "$(MODEL)" in encoder|ranker) ;; *) \
 	  echo "error: MODEL is '$(MODEL)'; publish the encoder or the ranker: make publish REPO=user/name MODEL=ranker" >&2; exit 2; esac
-	@$(RUN) -m $(if $(filter ranker,$(MODEL)),rank,distill) publish $(call settings,$@) $(named) --repo "$(REPO)" $(if $(DRY_RUN),--dry_run)
+	@$(RUN) -m $(if $(filter ranker,$(MODEL)),rank,distill) publish $(call settings,$@) $(named) --repo "$(REPO)" $(if $(DRY_RUN),--dry_run) $(if $(PRIVATE),--private)
 
 test: $(STAMP) ## run the tests, offline, in up to four processes
 	@$(RUN) -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile

@@ -123,6 +123,7 @@ class TableWriter:
         rows = _cast(self._path, rows, _contract_schema(self._table, rows.column_names))
         rows = rows.replace_schema_metadata(self._metadata)
         if self._writer is None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
             self._writer = pq.ParquetWriter(self._path, rows.schema, compression="zstd")
         self._writer.write_table(rows, row_group_size=_ROW_GROUP)
 

@@ -27,12 +27,13 @@ def main(argv: list[str]) -> None:
     verb, *flags = argv or ["--help"]
     if verb not in (*VERBS, "-h", "--help"):
         raise PrectrError(f"python -m distill {verb}: unknown verb; use {', '.join(VERBS)}.")
+    program = f"python -m distill {verb if verb in VERBS else 'VERB'}"
     arguments = parse_arguments(
-        ARGUMENTS, CONFIGS, flags if verb in VERBS else argv, program=f"python -m distill {verb}"
+        ARGUMENTS, CONFIGS, flags if verb in VERBS else argv, program=program, description=__doc__
     )
     run, teaching, labelling, training, publishing, merging = arguments
     if verb == "publish":
-        upload(Path(run.artifacts) / run.name / "encoder", publishing.repo, publishing.dry_run)
+        upload(Path(run.artifacts) / run.name / "encoder", publishing.repo, publishing.dry_run, publishing.private)
         return
     # Layers left out on purpose would be reported as weights that were not used, and every file read as a bar.
     logging.set_verbosity_error()

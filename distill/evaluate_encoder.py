@@ -17,6 +17,7 @@ from distill.publish import write_card
 from distill.recipe import Recipe
 from distill.stage import TEST_SPLITS, Stage
 from shared.encoder import LevelEncoder
+from shared.hub import source_names, without_addresses
 from shared.metrics import spearman
 from shared.steps import StepRecord, fingerprint_of, git_commit, run_step
 
@@ -103,7 +104,7 @@ def _facts(stage: Stage, temperature: float) -> dict[str, Any]:
     return {
         "data": stage.run.name,
         "reconstructed": reconstructed(stage.data),
-        "teacher_source": stage.teaching.teacher,
+        "teacher_source": ",".join(source_names(stage.teaching.teacher)),
         "assistant_source": stage.teaching.assistant,
         "init_from": stage.training.init_from,
         "num_layers": stage.training.num_layers,
@@ -111,7 +112,7 @@ def _facts(stage: Stage, temperature: float) -> dict[str, Any]:
         "temperature": temperature,
         "pairs": {split: len(found) for split, found in sorted(stage.pairs.items())},
         "labelled_pairs": len(read_labels(stage.student_labels)[0]),
-        "command": stage.command,
+        "command": without_addresses(stage.command),
         "commit": git_commit() or "unknown",
         "date": datetime.now(UTC).date().isoformat(),
     }

@@ -116,7 +116,7 @@ def report(folder: Path) -> None:
     console.print(f"next: {next_step}", highlight=False)
 
 
-def upload(folder: Path, repo: str, dry_run: bool) -> None:
+def upload(folder: Path, repo: str, dry_run: bool, private: bool = False) -> None:
     """Uploads the encoder in `folder` to the model repository `repo`, its card naming that repository, or lists what
     would go up.
 
@@ -127,4 +127,4 @@ def upload(folder: Path, repo: str, dry_run: bool) -> None:
     check_repo(repo)
     settings = json.loads((folder / "level_head" / "config.json").read_text(encoding="utf-8"))
     write_card(folder, settings["level_names"], repo)
-    publish(folder, FILES, repo, dry_run)
+    publish(folder, FILES, repo, dry_run, private)

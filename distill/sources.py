@@ -25,14 +25,13 @@ from transformers.models.auto.modeling_auto import (
 
 from distill.config import TeacherArguments
 from shared.config import PrectrError
-from shared.hub import package_of
+from shared.hub import HUB_ID, package_of
 from shared.steps import file_fingerprint
 
 GGUF_MAGIC = b"GGUF"
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 Role = Literal["causal", "cross_encoder", "similarity", "endpoint"]
 SIMILARITY = "similarity:"
-_HUB_ID = re.compile(r"^[\w.-]+/[\w.-]+$")
 
 
 @dataclass(frozen=True)
@@ -95,7 +94,7 @@ def find_teacher(source: str) -> Source:
                 f"teacher {source}: the file begins with {magic!r}, not {GGUF_MAGIC!r}; give a GGUF file or a folder."
             )
         return Source("gguf", path.stem, str(path), {"sha256": file_fingerprint(path)})
-    if path.suffix == ".gguf" or not _HUB_ID.match(source) or source.startswith("."):
+    if path.suffix == ".gguf" or not HUB_ID.fullmatch(source):
         raise PrectrError(
             f"teacher {source}: no such file or folder; give a model folder, a GGUF file or a hub id like org/model."
         )
@@ -186,7 +185,7 @@ def find_encoder(source: str) -> str:
     if path.is_dir():
         _check_folder(path, "encoder")
         return str(path)
-    if not _HUB_ID.match(source) or source.startswith("."):
+    if not HUB_ID.fullmatch(source):
         raise PrectrError(
             f"encoder {source}: no such folder; give a model folder, pypi:<package> or a hub id like org/model."
         )

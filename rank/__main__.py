@@ -35,12 +35,13 @@ def main(argv: list[str]) -> None:
         *others, last = VERBS
         raise PrectrError(f"python -m rank {verb}: unknown verb; use {', '.join(others)} or {last}.")
     classes = VERBS.get(verb, ARGUMENTS)
-    settings = parse_arguments(classes, CONFIGS, flags if verb in VERBS else argv, program=f"python -m rank {verb}")
+    program = f"python -m rank {verb if verb in VERBS else 'VERB'}"
+    settings = parse_arguments(classes, CONFIGS, flags if verb in VERBS else argv, program=program, description=__doc__)
     given = {type(each): each for each in settings}
     run = given[RunArguments]
     if verb == "publish":
         *_, publishing = settings
-        upload(Path(run.artifacts) / run.name / "ranker", publishing.repo, publishing.dry_run)
+        upload(Path(run.artifacts) / run.name / "ranker", publishing.repo, publishing.dry_run, publishing.private)
         return
     logging.set_verbosity_error()
     logging.disable_progress_bar()

@@ -15,7 +15,8 @@ class RunArguments:
     name: str = field(metadata={"help": "data set: artifacts/<name>/ holds its tables, encoder and results"})
     artifacts: str = field(default="artifacts", metadata={"help": "folder of everything generated"})
     encoder: str | None = field(
-        default=None, metadata={"help": "another published encoder's folder; default: artifacts/<name>/encoder"}
+        default=None,
+        metadata={"help": "another published encoder, a folder or hub id; default: artifacts/<name>/encoder"},
     )
     warm_start: str | None = field(
         default=None, metadata={"help": "a trained ranker's folder to go on from: its weights, encoder and feature map"}
@@ -34,9 +35,9 @@ class RunArguments:
 class HistoryArguments:
     """How much of the past an impression sees, and how cold users are trained for."""
 
-    history_in_category: int = field(default=20, metadata={"help": "the user's last events in the query's category"})
-    history_overall: int = field(default=30, metadata={"help": "the user's last events in any category"})
-    cross_history: int = field(default=30, metadata={"help": "other users' last events under the same query"})
+    history_in_category: int = field(default=40, metadata={"help": "the user's last events in the query's category"})
+    history_overall: int = field(default=40, metadata={"help": "the user's last events in any category"})
+    cross_history: int = field(default=120, metadata={"help": "other users' last events under the same query"})
     cold_share: float = field(default=0.3, metadata={"help": "share of training pages whose user's history is cut"})
     cold_lengths: list[int] = field(
         default_factory=lambda: [0, 1, 3, 10, 30],

@@ -29,7 +29,7 @@ TEMPLATE = Path(__file__).parent / "model_card.md"
 PARTS = {"exposed": "Pages as shown, test weeks", "open": "Everything on sale, shown or not"}
 
 
-def upload(folder: Path, repo: str, dry_run: bool) -> None:
+def upload(folder: Path, repo: str, dry_run: bool, private: bool = False) -> None:
     """Writes the model card of the ranker in `folder` and uploads it to the model repository `repo`, or lists what
     would go up.
 
@@ -46,7 +46,7 @@ def upload(folder: Path, repo: str, dry_run: bool) -> None:
             "user_id_embedding: false."
         )
     write_card(folder, feature_map, repo)
-    publish(folder, FILES, repo, dry_run)
+    publish(folder, FILES, repo, dry_run, private)
 
 
 def write_card(folder: Path, feature_map: FeatureMap, repo: str) -> None:

@@ -29,6 +29,7 @@ from rank.model import RankerConfig, RankerModel
 from rank.prepare import Shop, prepare
 from shared.config import PrectrError
 from shared.encoder import LevelEncoder
+from shared.hub import local_folder
 from shared.schema import read_versioned, versioned
 from shared.steps import atomic_write
 
@@ -123,11 +124,7 @@ class Ranker:
         Raises:
             PrectrError: a file is missing, or written by newer code; the message names it.
         """
-        path = Path(folder)
-        if not path.is_dir() and str(folder).count("/") == 1 and not path.exists():
-            from huggingface_hub import snapshot_download  # here: only hub ids need the network
-
-            path = Path(snapshot_download(str(folder)))
+        path = local_folder(folder)
         missing = [name for name in (CONFIG, FEATURE_MAP, WEIGHTS, ENCODER) if not (path / name).exists()]
         if missing:
             raise PrectrError(

@@ -46,6 +46,7 @@ from rank.warm_start import carry_over, kept_feature_map
 from shared import launch
 from shared.console import console
 from shared.encoder import LevelEncoder
+from shared.hub import local_folder
 from shared.precision import has_bf16
 from shared.seeds import set_seed
 from shared.steps import RECORD, file_fingerprint, fingerprint_of, fingerprint_of_tables, read_record, run_step
@@ -293,7 +294,7 @@ def warm_start_inputs(stage: Stage) -> dict[str, str]:
     """What a warm start adds to a step's inputs; nothing where there is none."""
     if not stage.run.warm_start:
         return {}
-    files = (Path(stage.run.warm_start) / name for name in (WEIGHTS, FEATURE_MAP))
+    files = (local_folder(stage.run.warm_start) / name for name in (WEIGHTS, FEATURE_MAP))
     return {"warm_start": "+".join(file_fingerprint(path) for path in files)}
 
 

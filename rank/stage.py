@@ -23,6 +23,7 @@ from rank.level_prob import LevelProb
 from rank.page_parts import PageParts
 from rank.prepare import Shop, with_label
 from shared.config import PrectrError
+from shared.hub import local_folder
 from shared.out_of_core import distinct, out_of_core
 from shared.steps import file_fingerprint, fingerprint_inputs, fingerprint_of, is_finished, run_step
 
@@ -48,7 +49,7 @@ class Stage:
         self.folder = Path(self.run.artifacts) / self.run.name
         self.data = self.folder / "data"
         self._require_clicks()
-        self.encoder = Path(self.run.encoder) if self.run.encoder else self.folder / "encoder"
+        self.encoder = local_folder(self.run.encoder) if self.run.encoder else self.folder / "encoder"
         self.level_names = levels(self.data)
 
     def encoder_fingerprint(self) -> str:

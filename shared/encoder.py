@@ -26,6 +26,7 @@ from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTo
 
 from shared.config import PrectrError
 from shared.console import progress_bar
+from shared.hub import local_folder
 from shared.level_head import EncoderConfig, LevelHead, TokenVectors
 from shared.multi_vector import load_projection, save_modules
 from shared.schema import read_versioned, versioned
@@ -292,12 +293,12 @@ class LevelEncoder(nn.Module):
 
     @classmethod
     def from_pretrained(cls, folder: str | Path) -> LevelEncoder:
-        """Opens a folder written by `save_pretrained`.
+        """Opens a folder written by `save_pretrained`, or a hub id that one was published under.
 
         Raises:
             PrectrError: the folder is not there, holds no level head, or was written by newer or much older code.
         """
-        folder = Path(folder)
+        folder = local_folder(folder)
         head = folder / "level_head"
         if not (head / "config.json").is_file():
             raise PrectrError(

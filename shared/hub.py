@@ -6,13 +6,14 @@ Files are chosen by an allow-list: whatever else lies in a folder (predictions, 
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import CommitOperationAdd, HfApi, get_token
+from huggingface_hub import CommitOperationAdd, HfApi, get_token, snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, HTTPError
 from huggingface_hub.utils import validate_repo_id
 
@@ -66,6 +67,7 @@ def package_of(source: str) -> Any:
 
 
 ENDPOINT = "a model behind an endpoint"
+HUB_ID = re.compile(r"(?!\.)[\w.-]+/[\w.-]+")
 
 
 @dataclass
@@ -73,12 +75,36 @@ class PublishArguments:
     """Where `publish` uploads to; only that verb reads them."""
 
     repo: str = field(default="", metadata={"help": "user/name on the Hugging Face Hub"})
+    private: bool = field(default=False, metadata={"help": "make the repository private, if it has to be made"})
     dry_run: bool = field(default=False, metadata={"help": "list what would be uploaded and stop"})
 
 
 def hub_name(source: str) -> str | None:
     """The hub id of a model's source (hub id, folder, `pypi:<package>`, `random`); None if it is not on the hub."""
     return HUB_NAMES.get(source, source if source.count("/") == 1 and not Path(source).exists() else None)
+
+
+def local_folder(source: str | Path) -> Path:
+    """The folder `source`; of a hub id, where there is no such folder, the one it is downloaded to.
+
+    Raises:
+        PrectrError: there is no such folder, and the hub has none or cannot be reached.
+    """
+    path = Path(source)
+    if path.exists() or not HUB_ID.fullmatch(str(source)):
+        return path
+    try:
+        return Path(snapshot_download(str(source)))
+    except (HTTPError, OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise PrectrError(f"{source}: no such folder, and not to be had from the hub either ({reason})") from error
+
+
+def without_addresses(text: str) -> str:
+    """`text`, such as a command line, with every endpoint's address left out: whoever reads a model's card need not
+    know where its teacher runs.
+    """
+    return re.sub(r"https?://[^\s,]+", "<address>", text)
 
 
 def source_names(sources: str) -> list[str]:
@@ -118,8 +144,11 @@ def published_files(folder: Path, allowed: Sequence[str]) -> list[str]:
     return sorted(file.relative_to(folder).as_posix() for file in found)
 
 
-def publish(folder: Path, allowed: Sequence[str], repo: str, dry_run: bool) -> None:
+def publish(folder: Path, allowed: Sequence[str], repo: str, dry_run: bool, private: bool = False) -> None:
     """Uploads the `published_files` of `folder` in one commit to the model repository `repo`, or lists them.
+
+    Args:
+        private: of a repository that is not there yet; else it has what the account makes of new ones.
 
     Raises:
         PrectrError: `repo` is no repository's name, there is no token, or the hub refuses.
@@ -134,7 +163,7 @@ def publish(folder: Path, allowed: Sequence[str], repo: str, dry_run: bool) -> N
     operations = [CommitOperationAdd(path_in_repo=name, path_or_fileobj=folder / name) for name in files]
     try:
         api = HfApi()
-        api.create_repo(repo, repo_type="model", exist_ok=True)
+        api.create_repo(repo, repo_type="model", exist_ok=True, private=private or None)
         commit = api.create_commit(repo, operations, commit_message="Publish with prectr")
     # ValueError: the hub finds fault with the card's front matter.
     except (HTTPError, OSError, ValueError) as error:

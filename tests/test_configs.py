@@ -2,6 +2,7 @@
 
 import importlib
 import re
+from dataclasses import MISSING, fields
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,18 @@ def test_a_profile_is_read_by_its_stage(stage: str, profile: str) -> None:
     values = {name: value for instance in instances for name, value in vars(instance).items()}
     assert values["name"] == (DATA_SETS | OTHERS.get(stage, {}))[profile]
     assert isinstance(values["seed"], int)
+
+
+@pytest.mark.parametrize("stage", ["distill", "rank"])
+def test_a_settings_file_that_leaves_something_out_gets_the_default_profiles_value(stage: str) -> None:
+    arguments = importlib.import_module(f"{stage}.config").ARGUMENTS
+    settings = parse_arguments(arguments, ROOT / stage / "configs", ["--profile", "default"])
+    for found in settings:
+        for field in fields(found):
+            if field.default is not MISSING:
+                assert getattr(found, field.name) == field.default or field.name == "name", field.name
+            elif field.default_factory is not MISSING:
+                assert getattr(found, field.name) == field.default_factory(), field.name
 
 
 @pytest.mark.parametrize(("stage", "profile"), PROFILES)

@@ -18,10 +18,12 @@ class FakeHub:
 
     def __init__(self) -> None:
         self.created: list[str] = []
+        self.private: bool | None = None
         self.uploaded: dict[str, bytes] = {}
 
-    def create_repo(self, repo: str, **_: Any) -> None:
+    def create_repo(self, repo: str, private: bool | None, **_: Any) -> None:
         self.created.append(repo)
+        self.private = private
 
     def create_commit(self, repo: str, operations: list[Any], commit_message: str) -> Any:
         if self.error is not None:
@@ -70,6 +72,38 @@ def test_what_is_uploaded_is_what_the_dry_run_lists(
     assert api.uploaded == {name: name.encode() for name in ("README.md", "a.json", "deep/a.json")}
     cells = {cell.strip() for line in listed.splitlines() for cell in line.split("│")}
     assert {cell for cell in cells if cell.endswith((".md", ".json", ".bin"))} == set(api.uploaded)
+
+
+def test_a_repository_is_private_where_that_is_asked_for(folder: Path, api: FakeHub) -> None:
+    hub.publish(folder, ALLOWED, "someone/model", dry_run=False)
+    assert api.private is None  # the account's own choice
+    hub.publish(folder, ALLOWED, "someone/model", dry_run=False, private=True)
+    assert api.private is True
+
+
+def test_a_hub_id_is_downloaded_and_a_folder_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def download(repo: str) -> str:
+        asked.append(repo)
+        if repo == "someone/nothing":
+            raise refused(404, "404 Client Error\nRepository Not Found")
+        return str(tmp_path)
+
+    monkeypatch.setattr(hub, "snapshot_download", download)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "someone" / "here").mkdir(parents=True)
+    assert hub.local_folder("someone/here") == Path("someone/here")
+    assert hub.local_folder("./no/where/at/all") == Path("no/where/at/all") and hub.local_folder("x") == Path("x")
+    assert asked == []
+    assert hub.local_folder("someone/model") == tmp_path and asked == ["someone/model"]
+    with pytest.raises(PrectrError, match="someone/nothing: no such folder, .* hub either .404 Client Error.$"):
+        hub.local_folder("someone/nothing")
+
+
+def test_no_endpoints_address_is_told() -> None:
+    command = "python -m distill run --teacher a,http://10.0.0.7:8080/v1,b --seed 1"
+    assert hub.without_addresses(command) == "python -m distill run --teacher a,<address>,b --seed 1"
 
 
 def test_without_a_token_one_sentence_and_no_upload(
