@@ -31,7 +31,7 @@ from distill.assistant import open_assistant
 from distill.config import LabelArguments, RunArguments, StudentArguments, TeacherArguments
 from distill.cross_encoder import CrossEncoderTeacher, finetune_cross_encoder
 from distill.evaluate import Score, judge, levels_of_score, tfidf_cosine
-from distill.labels import read_labels
+from distill.labels import labels_fingerprint, read_labels
 from distill.pairs import Pairs, concatenate
 from distill.recipe import Recipe
 from distill.run import assist, label_again, label_pairs, teach
@@ -40,7 +40,7 @@ from distill.stage import LABELS, TEST_SPLITS, Stage
 from distill.teacher import Teacher
 from distill.teachers import Panel, open_teacher
 from shared.cli import run_main
-from shared.config import parse_arguments
+from shared.config import PrectrError, parse_arguments
 from shared.encoder import LevelEncoder
 from shared.metrics import spearman
 from shared.steps import (
@@ -57,6 +57,9 @@ RESULTS = Path(__file__).parent / "results"
 
 UNSEEDED = ("tfidf", "teacher", "assistant", "minilm_cosine")
 """Systems of which one cell is enough: nothing random, or (teacher and assistant) one seed only."""
+
+TAUGHT = ("teacher", "assistant", "student", "minilm_finetuned_kd")
+"""Systems whose figures depend on who the teacher is."""
 
 LABELLED = ("assistant", "student", "minilm_finetuned_kd")
 """Systems that learn the teacher's labels, the student those of its assistant if it has one."""
@@ -92,6 +95,10 @@ class Bench:
         self.folder = Path(stage.run.artifacts) / "bench" / "encoder" / stage.run.name
         self.minilm = find_encoder(arguments.minilm)
         self.tests = {split: stage.pairs[split] for split in TEST_SPLITS if len(stage.pairs[split])}
+        if "test" not in self.tests:
+            raise PrectrError(
+                f"{stage.data}: pairs.parquet: no row is of split 'test', so there is nothing to judge on."
+            )
         self.num_levels = len(stage.level_names)
         self.panel: Panel
         self.step_seconds: dict[str, float] = {}
@@ -111,7 +118,11 @@ class Bench:
             "student_all_gold": self._all_gold,
         }
         asked = [system for system in cells if system in self.arguments.systems]
-        if {"teacher", *LABELLED} & set(asked):
+        if not any(map(self.seeds_of, asked)):
+            raise PrectrError(
+                f"--systems {' '.join(self.arguments.systems)}: the settings name no assistant; nothing to do."
+            )
+        if set(TAUGHT) & set(asked):
             self.open_panel()
             self.step_seconds["teach"] = teach(self.stage, self.panel).seconds
         if set(LABELLED) & set(asked):
@@ -137,7 +148,7 @@ class Bench:
     def taught_by(self) -> dict[str, str]:
         """Whose labels a system learns; of the teacher who it is."""
         teacher, assistant = self.stage.teaching.teacher, self.stage.teaching.assistant
-        return dict.fromkeys(("teacher", *LABELLED), teacher) | {
+        return dict.fromkeys(TAUGHT, teacher) | {
             "student": f"{assistant}, assistant of {teacher}" if assistant else teacher
         }
 
@@ -147,7 +158,12 @@ class Bench:
         return self.arguments.seeds[:1] if system in UNSEEDED else self.arguments.seeds
 
     def finished_seeds(self, system: str) -> list[int]:
-        """Seeds whose cell is there and was made with the settings, data, teacher and labels of now."""
+        """Seeds whose cell is there and was made with the settings, data, teacher and labels of now.
+
+        Whose labels lie here is known only of what this run asked for: the other taught systems have none.
+        """
+        if system in TAUGHT and system not in self.arguments.systems:
+            return []
         return [seed for seed in self.seeds_of(system) if self._is_current(system, seed)]
 
     def _is_current(self, system: str, seed: int) -> bool:
@@ -175,7 +191,7 @@ class Bench:
         if system in ("teacher", "assistant"):
             inputs[system] = fingerprint_of(self.stage.folder / system)
         if system in ("student", "minilm_finetuned_kd"):
-            inputs["labels"] = fingerprint_of(self.labels_of(system))
+            inputs["labels"] = labels_fingerprint(self.labels_of(system))
         if system == "student_all_gold":
             inputs["pairs"] = [self.stage.labelling.label_pairs, self.stage.labelling.label_strategies]
         return inputs

@@ -23,7 +23,8 @@ from distill.teachers import learnt
 def assistant_inputs(source: Source, arguments: TeacherArguments) -> dict[str, Any]:
     """What decides what an assistant learns, beside labels, gold and seed, as JSON values."""
     settings = {name: value for name, value in asdict(arguments).items() if name.startswith("cross_encoder_")}
-    return {"assistant": source.identity, "epochs": arguments.assistant_epochs, "dtype": arguments.dtype, **settings}
+    settings["dtype"] = arguments.teacher_dtype  # as set: another machine does not teach it again
+    return {"assistant": source.identity, "epochs": arguments.assistant_epochs, **settings}
 
 
 def teach_assistant(

@@ -17,6 +17,7 @@ from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
     DataCollatorWithPadding,
+    PretrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
@@ -227,11 +228,16 @@ def _open_model(
     """The model as it is; with `num_levels`, one of so many outputs."""
     changes = {} if num_levels is None else {"num_labels": num_levels, "ignore_mismatched_sizes": True}
     model = AutoModelForSequenceClassification.from_pretrained(
-        location, dtype=torch.float32, attn_implementation="sdpa", pad_token_id=tokenizer.pad_token_id, **changes
+        location, dtype=torch.float32, pad_token_id=tokenizer.pad_token_id, **changes
     )
-    most = getattr(model.config, "max_position_embeddings", max_length)
+    check_length(location, model.config, max_length)
+    return model
+
+
+def check_length(name: str, config: PretrainedConfig, max_length: int) -> None:
+    """Raises `PrectrError` where a model has fewer positions than `max_length` tokens need."""
+    most = getattr(config, "max_position_embeddings", max_length)
     if max_length > most:
         raise PrectrError(
-            f"teacher {location}: reads {most} tokens, not {max_length}; set cross_encoder_length to {most} or less."
+            f"cross-encoder {name}: reads {most} tokens, not {max_length}; set cross_encoder_length to {most} or less."
         )
-    return model

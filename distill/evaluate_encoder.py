@@ -11,11 +11,14 @@ from typing import Any
 import numpy as np
 
 from data.contract import reconstructed
+from distill.assistant import open_assistant
 from distill.evaluate import Metrics, Score, judge, judge_encoder, levels_of_score, tfidf_cosine
 from distill.labels import read_labels
 from distill.publish import write_card
 from distill.recipe import Recipe
 from distill.stage import TEST_SPLITS, Stage
+from distill.teacher import Teacher
+from distill.teachers import ask
 from shared.encoder import LevelEncoder
 from shared.hub import source_names, without_addresses
 from shared.metrics import spearman
@@ -28,9 +31,9 @@ def evaluate_and_publish(stage: Stage, recipe: Recipe, steps: Mapping[str, StepR
     Args:
         steps: of the students: `sft` and `gold_only`, or without gold `distill`.
     """
-    inputs = {"teacher": fingerprint_of(stage.folder / "teacher")}
+    inputs: dict[str, Any] = {"teacher": fingerprint_of(stage.folder / "teacher")}
     if stage.assistant:
-        inputs["assistant"] = fingerprint_of(stage.folder / "assistant")
+        inputs |= {"assistant": fingerprint_of(stage.folder / "assistant"), "judged": stage.teaching.teacher_test_pairs}
     if stage.has_gold:
         inputs |= {"student": steps["sft"].fingerprint, "gold_only": steps["gold_only"].fingerprint}
     else:
@@ -54,12 +57,21 @@ def evaluate_and_publish(stage: Stage, recipe: Recipe, steps: Mapping[str, StepR
     return run_step("evaluate_encoder", stage.folder / "encoder", inputs, build)
 
 
+def examine(stage: Stage, judge_of_pairs: Teacher) -> dict[str, Metrics]:
+    """How well a teacher or its assistant agrees with gold it has not learnt from, by split: a sample of each."""
+    metrics, tested = {}, dict.fromkeys(TEST_SPLITS, stage.teaching.teacher_test_pairs)
+    for split, size in {"validation": stage.teaching.teacher_validation_pairs, **tested}.items():
+        sample = stage.pairs[split].sample(size, stage.run.seed, "teacher", split)
+        judged, judgement = ask(judge_of_pairs, sample)
+        if len(judged):
+            metrics[split] = judge(judged.level, judgement.level_prob)
+    return metrics
+
+
 def _judge_all(
     stage: Stage, recipe: Recipe, student: LevelEncoder, temperature: float, gold_only: LevelEncoder | None
 ) -> dict[str, dict[str, Metrics | None]]:
-    """The figures of every judge on every test split; those of teacher and assistant are as their
-    steps found them.
-    """
+    """The figures of every judge on every test split; those of the teacher are as `teach` found them."""
     pairs = stage.pairs
     judges: dict[str, dict[str, Metrics | None]] = {}
     scores: dict[str, Score] = {
@@ -72,9 +84,12 @@ def _judge_all(
             split: judge(pairs[split].level, level_prob(pairs[split])) if len(pairs[split]) else None
             for split in TEST_SPLITS
         }
-    for name in ("teacher", "assistant") if stage.assistant else ("teacher",):
-        examined = json.loads((stage.folder / name / "metrics.json").read_text(encoding="utf-8"))
-        judges[name] = {split: examined.get(split) for split in TEST_SPLITS}
+    examined = {"teacher": json.loads((stage.folder / "teacher" / "metrics.json").read_text(encoding="utf-8"))}
+    if stage.assistant:
+        taught, batch_size = stage.folder / "assistant", stage.labelling.label_batch_size
+        examined["assistant"] = examine(stage, open_assistant(taught, stage.teaching, batch_size))
+    for name, found in examined.items():
+        judges[name] = {split: found.get(split) for split in TEST_SPLITS}
     judges["student"] = {split: judge_encoder(student, pairs[split], temperature) for split in TEST_SPLITS}
     if gold_only is not None:
         judges["gold_only_student"] = {split: judge_encoder(gold_only, pairs[split]) for split in TEST_SPLITS}

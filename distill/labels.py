@@ -27,7 +27,7 @@ from distill.pairs import Pairs
 from distill.teacher import Judgement, Pair, Teacher
 from shared.config import PrectrError
 from shared.console import progress_bar, table
-from shared.steps import atomic_write
+from shared.steps import atomic_write, file_fingerprint
 
 NAME = re.compile("[0-9a-f]{32}")
 LABELS, REJECTED = "labels.parquet", "rejected.jsonl"
@@ -140,6 +140,11 @@ def read_labels(folder: Path) -> tuple[Pairs, Judgement]:
     labels = read_parquet(folder / LABELS, ("query", "item_text", "log_odds"))
     query, text = (np.array(labels[name].to_pylist(), dtype=object) for name in ("query", "item_text"))
     return Pairs(query, text, np.full(len(query), -1)), judgement_of(labels)
+
+
+def labels_fingerprint(folder: Path) -> str:
+    """sha256 of a finished job's labels: found again, or in shards of another size, they teach the same."""
+    return file_fingerprint(folder / LABELS)
 
 
 def read_rejected(folder: Path) -> Pairs:

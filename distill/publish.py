@@ -97,9 +97,10 @@ def report(folder: Path) -> None:
     facts = json.loads((folder / "encoder" / "metrics.json").read_text(encoding="utf-8"))
     rows = [(f"{meaning}: {judge}", *figures) for meaning, judge, *figures in _rows(facts)]
     pairs = facts["pairs"]
+    labeller = "the assistant" if facts.get("assistant_source") else "the teacher"
     caption = (
         f"trained on {pairs.get('train', 0):,} gold pairs, validated on {pairs.get('validation', 0):,}; "
-        f"the teacher labelled {facts['labelled_pairs']:,} pairs ({pairs.get('unlabelled', 0):,} are unlabelled)"
+        f"{labeller} labelled {facts['labelled_pairs']:,} pairs ({pairs.get('unlabelled', 0):,} are unlabelled)"
     )
     caption = f"{caption}. {reconstructed(folder / 'data')}"
     if not rows:

@@ -15,6 +15,7 @@ from distill.evaluate import fit_temperature
 from distill.pairs import Pairs
 from distill.random_models import random_text_encoder
 from distill.scratch import scratch_encoder
+from distill.sources import folder_identity
 from distill.states import StateSchedule, distil_states
 from distill.student import PairDataset, SoftTarget, StudentModel
 from distill.teacher import Judgement
@@ -56,13 +57,23 @@ class Recipe:
         """What decides the student before any label, beside the texts, for a step's fingerprint."""
         arguments = self.arguments
         made = {"vocabulary_size": arguments.vocabulary_size} if self.source == "scratch" else {}
-        return made | {
-            "seed": self.seed,
-            "init_from": arguments.init_from,
-            "num_layers": arguments.num_layers,
-            "lengths": [arguments.query_length, arguments.item_length],
-            "bf16": arguments.student_bf16,
-        }
+        return (
+            made
+            | self.start_identity
+            | {
+                "seed": self.seed,
+                "init_from": arguments.init_from,
+                "num_layers": arguments.num_layers,
+                "lengths": [arguments.query_length, arguments.item_length],
+                "bf16": arguments.student_bf16,
+            }
+        )
+
+    @property
+    def start_identity(self) -> dict[str, str]:
+        """What a folder named by `init_from` holds: it may be trained further under the same name."""
+        folder = Path(self.arguments.init_from).expanduser()
+        return {"start": folder_identity(folder)} if folder.is_dir() else {}
 
     @property
     def state_inputs(self) -> dict[str, Any]:

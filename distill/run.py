@@ -12,20 +12,19 @@ from typing import Any
 
 from distill import teachers
 from distill.assistant import assistant_inputs, open_assistant, teach_assistant
-from distill.evaluate import judge
-from distill.evaluate_encoder import evaluate_and_publish
+from distill.evaluate_encoder import evaluate_and_publish, examine
 from distill.label_cache import LabelCache
-from distill.labels import label, read_labels, read_rejected, write_labels
+from distill.labels import label, labels_fingerprint, read_labels, read_rejected, write_labels
 from distill.level_prob import write_level_prob
 from distill.pairs import Pairs
 from distill.publish import report
 from distill.recipe import Recipe, save
 from distill.replay import write_replay
 from distill.sources import Source
-from distill.stage import ASSISTANT_LABELS, LABELS, TEST_SPLITS, Stage
+from distill.stage import ASSISTANT_LABELS, LABELS, Stage
 from distill.strategies import parse_strategies
 from distill.teacher import Teacher
-from distill.teachers import Panel, ask, learnt, open_teacher
+from distill.teachers import Panel, learnt, open_teacher
 from shared.config import PrectrError
 from shared.console import console
 from shared.encoder import LevelEncoder
@@ -66,7 +65,8 @@ def teach(stage: Stage, panel: Panel) -> StepRecord:
 
     def build(work: Path) -> None:
         teachers.teach(panel, stage.pairs["train"], stage.pairs["validation"], stage.run.seed, work)
-        _examine(stage, open_teacher(panel, work, ""), work)
+        metrics = examine(stage, open_teacher(panel, work, ""))
+        (work / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
 
     return run_step("teach", stage.folder / "teacher", stage.teaching_inputs(panel), build)
 
@@ -78,16 +78,15 @@ def label_pairs(stage: Stage, panel: Panel) -> StepRecord:
 
 
 def assist(stage: Stage, source: Source) -> StepRecord:
-    """`assistant/`: a cross-encoder that learnt the teacher's labels and gold, and how well it judges."""
+    """`assistant/`: a cross-encoder that learnt the teacher's labels and gold."""
     labels, arguments, seed = stage.folder / LABELS, stage.teaching, stage.run.seed
     location, _ = stage.convert(source)
 
     def build(work: Path) -> None:
         gold, validation, num_levels = stage.pairs["train"], stage.pairs["validation"], len(stage.level_names)
         teach_assistant(location, num_levels, read_labels(labels), gold, validation, arguments, seed, work)
-        _examine(stage, open_assistant(work, arguments, stage.labelling.label_batch_size), work)
 
-    inputs = {"data": stage.data_fingerprint, "labels": fingerprint_of(labels), "seed": seed}
+    inputs = {"data": stage.data_fingerprint, "labels": labels_fingerprint(labels), "seed": seed}
     return run_step("assist", stage.folder / "assistant", inputs | assistant_inputs(source, arguments), build)
 
 
@@ -96,17 +95,6 @@ def label_again(stage: Stage) -> StepRecord:
     taught, batch_size = stage.folder / "assistant", stage.labelling.label_batch_size
     labels = stage.folder / ASSISTANT_LABELS
     return _label(stage, "label again", labels, taught, lambda: open_assistant(taught, stage.teaching, batch_size))
-
-
-def _examine(stage: Stage, teacher: Teacher, work: Path) -> None:
-    """Writes `metrics.json`: how well a judge agrees with gold pairs it has not learnt from."""
-    metrics, tested = {}, dict.fromkeys(TEST_SPLITS, stage.teaching.teacher_test_pairs)
-    for split, size in {"validation": stage.teaching.teacher_validation_pairs, **tested}.items():
-        sample = stage.pairs[split].sample(size, stage.run.seed, "teacher", split)
-        judged, judgement = ask(teacher, sample)
-        if len(judged):
-            metrics[split] = judge(judged.level, judgement.level_prob)
-    (work / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
 
 
 def _label(stage: Stage, name: str, folder: Path, taught: Path, open_judge: Callable[[], Teacher]) -> StepRecord:
@@ -119,7 +107,7 @@ def _label(stage: Stage, name: str, folder: Path, taught: Path, open_judge: Call
     inputs = {"teacher": fingerprint_of(taught), "seed": stage.run.seed, **asdict(arguments), "gains": 0}
     del inputs["label_max_rejected"]
     if "near_misses_embedding" in parse_strategies(arguments.label_strategies):
-        inputs["encoder"] = stage.training.init_from
+        inputs |= {"encoder": stage.training.init_from, **stage.recipe.start_identity}
 
     def ask_for(pairs: Pairs, max_rejected: float) -> LabelCache:
         teacher = open_judge()
@@ -183,7 +171,7 @@ def train_students(stage: Stage, recipe: Recipe) -> dict[str, StepRecord]:
         steps[name] = run_step(name, folder, inputs, build, together=True)
 
     train("states", states, {**start, **recipe.state_inputs}, learn_states)
-    labels = {"states": fingerprint_of(states), "labels": fingerprint_of(stage.student_labels)}
+    labels = {"states": fingerprint_of(states), "labels": labels_fingerprint(stage.student_labels)}
     train("distill", distilled, {**labels, **recipe.distilling_inputs}, distil)
     if stage.has_gold:
         train("sft", sft, {"start": fingerprint_of(distilled), **recipe.gold_inputs}, learn_gold_too)

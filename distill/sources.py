@@ -211,7 +211,7 @@ def _folder_teacher(path: Path, name: str) -> Source:
     _check_folder(path)
     config = json.loads((path / "config.json").read_text())
     role, outputs = _role(config, str(path))
-    return Source("folder", name, str(path), {"folder": _folder_identity(path)}, role, outputs)
+    return Source("folder", name, str(path), {"folder": folder_identity(path)}, role, outputs)
 
 
 def _similarity(encoder: str) -> Source:
@@ -221,7 +221,7 @@ def _similarity(encoder: str) -> Source:
         )
     location = find_encoder(encoder)
     known = Path(location).is_dir()
-    identity = {"folder": _folder_identity(Path(location))} if known else {"hub": location}
+    identity = {"folder": folder_identity(Path(location))} if known else {"hub": location}
     name = "similarity-" + re.sub(r"[^\w.-]+", "-", encoder)
     return Source("folder" if known else "hub", name, location, {"similarity": identity}, "similarity")
 
@@ -251,7 +251,11 @@ def _check_folder(path: Path, role: str = "teacher") -> None:
 def _role(config: dict[str, Any], source: str) -> tuple[Role, int | None]:
     """How a model judges, by its config, and a cross-encoder's number of outputs."""
     family = config.get("model_type", "")
-    found = config.get("architectures") or [MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.get(family, "none")]
+    found = config.get("architectures")
+    if not found:  # what is trained to fill gaps is an encoder, though the library can make a decoder of some
+        kinds = (MODEL_FOR_MASKED_LM_MAPPING_NAMES, MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, MODEL_MAPPING_NAMES)
+        listed = next((names[family] for names in kinds if family in names), "none")
+        found = [listed] if isinstance(listed, str) else list(listed)
     if _names(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES).intersection(found):
         return "causal", None
     if _names(MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES).intersection(found):
@@ -282,7 +286,7 @@ def _hub_config(source: str, role: str) -> tuple[dict[str, Any], str | None]:
     return config.to_dict(), getattr(config, "_commit_hash", None)
 
 
-def _folder_identity(path: Path) -> str:
+def folder_identity(path: Path) -> str:
     """A hash of names, sizes and the first and last MiB of every file that decides the outputs: quick for 14 GB too."""
     digest = hashlib.sha256()
     for file in sorted([*path.glob("*.json"), *path.glob("*.safetensors"), *path.glob("*.model")]):

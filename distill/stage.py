@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from transformers import AutoConfig
 
 from data.contract import PAIR_SPLITS, levels, read_table
 from distill.config import LabelArguments, RunArguments, StudentArguments, TeacherArguments
 from distill.convert import convert_teacher
+from distill.cross_encoder import check_length
 from distill.pairs import read_pairs, remarks, require_training_pairs
 from distill.prompt import read_prompt
 from distill.recipe import Recipe
@@ -61,6 +63,10 @@ class Stage:
             check_head(source, len(self.level_names), self.teaching, self.has_gold)
         name = self.teaching.assistant
         self.assistant = find_assistant(name, self.has_gold) if name else None
+        if self.assistant and self.assistant.kind != "random":
+            # Not only when its turn comes, after the teacher has labelled everything.
+            config = AutoConfig.from_pretrained(self.assistant.location)
+            check_length(name, config, self.teaching.cross_encoder_length)
         self.student_labels = self.folder / (ASSISTANT_LABELS if self.assistant else LABELS)
 
     @cached_property

@@ -242,6 +242,7 @@ def _facts(stage_folder: Path, metrics: Mapping[str, Any]) -> dict[str, str]:
         "Machine": _machine(metrics),
         "Seconds": _seconds(metrics),
         "Teacher": encoder.get("teacher_source"),
+        "Its assistant": encoder.get("assistant_source"),
         "Encoder started from": encoder.get("init_from"),
         "LightGBM settings": settings,
         "Items that share their text with another": None if twins is None else f"{twins:.0%}",

@@ -74,7 +74,7 @@ def _origin_of_encoder(folder: Path) -> dict[str, Any] | None:
     if not (folder / "metrics.json").exists():
         return None
     facts = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-    return {name: facts.get(name) for name in ("teacher_source", "init_from", "data")}
+    return {name: facts.get(name) for name in ("teacher_source", "assistant_source", "init_from", "data")}
 
 
 def _split_of(name: str) -> str:

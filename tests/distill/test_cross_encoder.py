@@ -7,7 +7,14 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 import torch
-from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer, Trainer
+from transformers import (
+    AutoModel,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    MPNetConfig,
+    MPNetForSequenceClassification,
+    Trainer,
+)
 
 from distill.cross_encoder import CrossEncoderTeacher, encode_jointly, finetune_cross_encoder
 from distill.pairs import Pairs
@@ -128,6 +135,15 @@ def test_log_odds_are_the_whole_models_and_states_its_first_token(classifier: st
             output = model(**inputs, output_hidden_states=True)
         np.testing.assert_allclose(judgement.log_odds[row], output.logits[0].log_softmax(-1).numpy(), atol=1e-5)
         np.testing.assert_allclose(judgement.state[row], output.hidden_states[-1][0, 0].numpy(), atol=1e-5)
+
+
+def test_a_family_without_fused_attention_judges_too(encoder: str, tmp_path: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(encoder)
+    sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    config = MPNetConfig(vocab_size=len(tokenizer), max_position_embeddings=64, num_labels=3, **sizes)
+    MPNetForSequenceClassification(config).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    assert CrossEncoderTeacher(str(tmp_path), max_length=32).score(PAIRS).log_odds.shape == (4, 3)
 
 
 def test_every_pass_has_the_full_batch_and_a_multiple_of_eight(classifier: str) -> None:

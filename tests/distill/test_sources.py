@@ -65,6 +65,13 @@ def test_an_encoder_is_a_cross_encoder_without_a_head(tmp_path: Path) -> None:
     assert (find_teacher(masked).role, find_teacher(masked).outputs) == ("cross_encoder", None)
 
 
+@pytest.mark.parametrize(
+    ("family", "role"), [("bert", "cross_encoder"), ("deberta-v2", "cross_encoder"), ("llama", "causal")]
+)
+def test_a_config_that_names_no_architecture_is_judged_by_its_family(tmp_path: Path, family: str, role: str) -> None:
+    assert find_teacher(folder_of(tmp_path, model_type=family)).role == role
+
+
 @pytest.mark.parametrize("outputs", [1, 2, 4])
 def test_a_sequence_classifier_is_known_with_its_outputs(tmp_path: Path, outputs: int) -> None:
     config = BertConfig(num_labels=outputs, architectures=["BertForSequenceClassification"])
