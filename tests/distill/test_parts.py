@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from distill.pairs import Pairs
-from distill.states import StateModel, TextDataset, pad_texts
+from distill.states import StateModel, TextDataset, pad_texts, tokenize_texts, write_whole_vectors
 from distill.student import PairDataset, SoftTarget, StudentModel
 from distill.teacher import Judgement
 from shared.encoder import LevelEncoder
@@ -55,7 +55,9 @@ def test_parts_of_pairs(encoder: LevelEncoder, launch: Launch, taught: bool) -> 
 def test_parts_of_texts(encoder: LevelEncoder, launch: Launch, tmp_path: Path) -> None:
     whole = tiny_encoder(tmp_path, LEVELS, words=WORDS, seed=3)
     encoder.idf.copy_(torch.where(encoder.idf > 0, torch.linspace(1, 3, len(encoder.idf)), 0.0))
-    model, data = StateModel(encoder, whole), TextDataset(encoder, TEXTS)
+    rows = tokenize_texts(encoder, TEXTS)
+    write_whole_vectors(whole, rows, tmp_path / "whole", bf16=False)
+    model, data = StateModel(encoder), TextDataset(rows, tmp_path / "whole")
 
     def work() -> dict[str, torch.Tensor]:
         return gradients(model, lambda: model(**pad_texts([data[row] for row in part([6, 0, 3, 1, 2])]))["loss"])
