@@ -35,7 +35,7 @@ named    = $(if $(DATA),--name "$(DATA)")
 help: ## list targets and variables
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
-	@echo "  PROFILE=default     smoke (seconds), default (half an hour) or full (all the data)"
+	@echo "  PROFILE=default     smoke (a minute), default (a sample) or full (all the data)"
 	@echo "  CONFIG=file.yaml    settings for the stage asked for; what it leaves out is as in the default profile"
 	@echo "  DATA=name           your own tables in artifacts/name/data instead of the default data set"
 	@echo "  SEED=0              rules every draw of every stage"
