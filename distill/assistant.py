@@ -46,14 +46,10 @@ def teach_assistant(
         gold,
         validation,
         soft=labels,
-        max_length=arguments.cross_encoder_length,
-        epochs=arguments.cross_encoder_epochs,
         soft_epochs=arguments.assistant_epochs,
-        learning_rate=arguments.cross_encoder_learning_rate,
-        batch_size=arguments.cross_encoder_batch_size,
-        bf16=arguments.dtype == "bfloat16",
         seed=seed,
         work=work,
+        **arguments.cross_encoder_training,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from distill.strategies import parse_strategies
 from shared.config import PrectrError
@@ -89,6 +89,17 @@ class TeacherArguments:
     endpoint_price: float = field(
         default=0.0, metadata={"help": "what a teacher asks for a million tokens; check-teacher reckons with it"}
     )
+
+    @property
+    def cross_encoder_training(self) -> dict[str, Any]:
+        """What `finetune_cross_encoder` is told of them."""
+        return {
+            "max_length": self.cross_encoder_length,
+            "epochs": self.cross_encoder_epochs,
+            "learning_rate": self.cross_encoder_learning_rate,
+            "batch_size": self.cross_encoder_batch_size,
+            "bf16": self.dtype == "bfloat16",
+        }
 
     @property
     def dtype(self) -> str:

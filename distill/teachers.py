@@ -167,13 +167,9 @@ def _teach_member(panel: Panel, member: int, train: Pairs, validation: Pairs, se
             panel.num_levels,
             gold,
             unseen,
-            max_length=arguments.cross_encoder_length,
-            epochs=arguments.cross_encoder_epochs,
-            learning_rate=arguments.cross_encoder_learning_rate,
-            batch_size=arguments.cross_encoder_batch_size,
-            bf16=arguments.dtype == "bfloat16",
             seed=seed,
             work=work,
+            **arguments.cross_encoder_training,
         )
     elif source.role == "similarity":
         teach_similarity(

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 from transformers import (
-    AutoModel,
     AutoModelForSequenceClassification,
     AutoTokenizer,
     MPNetConfig,
@@ -18,9 +17,9 @@ from transformers import (
 
 from distill.cross_encoder import CrossEncoderTeacher, encode_jointly, finetune_cross_encoder
 from distill.pairs import Pairs
-from distill.random_models import random_text_encoder
 from distill.teacher import Judgement
 from shared.config import PrectrError
+from tests.distill.loud_encoder import loud_text_encoder
 
 WORDS = ["milk", "soda", "red", "lamp", "cheap", "table"]
 PAIRS = [("milk", "cheap milk"), ("red lamp", "lamp red table " * 8), ("soda", "milk"), ("table", "")]
@@ -34,15 +33,8 @@ SETTINGS: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def encoder(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Untrained, but its first token hears of the others: freshly drawn weights are too small for that."""
     folder = tmp_path_factory.mktemp("encoder")
-    random_text_encoder(folder, WORDS, seed=0)
-    model = AutoModel.from_pretrained(folder)
-    with torch.no_grad():
-        for layer in model.modules():
-            if isinstance(layer, torch.nn.Linear):
-                layer.weight.mul_(10)
-    model.save_pretrained(folder)
+    loud_text_encoder(folder, WORDS)
     return str(folder)
 
 

@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
-from transformers import AutoModel, Trainer
+from transformers import Trainer
 
-from distill.random_models import random_text_encoder
 from distill.states import (
     StateModel,
     StateSchedule,
@@ -21,6 +20,7 @@ from distill.states import (
 )
 from shared.encoder import EncoderConfig, LevelEncoder
 from shared.seeds import set_seed
+from tests.distill.loud_encoder import loud_text_encoder
 
 TEXTS = ["red cola", "tea", "soap soap red cola tea soap red cola red", "new cola tea", "tea red", "", "lamp"]
 WORDS = ["red", "cola", "tea", "soap", "new", "lamp"]
@@ -30,15 +30,8 @@ SCHEDULE = StateSchedule(epochs=30, learning_rate=1e-2, batch_size=4, bf16=False
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Untrained, with layers that change what they are given: freshly drawn weights are too small for that."""
     folder = tmp_path_factory.mktemp("encoder")
-    random_text_encoder(folder, WORDS, seed=0)
-    model = AutoModel.from_pretrained(folder)
-    with torch.no_grad():
-        for layer in model.modules():
-            if isinstance(layer, torch.nn.Linear):
-                layer.weight.mul_(10)
-    model.save_pretrained(folder)
+    loud_text_encoder(folder, WORDS)
     return folder
 
 
