@@ -57,17 +57,15 @@ class Recipe:
         """What decides the student before any label, beside the texts, for a step's fingerprint."""
         arguments = self.arguments
         made = {"vocabulary_size": arguments.vocabulary_size} if self.source == "scratch" else {}
-        return (
-            made
-            | self.start_identity
-            | {
-                "seed": self.seed,
-                "init_from": arguments.init_from,
-                "num_layers": arguments.num_layers,
-                "lengths": [arguments.query_length, arguments.item_length],
-                "bf16": arguments.student_bf16,
-            }
-        )
+        return {
+            **made,
+            **self.start_identity,
+            "seed": self.seed,
+            "init_from": arguments.init_from,
+            "num_layers": arguments.num_layers,
+            "lengths": [arguments.query_length, arguments.item_length],
+            "bf16": arguments.student_bf16,
+        }
 
     @property
     def start_identity(self) -> dict[str, str]:
