@@ -93,7 +93,7 @@ $(RIVALS): $(STAMP)
 	@touch $@
 
 bench: distill $(RIVALS) ## the ranker against its rivals and its own parts: SEEDS="0 1 2" SYSTEMS="lightgbm no_debias"
-	@$(RUN) -m benchmarks.run $(call settings,$@) $(named) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(SYSTEMS),--systems $(SYSTEMS))
+	@$(RUN) -m benchmarks.ranker $(call settings,$@) $(named) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(SYSTEMS),--systems $(SYSTEMS))
 
 clean: ## remove the environment, the caches and everything in artifacts/
 	rm -rf $(VENV) artifacts build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -6,7 +6,7 @@ from typing import Any, TypeVar, cast
 
 from transformers import HfArgumentParser
 
-from shared.config import PrectrError
+from prectr.shared.errors import PrectrError
 
 T = TypeVar("T")
 

@@ -4,8 +4,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from shared.provenance import machine
-from shared.steps import git_commit
+from prectr.shared.run.provenance import git_commit, machine
 
 
 def provenance(module: str, argv: Sequence[str]) -> dict[str, Any]:

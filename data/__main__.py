@@ -8,15 +8,18 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from data import journey, report, toy
-from data.check import check, parse
-from data.config import ARGUMENTS, CONFIG_DIR, DataArguments
-from data.converters.convert import convert
-from data.validate import validate
-from shared.cli import run_main
-from shared.config import PrectrError, parse_arguments
-from shared.console import console
-from shared.steps import file_fingerprint, run_step
+from prectr.data import report, toy
+from prectr.data.checks.advice import check, parse
+from prectr.data.checks.validate import validate
+from prectr.data.config import ARGUMENTS, CONFIG_DIR, DataArguments
+from prectr.data.converters.convert import convert
+from prectr.data.journey import build as journey
+from prectr.shared.errors import PrectrError
+from prectr.shared.run.cli import run_main
+from prectr.shared.run.console import console
+from prectr.shared.run.fingerprint import file_fingerprint
+from prectr.shared.run.settings import parse_arguments
+from prectr.shared.run.steps import run_step
 
 RECIPE = 3
 """Raised whenever the tables made from the same settings change, so that old ones are rebuilt."""

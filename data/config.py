@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 CONFIG_DIR = Path(__file__).parent / "configs"
-PHRASEBOOK = Path(__file__).parent / "phrasebook.txt"
+PHRASEBOOK = Path(__file__).parent / "journey" / "phrasebook.txt"
 
 
 @dataclass

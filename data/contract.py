@@ -1,7 +1,8 @@
 """The contract between data sets and the two stages: which tables there are, their columns, and what must hold.
 
 A data set is a folder of Parquet files, one per table. `SCHEMAS` gives every fixed column; further features are found
-by their prefix (`PREFIXES`). `data/README.md` explains each column; `data/validate.py` checks what the tables hold.
+by their prefix (`PREFIXES`). `data/README.md` explains each column; `data/checks/validate.py` checks what the
+tables hold.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from shared.config import PrectrError
+from prectr.shared.errors import PrectrError
 
 PAIR_SPLITS = ("train", "validation", "test", "test_types", "unlabelled")
 IMPRESSION_SPLITS = ("train", "validation", "test", "new_users", "open")

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from data.contract import (
+from prectr.data.contract import (
     EVALUATED_SPLITS,
     IMPRESSION_SPLITS,
     OPTIONAL,
@@ -23,9 +23,9 @@ from data.contract import (
     read_table,
     table_path,
 )
-from shared.config import PrectrError
-from shared.console import console, table
-from shared.steps import atomic_write
+from prectr.shared.atomic import atomic_write
+from prectr.shared.errors import PrectrError
+from prectr.shared.run.console import console, table
 
 SUMMARY = "summary.json"
 DEPTHS = (1, 5, 20)

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from data.contract import SCHEMAS, _cast, _check_columns, _contract_schema, table_path
-from shared.config import PrectrError
+from prectr.data.contract import SCHEMAS, _cast, _check_columns, _contract_schema, table_path
+from prectr.shared.errors import PrectrError
 
 ROWS_AT_ONCE = 1 << 17
 

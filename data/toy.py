@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from data.contract import write_table
-from data.protocol import FIRST_TEST, HELD_OUT_USERS, HELD_OUT_WORDINGS, LAST_WEEK, LEVEL_NAMES, split_of_week
-from shared.seeds import generator
+from prectr.data.contract import write_table
+from prectr.data.splits import FIRST_TEST, HELD_OUT_USERS, HELD_OUT_WORDINGS, LAST_WEEK, LEVEL_NAMES, split_of_week
+from prectr.shared.seeds import generator
 
 COLOURS = ("red", "blue", "green", "black", "white", "yellow")
 MATERIALS = {

@@ -7,17 +7,19 @@ from pathlib import Path
 
 from transformers.utils import logging
 
-from distill.check import check_teacher, example_pairs
-from distill.config import ARGUMENTS
-from distill.finetune import merge_teacher
-from distill.publish import upload
-from distill.run import make_labels, run_stage
-from distill.stage import Stage
-from distill.teachers import open_teacher
-from shared.cli import run_main
-from shared.config import PrectrError, parse_arguments
-from shared.console import console
-from shared.steps import fingerprint_inputs, is_finished
+from prectr.distill.config import ARGUMENTS
+from prectr.distill.pipeline import make_labels, run_stage
+from prectr.distill.publishing.model_card import upload
+from prectr.distill.teachers.check import check_teacher, example_pairs
+from prectr.distill.teachers.lora import merge_teacher
+from prectr.distill.teachers.panel import open_teacher
+from prectr.distill.workspace import Stage
+from prectr.shared.errors import PrectrError
+from prectr.shared.run.cli import run_main
+from prectr.shared.run.console import console
+from prectr.shared.run.fingerprint import fingerprint_inputs
+from prectr.shared.run.settings import parse_arguments
+from prectr.shared.run.steps import is_finished
 
 VERBS = ("run", "label", "check-teacher", "merge-teacher", "publish")
 CONFIGS = Path(__file__).parent / "configs"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from distill.strategies import parse_strategies
-from shared.config import PrectrError
-from shared.hub import PublishArguments
-from shared.precision import has_bf16
+from prectr.distill.labelling.strategies import parse_strategies
+from prectr.shared.errors import PrectrError
+from prectr.shared.hub import PublishArguments
+from prectr.shared.training.precision import has_bf16
 
 
 @dataclass
@@ -118,7 +118,7 @@ class LabelArguments:
     label_shard_batches: int = field(default=8, metadata={"help": "batches per shard, the unit of work and of commit"})
     label_strategies: list[str] = field(
         default_factory=lambda: ["logged"],
-        metadata={"help": "which pairs, as name or name:share; the names stand in distill/strategies.py"},
+        metadata={"help": "which pairs, as name or name:share; the names stand in distill/labelling/strategies.py"},
     )
     label_max_rejected: float = field(
         default=0.01, metadata={"help": "share of the job the teacher may fail to judge; more is an error"}
@@ -146,13 +146,15 @@ class StudentArguments:
     train_embeddings: bool = field(default=False, metadata={"help": "also train the word embeddings"})
     query_length: int = field(default=16, metadata={"help": "tokens kept of a query"})
     item_length: int = field(default=32, metadata={"help": "tokens kept of an item text"})
-    state_epochs: float = field(
+    hidden_state_epochs: float = field(
         default=4.0, metadata={"help": "passes over all texts that teach it the vectors of all layers; 0: none"}
     )
-    state_learning_rate: float = field(default=5e-4, metadata={"help": "of the text encoder, learning those vectors"})
-    state_batch_size: int = field(default=64, metadata={"help": "texts per step, learning those vectors"})
+    hidden_state_learning_rate: float = field(
+        default=5e-4, metadata={"help": "of the text encoder, learning those vectors"}
+    )
+    hidden_state_batch_size: int = field(default=64, metadata={"help": "texts per step, learning those vectors"})
     distill_temperature: float = field(default=1.0, metadata={"help": "T of the soft labels"})
-    state_weight: float = field(default=0.1, metadata={"help": "beta: weight of 1 - cos(W h_S, h_T)"})
+    hidden_state_weight: float = field(default=0.1, metadata={"help": "beta: weight of 1 - cos(W h_S, h_T)"})
     distill_epochs: float = field(default=2.0, metadata={"help": "passes over the teacher's labels"})
     distill_learning_rate: float = field(default=1e-4, metadata={"help": "of the text encoder, distilling"})
     sft_epochs: float = field(default=3.0, metadata={"help": "passes over the gold pairs"})

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from shared.whole_batch import batch_mean
+from prectr.shared.training.whole_batch import batch_mean
 
 
 def distillation_loss(
@@ -15,7 +15,7 @@ def distillation_loss(
     student_state: Tensor,
     teacher_state: Tensor | None,
     temperature: float,
-    state_weight: float,
+    hidden_state_weight: float,
     censored: Tensor | None = None,
 ) -> Tensor:
     """L_KD = T² · KL(softmax(z_T/T) ‖ softmax(z_S/T)) + β · (1 − cos(W·h_S, h_T)), averaged over pairs [O: the exact
@@ -26,7 +26,7 @@ def distillation_loss(
         student_state: [B, H], W·h_S, already of the teacher's width.
         teacher_state: [B, H], or None for a teacher without one: the second term is then absent.
         temperature: T > 0. T² keeps the gradient's size when T grows [Hinton et al., 2015].
-        state_weight: β >= 0.
+        hidden_state_weight: β >= 0.
         censored: [B, K] bool, True where the teacher's log-odds are an upper bound; see `within_bounds`.
     """
     if censored is not None:
@@ -34,9 +34,9 @@ def distillation_loss(
     target = F.log_softmax(teacher_log_odds.float() / temperature, dim=-1)
     found = F.log_softmax(student_logits.float() / temperature, dim=-1)
     loss = temperature**2 * batch_mean(F.kl_div(found, target, reduction="none", log_target=True).sum(-1))
-    if teacher_state is not None and state_weight > 0:
+    if teacher_state is not None and hidden_state_weight > 0:
         cosine = F.cosine_similarity(student_state.float(), teacher_state.float(), dim=-1)
-        loss = loss + state_weight * batch_mean(1 - cosine)
+        loss = loss + hidden_state_weight * batch_mean(1 - cosine)
     return loss
 
 

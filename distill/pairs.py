@@ -12,10 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from data.contract import read_table, table_path
-from data.validate import validate_pairs
-from shared.config import PrectrError
-from shared.seeds import generator
+from prectr.data.checks.validate import validate_pairs
+from prectr.data.contract import read_table, table_path
+from prectr.shared.errors import PrectrError
+from prectr.shared.seeds import generator
 
 GOLD_SPLITS = ("train", "validation")
 
@@ -59,7 +59,7 @@ def read_pairs(data: Path) -> dict[str, Pairs]:
     something new.
 
     Raises:
-        PrectrError: see `data.validate.validate_pairs`.
+        PrectrError: see `prectr.data.checks.validate.validate_pairs`.
     """
     validate_pairs(data)
     table = read_table(data, "pairs")

@@ -3,15 +3,15 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rank.ranker import Ranker
+    from prectr.rank.serving.ranker import Ranker
 
 __all__ = ["Ranker"]
 
 
 def __getattr__(name: str) -> Any:
-    """`from rank import Ranker` without making every import of a part load the whole."""
+    """`from prectr import Ranker` without making every import of a part load the whole."""
     if name == "Ranker":
-        from rank.ranker import Ranker
+        from prectr.rank.serving.ranker import Ranker
 
         return Ranker
     raise AttributeError(f"module 'rank' has no attribute {name!r}")

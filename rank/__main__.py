@@ -5,16 +5,25 @@ from typing import Any
 
 from transformers.utils import logging
 
-from rank.config import ARGUMENTS, PUBLISH_ARGUMENTS, EvaluateArguments, LossArguments, RunArguments, TrainArguments
-from rank.drift import DriftArguments, validate
-from rank.explain import ExplainArguments, explain
-from rank.publish import upload
-from rank.run import report, run_stage, show_results
-from rank.scorer import DataArguments, RankerArguments
-from rank.scoring import ScoreArguments, score
-from rank.stage import Stage
-from shared.cli import run_main
-from shared.config import PrectrError, parse_arguments
+from prectr.rank.config import (
+    ARGUMENTS,
+    PUBLISH_ARGUMENTS,
+    EvaluateArguments,
+    LossArguments,
+    RunArguments,
+    TrainArguments,
+)
+from prectr.rank.evaluation.drift import DriftArguments, validate
+from prectr.rank.pipeline import report, run_stage
+from prectr.rank.reports.model_card import upload
+from prectr.rank.reports.terminal import show_results
+from prectr.rank.serving.explain import ExplainArguments, explain
+from prectr.rank.serving.score_table import ScoreArguments, score
+from prectr.rank.serving.scorer import DataArguments, RankerArguments
+from prectr.rank.workspace import Stage
+from prectr.shared.errors import PrectrError
+from prectr.shared.run.cli import run_main
+from prectr.shared.run.settings import parse_arguments
 
 CONFIGS = Path(__file__).parent / "configs"
 VERBS: dict[str, tuple[type[Any], ...]] = {

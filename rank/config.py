@@ -3,9 +3,10 @@
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
-from rank.feature_map import HASH_BUCKETS, MAX_VOCABULARY
-from shared.config import PrectrError
-from shared.hub import PublishArguments
+from prectr.shared.errors import PrectrError
+from prectr.shared.hub import PublishArguments
+
+MAX_VOCABULARY, HASH_BUCKETS = 500_000, 50_000
 
 
 @dataclass
@@ -57,7 +58,7 @@ class HistoryArguments:
 
 @dataclass
 class ModelArguments:
-    """The network; see rank/model.py."""
+    """The network; see rank/model/ranker_model.py."""
 
     numeric_bins: int = field(default=12, metadata={"help": "quantile bins of each number's piecewise-linear encoding"})
     embedding_size: int = field(default=12, metadata={"help": "width of each categorical's embedding"})
@@ -89,7 +90,7 @@ class ModelArguments:
 
 @dataclass
 class LossArguments:
-    """Weights of the losses; a weight of 0 leaves the term out altogether. See rank/losses.py."""
+    """Weights of the losses; a weight of 0 leaves the term out altogether. See rank/training/losses.py."""
 
     relevance_weight: float = field(default=0.5, metadata={"help": "λ of the relevance loss on replayed pairs"})
     replay_share: float = field(default=0.2, metadata={"help": "replayed pairs as a share of a batch"})
@@ -128,9 +129,11 @@ class LossArguments:
 class TrainArguments:
     """Training; the rest is transformers' Trainer as it comes."""
 
-    resting_epochs: float = field(
+    frozen_epochs: float = field(
         default=2.5,
-        metadata={"help": "first passes over the training pages, in which the text encoder rests and all else learns"},
+        metadata={
+            "help": "first passes over the training pages, in which the text encoder is frozen and all else learns"
+        },
     )
     epochs: float = field(default=0.15, metadata={"help": "passes after them, in which everything learns"})
     pages_per_batch: int = field(default=42, metadata={"help": "pages (of about 12 impressions) per batch"})
@@ -160,21 +163,21 @@ class TrainArguments:
                 "the warm-up trains the level module, but encoder_learning_rate is 0, which freezes it: set "
                 "warmup_share: 0 too."
             )
-        if self.resting_epochs < 0 or self.epochs < 0 or self.resting_epochs + self.epochs == 0:
+        if self.frozen_epochs < 0 or self.epochs < 0 or self.frozen_epochs + self.epochs == 0:
             raise PrectrError(
-                f"resting_epochs {self.resting_epochs} and epochs {self.epochs}: give numbers of passes from 0 on, "
+                f"frozen_epochs {self.frozen_epochs} and epochs {self.epochs}: give numbers of passes from 0 on, "
                 "one of them above 0."
             )
 
     @property
     def passes(self) -> tuple[float, float]:
-        """Passes without and with the text encoder; a frozen one rests in all of them."""
+        """Passes without and with the text encoder; a learning rate of 0 freezes it in all of them."""
         if self.encoder_learning_rate == 0:
-            return self.resting_epochs + self.epochs, 0.0
-        return self.resting_epochs, self.epochs
+            return self.frozen_epochs + self.epochs, 0.0
+        return self.frozen_epochs, self.epochs
 
     @property
-    def rests_throughout(self) -> bool:
+    def frozen_throughout(self) -> bool:
         """Whether the text encoder never learns."""
         return self.passes[1] == 0
 

@@ -17,8 +17,8 @@ from huggingface_hub import CommitOperationAdd, HfApi, get_token, snapshot_downl
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, HTTPError
 from huggingface_hub.utils import validate_repo_id
 
-from shared.config import PrectrError
-from shared.console import console, table
+from prectr.shared.errors import PrectrError
+from prectr.shared.run.console import console, table
 
 ENCODER_FILES = (
     *("config.json", "model*.safetensors", "model.safetensors.index.json"),

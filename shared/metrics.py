@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import spearmanr
 from sklearn.metrics import cohen_kappa_score, f1_score, log_loss, roc_auc_score
 
-from shared.config import PrectrError
+from prectr.shared.errors import PrectrError
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.config import parse_arguments, read_config
+from prectr.shared.run.settings import parse_arguments, read_config
 
 ROOT = Path(__file__).parent.parent
 DATA_SETS = {"smoke": "toy", "default": "journey", "full": "journey-full"}

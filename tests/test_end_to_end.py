@@ -12,14 +12,14 @@ import pyarrow.parquet as pq
 import pytest
 from safetensors import safe_open
 
-from data.__main__ import main as data_main
-from distill.__main__ import main as distill_main
-from distill.publish import FILES as ENCODER
-from rank import Ranker
-from rank.__main__ import main as rank_main
-from rank.publish import FILES as RANKER
-from shared.config import PrectrError
-from shared.hub import published_files
+from prectr.data.__main__ import main as data_main
+from prectr.distill.__main__ import main as distill_main
+from prectr.distill.publishing.model_card import FILES as ENCODER
+from prectr.rank import Ranker
+from prectr.rank.__main__ import main as rank_main
+from prectr.rank.reports.model_card import FILES as RANKER
+from prectr.shared.errors import PrectrError
+from prectr.shared.hub import published_files
 
 ROOT = Path(__file__).parent.parent
 STEPS = ("data", "teacher", "labels", "encoder", "level_prob", "replay", "behaviours", "features", "lightgbm", "ranker")

@@ -16,14 +16,14 @@ import pytest
 from safetensors.numpy import load_file
 from transformers import BertConfig, BertModel
 
-from data.__main__ import main as data_main
-from data.contract import read_table
-from distill.random_models import random_text_encoder
-from shared.checkpoints import latest_checkpoint
-from tests.shared.processes import ROOT, end, launched, processes_of
+from prectr.data.__main__ import main as data_main
+from prectr.data.contract import read_table
+from prectr.distill.models.random_models import random_text_encoder
+from prectr.shared.run.checkpoints import latest_checkpoint
+from tests.shared.run.processes import ROOT, end, launched, processes_of
 
 RANK = ["--profile", "smoke", "--dropout", "0", "--epochs", "6", "--save_steps", "3", "--position_debias", "true"]
-STUDENTS = ("states", "distilled", "sft", "gold_only")
+STUDENTS = ("hidden_states", "distilled", "sft", "gold_only")
 PATIENCE = 300.0  # seconds to the first checkpoint, on a machine that does much else
 
 pytestmark = pytest.mark.slow

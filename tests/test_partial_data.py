@@ -13,18 +13,18 @@ import pyarrow.parquet as pq
 import pytest
 from transformers import AutoTokenizer
 
-from data import toy
-from data.contract import levels, read_table, table_path
-from data.defects import DataError
-from data.validate import validate
-from distill.__main__ import main as distill_main
-from rank import Ranker
-from rank.__main__ import main as rank_main
-from shared.config import PrectrError
-from shared.encoder import LevelEncoder
-from tests.data.edits import change, put
+from prectr.data import toy
+from prectr.data.checks.defects import DataError
+from prectr.data.checks.validate import validate
+from prectr.data.contract import levels, read_table, table_path
+from prectr.distill.__main__ import main as distill_main
+from prectr.rank import Ranker
+from prectr.rank.__main__ import main as rank_main
+from prectr.shared.encoder.level_encoder import LevelEncoder
+from prectr.shared.errors import PrectrError
+from tests.data.checks.edits import change, put
 
-QUICK = ["--state_epochs", "0", "--distill_epochs", "1", "--sft_epochs", "1", "--teacher_epochs", "1"]
+QUICK = ["--hidden_state_epochs", "0", "--distill_epochs", "1", "--sft_epochs", "1", "--teacher_epochs", "1"]
 QUICK += ["--label_pairs", "96", "--teacher_pairs", "64"]
 SAMPLED = "Skipped items are sampled, not logged: three for each click."
 

@@ -13,13 +13,16 @@ from typing import Any
 from transformers.utils import logging
 
 from benchmarks.ranker.systems import RANDOM_ENCODER, REFERENCE, flags_of, is_ours
-from rank.__main__ import CONFIGS
-from rank.config import ARGUMENTS, check_together
-from rank.run import build_features, build_pair_features, build_ranker, build_rival
-from rank.stage import JUDGED_PAIR_FEATURES, PAIR_FEATURES, Stage
-from shared.cli import run_main
-from shared.config import PrectrError, parse_arguments
-from shared.steps import atomic_write, file_fingerprint, fingerprint_inputs, fingerprint_of, run_step
+from prectr.rank.__main__ import CONFIGS
+from prectr.rank.config import ARGUMENTS, check_together
+from prectr.rank.pipeline import build_features, build_pair_features, build_ranker, build_rival
+from prectr.rank.workspace import JUDGED_PAIR_FEATURES, PAIR_FEATURES, Stage
+from prectr.shared.atomic import atomic_write
+from prectr.shared.errors import PrectrError
+from prectr.shared.run.cli import run_main
+from prectr.shared.run.fingerprint import file_fingerprint, fingerprint_inputs
+from prectr.shared.run.settings import parse_arguments
+from prectr.shared.run.steps import fingerprint_of, run_step
 
 MARK = "cell.json"
 RIVALS_CODE = Path(__file__).parent.parent / "rivals"
@@ -72,7 +75,7 @@ class Cell:
         return [sys.executable, "-m", "benchmarks.ranker.cell", self.system, *self.arguments()]
 
     def settings(self) -> tuple[Any, ...]:
-        """One instance of each of `rank.config.ARGUMENTS`; a contradiction among them is refused."""
+        """One instance of each of `prectr.rank.config.ARGUMENTS`; a contradiction among them is refused."""
         settings = parse_arguments(ARGUMENTS, CONFIGS, self.arguments())
         check_together(*settings[1:5])
         return settings
@@ -141,7 +144,7 @@ def main(argv: list[str]) -> None:
             build_pair_features(stage, name)
         build_ranker(stage)
         return
-    from benchmarks.rivals.fit import SYSTEMS, fit_and_score  # here: it opens libraries that only rivals need
+    from benchmarks.rivals.fit import SYSTEMS, fit_and_score
 
     seed, rival = stage.run.seed, SYSTEMS[system]
     inputs = {

@@ -12,9 +12,9 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from benchmarks.ranker.scores import Probabilities, Protocol
-from rank.evaluate import LOW_LEVEL, Judged
-from shared import metrics
-from shared.seeds import generator
+from prectr.rank.evaluation.protocol import LOW_LEVEL, Judged
+from prectr.shared import metrics
+from prectr.shared.seeds import generator
 
 Values = dict[str, np.ndarray]
 
@@ -55,7 +55,7 @@ class Draws:
         return found
 
     def auc(self, judged: Judged, score: np.ndarray) -> np.ndarray:
-        """`shared.metrics.auc` of `score` [n] in each resample [resamples].
+        """`prectr.shared.metrics.auc` of `score` [n] in each resample [resamples].
 
         Rows between two scores of clicked impressions are told apart by nothing, so that sums over households of these
         few parts are enough.

@@ -13,10 +13,10 @@ import pyarrow.compute as pc
 from benchmarks.ranker.cell import Cell
 from benchmarks.ranker.random_encoder import build_gold_replay, build_random_encoder
 from benchmarks.ranker.systems import RANDOM_ENCODER, REFERENCE, TREES, is_ours
-from data.contract import read_table
-from rank.stage import Stage
-from shared.config import PrectrError
-from shared.console import console, table
+from prectr.data.contract import read_table
+from prectr.rank.workspace import Stage
+from prectr.shared.errors import PrectrError
+from prectr.shared.run.console import console, table
 
 # Seconds per 1,000 training impressions on one core, for the estimate alone and until a training of the kind is done.
 GUESS = {"ours": 2.5, "trees": 0.7, "networks": 1.6}

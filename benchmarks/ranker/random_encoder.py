@@ -9,13 +9,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from transformers import AutoModel
 
-from data.contract import read_table
-from distill.pairs import read_pairs
-from distill.replay import pairs_to_replay
-from shared.config import PrectrError
-from shared.encoder import LevelEncoder
-from shared.seeds import generator, set_seed
-from shared.steps import fingerprint_of, fingerprint_of_tables, run_step
+from prectr.data.contract import read_table
+from prectr.distill.pairs import read_pairs
+from prectr.distill.publishing.replay import pairs_to_replay
+from prectr.shared.encoder.level_encoder import LevelEncoder
+from prectr.shared.errors import PrectrError
+from prectr.shared.run.steps import fingerprint_of, fingerprint_of_tables, run_step
+from prectr.shared.seeds import generator, set_seed
 
 SAMPLE = 2000  # logged pairs that the head's features are standardised over, as before any training
 

@@ -10,8 +10,8 @@ from benchmarks.ranker.cell import Cell
 from benchmarks.ranker.intervals import Bootstrap, Values
 from benchmarks.ranker.scores import Figures, Protocol, by_system, read_facts, read_probabilities
 from benchmarks.ranker.systems import ABLATIONS, REFERENCE, RIVALS, VARIANTS, base_of
-from data.contract import reconstructed
-from shared.console import progress
+from prectr.data.contract import reconstructed
+from prectr.shared.run.console import progress
 
 LOWER_IS_BETTER = ("exposed.logloss", "exposed.ece", "open.excess_low@10")
 CALIBRATION = "exposed.pcoc"  # 1 is best

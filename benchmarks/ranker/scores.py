@@ -13,12 +13,11 @@ import pyarrow.parquet as pq
 
 from benchmarks.ranker.cell import Cell
 from benchmarks.ranker.systems import is_ours
-from rank.diagnostics import violations
-from rank.evaluate import Judged, households, judge_exposed, judge_new_users, judge_open
-from rank.inputs import PreparedSet
-from rank.report_data import gold_levels
-from rank.stage import Stage
-from shared.config import PrectrError
+from prectr.rank.evaluation.protocol import Judged, gold_levels, households, judge_exposed, judge_new_users, judge_open
+from prectr.rank.features.prepared_set import PreparedSet
+from prectr.rank.reports.diagnostics import violations
+from prectr.rank.workspace import Stage
+from prectr.shared.errors import PrectrError
 
 EXPOSED = ("auc", "gauc_page", "logloss", "pcoc", "ece")
 OPEN = ("ndcg@10", "auc", "excess_low@10")

@@ -5,8 +5,9 @@ import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 
-from rank.__main__ import CONFIGS
-from shared.config import PrectrError, read_config
+from prectr.rank.__main__ import CONFIGS
+from prectr.shared.errors import PrectrError
+from prectr.shared.run.settings import read_config
 
 REFERENCE = "prectr_v2"
 TREES = ("lightgbm", "lambdarank", "cutoff_lightgbm")
@@ -23,7 +24,7 @@ _FROZEN = ("--encoder_learning_rate", "0", "--warmup_share", "0")
 # Relevance loss and warm-up live on replayed pairs, so they go with them.
 _NO_REPLAY = ("--replay_share", "0", "--relevance_weight", "0", "--warmup_share", "0")
 
-AT_REST = "frozen_encoder"
+FROZEN = "frozen_encoder"
 _PARTS: dict[str, tuple[str, ...]] = {
     "no_user_preference": ("--user_preference", "false"),
     "no_cross_preference": ("--cross_preference", "false"),
@@ -37,7 +38,7 @@ _PARTS: dict[str, tuple[str, ...]] = {
     "noise_isotropic": ("--noise", "isotropic", "--noise_scale", "0.7"),
 }
 ABLATIONS: dict[str, tuple[str, ...]] = {
-    AT_REST: _FROZEN,
+    FROZEN: _FROZEN,
     **{name: (*flags, *_FROZEN) for name, flags in _PARTS.items()},
     "no_two_step": ("--warmup_share", "0"),
     # Replayed pairs teach the level head alone, which rests in all of the above.
@@ -46,11 +47,11 @@ ABLATIONS: dict[str, tuple[str, ...]] = {
 }
 """What stage two is told in each, beyond the profile. None changes the features: they are shared.
 
-A part is taken away from the ranker whose text encoder rests, and compared with it: that costs a third, and what the
+A part is taken away from the ranker whose text encoder is frozen, and compared with it: that costs a third, and what
 part does is not mixed up with where the encoder drifts [O]. What is about the encoder is compared with `prectr_v2`.
 """
 
-BASES = {name: AT_REST for name in _PARTS}
+BASES = {name: FROZEN for name in _PARTS}
 """What an ablation is compared with, where that is not `prectr_v2`."""
 
 VARIANTS: dict[str, tuple[str, ...]] = {

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.ranker.results import mean_of
-from shared.console import console, table
+from prectr.shared.run.console import console, table
 
 SECTIONS = {
     "exposed": "Exposed pages, test weeks",

@@ -16,8 +16,9 @@ import torch
 from torch import Tensor
 
 from benchmarks.rivals.text_vectors import TextVectors
-from rank.behaviour_log import DAY
-from rank.inputs import Events, PreparedSet
+from prectr.rank.features.prepared_set import PreparedSet
+from prectr.rank.history.log import DAY
+from prectr.rank.inputs.events import Events
 
 BINS = 16  # quantile bins of each number
 GAP_DAYS = (1.0, 3.0, 7.0, 14.0, 28.0, 56.0, 112.0, 182.0)  # edges of the bins of time since an event

@@ -16,9 +16,10 @@ import numpy as np
 from benchmarks.rivals.networks import NETWORKS
 from benchmarks.rivals.system import Rival, Sets, System, best, judge_validation
 from benchmarks.rivals.trees import TREES
-from rank.stage import Stage
-from shared.config import PrectrError
-from shared.steps import atomic_write, read_record, run_step
+from prectr.rank.workspace import Stage
+from prectr.shared.atomic import atomic_write
+from prectr.shared.errors import PrectrError
+from prectr.shared.run.steps import read_record, run_step
 
 SYSTEMS: dict[str, System] = {**TREES, **NETWORKS}
 """Every rival by its name; the networks need FuxiCTR, the extra `bench`."""

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from rank.behaviour_log import UNCUT
-from rank.behaviours import BehaviourLog, user_slices
-from rank.config import HistoryArguments
-from rank.inputs import PreparedSet
-from rank.prepare import cold_cuts
+from prectr.rank.config import HistoryArguments
+from prectr.rank.features.prepare import cold_cuts
+from prectr.rank.features.prepared_set import PreparedSet
+from prectr.rank.history.log import UNCUT
+from prectr.rank.history.slices import BehaviourLog, user_slices
 
 LONG_CATEGORY = 60
 LONG_OVERALL = 90

@@ -24,12 +24,12 @@ from benchmarks.rivals.batches import BINS, CLICKED, NUM_GAPS, Batches, Columns,
 from benchmarks.rivals.histories import history_cut, long_history, short_history
 from benchmarks.rivals.system import Rival, Sets, Setting, System
 from benchmarks.rivals.text_vectors import text_vectors
-from rank.feature_map import FeatureMap
-from rank.inputs import Events
-from shared.config import PrectrError
-from shared.console import progress
-from shared.seeds import generator, set_seed
-from shared.steps import fingerprint_of_tables
+from prectr.rank.features.feature_map import FeatureMap
+from prectr.rank.inputs.events import Events
+from prectr.shared.errors import PrectrError
+from prectr.shared.run.console import progress
+from prectr.shared.run.steps import fingerprint_of_tables
+from prectr.shared.seeds import generator, set_seed
 
 BATCH_SIZE = 512
 SCORED_AT_ONCE = 4096

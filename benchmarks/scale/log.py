@@ -14,10 +14,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from data.contract import TableWriter, write_table
-from distill.level_prob import logged_pairs
-from shared.console import progress_bar
-from shared.seeds import generator
+from prectr.data.contract import TableWriter, write_table
+from prectr.distill.publishing.level_prob import logged_pairs
+from prectr.shared.run.console import progress_bar
+from prectr.shared.seeds import generator
 
 ITEMS, CATEGORIES, SHOWN, LEVELS = 50_000, 100, 10, 4
 IMPRESSIONS_PER_USER = IMPRESSIONS_PER_QUERY = 100

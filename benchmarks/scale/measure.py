@@ -16,19 +16,19 @@ import torch
 from benchmarks.scale.log import Log
 from benchmarks.scale.memory import PeakMemory
 from benchmarks.scale.training import train_with_text, train_without_text
-from data.contract import levels, read_table, table_path
-from rank.behaviour_log import BehaviourLog
-from rank.behaviours import cross_slices, user_slices
-from rank.config import HistoryArguments
-from rank.feature_map import FeatureMapFit
-from rank.inputs import PreparedSet
-from rank.level_prob import LevelProb
-from rank.page_parts import PageParts
-from rank.prepare import Shop, cold_cuts
-from rank.prepared_writer import apply_feature_map, write_features
-from shared.console import console
-from shared.out_of_core import distinct, out_of_core
-from shared.seeds import generator
+from prectr.data.contract import levels, read_table, table_path
+from prectr.rank.config import HistoryArguments
+from prectr.rank.features.feature_map import FeatureMapFit
+from prectr.rank.features.page_reader import PageParts
+from prectr.rank.features.prepare import Shop, cold_cuts
+from prectr.rank.features.prepared_set import PreparedSet
+from prectr.rank.features.write import apply_feature_map, write_features
+from prectr.rank.history.log import BehaviourLog
+from prectr.rank.history.slices import cross_slices, user_slices
+from prectr.rank.history.stage_one import LevelProb
+from prectr.shared.run.console import console
+from prectr.shared.seeds import generator
+from prectr.shared.storage.duckdb import distinct, out_of_core
 
 SLICED_PAGES, SLICED_AT_ONCE = 50_000, 2_000
 

@@ -16,20 +16,24 @@ from torch import Tensor, nn
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 from benchmarks.scale.log import WORDS
-from distill.random_models import word_tokenizer
-from rank.config import LossArguments, ModelArguments, TrainArguments
-from rank.feature_map import FeatureMap
-from rank.inputs import Events, PreparedSet, Replay, Texts, page_batch, sample_batches
-from rank.losses import click_loss
-from rank.model import RankerConfig, RankerModel
-from rank.objective import Objective
-from rank.page_order import PageBatches
-from rank.prepare import Shop
-from rank.schedule import BatchSchedule
-from rank.train import train
-from shared.console import progress
-from shared.encoder import EncoderConfig, LevelEncoder
-from shared.seeds import generator, set_seed
+from prectr.distill.models.random_models import word_tokenizer
+from prectr.rank.config import LossArguments, ModelArguments, TrainArguments
+from prectr.rank.features.feature_map import FeatureMap
+from prectr.rank.features.prepare import Shop
+from prectr.rank.features.prepared_set import PreparedSet
+from prectr.rank.inputs.batch import page_batch, sample_batches
+from prectr.rank.inputs.events import Events
+from prectr.rank.inputs.replay import Replay
+from prectr.rank.inputs.texts import Texts
+from prectr.rank.model.ranker_model import RankerConfig, RankerModel
+from prectr.rank.training.losses import click_loss
+from prectr.rank.training.objective import Objective
+from prectr.rank.training.page_order import PageBatches
+from prectr.rank.training.schedule import BatchSchedule
+from prectr.rank.training.trainer import train
+from prectr.shared.encoder.level_encoder import EncoderConfig, LevelEncoder
+from prectr.shared.run.console import progress
+from prectr.shared.seeds import generator, set_seed
 
 STEPS = 200
 REPLAYED = 2_000

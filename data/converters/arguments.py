@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from data.converters.judgements import Unlabelled
-from data.converters.levels import LevelRule
-from data.converters.log import LogRules
-from data.converters.readers import Reading
-from data.converters.sampled import Skips
-from data.converters.splits import Shares
+from prectr.data.converters.judgements import Unlabelled
+from prectr.data.converters.levels import LevelRule
+from prectr.data.converters.log import LogRules
+from prectr.data.converters.readers import Reading
+from prectr.data.converters.sampled import Skips
+from prectr.data.converters.splits import Shares
 
 
 def columns(what: str) -> Any:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from data.converters.staging import Staging
-from shared.config import PrectrError
+from prectr.data.converters.staging import Staging
+from prectr.shared.errors import PrectrError
 
 VISIBLE = r"[^\s\p{Z}\p{Cc}\p{Cf}]"
 

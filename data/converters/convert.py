@@ -8,22 +8,24 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from data import report
-from data.converters import esci, homedepot, result_pages, table, ubi, wands
-from data.converters.arguments import (
+from prectr.data import report
+from prectr.data.converters import esci, homedepot, result_pages, table, ubi, wands
+from prectr.data.converters.arguments import (
     LevelArguments,
     LogArguments,
     NameArguments,
     ReadingArguments,
     SplitArguments,
 )
-from data.converters.files import list_files
-from data.converters.levels import LevelRule
-from data.converters.staging import Staging, open_staging
-from data.converters.tables import Settings, finish, write_tables
-from shared.config import PrectrError, parse_arguments
-from shared.console import console
-from shared.steps import RECORD, file_fingerprint, run_step
+from prectr.data.converters.files import list_files
+from prectr.data.converters.levels import LevelRule
+from prectr.data.converters.staging import Staging, open_staging
+from prectr.data.converters.write import Settings, finish, write_tables
+from prectr.shared.errors import PrectrError
+from prectr.shared.run.console import console
+from prectr.shared.run.fingerprint import file_fingerprint
+from prectr.shared.run.settings import parse_arguments
+from prectr.shared.run.steps import RECORD, run_step
 
 VERSION = 1
 """Raised whenever the tables made from the same source and settings change, so that old ones are converted again."""
@@ -31,7 +33,7 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class Format:
-    """A converter: the flags it takes, the files it reads, and how it makes the views of `data.converters.*`."""
+    """A converter: the flags it takes, the files it reads, and how it makes the views of `prectr.data.converters.*`."""
 
     module: Any
     arguments: tuple[type, ...]

@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from data.converters.arguments import columns
-from data.converters.levels import LevelRule
-from data.converters.readers import Reading
-from data.converters.staging import Staging, quoted
-from shared.config import PrectrError
+from prectr.data.converters.arguments import columns
+from prectr.data.converters.levels import LevelRule
+from prectr.data.converters.readers import Reading
+from prectr.data.converters.staging import Staging, quoted
+from prectr.shared.errors import PrectrError
 
 EXAMPLES, PRODUCTS = "shopping_queries_dataset_examples.parquet", "shopping_queries_dataset_products.parquet"
 LEVELS = {"I": "irrelevant", "C": "complement", "S": "substitute", "E": "exact"}

@@ -19,12 +19,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from data.contract import write_table
-from data.converters.readers import Reading, read_batches
-from data.converters.tables import finish
-from shared.config import PrectrError
-from shared.seeds import generator
-from shared.steps import file_fingerprint, run_step
+from prectr.data.contract import write_table
+from prectr.data.converters.readers import Reading, read_batches
+from prectr.data.converters.write import finish
+from prectr.shared.errors import PrectrError
+from prectr.shared.run.fingerprint import file_fingerprint
+from prectr.shared.run.steps import run_step
+from prectr.shared.seeds import generator
 
 LEVELS = ["irrelevant", "related", "substitute", "exact"]
 CUTS = (1.5, 2.17, 2.84)

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from data.converters.catalogue import drop_unusable
-from data.converters.levels import LevelRule, add_levels
-from data.converters.splits import Shares, dice, split_queries
-from data.converters.staging import Staging, quoted
-from shared.config import PrectrError
+from prectr.data.converters.catalogue import drop_unusable
+from prectr.data.converters.levels import LevelRule, add_levels
+from prectr.data.converters.splits import Shares, dice, split_queries
+from prectr.data.converters.staging import Staging, quoted
+from prectr.shared.errors import PrectrError
 
 NEAR_SHARE = 0.7
 

@@ -14,8 +14,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from data.converters.staging import Staging, quoted
-from shared.config import PrectrError
+from prectr.data.converters.staging import Staging, quoted
+from prectr.shared.errors import PrectrError
 
 MOST_NUMBERS = 10
 DEFAULT_NAMES = ("irrelevant", "related", "substitute", "exact")

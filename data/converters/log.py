@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from data.converters.catalogue import check_numbers, drop_unusable, number
-from data.converters.judgements import Unlabelled, cap_unlabelled
-from data.converters.sampled import Skips, add_skips
-from data.converters.splits import Shares, split_pages
-from data.converters.staging import Staging
-from data.converters.times import add_seconds
-from shared.config import PrectrError
+from prectr.data.converters.catalogue import check_numbers, drop_unusable, number
+from prectr.data.converters.judgements import Unlabelled, cap_unlabelled
+from prectr.data.converters.sampled import Skips, add_skips
+from prectr.data.converters.splits import Shares, split_pages
+from prectr.data.converters.staging import Staging
+from prectr.data.converters.times import add_seconds
+from prectr.shared.errors import PrectrError
 
 _YES, _NO = "('1', 'true', 't', 'yes', 'y')", "('0', 'false', 'f', 'no', 'n')"
 _MOMENT = "make_timestamp(seconds * 1000000) AS timestamp"

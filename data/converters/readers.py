@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from data.converters.files import find_encoding, format_of, open_bytes, open_text
-from shared.config import PrectrError
+from prectr.data.converters.files import find_encoding, format_of, open_bytes, open_text
+from prectr.shared.errors import PrectrError
 
 BATCH = 1 << 15
 DELIMITERS = {"tab": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}

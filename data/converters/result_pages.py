@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from data.converters.arguments import ReadingArguments, columns
-from data.converters.readers import as_text, value_at
-from data.converters.staging import Staging
-from shared.config import PrectrError
+from prectr.data.converters.arguments import ReadingArguments, columns
+from prectr.data.converters.readers import as_text, value_at
+from prectr.data.converters.staging import Staging
+from prectr.shared.errors import PrectrError
 
 _NAMES = ("user_id", "query", "timestamp", "page", "item_id", "text", "category", "position", "clicked")
 

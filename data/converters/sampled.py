@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from data.converters.splits import dice
-from data.converters.staging import Staging
-from shared.config import PrectrError
+from prectr.data.converters.splits import dice
+from prectr.data.converters.staging import Staging
+from prectr.shared.errors import PrectrError
 
 DRAWS_PER_SKIP = 3
 """Draws, with repeats, for each skipped item wanted."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from data.converters.staging import Staging
-from shared.config import PrectrError
+from prectr.data.converters.staging import Staging
+from prectr.shared.errors import PrectrError
 
 
 @dataclass(frozen=True)

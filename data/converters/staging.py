@@ -16,13 +16,13 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from data.contract import TableWriter
-from data.converters.files import find_encoding, format_of, list_files, open_text
-from data.converters.readers import Reading, read_batches, read_objects, to_batches
-from shared.config import PrectrError
-from shared.console import progress_bar
-from shared.out_of_core import connect
-from shared.steps import atomic_write
+from prectr.data.contract import TableWriter
+from prectr.data.converters.files import find_encoding, format_of, list_files, open_text
+from prectr.data.converters.readers import Reading, read_batches, read_objects, to_batches
+from prectr.shared.atomic import atomic_write
+from prectr.shared.errors import PrectrError
+from prectr.shared.run.console import progress_bar
+from prectr.shared.storage.duckdb import connect
 
 MEMORY = "2GB"
 """What the database may keep in memory; the rest of a sort or join goes to disk."""
@@ -59,7 +59,7 @@ class Staging:
         """Make a view of the files: `row`, `file` and the columns (name in the view: name in the files), all strings.
 
         Raises:
-            PrectrError: see `data.converters.readers.read_batches`; or there is no row.
+            PrectrError: see `prectr.data.converters.readers.read_batches`; or there is no row.
         """
         names = list(dict.fromkeys(columns.values()))
 

@@ -23,9 +23,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from data.converters.arguments import ReadingArguments, columns
-from data.converters.staging import Staging
-from shared.config import PrectrError
+from prectr.data.converters.arguments import ReadingArguments, columns
+from prectr.data.converters.staging import Staging
+from prectr.shared.errors import PrectrError
 
 
 @dataclass

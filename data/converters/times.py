@@ -7,8 +7,8 @@ such as `2024-05-16T12:34:56.789Z`; a time without zone or offset is taken for U
 
 from __future__ import annotations
 
-from data.converters.staging import Staging
-from shared.config import PrectrError
+from prectr.data.converters.staging import Staging
+from prectr.shared.errors import PrectrError
 
 UNITS = {"seconds": (1, 9, 10), "milliseconds": (10**3, 12, 13), "microseconds": (10**6, 15, 16),
          "nanoseconds": (10**9, 18, 19)}  # fmt: skip

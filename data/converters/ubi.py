@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from data.converters.arguments import ReadingArguments, columns
-from data.converters.readers import as_text, value_at
-from data.converters.staging import RowsOf, Staging, quoted
-from shared.config import PrectrError
+from prectr.data.converters.arguments import ReadingArguments, columns
+from prectr.data.converters.readers import as_text, value_at
+from prectr.data.converters.staging import RowsOf, Staging, quoted
+from prectr.shared.errors import PrectrError
 
 IMPRESSION = "impression"
 _SHOWN = ("user_id", "query_id", "query", "item_id", "position", "timestamp")

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from data.converters.arguments import ReadingArguments, columns
-from data.converters.levels import LevelRule
-from data.converters.staging import Staging
-from shared.config import PrectrError
+from prectr.data.converters.arguments import ReadingArguments, columns
+from prectr.data.converters.levels import LevelRule
+from prectr.data.converters.staging import Staging
+from prectr.shared.errors import PrectrError
 
 FILES = ("label.csv", "query.csv", "product.csv")
 LEVELS = ("Irrelevant", "Partial", "Exact")

@@ -10,10 +10,10 @@ import benchmarks.scale.__main__ as scale
 import benchmarks.scale.measure as measuring
 import benchmarks.scale.training as training
 from benchmarks.scale.log import SHOWN, Log
-from data.contract import read_table
-from data.defects import DataError
-from data.validate import validate
-from shared.config import PrectrError
+from prectr.data.checks.defects import DataError
+from prectr.data.checks.validate import validate
+from prectr.data.contract import read_table
+from prectr.shared.errors import PrectrError
 
 
 @pytest.fixture(scope="module")

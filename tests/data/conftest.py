@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from data import journey, toy
-from tests.data.tiny_journey import tiny_arguments, write_phrasebook, write_raw
+from prectr.data import toy
+from prectr.data.journey import build as journey
+from tests.data.journey.tiny_journey import tiny_arguments, write_phrasebook, write_raw
 
 
 @pytest.fixture(scope="session")

@@ -9,10 +9,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from data.contract import SCHEMAS, TableWriter, has_table, levels, read_table, table_path, write_table
-from data.validate import validate, validate_pairs
-from shared.config import PrectrError
-from tests.data.edits import change, column_as, put, put_number
+from prectr.data.checks.validate import validate, validate_pairs
+from prectr.data.contract import SCHEMAS, TableWriter, has_table, levels, read_table, table_path, write_table
+from prectr.shared.errors import PrectrError
+from tests.data.checks.edits import change, column_as, put, put_number
 
 
 @pytest.fixture

@@ -3,12 +3,12 @@ from pathlib import Path
 
 import pytest
 
-from data.__main__ import main
-from data.contract import table_path
-from data.validate import validate
-from shared.config import PrectrError
-from shared.steps import read_record
-from tests.data.tiny_journey import write_phrasebook
+from prectr.data.__main__ import main
+from prectr.data.checks.validate import validate
+from prectr.data.contract import table_path
+from prectr.shared.errors import PrectrError
+from prectr.shared.run.steps import read_record
+from tests.data.journey.tiny_journey import write_phrasebook
 
 
 def build_toy(folder: Path, *flags: str) -> Path:

@@ -4,10 +4,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data import report
-from data.contract import write_table
-from shared.config import PrectrError
-from shared.console import console
+from prectr.data import report
+from prectr.data.contract import write_table
+from prectr.shared.errors import PrectrError
+from prectr.shared.run.console import console
 
 USERS = ("a", "b")
 

@@ -5,10 +5,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-import data.toy as toy
-from data.contract import read_table, table_path
-from data.scan import scan_table
-from shared.config import PrectrError
+import prectr.data.toy as toy
+from prectr.data.contract import read_table, table_path
+from prectr.data.scan import scan_table
+from prectr.shared.errors import PrectrError
 
 
 @pytest.fixture(scope="module")

@@ -3,9 +3,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow.compute as pc
 
-from data import toy
-from data.contract import SCHEMAS, levels, read_table, table_path
-from data.validate import validate
+from prectr.data import toy
+from prectr.data.checks.validate import validate
+from prectr.data.contract import SCHEMAS, levels, read_table, table_path
 
 
 def test_the_toy_shop_keeps_the_contract(toy_folder: Path) -> None:

@@ -18,21 +18,22 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from data.__main__ import main as data_main
-from data.contract import PAIR_SPLITS, levels, write_table
-from data.defects import SHOWN
-from distill.__main__ import main as distill_main
-from distill.causal import CausalTeacher
-from distill.evaluate import fit_temperature, judge
-from distill.pairs import read_pairs, remarks, require_training_pairs
-from distill.prompt import Prompt, PromptEncoder
-from distill.random_models import random_causal_lm
-from distill.student import PairDataset, StudentModel
-from distill.train import Schedule, train_student
-from shared.cli import run_main
-from shared.config import PrectrError
-from shared.encoder import LevelEncoder
-from tests.shared.tiny_encoder import WORDS, tiny_encoder
+from prectr.data.__main__ import main as data_main
+from prectr.data.checks.defects import SHOWN
+from prectr.data.contract import PAIR_SPLITS, levels, write_table
+from prectr.distill.__main__ import main as distill_main
+from prectr.distill.evaluation.judge import judge
+from prectr.distill.models.random_models import random_causal_lm
+from prectr.distill.pairs import read_pairs, remarks, require_training_pairs
+from prectr.distill.student.model import PairDataset, StudentModel
+from prectr.distill.student.train import Schedule, train_student
+from prectr.distill.teachers.calibration import fit_temperature
+from prectr.distill.teachers.causal import CausalTeacher
+from prectr.distill.teachers.prompt import Prompt, PromptEncoder
+from prectr.shared.encoder.level_encoder import LevelEncoder
+from prectr.shared.errors import PrectrError
+from prectr.shared.run.cli import run_main
+from tests.shared.encoder.tiny_encoder import WORDS, tiny_encoder
 
 PROMPT = Prompt("Search: ", "\nProduct: ", "\nMatch:", ("a", "b", "c", "d"))
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from distill.config import StudentArguments
-from distill.pairs import Pairs
-from distill.recipe import Recipe
-from distill.teacher import Judgement
+from prectr.distill.config import StudentArguments
+from prectr.distill.pairs import Pairs
+from prectr.distill.student.recipe import Recipe
+from prectr.distill.teachers.base import Judgement
 
 NOTHING = Pairs(np.array([], object), np.array([], object), np.array([], int))
 

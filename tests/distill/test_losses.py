@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from distill.losses import distillation_loss, gold_loss, within_bounds
+from prectr.distill.losses import distillation_loss, gold_loss, within_bounds
 
 STATE = torch.tensor([[1.0, 0.0]])
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data.contract import write_table
-from distill.pairs import Pairs, concatenate, pair_key, read_pairs, remarks, require_training_pairs
-from shared.config import PrectrError
+from prectr.data.contract import write_table
+from prectr.distill.pairs import Pairs, concatenate, pair_key, read_pairs, remarks, require_training_pairs
+from prectr.shared.errors import PrectrError
 
 ROWS = [
     ("drink", "a", 1, "train"),

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from distill.pairs import Pairs
-from distill.states import StateModel, TextDataset, pad_texts, tokenize_texts, write_whole_vectors
-from distill.student import PairDataset, SoftTarget, StudentModel
-from distill.teacher import Judgement
-from shared.encoder import LevelEncoder
-from shared.whole_batch import part
-from tests.shared.launched import Launch, assert_parts_make_the_whole, gradients
-from tests.shared.tiny_encoder import tiny_encoder
+from prectr.distill.pairs import Pairs
+from prectr.distill.student.hidden_states import StateModel, TextDataset, pad_texts, tokenize_texts, write_whole_vectors
+from prectr.distill.student.model import PairDataset, SoftTarget, StudentModel
+from prectr.distill.teachers.base import Judgement
+from prectr.shared.encoder.level_encoder import LevelEncoder
+from prectr.shared.training.whole_batch import part
+from tests.shared.encoder.tiny_encoder import tiny_encoder
+from tests.shared.run.launched import Launch, assert_parts_make_the_whole, gradients
 
 TEXTS = ["red cola", "tea", "soap soap red", "new cola tea", "query", "tea red", "cola"]
 WORDS = sorted({word for text in TEXTS for word in text.split()})

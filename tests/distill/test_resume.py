@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from data.__main__ import main as data_main
-from shared.checkpoints import latest_checkpoint
+from prectr.data.__main__ import main as data_main
+from prectr.shared.run.checkpoints import latest_checkpoint
 
 ROOT = Path(__file__).parents[2]
 TRAININGS = ("teacher", "student/distilled", "student/sft", "student/gold_only")

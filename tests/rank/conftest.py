@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from rank.scorer import Scorer
+from prectr.rank.serving.scorer import Scorer
 from tests.rank.toy_run import build_run
 
 

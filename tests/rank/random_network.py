@@ -10,14 +10,17 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from rank.behaviours import BehaviourLog
-from rank.config import HistoryArguments
-from rank.feature_map import FeatureMap
-from rank.hard_negatives import draw_neighbours
-from rank.inputs import Events, PreparedSet, Texts, page_batch, sample_batches, text_batch
-from rank.model import RankerConfig, RankerModel
-from rank.predict import Predictor
-from rank.prepare import Shop, prepare
+from prectr.rank.config import HistoryArguments
+from prectr.rank.features.feature_map import FeatureMap
+from prectr.rank.features.prepare import Shop, prepare
+from prectr.rank.features.prepared_set import PreparedSet
+from prectr.rank.history.slices import BehaviourLog
+from prectr.rank.inputs.batch import page_batch, sample_batches
+from prectr.rank.inputs.events import Events
+from prectr.rank.inputs.texts import Texts, text_batch
+from prectr.rank.model.ranker_model import RankerConfig, RankerModel
+from prectr.rank.serving.predictor import Predictor
+from prectr.rank.training.exposure_bias import draw_neighbours
 from tests.rank.random_shop import (
     CATEGORY_OF_QUERY,
     ITEMS,
@@ -28,7 +31,7 @@ from tests.rank.random_shop import (
     random_events,
     random_impressions,
 )
-from tests.shared.tiny_encoder import tiny_encoder
+from tests.shared.encoder.tiny_encoder import tiny_encoder
 
 QUERIES = sorted(CATEGORY_OF_QUERY)
 HISTORY = HistoryArguments(history_in_category=4, history_overall=6, cross_history=6)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
-from rank.behaviours import BehaviourLog
-from rank.level_prob import LevelProb
+from prectr.rank.history.slices import BehaviourLog
+from prectr.rank.history.stage_one import LevelProb
 
 DAY = 24 * 3600
 NUM_LEVELS = 3

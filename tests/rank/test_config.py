@@ -4,7 +4,7 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from rank.config import (
+from prectr.rank.config import (
     HistoryArguments,
     LossArguments,
     ModelArguments,
@@ -13,7 +13,7 @@ from rank.config import (
     check_together,
     deciding,
 )
-from shared.config import PrectrError
+from prectr.shared.errors import PrectrError
 
 HISTORY, MODEL, LOSSES, TRAINING = HistoryArguments(), ModelArguments(), LossArguments(), TrainArguments()
 NO_REPLAY = LossArguments(relevance_weight=0, debias_weight=0, replay_share=0)

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from rank.config import LossArguments
-from rank.inputs import Replay
-from rank.objective import Objective
-from rank.schedule import BatchSchedule
+from prectr.rank.config import LossArguments
+from prectr.rank.inputs.replay import Replay
+from prectr.rank.training.objective import Objective
+from prectr.rank.training.schedule import BatchSchedule
 from tests.rank.random_network import Scene
-from tests.shared.launched import Launch, assert_parts_make_the_whole, gradients
+from tests.shared.run.launched import Launch, assert_parts_make_the_whole, gradients
 
 NOISES = ("isotropic", "covariance", "toward_neighbour")
 

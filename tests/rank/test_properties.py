@@ -17,15 +17,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rank.behaviour_index import BehaviourIndex
-from rank.behaviour_log import BehaviourLog
-from rank.config import LossArguments, TrainArguments
-from rank.feature_map import FeatureMap
-from rank.losses import click_loss, consistency_loss, debias_loss, relevance_loss
-from rank.model import fuse
-from rank.objective import Objective
-from rank.prepare import prepare
-from shared.config import PrectrError
+from prectr.rank.config import LossArguments, TrainArguments
+from prectr.rank.features.feature_map import FeatureMap
+from prectr.rank.features.prepare import prepare
+from prectr.rank.history.index import BehaviourIndex
+from prectr.rank.history.log import BehaviourLog
+from prectr.rank.model.fusion import fuse
+from prectr.rank.training.exposure_bias import debias_loss
+from prectr.rank.training.losses import click_loss, consistency_loss, relevance_loss
+from prectr.rank.training.objective import Objective
+from prectr.shared.errors import PrectrError
 from tests.rank.random_network import Scene
 from tests.rank.random_shop import DAY, ITEMS, Event, in_order, make_log, random_events, random_impressions
 

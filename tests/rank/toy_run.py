@@ -10,20 +10,24 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import torch
 
-import data.toy as toy
-from data.contract import read_table
-from rank.behaviour_log import BehaviourLog
-from rank.config import HistoryArguments
-from rank.feature_map import FeatureMap
-from rank.inputs import Events, PreparedSet, Texts, sample_batches
-from rank.level_prob import LevelProb
-from rank.model import RankerConfig, RankerModel
-from rank.predict import Predictor
-from rank.prepare import Shop, prepare
-from rank.ranker import Columns, Ranker
-from shared.steps import fingerprint_of_tables, run_step
-from tests.rank.toy_level_prob import random_level_prob
-from tests.shared.tiny_encoder import tiny_encoder
+import prectr.data.toy as toy
+from prectr.data.contract import read_table
+from prectr.rank.config import HistoryArguments
+from prectr.rank.features.feature_map import FeatureMap
+from prectr.rank.features.prepare import Shop, prepare
+from prectr.rank.features.prepared_set import PreparedSet
+from prectr.rank.history.log import BehaviourLog
+from prectr.rank.history.stage_one import LevelProb
+from prectr.rank.inputs.batch import sample_batches
+from prectr.rank.inputs.events import Events
+from prectr.rank.inputs.texts import Texts
+from prectr.rank.model.ranker_model import RankerConfig, RankerModel
+from prectr.rank.serving.predictor import Predictor
+from prectr.rank.serving.ranker import Ranker
+from prectr.rank.serving.request import Columns
+from prectr.shared.run.steps import fingerprint_of_tables, run_step
+from tests.rank.history.toy_level_prob import random_level_prob
+from tests.shared.encoder.tiny_encoder import tiny_encoder
 
 LEVEL_NAMES = ["irrelevant", "related", "substitute", "exact"]
 HISTORY = HistoryArguments(history_in_category=6, history_overall=6, cross_history=6, cold_share=0.0)

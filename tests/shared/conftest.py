@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from shared import console
+from prectr.shared.run import console
 
 
 @pytest.fixture

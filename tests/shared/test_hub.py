@@ -7,8 +7,8 @@ import httpx2
 import pytest
 from huggingface_hub.errors import HfHubHTTPError
 
-from shared import hub
-from shared.config import PrectrError
+from prectr.shared import hub
+from prectr.shared.errors import PrectrError
 
 
 class FakeHub:

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import ndcg_score, roc_auc_score
 
-from shared import metrics
-from shared.config import PrectrError
+from prectr.shared import metrics
+from prectr.shared.errors import PrectrError
 
 
 def test_auc_by_hand() -> None:

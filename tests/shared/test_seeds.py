@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import torch
 
-from shared.seeds import generator, set_seed
+from prectr.shared.seeds import generator, set_seed
 
 GOLDEN = 80432
 
@@ -17,7 +17,7 @@ def test_golden_value() -> None:
 
 
 def test_another_process_draws_the_same() -> None:
-    code = "from shared.seeds import generator; print(generator(0, 'pages', 'noise').integers(1_000_000))"
+    code = "from prectr.shared.seeds import generator; print(generator(0, 'pages', 'noise').integers(1_000_000))"
     shown = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
     assert int(shown) == GOLDEN
 

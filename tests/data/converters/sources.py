@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from data.contract import read_table
-from data.converters.convert import convert
+from prectr.data.contract import read_table
+from prectr.data.converters.convert import convert
 
 COLOURS = ("red", "blue", "green", "black", "white")
 THINGS = ("shoe", "scarf", "pot", "lamp")

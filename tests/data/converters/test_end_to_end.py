@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from data.converters.result_pages import PageArguments, _rows
-from distill.__main__ import main as distill
-from rank.__main__ import main as rank
-from shared.config import PrectrError
+from prectr.data.converters.result_pages import PageArguments, _rows
+from prectr.distill.__main__ import main as distill
+from prectr.rank.__main__ import main as rank
+from prectr.shared.errors import PrectrError
 from tests.data.converters.sources import convert_to, pages, write_lines
 from tests.data.converters.test_page_logs import write_ubi
 

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from data.converters.convert import convert
-from data.validate import validate
-from shared.config import PrectrError
+from prectr.data.checks.validate import validate
+from prectr.data.converters.convert import convert
+from prectr.shared.errors import PrectrError
 from tests.data.converters.sources import judgements, log_rows, pages, write_csv, write_lines
 from tests.data.converters.test_homedepot import HEADER, write_zip
 from tests.data.converters.test_page_logs import write_ubi
@@ -217,6 +217,8 @@ def test_many_random_tables_end_in_tables_or_one_sentence(table: tuple[str, byte
 
 @pytest.mark.parametrize("kind", FORMATS)
 def test_the_sound_sources_convert(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("data.converters.homedepot.SIZES", {"train": 20, "validation": 5, "test": 10, "unlabelled": 9})
+    monkeypatch.setattr(
+        "prectr.data.converters.homedepot.SIZES", {"train": 20, "validation": 5, "test": 10, "unlabelled": 9}
+    )
     attempt(tmp_path, *_sources(tmp_path)[kind][0].split())
     assert (tmp_path / "artifacts" / "mine" / "data" / "step.json").exists()

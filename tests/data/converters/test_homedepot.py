@@ -7,12 +7,12 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from benchmarks.hidden_levels import hidden_levels
-from data.contract import read_table
-from data.converters.homedepot import build_tables
-from distill.pairs import read_pairs
-from shared.config import PrectrError
-from shared.steps import file_fingerprint
+from benchmarks.encoder.hidden_levels import hidden_levels
+from prectr.data.contract import read_table
+from prectr.data.converters.homedepot import build_tables
+from prectr.distill.pairs import read_pairs
+from prectr.shared.errors import PrectrError
+from prectr.shared.run.fingerprint import file_fingerprint
 from tests.data.converters.sources import convert_to, told
 
 HEADER = '"id","product_uid","product_title","search_term","relevance"'
@@ -27,7 +27,9 @@ def write_zip(folder: Path, lines: list[str]) -> Path:
 
 @pytest.fixture
 def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr("data.converters.homedepot.SIZES", {"train": 20, "validation": 5, "test": 10, "unlabelled": 30})
+    monkeypatch.setattr(
+        "prectr.data.converters.homedepot.SIZES", {"train": 20, "validation": 5, "test": 10, "unlabelled": 30}
+    )
     random = np.random.default_rng(0)
     rows = [HEADER]
     for row in range(120):

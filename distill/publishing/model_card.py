@@ -1,0 +1,132 @@
+"""The published encoder: its model card, the closing report, and what goes up to the Hugging Face Hub."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+
+from prectr.data.contract import has_table, reconstructed
+from prectr.shared.atomic import atomic_write
+from prectr.shared.hub import ENCODER_FILES, ENDPOINT, check_repo, hub_name, publish, source_names, terms
+from prectr.shared.run.console import console, format_cell, table
+from prectr.shared.run.steps import fingerprint_of
+
+FILES = ("README.md", "metrics.json", *ENCODER_FILES)
+"""What is published of an encoder's folder."""
+
+METRICS = ("auc", "macro_f1", "qwk", "spearman")
+CALIBRATION = ("ece_before", "ece")
+SPLITS = {"test": "wordings held out", "test_types": "product types without gold labels"}
+JUDGES = {
+    "tfidf": "char-n-gram TF-IDF",
+    "teacher": "teacher",
+    "assistant": "the teacher's assistant",
+    "student": "student",
+    "student_maxsim": "student, MaxSim alone",
+    "gold_only_student": "student, gold only",
+}
+"""How known judges are called; others in `metrics.json` go by their own names."""
+
+TEMPLATE = Path(__file__).parent / "model_card.md"
+
+
+def write_card(folder: Path, level_names: list[str], repo: str = "this-folder") -> None:
+    """`README.md` of an encoder's folder, from its `metrics.json`; `repo` is what its examples open."""
+    facts = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    settings = json.loads((folder / "level_head" / "config.json").read_text(encoding="utf-8"))
+    student, assistant = facts["student"], facts.get("assistant_source")
+    results = [
+        EvalResult(
+            task_type="text-ranking",
+            dataset_type=facts["data"],
+            dataset_name=f"{facts['data']} ({meaning})",
+            # Results without it count as one data set's, whatever its names.
+            dataset_split=split,
+            metric_type=metric,
+            metric_value=student[split][metric],
+        )
+        for split, meaning in SPLITS.items()
+        for metric in (*METRICS, CALIBRATION[1])
+        if student[split] and student[split].get(metric) is not None
+    ]
+    card = ModelCardData(
+        model_name=f"prectr-encoder-{facts['data']}",
+        license="other",
+        license_name="see-terms-below",
+        base_model=hub_name(facts["init_from"]),
+        library_name="sentence-transformers",
+        pipeline_tag="text-ranking",
+        tags=["search-relevance", "late-interaction", "multi-vector", "distillation", "prectr"],
+        eval_results=results,
+    )
+    contents = {
+        "repo": repo,
+        "facts": facts,
+        "level_names": level_names,
+        "settings": settings,
+        "metrics": METRICS,
+        "rows": [[format_cell(cell) for cell in row] for row in _rows(facts)],
+        "calibration": [
+            [meaning, *(format_cell(student[split].get(name)) for name in CALIBRATION)]
+            for split, meaning in SPLITS.items()
+            if student[split] and student[split].get(CALIBRATION[1]) is not None
+        ],
+        "teachers": [f"`{name}`" if name != ENDPOINT else name for name in source_names(facts["teacher_source"])],
+        "terms": terms([facts["teacher_source"], *filter(None, [assistant]), facts["init_from"], facts["data"]]),
+    }
+    text = str(ModelCard.from_template(card, template_path=str(TEMPLATE), **contents))
+    with atomic_write(folder / "README.md") as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _rows(facts: dict[str, Any]) -> Iterator[list[Any]]:
+    """Split, judge, number of pairs and `METRICS`, for every judge and split in `metrics.json`."""
+    others = [name for name, found in facts.items() if isinstance(found, dict) and name not in JUDGES]
+    for split, meaning in SPLITS.items():
+        for judge in [*JUDGES, *others]:
+            figures = facts.get(judge, {}).get(split)
+            if isinstance(figures, dict):
+                yield [meaning, JUDGES.get(judge, judge.replace("_", " ")), figures["n"], *map(figures.get, METRICS)]
+
+
+def report(folder: Path) -> None:
+    """Prints the results of a finished stage one, where things lie, and the next command."""
+    facts = json.loads((folder / "encoder" / "metrics.json").read_text(encoding="utf-8"))
+    rows = [(f"{meaning}: {judge}", *figures) for meaning, judge, *figures in _rows(facts)]
+    pairs = facts["pairs"]
+    labeller = "the assistant" if facts.get("assistant_source") else "the teacher"
+    caption = (
+        f"trained on {pairs.get('train', 0):,} gold pairs, validated on {pairs.get('validation', 0):,}; "
+        f"{labeller} labelled {facts['labelled_pairs']:,} pairs ({pairs.get('unlabelled', 0):,} are unlabelled)"
+    )
+    caption = f"{caption}. {reconstructed(folder / 'data')}"
+    if not rows:
+        console.print(caption, highlight=False)
+    else:
+        table("Relevance encoder", ["judge", "pairs", *METRICS], rows, caption)
+    if agreement := facts.get("agreement"):
+        told = ", ".join(f"{name.replace('_', ' ')} {format_cell(value)}" for name, value in agreement.items())
+        console.print(f"No gold levels: all there is to say is how the student agrees with its teacher: {told}")
+    for what, where in (("encoder", folder / "encoder"), ("P(level) of the log", folder / "level_prob")):
+        console.print(f"{what}: {where}", highlight=False)
+    has_log = has_table(folder / "data", "impressions")
+    next_step = "make rank" if has_log else "publish, or score pairs: there is no click log to train a ranker on"
+    console.print(f"next: {next_step}", highlight=False)
+
+
+def upload(folder: Path, repo: str, dry_run: bool, private: bool = False) -> None:
+    """Uploads the encoder in `folder` to the model repository `repo`, its card naming that repository, or lists what
+    would go up.
+
+    Raises:
+        PrectrError: nothing finished to publish, no repository named, no token, or the hub refuses.
+    """
+    fingerprint_of(folder)
+    check_repo(repo)
+    settings = json.loads((folder / "level_head" / "config.json").read_text(encoding="utf-8"))
+    write_card(folder, settings["level_names"], repo)
+    publish(folder, FILES, repo, dry_run, private)

@@ -1,0 +1,216 @@
+"""How a student is made: a warm start, the hidden states of all layers, the teacher's labels, then gold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from transformers import AutoConfig
+
+from prectr.distill.config import StudentArguments
+from prectr.distill.models.random_models import random_text_encoder
+from prectr.distill.models.scratch import scratch_encoder
+from prectr.distill.models.sources import folder_identity
+from prectr.distill.pairs import Pairs
+from prectr.distill.student.hidden_states import StateSchedule, distil_states
+from prectr.distill.student.model import PairDataset, SoftTarget, StudentModel
+from prectr.distill.student.train import Schedule, train_student
+from prectr.distill.teachers.base import Judgement
+from prectr.distill.teachers.calibration import fit_temperature
+from prectr.shared.encoder.level_encoder import EncoderConfig, LevelEncoder
+from prectr.shared.encoder.level_head import LevelHead
+from prectr.shared.run import launch
+from prectr.shared.seeds import generator, set_seed
+
+HELD_OUT = 0.1
+"""Share of the queries whose teacher's labels are validated on where there is no gold [O]."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything a student's training depends on but the labels.
+
+    Args:
+        source: folder or hub id of the encoder it starts from; `scratch` for a new one over the words of `texts`,
+            `random` for a tiny one.
+        arguments: the settings.
+        level_names: lowest level first.
+        texts: every item text and training query, for the tokens' idf.
+        gold, validation: pairs with gold levels; of the epochs of a training the best on `validation` is kept. Without
+            them it is the best on the teacher's labels of `held_out` queries.
+        seed: of new weights, dropout and the order of pairs.
+    """
+
+    source: str
+    arguments: StudentArguments
+    level_names: Sequence[str]
+    texts: Sequence[str]
+    gold: Pairs
+    validation: Pairs
+    seed: int
+
+    @property
+    def start_inputs(self) -> dict[str, Any]:
+        """What decides the student before any label, beside the texts, for a step's fingerprint."""
+        arguments = self.arguments
+        made = {"vocabulary_size": arguments.vocabulary_size} if self.source == "scratch" else {}
+        return {
+            **made,
+            **self.start_identity,
+            "seed": self.seed,
+            "init_from": arguments.init_from,
+            "num_layers": arguments.num_layers,
+            "lengths": [arguments.query_length, arguments.item_length],
+            "bf16": arguments.student_bf16,
+        }
+
+    @property
+    def start_identity(self) -> dict[str, str]:
+        """What a folder named by `init_from` holds: it may be trained further under the same name."""
+        folder = Path(self.arguments.init_from).expanduser()
+        return {"start": folder_identity(folder)} if folder.is_dir() else {}
+
+    @property
+    def state_inputs(self) -> dict[str, Any]:
+        """What the hidden-state distillation adds to `start_inputs`."""
+        arguments = self.arguments
+        return {
+            "hidden_states": [
+                arguments.hidden_state_epochs,
+                arguments.hidden_state_learning_rate,
+                arguments.hidden_state_batch_size,
+            ]
+        }
+
+    @property
+    def distilling_inputs(self) -> dict[str, Any]:
+        """What decides a training on the teacher's labels, beside them and the start."""
+        arguments = self.arguments
+        loss = [arguments.distill_temperature, arguments.hidden_state_weight]
+        return {**self._training_inputs, "distill": [arguments.distill_epochs, arguments.distill_learning_rate, *loss]}
+
+    @property
+    def gold_inputs(self) -> dict[str, Any]:
+        """What decides a training on gold, beside the start."""
+        return {**self._training_inputs, "sft": [self.arguments.sft_epochs, self.arguments.sft_learning_rate]}
+
+    @property
+    def _training_inputs(self) -> dict[str, Any]:
+        arguments = self.arguments
+        return {
+            "seed": self.seed,
+            "batch_size": arguments.student_batch_size,
+            "train_embeddings": arguments.train_embeddings,
+            "head_learning_rate": arguments.head_learning_rate,
+        }
+
+    def start(self, work: Path) -> LevelEncoder:
+        """The first layers of a trained encoder, with the idf of `texts`; one made here is first written to
+        `work/checkpoints`.
+        """
+        set_seed(self.seed)
+        encoder = LevelEncoder.warm_start(self._location(work), self._config, self.arguments.num_layers)
+        encoder.fit_idf(self.texts)
+        return encoder
+
+    def learn_states(self, encoder: LevelEncoder, work: Path) -> None:
+        """Teaches `encoder`, as `start` made it, the token vectors of all layers; does nothing where they are as
+        many, or `hidden_state_epochs` is 0.
+        """
+        arguments, location = self.arguments, self._location(work)
+        layers = AutoConfig.from_pretrained(location).num_hidden_layers
+        if layers <= arguments.num_layers or arguments.hidden_state_epochs == 0:
+            return
+        schedule = StateSchedule(
+            arguments.hidden_state_epochs,
+            arguments.hidden_state_learning_rate,
+            arguments.hidden_state_batch_size,
+            arguments.student_bf16,
+            self.seed,
+        )
+        whole = LevelEncoder.warm_start(location, self._config, layers)
+        distil_states(encoder, whole, sorted({*self.texts, *self.gold.query}), schedule, work)
+
+    def new_head(self, encoder: LevelEncoder, pairs: Pairs | None = None) -> None:
+        """Gives `encoder` a level head of this seed, its features standardised on gold pairs, or on `pairs`."""
+        set_seed(self.seed)
+        encoder.head = LevelHead(encoder.config).to(encoder.device)
+        sample = (self.gold if pairs is None else pairs).sample(1024, self.seed, "features")
+        encoder.eval().fit_features(sample.query.tolist(), sample.item_text.tolist())
+
+    def distil(self, encoder: LevelEncoder, pairs: Pairs, judgement: Judgement, work: Path) -> None:
+        """Trains on the teacher's judgement of `pairs` and saves the encoder to `work`."""
+        arguments = self.arguments
+        width = 0 if judgement.state is None else judgement.state.shape[1]
+        target = SoftTarget(arguments.distill_temperature, arguments.hidden_state_weight, width)
+        schedule = self._schedule(arguments.distill_epochs, arguments.distill_learning_rate)
+        if len(self.validation):
+            taught, validation = PairDataset(encoder, pairs, judgement), PairDataset(encoder, self.validation)
+        else:
+            held_out = self.held_out(pairs)
+            # Of a single query nothing can be held out.
+            parts = (np.flatnonzero(mask) for mask in (~held_out, held_out if held_out.any() else ~held_out))
+            taught, validation = (PairDataset(encoder, pairs.take(rows), judgement.take(rows)) for rows in parts)
+        train_student(StudentModel(encoder, target), taught, validation, schedule, work)
+        save(encoder, work)
+
+    def held_out(self, pairs: Pairs) -> np.ndarray:
+        """Which of the teacher's pairs [n] are validated on where there is no gold: those of a tenth of the queries."""
+        queries, code = np.unique(pairs.query, return_inverse=True)
+        order = generator(self.seed, "held out queries").permutation(len(queries))
+        return np.isin(code, order[: min(max(1, round(HELD_OUT * len(queries))), len(queries) - 1)])
+
+    def fine_tune(self, encoder: LevelEncoder, work: Path) -> None:
+        """Trains on gold levels and saves the encoder to `work`."""
+        schedule = self._schedule(self.arguments.sft_epochs, self.arguments.sft_learning_rate)
+        gold, validation = PairDataset(encoder, self.gold), PairDataset(encoder, self.validation)
+        train_student(StudentModel(encoder), gold, validation, schedule, work)
+        save(encoder, work)
+
+    def calibrate(self, encoder: LevelEncoder) -> float:
+        """Fits the temperature on the validation pairs and folds it into the classifier; returns it: 1 without any."""
+        if not len(self.validation):
+            return 1.0
+        level_prob = encoder.score_pairs(self.validation.query.tolist(), self.validation.item_text.tolist())
+        temperature = fit_temperature(np.log(level_prob), self.validation.level)
+        encoder.head.fold_temperature(temperature)
+        return temperature
+
+    @property
+    def _config(self) -> EncoderConfig:
+        query_length, item_length = self.arguments.query_length, self.arguments.item_length
+        return EncoderConfig(list(self.level_names), query_length=query_length, item_length=item_length)
+
+    def _location(self, work: Path) -> str:
+        if self.source not in ("random", "scratch"):
+            return self.source
+        folder, arguments = work / "checkpoints" / self.source, self.arguments
+        if launch.is_first() and not folder.is_dir() and self.source == "random":
+            random_text_encoder(folder, self.texts, self.seed)
+        elif launch.is_first() and not folder.is_dir():
+            longest = max(arguments.query_length, arguments.item_length)
+            scratch_encoder(folder, self.texts, arguments.num_layers, arguments.vocabulary_size, longest, self.seed)
+        launch.wait_for_all()
+        return str(folder)
+
+    def _schedule(self, epochs: float, learning_rate: float) -> Schedule:
+        arguments = self.arguments
+        return Schedule(
+            epochs=epochs,
+            learning_rate=learning_rate,
+            head_learning_rate=arguments.head_learning_rate,
+            batch_size=arguments.student_batch_size,
+            bf16=arguments.student_bf16,
+            # Nothing is lost by moving vectors that mean nothing yet.
+            train_embeddings=arguments.train_embeddings or self.source == "scratch",
+            seed=self.seed,
+        )
+
+
+def save(encoder: LevelEncoder, work: Path) -> None:
+    """Writes the encoder to `work`, as the first of the processes that trained it."""
+    if launch.is_first():
+        encoder.save_pretrained(work)

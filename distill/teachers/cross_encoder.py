@@ -1,0 +1,243 @@
+"""A sequence-classification cross-encoder as a judge: query and item are read together, K logits come out.
+
+Fine-tuned here on gold levels, after a teacher's soft labels if there are some; any encoder may be the start.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    DataCollatorWithPadding,
+    PretrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from prectr.distill.losses import distillation_loss, gold_loss
+from prectr.distill.pairs import Pairs
+from prectr.distill.teachers.base import Judgement, Pair
+from prectr.distill.teachers.prompt import padded_length
+from prectr.distill.training import LikeLengthTrainer, keep_best, training_arguments
+from prectr.shared.errors import PrectrError
+from prectr.shared.seeds import set_seed
+
+LENGTH_STEP = 8
+
+
+def encode_jointly(
+    tokenizer: PreTrainedTokenizerBase, queries: Sequence[str], items: Sequence[str], max_length: int
+) -> list[dict[str, list[int]]]:
+    """Token ids of n pairs, `[CLS] query [SEP] item [SEP]` for a BERT; of a pair too long the longer text is cut."""
+    tokens = tokenizer(list(queries), list(items), truncation="longest_first", max_length=max_length)
+    return [dict(zip(tokens, row, strict=True)) for row in zip(*tokens.values(), strict=True)]
+
+
+class JointDataset(Dataset):
+    """Jointly encoded pairs with gold levels, or with a teacher's log-odds and which of them are mere bounds."""
+
+    def __init__(
+        self, tokenizer: PreTrainedTokenizerBase, pairs: Pairs, max_length: int, judgement: Judgement | None = None
+    ) -> None:
+        self.rows: list[dict[str, Any]] = []
+        if len(pairs):
+            self.rows = encode_jointly(tokenizer, pairs.query.tolist(), pairs.item_text.tolist(), max_length)
+        for row, tokens in enumerate(self.rows):
+            if judgement is None:
+                tokens["labels"] = int(pairs.level[row])
+            else:
+                tokens["teacher_log_odds"] = judgement.log_odds[row].tolist()
+                if judgement.censored is not None:
+                    tokens["censored"] = judgement.censored[row].tolist()
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, row: int) -> dict[str, Any]:
+        return self.rows[row]
+
+
+class CrossEncoderTrainer(LikeLengthTrainer):
+    """Cross-entropy on gold levels where a batch has them, else KL from the teacher's distribution (T = 1)."""
+
+    def compute_loss(
+        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        labels, soft, censored = (inputs.pop(name, None) for name in ("labels", "teacher_log_odds", "censored"))
+        output = model(**inputs)
+        if labels is not None:
+            loss = gold_loss(output.logits, labels)
+        else:
+            loss = distillation_loss(
+                output.logits, soft, output.logits, None, temperature=1.0, hidden_state_weight=0.0, censored=censored
+            )
+        return (loss, output) if return_outputs else loss
+
+
+def finetune_cross_encoder(
+    location: str,
+    num_levels: int,
+    pairs: Pairs,
+    validation: Pairs,
+    *,
+    soft: tuple[Pairs, Judgement] | None = None,
+    max_length: int = 64,
+    epochs: float,
+    soft_epochs: float = 1.0,
+    learning_rate: float,
+    batch_size: int,
+    bf16: bool,
+    seed: int,
+    work: Path,
+) -> None:
+    """Trains a cross-encoder of K = `num_levels` outputs and saves it to `work`, an ordinary Hugging Face folder; of
+    its epochs the one with the lowest loss on `validation` is kept.
+
+    Resumes from `work/checkpoints`.
+
+    Args:
+        location: folder or hub id of an encoder. A head of another size, or none, is replaced by a new one.
+        pairs, validation: pairs with gold levels.
+        soft: pairs with a teacher's judgement, trained on before the gold ones; a pair it could not judge is left out.
+        max_length: tokens of query and item together.
+        learning_rate: peak, of both trainings.
+        bf16: bfloat16 matrix products.
+    """
+    tokenizer = _open_tokenizer(location)
+
+    def train(start: str, data: JointDataset, epochs: float, folder: Path) -> PreTrainedModel:
+        set_seed(seed)
+        model = _open_model(start, tokenizer, max_length, num_levels)
+        trainer = CrossEncoderTrainer(
+            model=model,
+            args=training_arguments(
+                folder,
+                epochs=epochs,
+                batch_size=batch_size,
+                bf16=bf16,
+                seed=seed,
+                per_device_eval_batch_size=64,
+                learning_rate=learning_rate,
+                weight_decay=0.01,
+                optim="adamw_torch_fused",
+                logging_strategy="epoch",
+                **keep_best(),
+            ),
+            train_dataset=data,
+            eval_dataset=JointDataset(tokenizer, validation, max_length),
+            data_collator=DataCollatorWithPadding(tokenizer, pad_to_multiple_of=LENGTH_STEP),
+        )
+        trainer.train_or_resume("cross-encoder")
+        return model
+
+    if soft is not None:
+        result = work / "checkpoints" / "soft" / "model"
+        if not result.is_dir():
+            judged = np.flatnonzero(np.isfinite(soft[1].log_odds).all(1))
+            data = JointDataset(tokenizer, soft[0].take(judged), max_length, soft[1].take(judged))
+            train(location, data, soft_epochs, result.parent).save_pretrained(result.with_suffix(".part"))
+            result.with_suffix(".part").rename(result)
+        location = str(result)
+    train(location, JointDataset(tokenizer, pairs, max_length), epochs, work).save_pretrained(work)
+    tokenizer.save_pretrained(work)
+
+
+class CrossEncoderTeacher:
+    """A sequence-classification cross-encoder behind the `Teacher` interface.
+
+    With one output instead of K, `log_odds` is that bare score [n, 1]: `prectr.distill.teachers.calibration`
+    turns it into K levels.
+
+    Args:
+        location: model folder or hub id.
+        max_length: tokens of query and item together.
+        batch_size: pairs per forward pass; every pass is filled up to it, so that few shapes occur.
+        bf16: bfloat16 weights and arithmetic, else float32.
+        identity: what `location` holds, for the fingerprint.
+    """
+
+    def __init__(
+        self, location: str, *, max_length: int = 64, batch_size: int = 32, bf16: bool = False, identity: str = ""
+    ) -> None:
+        self.tokenizer = _open_tokenizer(location)
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        model: Any = _open_model(location, self.tokenizer, max_length)
+        self.model = model.eval().to(self.device, torch.bfloat16 if bf16 else torch.float32)
+        self.max_length = max_length
+        self.batch_size = batch_size
+        self.fingerprint = hashlib.sha256(repr((identity or location, max_length, bf16)).encode()).hexdigest()
+
+    @property
+    def num_outputs(self) -> int:
+        return self.model.config.num_labels
+
+    def tokens(self, pair: Pair) -> int:
+        """What a pass spends on the pair, padding aside."""
+        return len(encode_jointly(self.tokenizer, pair[:1], pair[1:], self.max_length)[0]["input_ids"])
+
+    def padded_length(self, pair: Pair) -> int:
+        return padded_length(self.tokens(pair))
+
+    @torch.inference_mode()
+    def score(self, pairs: Sequence[Pair]) -> Judgement:
+        """Judges n pairs, in passes of `batch_size` of one padded length; the state is the last layer's at [CLS], or at
+        the last token of a model that reads left to right.
+        """
+        log_odds = np.empty((len(pairs), self.num_outputs), np.float32)
+        states = np.empty((len(pairs), self.model.config.hidden_size), np.float32)
+        queries, items = [query for query, _ in pairs], [item for _, item in pairs]
+        rows = encode_jointly(self.tokenizer, queries, items, self.max_length) if pairs else []
+        lengths = np.array([padded_length(len(row["input_ids"])) for row in rows])
+        for length in np.unique(lengths):
+            of_length = np.flatnonzero(lengths == length)
+            for start in range(0, len(of_length), self.batch_size):
+                chosen = of_length[start : start + self.batch_size]
+                filled = [rows[row] for row in np.resize(chosen, self.batch_size)]
+                inputs = self.tokenizer.pad(
+                    filled, padding="max_length", max_length=int(length), return_tensors="pt"
+                ).to(self.device)
+                output = self.model(**inputs, output_hidden_states=True)
+                logits, hidden = output.logits.float(), output.hidden_states[-1]
+                at = [0 if self.tokenizer.cls_token_id is not None else len(row["input_ids"]) - 1 for row in filled]
+                state = hidden[torch.arange(len(at)), at].float()
+                if self.num_outputs > 1:
+                    logits = logits.log_softmax(-1)
+                log_odds[chosen] = logits[: len(chosen)].cpu().numpy()
+                states[chosen] = state[: len(chosen)].cpu().numpy()
+        return Judgement(log_odds, states)
+
+
+def _open_tokenizer(location: str) -> PreTrainedTokenizerBase:
+    tokenizer = AutoTokenizer.from_pretrained(location)
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def _open_model(
+    location: str, tokenizer: PreTrainedTokenizerBase, max_length: int, num_levels: int | None = None
+) -> PreTrainedModel:
+    """The model as it is; with `num_levels`, one of so many outputs."""
+    changes = {} if num_levels is None else {"num_labels": num_levels, "ignore_mismatched_sizes": True}
+    model = AutoModelForSequenceClassification.from_pretrained(
+        location, dtype=torch.float32, pad_token_id=tokenizer.pad_token_id, **changes
+    )
+    check_length(location, model.config, max_length)
+    return model
+
+
+def check_length(name: str, config: PretrainedConfig, max_length: int) -> None:
+    """Raises `PrectrError` where a model has fewer positions than `max_length` tokens need."""
+    most = getattr(config, "max_position_embeddings", max_length)
+    if max_length > most:
+        raise PrectrError(
+            f"cross-encoder {name}: reads {most} tokens, not {max_length}; set cross_encoder_length to {most} or less."
+        )

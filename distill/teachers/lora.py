@@ -1,0 +1,142 @@
+"""LoRA on the gold pairs there are: a small language model's zero-shot judgement is worthless, a few hundred pairs
+teach it the question. The adapter can be used again, or merged into a model of its own.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from peft import LoraConfig, get_peft_model
+from torch import Tensor
+from torch.utils.data import Dataset
+from transformers import AutoTokenizer, EarlyStoppingCallback, PreTrainedModel
+
+from prectr.distill.config import TeacherArguments
+from prectr.distill.models.sources import find_adapter
+from prectr.distill.pairs import Pairs
+from prectr.distill.teachers.causal import CausalTeacher, LabelTokenModel, load_adapter, open_causal_lm
+from prectr.distill.teachers.prompt import pad, padded_length
+from prectr.distill.training import LikeLengthTrainer, keep_best, training_arguments
+from prectr.shared.errors import PrectrError
+from prectr.shared.seeds import set_seed
+
+
+class PromptDataset(Dataset):
+    """Tokenised prompts with their gold levels."""
+
+    def __init__(self, teacher: CausalTeacher, pairs: Pairs) -> None:
+        self.prompts = [teacher.prompts(query, text) for query, text in zip(pairs.query, pairs.item_text, strict=True)]
+        self.levels = pairs.level
+
+    def __len__(self) -> int:
+        return len(self.prompts)
+
+    def __getitem__(self, row: int) -> dict[str, Any]:
+        return {"input_ids": self.prompts[row], "labels": int(self.levels[row])}
+
+
+class PromptCollator:
+    """Pads a batch to a multiple of 8 tokens."""
+
+    def __init__(self, filler: int) -> None:
+        self.filler = filler
+
+    def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
+        prompts = [row["input_ids"] for row in rows]
+        ids, last = pad(prompts, padded_length(max(map(len, prompts))), self.filler)
+        parts = {"input_ids": ids, "last": last, "labels": np.array([row["labels"] for row in rows])}
+        return {name: torch.from_numpy(part) for name, part in parts.items()}
+
+
+class LabelTokenTrainer(LikeLengthTrainer):
+    """Trains the bare adapter model, so that checkpoints hold the adapter alone; the loss sees the label tokens
+    only.
+    """
+
+    level_ids: list[int]
+
+    def compute_loss(
+        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        output = LabelTokenModel(model, self.level_ids)(**inputs)
+        return (output["loss"], output) if return_outputs else output["loss"]
+
+
+def finetune(
+    teacher: CausalTeacher, pairs: Pairs, validation: Pairs, arguments: TeacherArguments, seed: int, work: Path
+) -> None:
+    """Trains a LoRA adapter on `pairs` and saves it to `work`; of its evaluations the one with the lowest loss on
+    `validation` is kept, and training stops when `teacher_patience` of them in a row bring nothing.
+
+    The adapter is left in the teacher, merged. Resumes from `work/checkpoints`.
+    """
+    set_seed(seed)
+    adapter = LoraConfig(
+        r=arguments.lora_rank,
+        lora_alpha=arguments.lora_alpha,
+        lora_dropout=0.0,
+        target_modules="all-linear",
+        task_type="CAUSAL_LM",
+    )
+    causal_lm = get_peft_model(teacher.model.causal_lm, adapter)
+    steps = math.ceil(len(pairs) * arguments.teacher_epochs / arguments.teacher_batch_size)
+    interval = max(1, steps // arguments.teacher_evaluations)
+    by_length = np.argsort([len(prompt) for prompt in PromptDataset(teacher, validation).prompts], kind="stable")
+    trainer = LabelTokenTrainer(
+        model=causal_lm,
+        args=training_arguments(
+            work,
+            epochs=arguments.teacher_epochs,
+            batch_size=arguments.teacher_batch_size,
+            bf16=arguments.dtype == "bfloat16",
+            seed=seed,
+            fp16=arguments.dtype == "float16" and torch.cuda.is_available(),
+            per_device_eval_batch_size=32,
+            learning_rate=arguments.teacher_learning_rate,
+            logging_steps=max(1, interval // 4),
+            **keep_best(every=interval),
+        ),
+        train_dataset=PromptDataset(teacher, pairs),
+        eval_dataset=PromptDataset(teacher, validation.take(by_length)),
+        data_collator=PromptCollator(teacher.filler),
+        callbacks=[EarlyStoppingCallback(arguments.teacher_patience)],
+    )
+    trainer.level_ids = teacher.model.level_ids
+    trainer.train_or_resume("LoRA")
+    # peft keeps these names in a set, whose order changes with every process: equal adapters are to be equal files.
+    written = cast(LoraConfig, causal_lm.peft_config["default"])
+    written.target_modules = sorted(written.target_modules or [])
+    causal_lm.save_pretrained(str(work))
+    teacher.model.causal_lm = cast(PreTrainedModel, causal_lm if teacher.four_bit else causal_lm.merge_and_unload())
+
+
+def merge_teacher(location: str, adapter: Path, output: Path, dtype: str) -> None:
+    """Writes base model + adapter as an ordinary Hugging Face folder with tokenizer, which any tool opens and
+    `--teacher` takes.
+
+    Args:
+        location: the base model's folder or hub id.
+        adapter: the adapter's folder.
+        output: the new folder.
+        dtype: of the weights, as in `open_causal_lm`; take the one the teacher judges in.
+
+    Raises:
+        PrectrError: `output` is there already and not empty, no adapter in `adapter`, or one that does not fit.
+    """
+    find_adapter(str(adapter))
+    if output.is_file() or (output.is_dir() and any(output.iterdir())):
+        raise PrectrError(f"--output {output} is there already; name a folder that is not.")
+    merged: Any = load_adapter(open_causal_lm(location, dtype), adapter, location).merge_and_unload()
+    work = output.with_name(f".{output.name}.part")
+    shutil.rmtree(work, ignore_errors=True)
+    work.parent.mkdir(parents=True, exist_ok=True)
+    merged.save_pretrained(work)
+    AutoTokenizer.from_pretrained(location).save_pretrained(work)
+    os.replace(work, output)

@@ -1,0 +1,108 @@
+"""What all steps of stage one share: the settings, the folders, the pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from transformers import AutoConfig
+
+from prectr.data.contract import PAIR_SPLITS, levels, read_table
+from prectr.distill.config import LabelArguments, RunArguments, StudentArguments, TeacherArguments
+from prectr.distill.labelling.strategies import WITHOUT_A_LOG, Chosen, choose_pairs
+from prectr.distill.models.convert import convert_teacher
+from prectr.distill.models.sources import Source, check_head, find_adapter, find_assistant, find_encoder, find_teachers
+from prectr.distill.pairs import read_pairs, remarks, require_training_pairs
+from prectr.distill.student.recipe import Recipe
+from prectr.distill.teachers.cross_encoder import check_length
+from prectr.distill.teachers.panel import Panel
+from prectr.distill.teachers.prompt import read_prompt
+from prectr.shared.run.steps import StepRecord, fingerprint_of_tables
+
+TEST_SPLITS = ("test", "test_types")
+LABELS, ASSISTANT_LABELS = "labels", "assistant_labels"
+
+
+@dataclass
+class Stage:
+    """Everything the steps share: settings, folders, the pairs. Reading it checks all that can be checked
+    beforehand.
+    """
+
+    run: RunArguments
+    teaching: TeacherArguments
+    labelling: LabelArguments
+    training: StudentArguments
+    command: str = "python -m distill run"
+
+    def __post_init__(self) -> None:
+        self.folder = Path(self.run.artifacts) / self.run.name
+        self.data = self.folder / "data"
+        self.teacher_sources = find_teachers(self.teaching.teacher)
+        if self.teaching.teacher_adapter:
+            find_adapter(self.teaching.teacher_adapter)
+        self.encoder_source = find_encoder(self.training.init_from)
+        self.data_fingerprint = fingerprint_of_tables(self.data)
+        self.level_names = levels(self.data)
+        is_read = any(source.role in ("causal", "endpoint") for source in self.teacher_sources)
+        self.prompt = read_prompt(self.teaching.prompt, len(self.level_names) if is_read else None)
+        self.pairs = read_pairs(self.data)
+        require_training_pairs(self.pairs, self.data)
+        self.remarks = remarks(self.pairs, self.data, self.level_names)
+        nothing = next(iter(self.pairs.values())).take(np.array([], int))
+        for split in PAIR_SPLITS:
+            self.pairs.setdefault(split, nothing)
+        self.has_gold = len(self.pairs["train"]) > 0
+        if not self.has_gold:
+            self.teaching = replace(self.teaching, teacher_pairs=0, teacher_calibration_pairs=0)
+        for source in self.teacher_sources:
+            check_head(source, len(self.level_names), self.teaching, self.has_gold)
+        name = self.teaching.assistant
+        self.assistant = find_assistant(name, self.has_gold) if name else None
+        if self.assistant and self.assistant.kind != "random":
+            # Not only when its turn comes, after the teacher has labelled everything.
+            config = AutoConfig.from_pretrained(self.assistant.location)
+            check_length(name, config, self.teaching.cross_encoder_length)
+        self.student_labels = self.folder / (ASSISTANT_LABELS if self.assistant else LABELS)
+
+    @cached_property
+    def item_texts(self) -> list[str]:
+        return read_table(self.data, "items", ["text"])["text"].to_pylist()
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        texts = sorted({*self.item_texts, *self.pairs["train"].query, *self.pairs["unlabelled"].query})
+        gold, validation = self.pairs["train"], self.pairs["validation"]
+        return Recipe(self.encoder_source, self.training, self.level_names, texts, gold, validation, self.run.seed)
+
+    def choose(self) -> Chosen:
+        """The pairs of the labelling job: `label_pairs` of them, or fewer where the strategies find no more."""
+        strategies, size = self.labelling.label_strategies, self.labelling.label_pairs
+        if not len(self.pairs["unlabelled"]):
+            strategies = [name for name in strategies if name.split(":")[0] != "logged"] or WITHOUT_A_LOG
+        return choose_pairs(self.pairs, self.item_texts, strategies, size, self.run.seed, self.encoder_source)
+
+    def convert_teachers(self) -> list[tuple[str, StepRecord | None]]:
+        """For each teacher where to open it from, and what making it so cost."""
+        return [self.convert(source) for source in self.teacher_sources]
+
+    def convert(self, source: Source) -> tuple[str, StepRecord | None]:
+        """Where to open a judge from, and what making it so cost."""
+        words = [*self.item_texts, *self.pairs["train"].query, *self.pairs["unlabelled"].query]
+        question = [self.prompt.before, self.prompt.between, self.prompt.after, *self.prompt.words]
+        return convert_teacher(source, Path(self.run.artifacts), [*words, *question], self.run.seed)
+
+    def teaching_inputs(self, panel: Panel) -> dict[str, Any]:
+        """What decides `teacher/`."""
+        return {"data": self.data_fingerprint, "seed": self.run.seed, **panel.inputs}
+
+    def panel(self, locations: Sequence[str]) -> Panel:
+        """The teacher, its members to be opened from `locations`."""
+        sources, batch_size = self.teacher_sources, self.labelling.label_batch_size
+        return Panel(
+            sources, locations, self.prompt, len(self.level_names), self.teaching, batch_size, self.recipe.texts
+        )

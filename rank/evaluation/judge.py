@@ -1,0 +1,174 @@
+"""The figures of a trained ranker: every set scored, judged beside LightGBM, and written down."""
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from prectr.data.contract import has_table, read_table, reconstructed
+from prectr.rank.evaluation.calibrate import calibrate
+from prectr.rank.evaluation.protocol import (
+    Judged,
+    exposed_slices,
+    gold_levels,
+    households,
+    judge_exposed,
+    judge_new_users,
+    judge_open,
+    judge_slices,
+)
+from prectr.rank.features.prepared_set import PreparedSet
+from prectr.rank.history.codes import encode
+from prectr.rank.inputs.events import Events
+from prectr.rank.inputs.frozen_text import PairFeatures
+from prectr.rank.inputs.texts import Texts
+from prectr.rank.serving.predictor import Predictor
+from prectr.rank.serving.ranker import Ranker
+from prectr.rank.workspace import JUDGED_PAIR_FEATURES, Stage
+from prectr.shared.run.provenance import git_commit, machine
+from prectr.shared.run.steps import RECORD, read_record
+
+
+def judge_ranker(stage: Stage, work: Path, seconds: dict[str, float]) -> None:
+    """Calibrate the ranker, then write metrics.json and predictions.parquet; `seconds["evaluate"]` holds when judging
+    began."""
+    ranker = Ranker.from_pretrained(work)
+    shop = stage.shop()
+    features, rival = stage.folder / "features", stage.folder / "lightgbm"
+    sets = {name: PreparedSet.open(features / name) for name in stage.sets()[1:] if name != "validation"}
+    if stage.training.frozen_throughout:
+        texts: Texts | PairFeatures = PairFeatures.open(stage.folder / JUDGED_PAIR_FEATURES)
+    else:
+        texts = Texts.tokenize(ranker.model.encoder, shop.query_texts, shop.item_texts)
+    of_items = ranker.feature_map.transform_items(shop.items).astype(np.int32)
+    events = Events(shop.log, of_items, ranker.feature_map.event_types)
+    predictor = Predictor(ranker.model, texts, events, stage.training.bf16)
+    batch = stage.evaluation.evaluation_batch
+    calibration = None
+    if stage.training.calibrate:
+        validation, rate = PreparedSet.open(features / "validation"), stage.losses.negative_sampling_rate
+        calibration = calibrate(ranker, predictor, validation, rate, batch, work)
+    predictions = {name: predictor.predict(prepared, batch, name) for name, prepared in sets.items()}
+    ours = {name: part["p_click"] for name, part in predictions.items()}
+    theirs = {name: np.load(rival / f"{name}.npy") for name in sets}
+    tables = {split: stage.impressions(split) for split in dict.fromkeys(map(_split_of, sets))}
+    facts = json.loads((rival / "rival.json").read_text(encoding="utf-8"))
+    _write_predictions(work, sets, tables, predictions, theirs)
+    judged = {name: _judged(stage, sets[name], tables[_split_of(name)], name == "open") for name in sets}
+    metrics = {
+        **_judge(stage, sets, tables, judged, ours),
+        "lightgbm": _judge(stage, sets, tables, judged, theirs),
+        "not_measured": stage.not_measured,
+        "position_gain": facts["position_gain"],
+        "calibration": calibration and {"shift": calibration.shift, "validation_pcoc_before": calibration.pcoc},
+        "seconds": {**_seconds_before(stage), "rank": seconds["rank"], "evaluate": time.time() - seconds["evaluate"]},
+        "seed": stage.run.seed,
+        "git_commit": git_commit(),
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
+        "command": stage.command,
+        "machine": machine(),
+        "reconstructed": reconstructed(stage.data),
+        "encoder": _origin_of_encoder(stage.encoder),
+        "lightgbm_settings": facts["settings"],
+    }
+    (work / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+
+
+def _origin_of_encoder(folder: Path) -> dict[str, Any] | None:
+    """What the encoder says it was made from, whose terms go on to the ranker; None if it does not say."""
+    if not (folder / "metrics.json").exists():
+        return None
+    facts = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    return {name: facts.get(name) for name in ("teacher_source", "assistant_source", "init_from", "data")}
+
+
+def _split_of(name: str) -> str:
+    return "new_users" if name.startswith("new_users") else name
+
+
+def _judged(stage: Stage, prepared: PreparedSet, table: pa.Table, with_gold: bool) -> Judged:
+    rows = table.take(pa.array(prepared.impression))
+    gold = None
+    if with_gold and has_table(stage.data, "gold"):
+        gold = gold_levels(rows, stage.data)
+    return Judged(
+        clicked=np.asarray(prepared.clicked),
+        page=np.asarray(prepared.page),
+        user=households(rows["user_id"], rows["page_id"]),
+        known=rows["user_id"].is_valid().to_numpy(),
+        gold_level=gold,
+        # An open list is no log: nothing of it was thinned out.
+        weight=None if with_gold else prepared.full_log_weight(stage.losses.negative_sampling_rate),
+    )
+
+
+def _judge(
+    stage: Stage,
+    sets: Mapping[str, PreparedSet],
+    tables: Mapping[str, pa.Table],
+    judged: Mapping[str, Judged],
+    probability: Mapping[str, np.ndarray],
+) -> dict[str, Any]:
+    resamples, seed = stage.evaluation.bootstrap_resamples, stage.run.seed
+    found: dict[str, Any] = {"exposed": judge_exposed(judged["test"], probability["test"], resamples, seed)}
+    if "open" in judged:
+        found["open"] = judge_open(judged["open"], probability["open"], resamples, seed)
+    ladder = {n: probability[f"new_users_{n}"] for n in stage.history.cold_lengths if f"new_users_{n}" in judged}
+    if ladder:
+        found |= judge_new_users(judged[f"new_users_{min(ladder)}"], ladder, resamples, seed)
+    slices = _slices(stage, sets["test"], tables["test"])
+    return found | {"slices": judge_slices(judged["test"], probability["test"], slices, resamples, seed)}
+
+
+def _slices(stage: Stage, prepared: PreparedSet, table: pa.Table) -> dict[str, np.ndarray]:
+    query = table["query"].to_numpy(zero_copy_only=False)[prepared.impression]
+    seen = gold = None
+    if has_table(stage.data, "queries"):
+        queries = read_table(stage.data, "queries")
+        row = encode(pa.array(query, pa.string()), queries["query"].combine_chunks())
+        seen, gold = (queries[name].to_numpy()[row] for name in ("seen_in_training", "has_gold_labels"))
+    training = stage.impressions("train")["query"].to_numpy(zero_copy_only=False)
+    return exposed_slices(query, training, seen, gold, np.asarray(prepared.cross_depth)[prepared.page])
+
+
+def _write_predictions(
+    work: Path,
+    sets: Mapping[str, PreparedSet],
+    tables: Mapping[str, pa.Table],
+    predictions: Mapping[str, Mapping[str, np.ndarray]],
+    theirs: Mapping[str, np.ndarray],
+) -> None:
+    """One row per judged impression; `history_pages` says to how many pages the user's history was cut (null: not)."""
+    parts = []
+    for name, prepared in sets.items():
+        table = tables[_split_of(name)].select(["impression_id", "page_id", "split", "clicked"])
+        rows = table.take(pa.array(prepared.impression))
+        length = int(name.removeprefix("new_users_")) if name.startswith("new_users_") else None
+        rows = rows.append_column("history_pages", pa.array([length] * len(rows), pa.int32()))
+        found = predictions[name]
+        for column in ("p_click", "tau"):
+            rows = rows.append_column(column, pa.array(found[column].astype(np.float32)))
+        for column in ("level_prob", "p_click_given_level"):
+            lists = pa.FixedSizeListArray.from_arrays(pa.array(found[column].ravel()), found[column].shape[1])
+            rows = rows.append_column(column, lists)
+        parts.append(rows.append_column("p_click_lightgbm", pa.array(theirs[name].astype(np.float32))))
+    pq.write_table(pa.concat_tables(parts), work / "predictions.parquet", compression="zstd")
+
+
+def _seconds_before(stage: Stage) -> dict[str, float | None]:
+    """What every step before training cost, in the order they run; None where it is not known."""
+    folder = stage.folder
+    install = Path(".venv") / "install_seconds"
+    stage_one = folder / "level_prob" / "seconds.json"
+    return {
+        "install": float(install.read_text()) if install.exists() else None,
+        "data": read_record(stage.data).seconds if (stage.data / RECORD).is_file() else None,
+        **(json.loads(stage_one.read_text(encoding="utf-8")) if stage_one.exists() else {}),
+        **{name: read_record(folder / name).seconds for name in ("level_prob", "behaviours", "features", "lightgbm")},
+        **{name: read_record(folder / name).seconds for name in stage.stored_pairs},
+    }

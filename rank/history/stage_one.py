@@ -1,0 +1,132 @@
+"""What stage one says about every (query, item) pair that was ever shown: `level_prob/level_prob.parquet`."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from prectr.rank.history.codes import encode
+from prectr.shared.errors import PrectrError
+from prectr.shared.run.console import progress_bar
+from prectr.shared.storage.duckdb import distinct, out_of_core, quoted
+from prectr.shared.storage.npy import NpyWriter, open_array
+
+PAIRS_AT_ONCE = 1 << 18
+
+
+class LevelProb:
+    """P(level | query, item) of the frozen stage-one encoder, looked up by text and id.
+
+    Args:
+        table: query string, item_id string, level_prob list<float>[K]; one row per distinct pair.
+        source: what error messages call the table.
+        queries, item_ids: the distinct ones, where they are known.
+    """
+
+    def __init__(
+        self,
+        table: pa.Table,
+        source: str = "level_prob",
+        queries: pa.Array | None = None,
+        item_ids: pa.Array | None = None,
+    ):
+        self.source = source
+        self.queries = pc.unique(table["query"]) if queries is None else queries
+        self.item_ids = pc.unique(table["item_id"]) if item_ids is None else item_ids
+        values = table["level_prob"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+        if not table.num_rows or len(values) % table.num_rows:
+            raise PrectrError(
+                f"{source}: level_prob: {len(values)} values in {table.num_rows} rows: write K values in each of them "
+                "with `python -m distill run`."
+            )
+        pairs = self._codes(table["query"], table["item_id"])
+        order = np.argsort(pairs, kind="stable")
+        self._pairs = pairs[order]
+        self.values = values.reshape(table.num_rows, -1).astype(np.float32)[order]
+
+    @classmethod
+    def read(cls, path: Path) -> LevelProb:
+        if not Path(path).exists():
+            raise PrectrError(f"{path} is missing: score the pairs with `python -m distill run`.")
+        return cls(pq.read_table(path, columns=["query", "item_id", "level_prob"]), str(path))
+
+    @classmethod
+    def build(cls, path: Path, folder: Path) -> LevelProb:
+        """Write a table of any length into `folder`, sorted, as arrays that are opened memory-mapped; and open them.
+
+        In memory are its distinct queries and items only.
+
+        Raises:
+            PrectrError: the table is missing, or a row has another number of levels.
+        """
+        if not path.exists():
+            raise PrectrError(f"{path} is missing: score the pairs with `python -m distill run`.")
+        folder.mkdir(parents=True, exist_ok=True)
+        with out_of_core(folder) as database, ExitStack() as stack:
+            names = {"queries": "query", "item_ids": "item_id"}
+            known = {name: distinct(database, path, column) for name, column in names.items()}
+            for name, values in known.items():
+                pq.write_table(pa.table({"value": values}), folder / f"{name}.parquet")
+            ordered = database.sql(f"SELECT * FROM read_parquet({quoted(path)}) ORDER BY query, item_id")
+            total = pq.read_metadata(path).num_rows
+            if not total:
+                raise PrectrError(f"{path} has no rows: score the pairs with `python -m distill run`.")
+            advance = stack.enter_context(progress_bar("pairs", total, "pairs"))
+            writers: list[NpyWriter] = []
+            for batch in ordered.to_arrow_reader(PAIRS_AT_ONCE):
+                part = cls(pa.Table.from_batches([batch]), str(path), known["queries"], known["item_ids"])
+                if not writers:
+                    widths = ((), (part.num_levels,))
+                    for name, kind, width in zip(("pairs", "values"), (np.int64, np.float32), widths, strict=True):
+                        writers.append(stack.enter_context(NpyWriter(folder / f"{name}.npy", kind, width)))
+                for writer, values in zip(writers, (part._pairs, part.values), strict=True):
+                    writer.append(values)
+                advance(part.num_pairs)
+        return cls.open(folder)
+
+    @classmethod
+    def open(cls, folder: Path) -> LevelProb:
+        """What `build` wrote into a folder."""
+        self = cls.__new__(cls)
+        self.source = str(folder)
+        self.queries, self.item_ids = (
+            pq.read_table(folder / f"{name}.parquet")["value"].combine_chunks() for name in ("queries", "item_ids")
+        )
+        self._pairs, self.values = open_array(folder / "pairs.npy"), open_array(folder / "values.npy")
+        return self
+
+    @property
+    def num_levels(self) -> int:
+        return self.values.shape[1]
+
+    @property
+    def num_pairs(self) -> int:
+        return len(self._pairs)
+
+    def lookup(self, query: pa.ChunkedArray, item_id: pa.ChunkedArray) -> np.ndarray:
+        """Probabilities float32 [n, K]; a row of zeros where the query is null (an event without a search).
+
+        Raises:
+            PrectrError: a pair that stage one has not scored.
+        """
+        pairs = self._codes(query, item_id)
+        found = np.minimum(np.searchsorted(self._pairs, pairs), len(self._pairs) - 1)
+        no_query = query.is_null().to_numpy(zero_copy_only=False) if query.null_count else np.zeros(len(pairs), bool)
+        missing = (self._pairs[found] != pairs) & ~no_query
+        if missing.any():
+            row = int(missing.argmax())
+            raise PrectrError(
+                f"{self.source}: {int(missing.sum())} pairs are not scored, such as query {query[row].as_py()!r} and "
+                f"item {item_id[row].as_py()!r}: run `python -m distill run` on this data set."
+            )
+        return np.where(no_query[:, None], np.float32(0), self.values[found])
+
+    def _codes(self, query: pa.ChunkedArray, item_id: pa.ChunkedArray) -> np.ndarray:
+        query_code = encode(query, self.queries).astype(np.int64)
+        item_code = encode(item_id, self.item_ids).astype(np.int64)
+        return np.where((query_code < 0) | (item_code < 0), -1, query_code * len(self.item_ids) + item_code)

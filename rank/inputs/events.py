@@ -1,0 +1,51 @@
+"""What a past event carries into the network."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from prectr.data.contract import EVENT_TYPES
+from prectr.rank.history.log import DAY, BehaviourLog
+
+GAP_SCALE = 6.0  # log1p(days since) is about 6 after a year
+
+
+@dataclass
+class Events:
+    """What a past event carries into the network: stored columns only, no text."""
+
+    log: BehaviourLog
+    item_categorical: np.ndarray  # [items of the log, item columns] int32
+    event_types: Sequence[str] = EVENT_TYPES  # the types told apart (`FeatureMap.event_types`)
+    # [types of the log, types told apart - 1]: one-hot, zeros for a search and for a type never trained on. The
+    # attention's first layer is linear, so a type's row of its weights is the type's embedding.
+    kinds: np.ndarray = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.kinds = np.array(self.log.event_types)[:, None] == np.array(self.event_types)[1:]
+
+    def gather(self, rows: np.ndarray, seconds: np.ndarray, query: np.ndarray, kind: str) -> dict[str, Tensor]:
+        """Columns of the events `rows` [P, H] (-1: none) seen from pages at `seconds` [P] under `query` [P]."""
+        known = rows >= 0
+        where = np.where(known, rows, 0)
+        log = self.log
+        if not len(log.seconds):
+            shape = (*rows.shape, self.item_categorical.shape[1])
+            level_prob = np.zeros((*rows.shape, log.level_prob.shape[1]), np.float32)
+            categorical, scalars = np.zeros(shape, np.int64), np.zeros((*rows.shape, 3 + self.kinds.shape[1]))
+        else:
+            gap = np.log1p(np.maximum(seconds[:, None] - log.seconds[where], 0) / DAY) / GAP_SCALE
+            same_query = (log.query[where] == query[:, None]) & (query[:, None] >= 0)
+            always = np.stack([log.clicked[where], gap, same_query], -1)
+            scalars = np.concatenate([always, self.kinds[log.event[where]]], -1) * known[..., None]
+            level_prob = log.level_prob[where].astype(np.float32) * known[..., None]
+            categorical = self.item_categorical[log.item[where]].astype(np.int64) * known[..., None]
+        return {
+            f"{kind}_categorical": torch.from_numpy(categorical),
+            f"{kind}_level_prob": torch.from_numpy(level_prob),
+            f"{kind}_scalars": torch.from_numpy(scalars.astype(np.float32)),
+            f"{kind}_mask": torch.from_numpy(known),
+        }

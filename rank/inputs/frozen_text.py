@@ -1,0 +1,130 @@
+"""What the level head reads of pairs of texts, computed once: all that a frozen text encoder has to say of them."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from prectr.rank.inputs.texts import Texts, number_pairs
+from prectr.shared.atomic import atomic_write
+from prectr.shared.encoder.level_encoder import LevelEncoder, TokenVectors
+from prectr.shared.run.console import progress_bar
+from prectr.shared.storage.npy import open_array
+from prectr.shared.training.precision import has_bf16
+
+PAIRS, VALUES, TEXTS = "pairs.npy", "values.npy", "texts.json"
+ROWS_AT_ONCE = 1 << 20
+
+
+class PairFeatures:
+    """The level head's features of many pairs, numbered by `number_pairs`.
+
+    Args:
+        pairs: int64 [D], ascending. values: float32 [D, F], memory-mapped or not. num_items: item texts in all.
+    """
+
+    def __init__(self, pairs: np.ndarray, values: np.ndarray, num_items: int) -> None:
+        self.pairs, self.values, self.num_items = pairs, values, num_items
+
+    @classmethod
+    def open(cls, folder: Path) -> "PairFeatures":
+        """What `prectr.rank.pipeline.build_pair_features` wrote."""
+        texts = json.loads((folder / TEXTS).read_text(encoding="utf-8"))
+        return cls(open_array(folder / PAIRS), open_array(folder / VALUES), texts["items"])
+
+    def rows(self, query_text: np.ndarray, item_text: np.ndarray) -> tuple[Tensor, np.ndarray]:
+        """The features of the distinct pairs among n [d, F], and the place of each of the n among them [n]."""
+        wanted, place = np.unique(number_pairs(query_text, item_text, self.num_items), return_inverse=True)
+        return torch.from_numpy(self.values[np.searchsorted(self.pairs, wanted)]), place
+
+
+def distinct_pairs(texts_of_rows: Iterable[tuple[np.ndarray, np.ndarray]], num_items: int) -> np.ndarray:
+    """The numbers of all pairs that occur, int64 [D], ascending; read part by part, so that memory grows with D alone.
+
+    Args:
+        texts_of_rows: query and item texts [n] of sets of rows, memory-mapped or not.
+    """
+    found = np.zeros(0, np.int64)
+    for query_text, item_text in texts_of_rows:
+        for start in range(0, len(query_text), ROWS_AT_ONCE):
+            part = slice(start, start + ROWS_AT_ONCE)
+            found = np.union1d(found, number_pairs(query_text[part], item_text[part], num_items))
+    return found
+
+
+TEXTS_AT_ONCE = 512
+
+
+PAIRS_AT_ONCE = 1 << 13  # a text's token vectors take some 65 kB, and of so many pairs each may have another text
+
+
+class TextVectors:
+    """The token vectors of every text.
+
+    Args:
+        encoder: read as it is, in evaluation mode. texts: every text that will occur. bf16: matrix products in
+            bfloat16, where the machine has them.
+    """
+
+    def __init__(self, encoder: LevelEncoder, texts: Texts, bf16: bool) -> None:
+        self.encoder, self.bf16 = encoder.eval(), bf16 and has_bf16()
+        with torch.inference_mode(), self.autocast():
+            self.query, self.item = (_encoded(encoder, *_ids(tokens)) for tokens in (texts.query, texts.item))
+
+    def autocast(self) -> torch.autocast:
+        return torch.autocast("cpu", torch.bfloat16, enabled=self.bf16)
+
+    def states(self, query_text: np.ndarray, item_text: np.ndarray) -> tuple[Tensor, np.ndarray]:
+        """States [D, S] of the distinct pairs among n, and the place of each of the n among them [n]."""
+        width = len(self.item.mask)
+        pairs, place = np.unique(number_pairs(query_text, item_text, width), return_inverse=True)
+        query, item = (torch.from_numpy(part) for part in np.divmod(pairs, width))
+        states = torch.empty(len(pairs), self.encoder.state_size)
+        for which, state in self.encoder.states_of_rows(self.query, self.item, query, item):
+            states[which] = state.float()
+        return states, place
+
+
+@torch.inference_mode()
+def write_pair_features(encoder: LevelEncoder, texts: Texts, pairs: np.ndarray, path: Path, bf16: bool) -> None:
+    """Write the features of `pairs` [D] (see `distinct_pairs`) to `path` (.npy): float32 [D, F].
+
+    Pairs go through item by item, so that nearly every item text is encoded once, and only the texts of
+    `PAIRS_AT_ONCE` pairs are held.
+    """
+    encoder.eval()
+    num_items = len(texts.item["input_ids"])
+    order = np.argsort(pairs % num_items, kind="stable")
+    autocast = torch.autocast("cpu", torch.bfloat16, enabled=bf16 and has_bf16())
+    bar = progress_bar("features of pairs of texts", len(pairs), "pairs")
+    with atomic_write(path) as temporary, autocast, bar as advance:
+        values = np.lib.format.open_memmap(temporary, "w+", np.float32, (len(pairs), len(encoder.head.shift)))
+        for start in range(0, len(pairs), PAIRS_AT_ONCE):
+            block = order[start : start + PAIRS_AT_ONCE]
+            (query, query_row), (item, item_row) = (
+                np.unique(side, return_inverse=True) for side in np.divmod(pairs[block], num_items)
+            )
+            query_vectors, item_vectors = (
+                _encoded(encoder, *_ids(tokens, used)) for tokens, used in ((texts.query, query), (texts.item, item))
+            )
+            rows = torch.from_numpy(query_row), torch.from_numpy(item_row)
+            for which, features in encoder.features_of_rows(query_vectors, item_vectors, *rows):
+                values[block[which.numpy()]] = features.float().numpy()
+            advance(len(block))
+        values.flush()
+
+
+def _ids(tokens: dict[str, np.ndarray], used: np.ndarray | slice = slice(None)) -> tuple[Tensor, Tensor]:
+    """Token ids and mask [m, L] of the texts `used`."""
+    ids, mask = (torch.from_numpy(tokens[name][used].astype(np.int64)) for name in ("input_ids", "attention_mask"))
+    return ids, mask
+
+
+def _encoded(encoder: LevelEncoder, ids: Tensor, mask: Tensor) -> TokenVectors:
+    """The token vectors of m texts, a few at a time."""
+    chunks = zip(ids.split(TEXTS_AT_ONCE), mask.split(TEXTS_AT_ONCE), strict=True)
+    parts = [encoder.encode_by_length(*chunk).pad(ids.shape[1]) for chunk in chunks]
+    return TokenVectors(*(torch.cat(columns) for columns in zip(*parts, strict=True)))

@@ -1,0 +1,38 @@
+"""Stage one's labelled pairs, replayed beside the exposures so that the level head forgets no level."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from prectr.rank.features.prepare import Shop
+from prectr.rank.history.codes import encode
+from prectr.rank.workspace import Stage
+
+
+@dataclass
+class Replay:
+    """Pairs of all levels, replayed beside the exposures: gold ones, and those stage one judges by itself."""
+
+    query_text: np.ndarray  # [r] int32
+    item_text: np.ndarray  # [r] int32
+    target: np.ndarray  # [r, K] float32, a distribution over levels
+
+    def __len__(self) -> int:
+        return len(self.target)
+
+    def texts(self, rows: np.ndarray) -> np.ndarray:
+        """Query and item text of some pairs: [2, n]."""
+        return np.stack([self.query_text[rows], self.item_text[rows]])
+
+
+def read_replay(stage: Stage, shop: Shop) -> tuple[Replay, list[str]]:
+    """Stage one's labelled pairs, and the item texts among them that no item of the catalogue has."""
+    table = pq.read_table(stage.folder / "replay" / "replay.parquet")
+    known = set(shop.item_texts)
+    others = sorted(set(table["item_text"].to_pylist()) - known)
+    item_text = encode(table["item_text"], pa.array([*shop.item_texts, *others], pa.string()))
+    query_text = encode(table["query"], pa.array(shop.query_texts, pa.string()))
+    target = table["level_prob"].combine_chunks().flatten().to_numpy().reshape(table.num_rows, -1)
+    return Replay(query_text, item_text, target.astype(np.float32)), others

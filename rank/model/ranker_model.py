@@ -1,0 +1,314 @@
+"""The ranker: relevance and click-through rate in one network.
+
+    query, item text ──► encoder (unfrozen) ──► h, π = P(level | q, i)                       relevance-level module
+    numbers, ids     ──► encodings, embeddings ─┐
+    behaviour slices ──► exact-match counts ────┼─► a_k = logit P(click | level = k, x)      base CTR module
+          └► target attention ──► r ──► τ(x) ───┘   a_k ← a_k + τ                            signed incentive
+    log p     = logsumexp_k( log σ( a_k) + log π_k )                                         conditional-probability
+    log (1−p) = logsumexp_k( log σ(−a_k) + log π_k )      s = log p − log(1−p)               fusion [P]
+
+With `fusion: sigmoid` the base module reads π beside its other inputs and gives one logit a; then s = a + τ. [O]
+A part that is switched off is absent: it has no parameters. Shapes: B impressions of P pages, D distinct (query, item
+text) pairs, K levels, H events in a history, S the width of the text state.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from prectr.rank.features.groups import NEVER_SHOWN, is_exact_match, is_stage_one
+from prectr.rank.inputs.exact_match import STATISTICS, no_matches
+from prectr.rank.model.fusion import fuse
+from prectr.rank.model.incentive import SignedIncentive
+from prectr.rank.model.numeric_encoding import NumericEncoding
+from prectr.rank.model.preference import Memory, PreferenceMix, TargetAttention
+from prectr.shared.encoder.level_encoder import LevelEncoder
+from prectr.shared.errors import PrectrError
+
+Batch = Mapping[str, Tensor]
+
+EVENT_SCALARS = 3  # clicked, log time gap, same query; beside them a one-hot of the event's type, all 0 for a search
+
+
+@dataclass
+class RankerConfig:
+    """Everything needed to build the network again; saved beside its weights as config.json."""
+
+    numeric_names: list[str]
+    categorical_names: list[str]
+    cardinalities: list[int]  # entries of each vocabulary, out-of-vocabulary included
+    item_columns: list[int]  # which categoricals describe the item: past events carry these too
+    num_levels: int
+    num_event_types: int = 2  # of past events: a search, a purchase, and what else the log names
+    numeric_bins: int = 12
+    embedding_size: int = 12
+    hidden_sizes: list[int] = field(default_factory=lambda: [256, 128])
+    dropout: float = 0.1
+    attention_size: int = 48
+    attention_heads: int = 4
+    user_preference: bool = True
+    cross_preference: bool = True
+    incentive: Literal["inside", "outside", "none"] = "inside"
+    incentive_max: float = 2.0
+    fusion: Literal["conditional", "sigmoid"] = "conditional"
+    ordinal_head: bool = False
+    click_trains_level: bool = True  # False: the click loss does not reach π (it still reaches h)
+    stage_one_features: bool = True  # False: the numbers of `is_stage_one` are not read, π and h alone speak of text
+    exact_match: bool = True  # False: neither the numbers of `is_exact_match` nor the slices' counts are read
+
+    def __post_init__(self) -> None:
+        if self.incentive != "none" and not (self.user_preference or self.cross_preference):
+            raise PrectrError(
+                "incentive reads the preference vector, but user_preference and cross_preference are both off: "
+                "switch one of them on, or set incentive: none."
+            )
+        if self.fusion == "sigmoid" and (self.ordinal_head or self.incentive == "outside"):
+            found = "ordinal_head orders" if self.ordinal_head else "incentive: outside stands beside"
+            raise PrectrError(
+                f"{found} the click logits of the levels, but fusion: sigmoid has one for all: set "
+                f"{'ordinal_head: false' if self.ordinal_head else 'incentive: inside'}."
+            )
+        if self.attention_size % self.attention_heads:
+            raise PrectrError(
+                f"attention_size {self.attention_size} is not a multiple of attention_heads {self.attention_heads}."
+            )
+
+    @property
+    def has_preference(self) -> bool:
+        return bool(self.preferences)
+
+    @property
+    def preferences(self) -> list[str]:
+        """Whose past is read: of `user` and `cross`, what is switched on."""
+        return [kind for kind, on in (("user", self.user_preference), ("cross", self.cross_preference)) if on]
+
+    @property
+    def matches(self) -> list[str]:
+        """Whose past is counted."""
+        return self.preferences if self.exact_match else []
+
+    @property
+    def numeric_columns(self) -> list[int]:
+        """Which numbers the base module reads."""
+        left_out = [
+            rule for rule, on in ((is_exact_match, self.exact_match), (is_stage_one, self.stage_one_features)) if not on
+        ]
+        return [n for n, name in enumerate(self.numeric_names) if not any(rule(name) for rule in left_out)]
+
+
+class Context(NamedTuple):
+    """What is the same of a batch under any text: computed once for its impressions and their hard negatives."""
+
+    item: Tensor  # [B, item columns · embedding_size]
+    base: Tensor  # [B, hidden_sizes[0]], what the base module's first layer makes of numbers and embeddings
+    memories: dict[str, Memory]  # `user` and `cross`, what is switched on
+
+
+class RankerModel(nn.Module):
+    """PRECTR-V2's second stage around an unfrozen level encoder."""
+
+    def __init__(self, config: RankerConfig, encoder: LevelEncoder) -> None:
+        super().__init__()
+        if encoder.num_levels != config.num_levels:
+            raise PrectrError(
+                f"the encoder tells {encoder.num_levels} relevance levels apart, the data has {config.num_levels}: "
+                "distil an encoder on this data set's levels."
+            )
+        self.config = config
+        self.encoder = encoder
+        self.numeric_columns = config.numeric_columns
+        numbers = len(self.numeric_columns) + len(config.matches) * len(config.item_columns) * len(STATISTICS)
+        self.numeric_encoding = NumericEncoding(numbers, config.numeric_bins)
+        self.embeddings = nn.ModuleList(nn.Embedding(n, config.embedding_size) for n in config.cardinalities)
+        for table in self.embeddings:
+            nn.init.normal_(table.weight, std=0.05)  # type: ignore[arg-type]
+
+        levels, width = config.num_levels, config.embedding_size
+        item_size = len(config.item_columns) * width
+        event_size = item_size + levels + EVENT_SCALARS + config.num_event_types - 1
+        target_size = encoder.state_size + levels + item_size
+        attention = (target_size, event_size, config.attention_size, config.attention_heads)
+        if config.user_preference:
+            self.user_attention = TargetAttention(*attention)
+        if config.cross_preference:
+            self.cross_attention = TargetAttention(*attention)
+            self.depth_embedding = nn.Embedding(3, config.attention_size)
+        if config.user_preference and config.cross_preference:
+            self.preference_mix = PreferenceMix()
+        preference_size = config.attention_size if config.has_preference else 0
+        if config.incentive != "none":
+            self.incentive = SignedIncentive(preference_size + target_size, config.attention_size, config.incentive_max)
+
+        base_size = self.numeric_encoding.size + len(config.cardinalities) * width + encoder.state_size
+        fused = config.fusion == "conditional"
+        sizes = [base_size + preference_size + (0 if fused else levels), *config.hidden_sizes]
+        layers: list[nn.Module] = []
+        for size_in, size_out in zip(sizes, sizes[1:], strict=False):
+            layers += [nn.Linear(size_in, size_out), nn.LayerNorm(size_out), nn.ReLU(), nn.Dropout(config.dropout)]
+        self.base = nn.Sequential(*layers)
+        self.click_head = nn.Linear(sizes[-1], levels if fused else 1)
+
+    def train(self, mode: bool = True) -> "RankerModel":
+        """Training mode for all but the encoder: its dropout would be a tenth of a step's work, and one pass over the
+        impressions is no danger to it [O]."""
+        super().train(mode)
+        self.encoder.eval()
+        return self
+
+    @torch.no_grad()
+    def start_from(self, batches: Iterable[Batch], ctr: float) -> None:
+        """Fit what is read off the training rows: the scale and bins of the numbers and the mean click-through rate.
+
+        Args:
+            batches: a sample of the training rows. ctr: mean click-through rate, above 0 and below 1.
+        """
+        self.numeric_encoding.fit(torch.cat([self._numbers(batch) for batch in batches]))
+        nn.init.normal_(self.click_head.weight, std=0.01)
+        heads = self.click_head.out_features
+        rise = torch.arange(heads) - (heads - 1) / 2
+        base = torch.logit(torch.tensor(ctr))
+        # An ordinal head reads all but the first entry as the logarithm of a step between levels.
+        self.click_head.bias.copy_(base + 0.5 * rise)
+        if self.config.ordinal_head:
+            self.click_head.bias[1:] = -0.5
+
+    @torch.no_grad()
+    def shift_clicks(self, by: float) -> None:
+        """Add `by` to the click logit of every level."""
+        # Of an ordinal head the first entry carries all levels.
+        levels = slice(1) if self.config.ordinal_head else slice(None)
+        self.click_head.bias[levels] += by
+
+    def pair_states(self, batch: Batch) -> Tensor:
+        """Text states h [D, S] of the batch's distinct pairs; every distinct text is encoded once.
+
+        A batch of a pass in which the text encoder is frozen brings the level head's features [D, F] instead of texts.
+        """
+        if "pair_features" in batch:
+            return self.encoder.head.state_of(batch["pair_features"])
+        query = self.encoder.encode_by_length(batch["query_ids"], batch["query_mask"])
+        item = self.encoder.encode_by_length(batch["item_ids"], batch["item_mask"])
+        return self.encoder.state(query.take(batch["pair_query"]), item.take(batch["pair_item"]))
+
+    def forward(self, batch: Batch) -> dict[str, Any]:
+        """Encode the batch's texts and score its impressions; see `score` for what comes back."""
+        states, context = self.pair_states(batch), self.context(batch)
+        return {
+            "pair_states": states,
+            "context": context,
+            **self.score(states[batch["pair"]], batch, context=context),
+        }
+
+    def context(self, batch: Batch) -> Context:
+        """What `score` needs of a batch beside its text states."""
+        embedded = [table(batch["categorical"][:, c]) for c, table in enumerate(self.embeddings)]
+        known = torch.cat([self.numeric_encoding(self._numbers(batch)), *embedded], -1)
+        memories = {
+            kind: getattr(self, f"{kind}_attention").remember(
+                self._events(kind, batch), batch[f"{kind}_mask"], batch["page"]
+            )
+            for kind in self.config.preferences
+        }
+        item = torch.cat([embedded[c] for c in self.config.item_columns], -1)
+        return Context(item, functional.linear(known, self._first.weight[:, : known.shape[1]]), memories)
+
+    def less_relevant(self, context: Context, batch: Batch) -> Context:
+        """The context of hard negatives: `negative_numeric` [B, F] differs from the batch's numbers in what speaks of
+        query and item, and no other user ever did anything with the item, or with one like it, under the query."""
+        names, read = self.config.numeric_names, self.numeric_columns
+        columns = [n for n, column in enumerate(read) if is_stage_one(names[column]) or names[column] in NEVER_SHOWN]
+        negative = {**batch, "numeric": batch["negative_numeric"]}
+        if "cross" in self.config.matches:
+            nothing = no_matches(len(self.config.item_columns)).to(batch["cross_matches"])
+            numbers = len(self.numeric_encoding.edges)
+            columns += range(numbers - len(nothing), numbers)  # they come last
+            negative["cross_matches"] = nothing.expand_as(batch["cross_matches"])
+        now, then = (self.numeric_encoding(self._numbers(one)[:, columns], columns) for one in (batch, negative))
+        change = functional.linear(then - now, self._first.weight[:, self.numeric_encoding.places(columns)])
+        return context._replace(base=context.base + change)
+
+    def score(
+        self,
+        state: Tensor,
+        batch: Batch,
+        attention_level: Tensor | None = None,
+        context: Context | None = None,
+    ) -> dict[str, Tensor]:
+        """Score impressions from their text states.
+
+        Args:
+            state: [B, S]. attention_level: [B, K], the level distribution the attention looks with; π itself unless
+                the debias loss has rebuilt the label. context: of the batch, where it has been computed already.
+
+        Returns:
+            level_logits [B, K] · click_logits [B, K] (τ included when it stands inside the fusion; without fusion the
+            same for every level) · tau [B] · score [B], the final logit.
+        """
+        context = self.context(batch) if context is None else context
+        level_logits = self.encoder.level_logits(state)
+        read_level = level_logits if self.config.click_trains_level else level_logits.detach()
+        level_prob = torch.softmax(level_logits.float(), -1) if attention_level is None else attention_level
+        target = torch.cat([state, level_prob.to(state.dtype), context.item.to(state.dtype)], -1)
+        preference = self._preference(target, batch, context)
+        inputs = [state, *preference]
+        if self.config.fusion == "sigmoid":
+            inputs.append(torch.softmax(read_level.float(), -1).to(state.dtype))
+        click_logits = self._click_logits(self._base(context, torch.cat(inputs, -1)))
+        tau = torch.zeros(len(state), device=state.device)
+        if self.config.incentive != "none":
+            tau = self.incentive(torch.cat([*preference, target], -1))
+        if self.config.incentive == "inside":
+            click_logits = click_logits + tau[:, None]
+        if self.config.fusion == "sigmoid":
+            score = click_logits.squeeze(-1)
+            click_logits = click_logits.expand(-1, self.config.num_levels)
+        else:
+            score = fuse(click_logits, read_level)
+        if self.config.incentive == "outside":
+            score = score + tau
+        return {"level_logits": level_logits, "click_logits": click_logits, "tau": tau, "score": score}
+
+    @property
+    def _first(self) -> nn.Linear:
+        first = self.base[0]
+        assert isinstance(first, nn.Linear)
+        return first
+
+    def _base(self, context: Context, inputs: Tensor) -> Tensor:
+        """The base module over the context's part of its first layer, which is done, and the other inputs [B, ·]."""
+        first = self._first
+        own = functional.linear(inputs, first.weight[:, -inputs.shape[1] :], first.bias)
+        return self.base[1:](context.base + own)
+
+    def _numbers(self, batch: Batch) -> Tensor:
+        """The hand-made features and the exact matches [B, numbers]."""
+        matches = [batch[f"{kind}_matches"] for kind in self.config.matches]
+        return torch.cat([batch["numeric"][:, self.numeric_columns], *matches], 1)
+
+    def _click_logits(self, base: Tensor) -> Tensor:
+        raw = self.click_head(base).float()
+        if not self.config.ordinal_head:
+            return raw
+        steps = functional.softplus(raw[:, 1:])
+        return torch.cat([raw[:, :1], raw[:, :1] + steps.cumsum(1)], 1)
+
+    def _preference(self, target: Tensor, batch: Batch, context: Context) -> list[Tensor]:
+        """The preference vector r [B, attention_size] as a list of one, or of none when both kinds are off."""
+        found = {kind: getattr(self, f"{kind}_attention")(target, memory) for kind, memory in context.memories.items()}
+        page = batch["page"]
+        if "cross" in found:
+            found["cross"] = found["cross"] + self.depth_embedding(batch["cross_depth"])[page]
+        if len(found) == 2:
+            counts = (batch[f"{kind}_mask"].sum(1)[page] for kind in found)
+            return [self.preference_mix(*found.values(), *counts)]
+        return list(found.values())
+
+    def _events(self, kind: str, batch: Batch) -> Tensor:
+        """Past events [P, H, event_size] from stored columns only: no text is encoded for history."""
+        codes = batch[f"{kind}_categorical"]
+        item = [self.embeddings[c](codes[:, :, j]) for j, c in enumerate(self.config.item_columns)]
+        return torch.cat([*item, batch[f"{kind}_level_prob"], batch[f"{kind}_scalars"]], -1)

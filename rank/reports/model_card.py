@@ -1,0 +1,109 @@
+"""The published ranker: its model card, and what goes up to the Hugging Face Hub.
+
+Of the ranker's folder only `FILES` leave this machine: no predictions, no logs, nothing of a person.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+
+from prectr.rank.features.feature_map import FeatureMap
+from prectr.rank.features.reference import REFERENCE
+from prectr.rank.reports.terminal import EXPOSED, OPEN, counts, rung_with_interval, with_interval
+from prectr.rank.serving.ranker import CONFIG, ENCODER, FEATURE_MAP, WEIGHTS
+from prectr.shared.atomic import atomic_write
+from prectr.shared.errors import PrectrError
+from prectr.shared.hub import ENCODER_FILES, check_repo, hub_name, publish, terms
+from prectr.shared.run.console import format_cell
+from prectr.shared.run.steps import fingerprint_of
+
+FILES = (
+    *("README.md", "metrics.json"),
+    *(CONFIG, FEATURE_MAP, WEIGHTS, REFERENCE),
+    *(f"{ENCODER}/{name}" for name in ENCODER_FILES),
+)
+"""What is published of a ranker's folder."""
+
+TEMPLATE = Path(__file__).parent / "model_card.md"
+PARTS = {"exposed": "Pages as shown, test weeks", "open": "Everything on sale, shown or not"}
+
+
+def upload(folder: Path, repo: str, dry_run: bool, private: bool = False) -> None:
+    """Writes the model card of the ranker in `folder` and uploads it to the model repository `repo`, or lists what
+    would go up.
+
+    Raises:
+        PrectrError: nothing finished to publish, the ranker knows user ids, no repository named, no token, or the hub
+            refuses.
+    """
+    fingerprint_of(folder)
+    check_repo(repo)
+    feature_map = FeatureMap.from_json((folder / FEATURE_MAP).read_text(encoding="utf-8"))
+    if "user_id" in feature_map.categorical_names:
+        raise PrectrError(
+            f"{folder / FEATURE_MAP} holds user ids, which must not be published: train a ranker with "
+            "user_id_embedding: false."
+        )
+    write_card(folder, feature_map, repo)
+    publish(folder, FILES, repo, dry_run, private)
+
+
+def write_card(folder: Path, feature_map: FeatureMap, repo: str) -> None:
+    """`README.md` of a ranker's folder, from its `metrics.json`; `repo` is what its example opens."""
+    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    origin: dict[str, Any] = metrics.get("encoder") or {}
+    data = origin.get("data") or "impressions"
+    measured = [("exposed", metric) for metric in EXPOSED] + [("open", metric) for metric in OPEN]
+    card = ModelCardData(
+        model_name=f"prectr-ranker-{data}",
+        license="other",
+        license_name="see-terms-below",
+        base_model=hub_name(origin["init_from"]) if origin.get("init_from") else None,
+        library_name="prectr",
+        pipeline_tag="text-ranking",
+        tags=["click-through-rate", "learning-to-rank", "search-relevance", "prectr"],
+        eval_results=[
+            EvalResult(
+                task_type="text-ranking",
+                dataset_type=data,
+                dataset_name=f"{data} ({part})",
+                # Results without it count as one data set's, whatever its names.
+                dataset_split=part,
+                metric_type=metric,
+                metric_value=metrics[part][metric],
+            )
+            for part, metric in measured
+            if part in metrics and metrics[part][metric] is not None
+        ],
+    )
+    contents = {
+        "repo": repo,
+        "metrics": metrics,
+        "level_names": config["level_names"],
+        "tables": list(_tables(metrics)),
+        "vocabularies": {column.name: format_cell(len(column.vocabulary)) for column in feature_map.categorical},
+        "num_numbers": len(feature_map.numeric),
+        "terms": terms([source for source in origin.values() if source]),
+    }
+    text = str(ModelCard.from_template(card, template_path=str(TEMPLATE), **contents))
+    with atomic_write(folder / "README.md") as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _tables(metrics: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """What `make rank` prints, LightGBM beside the ranker: title, columns, rows and the numbers behind them."""
+    systems = {"this ranker": metrics, "LightGBM, same columns": metrics["lightgbm"]}
+    for part, names in (("exposed", EXPOSED), ("open", OPEN)):
+        if part in metrics:
+            rows = [[name, *(with_interval(found[part], key) for key in names)] for name, found in systems.items()]
+            yield {"title": PARTS[part], "columns": names, "rows": rows, "counts": counts(metrics[part]["n"])}
+    if "new_users" in metrics:
+        rungs = list(metrics["new_users"])
+        rows = [[name, *(rung_with_interval(found, rung) for rung in rungs)] for name, found in systems.items()]
+        title = "Unseen households whose last n pages are known: AUC"
+        columns = [f"n = {rung}" for rung in rungs]
+        yield {"title": title, "columns": columns, "rows": rows, "counts": counts(metrics["new_users_n"])}

@@ -1,0 +1,105 @@
+"""What `make rank` shows at its end: the results, where the files are, and what to do next."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from prectr.rank.workspace import Stage
+from prectr.shared.run.console import console, table
+from prectr.shared.run.steps import read_record
+
+EXPOSED = ("auc", "gauc_page", "gauc_user", "logloss", "pcoc", "ece")
+OPEN = ("ndcg@10", "auc", "excess_low@10")
+
+
+def with_interval(part: Mapping[str, Any], name: str) -> str:
+    """A metric of one part of `metrics.json` with its 95 % interval, as tables show it."""
+    value, interval = part[name], part["ci95"].get(name)
+    if value is None:
+        return "–"
+    if interval is None:
+        return f"{value:.4f}"
+    return f"{value:.4f} [{interval[0]:.3f}, {interval[1]:.3f}]"
+
+
+def counts(n: Mapping[str, int]) -> str:
+    """How many pages, users, impressions and clicks figures rest on."""
+    return ", ".join(f"{value:,} {name}" for name, value in n.items())
+
+
+def show(metrics: Mapping[str, Any], folder: Path) -> None:
+    """Print `metrics.json` as tables; `folder` is the ranker's."""
+    systems = {"prectr": metrics, "lightgbm": metrics["lightgbm"]}
+    note = metrics["reconstructed"]
+    exposed = metrics["exposed"]
+    coverage = ", ".join(f"{name} {share:.0%}" for name, share in exposed["coverage"].items())
+    table(
+        "Exposed pages, test weeks (95 % intervals over households)",
+        ["system", *EXPOSED],
+        [[name, *(with_interval(m["exposed"], key) for key in EXPOSED)] for name, m in systems.items()],
+        f"{counts(exposed['n'])}; GAUC covers {coverage} of the impressions. {note}",
+    )
+    if "open" in metrics:
+        table(
+            "Open candidates: everything on sale in the category and others, shown or not",
+            ["system", *OPEN],
+            [[name, *(with_interval(m["open"], key) for key in OPEN)] for name, m in systems.items()],
+            f"{counts(metrics['open']['n'])}. {note}",
+        )
+    if "new_users" in metrics:
+        rungs = list(metrics["new_users"])
+        table(
+            "New users: AUC when only the last n pages of an unseen household are known",
+            ["system", *(f"n = {rung}" for rung in rungs)],
+            [[name, *(rung_with_interval(m, rung) for rung in rungs)] for name, m in systems.items()],
+            f"{counts(metrics['new_users_n'])}, the same pages on every rung. {note}",
+        )
+    table(
+        "Slices of the exposed pages",
+        ["slice", "pages", "clicks", *(f"{s} {m}" for s in systems for m in ("auc", "pcoc"))],
+        [
+            [
+                name,
+                part["n"]["pages"],
+                part["n"]["clicks"],
+                *(systems[s]["slices"][name][m] for s in systems for m in ("auc", "pcoc")),
+            ]
+            for name, part in metrics["slices"].items()
+        ],
+        note,
+    )
+    for why in metrics.get("not_measured", {}).values():
+        console.print(f"Not measured: {why}.", highlight=False)
+    seconds = {name: value for name, value in metrics["seconds"].items() if value is not None}
+    console.print(
+        f"Seconds: {' · '.join(f'{name} {value:,.0f}' for name, value in seconds.items())} · "
+        f"total {sum(seconds.values()):,.0f}\n"
+        f"seed {metrics['seed']} · commit {metrics['git_commit']} · {metrics['date']} · {metrics['command']}",
+        highlight=False,
+    )
+    console.print(
+        f"position_gain {metrics['position_gain']:+.4f} (AUC LightGBM gains from seeing the position; above +.01 the "
+        "pages leak their clicks)",
+        highlight=False,
+    )
+    console.print(
+        f"Files: {folder}/ (model.safetensors, encoder/, metrics.json, predictions.parquet)\n"
+        f'Next:  python -c "from prectr import Ranker; print(Ranker.from_pretrained({str(folder)!r}))"\n'
+        "       make bench  ·  make publish REPO=user/name MODEL=ranker DRY_RUN=1",
+        highlight=False,
+    )
+
+
+def rung_with_interval(metrics: Mapping[str, Any], rung: str) -> str:
+    """The new-user ladder's AUC on one rung, with its interval."""
+    value, interval = metrics["new_users"][rung], metrics["new_users_ci95"][rung]
+    if value is None or interval is None:
+        return "–"
+    return f"{value:.4f} [{interval[0]:.3f}, {interval[1]:.3f}]"
+
+
+def show_results(stage: Stage) -> None:
+    """Print the results of a finished run."""
+    read_record(stage.folder / "ranker")
+    show(json.loads((stage.folder / "ranker" / "metrics.json").read_text(encoding="utf-8")), stage.folder / "ranker")

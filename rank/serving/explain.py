@@ -1,0 +1,310 @@
+"""`python -m rank explain --page PAGE_ID`: what each part of the ranker contributed to the scores of one page.
+
+Per candidate: π, P(click | level), the incentive τ, the share α of the shopper's own history in the preference vector,
+which past events the attention looked at, and which inputs of the base module moved the score. Attention weights are
+those of the forward pass that gave the scores. An input's part is found by occlusion: the change of the final logit
+when it is set to its training mean, all else as it is [O]; parts of correlated inputs do not add up.
+"""
+
+import json as json_module
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass, field
+from pathlib import Path
+from sys import stderr
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from prectr.data.contract import has_table, read_table, reconstructed
+from prectr.rank.config import RunArguments
+from prectr.rank.history.log import DAY
+from prectr.rank.inputs.batch import page_batch
+from prectr.rank.model.ranker_model import RankerModel
+from prectr.rank.serving.scorer import DataArguments, RankerArguments, Scorer, ranker_and_data
+from prectr.shared.errors import PrectrError
+from prectr.shared.run.console import console, table
+
+KINDS = {"user": "r_user: the shopper's own past", "cross": "r_cross: other shoppers, events of"}
+CROSS_FROM = ("the query", "the query and its category", "nothing")
+
+
+@dataclass
+class ExplainArguments:
+    """Which page is explained, and how."""
+
+    page: int = field(metadata={"help": "page_id of the page"})
+    split: str = field(default="test", metadata={"help": "the split it is in"})
+    top_events: int = field(default=3, metadata={"help": "past events shown per candidate, most attended first"})
+    top_features: int = field(default=3, metadata={"help": "single inputs shown per candidate, largest part first"})
+    json: bool = field(default=False, metadata={"help": "print JSON instead of tables"})
+
+
+def explain(
+    run: RunArguments,
+    chosen: RankerArguments,
+    given: DataArguments,
+    bf16: bool,
+    batch_size: int,
+    arguments: ExplainArguments,
+) -> None:
+    """The verb: explain one page of the data folder's impressions, and print it.
+
+    Raises:
+        PrectrError: there is no such page, or ranker or data folder are missing.
+    """
+    ranker, data = ranker_and_data(run, chosen, given)
+    impressions = read_table(data, "impressions")
+    page = impressions.filter((pc.field("page_id") == arguments.page) & (pc.field("split") == arguments.split))
+    if not page.num_rows:
+        where = impressions.filter(pc.field("page_id") == arguments.page)
+        found = ", ".join(pc.unique(where["split"]).to_pylist())
+        remedy = f"it is in split {found}: add --split" if found else "name a page_id of impressions.parquet"
+        raise PrectrError(f"{data}/impressions.parquet has no page {arguments.page} in {arguments.split!r}; {remedy}.")
+    with redirect_stdout(stderr):  # what is said while opening is not part of the answer
+        scorer = Scorer.open(ranker, data, bf16, batch_size)
+        gold = read_table(data, "gold") if has_table(data, "gold") else None
+        facts = explain_page(scorer, page, gold, arguments.top_events, arguments.top_features)
+    facts["reconstructed"] = reconstructed(data)
+    if arguments.json:
+        print(json_module.dumps(facts, indent=1, ensure_ascii=False))
+    else:
+        show(facts, ranker)
+
+
+def explain_page(
+    scorer: Scorer, page: pa.Table, gold: pa.Table | None, top_events: int, top_features: int
+) -> dict[str, Any]:
+    """What went into the scores of one page, as JSON values.
+
+    Args:
+        page: the rows of one page, as in the contract's impressions. gold: the contract's table, or None.
+
+    Returns:
+        The page's `query`, `user_id`, `timestamp`, `history` (events per kind), `cross_from` (how far r_cross backed
+        off) and `candidates`, best first. Of each: `item_id`, `text`, `clicked`, `gold_level`, `expected_level`,
+        `level_prob` [K], `p_click_given_level` [K], `p_click`, `tau`, `alpha`, `looked_at` (per kind: the null event's
+        weight and the most attended events) and `occlusion` (logits, by group and by single input).
+    """
+    shop, raw, prepared = scorer.prepare(page)
+    model = scorer.ranker.model
+    predictor = scorer.predictor(shop)
+    with torch.inference_mode(), predictor.autocast():
+        states, place = predictor.states(prepared)
+        state = states[torch.from_numpy(place)]
+        batch = page_batch(prepared, np.arange(1), prepared.page_bounds(), scorer.events)
+        with watched_preference(model) as seen:
+            output = model.score(state, batch)
+        parts = _occlusion(model, state, batch, output["score"], raw.features.features)
+    level_prob = torch.softmax(output["level_logits"].float(), -1).numpy()
+    p_click = torch.sigmoid(output["score"].double()).numpy()
+    given_level = torch.sigmoid(output["click_logits"].float()).numpy()
+    rows = {"user": prepared.user_rows[0], "cross": prepared.cross_rows[0]}
+    texts = dict(zip(shop.items["item_id"].to_pylist(), shop.items["text"].to_pylist(), strict=True))
+    gold_level = _gold_levels(gold, page["query"][0].as_py())
+    groups, singles = parts
+    candidates = []
+    for row in np.argsort(-p_click, kind="stable").tolist():
+        item_id = raw.impressions["item_id"][row].as_py()
+        top = sorted(singles, key=lambda name: -abs(singles[name][row]))[:top_features]
+        candidates.append(
+            {
+                "item_id": item_id,
+                "text": texts[item_id],
+                "clicked": bool(prepared.clicked[row]),
+                "gold_level": gold_level.get(item_id),
+                "expected_level": float(level_prob[row] @ np.arange(level_prob.shape[1])),
+                "level_prob": level_prob[row].tolist(),
+                "p_click_given_level": given_level[row].tolist(),
+                "p_click": float(p_click[row]),
+                "tau": float(output["tau"][row]),
+                "alpha": float(seen["alpha"][row]) if "alpha" in seen else None,
+                "looked_at": {
+                    kind: _looked_at(scorer, seen[kind][row].float().numpy(), rows[kind], raw.seconds[0], top_events)
+                    for kind in KINDS
+                    if kind in seen
+                },
+                "occlusion": {
+                    "groups": {name: float(values[row]) for name, values in groups.items()},
+                    "inputs": {name: float(singles[name][row]) for name in top},
+                },
+            }
+        )
+    return {
+        "page": page["page_id"][0].as_py(),
+        "split": page["split"][0].as_py(),
+        "query": page["query"][0].as_py(),
+        "user_id": page["user_id"][0].as_py(),
+        "timestamp": page["timestamp"][0].as_py().isoformat(),
+        "history": {kind: int((rows[kind] >= 0).sum()) for kind in KINDS if kind in seen},
+        "cross_from": CROSS_FROM[int(prepared.cross_depth[0])] if "cross" in seen else None,
+        "level_names": scorer.ranker.level_names,
+        "candidates": candidates,
+    }
+
+
+class _Softmaxes(TorchFunctionMode):
+    """Keeps the result of every softmax taken while it is active."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.results: list[Tensor] = []
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if getattr(func, "__name__", "") == "softmax":
+            self.results.append(result)
+        return result
+
+
+@contextmanager
+def watched_preference(model: RankerModel) -> Iterator[dict[str, Tensor]]:
+    """Within the block, what the preference modules did in the latest forward pass; the model itself is unchanged.
+
+    Yields:
+        A mapping that a forward pass fills: `user` and `cross`, attention weights [B, 1 + H] averaged over heads, the
+        null event first; `alpha` [B], the share of the shopper's own history. A part that is switched off is absent.
+    """
+    seen: dict[str, Tensor] = {}
+    handles = []
+
+    def watch(kind: str, module: nn.Module) -> None:
+        softmaxes: list[_Softmaxes] = []
+
+        def before(*_: Any) -> None:
+            softmaxes.append(_Softmaxes())
+            softmaxes[-1].__enter__()
+
+        def after(*_: Any) -> None:
+            mode = softmaxes.pop()
+            mode.__exit__(None, None, None)
+            (weight,) = mode.results
+            seen[kind] = weight.mean(1)
+
+        handles.extend([module.register_forward_pre_hook(before), module.register_forward_hook(after)])
+
+    for kind in KINDS:
+        if hasattr(model, f"{kind}_attention"):
+            watch(kind, getattr(model, f"{kind}_attention"))
+    if hasattr(model, "preference_mix"):
+        mix = model.preference_mix
+
+        def alpha(_: nn.Module, inputs: tuple[Tensor, ...], __: Tensor) -> None:
+            seen["alpha"] = mix.alpha(*inputs[2:])
+
+        handles.append(mix.register_forward_hook(alpha))
+    try:
+        yield seen
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _looked_at(scorer: Scorer, weight: np.ndarray, rows: np.ndarray, seconds: int, top: int) -> dict[str, Any]:
+    """The null event's weight and the most attended events; `weight` [1 + H], `rows` [H] of the log."""
+    log, levels = scorer.log, np.arange(scorer.log.num_levels)
+    events = []
+    for place in np.argsort(-weight[1:], kind="stable")[:top].tolist():
+        row = int(rows[place])
+        if row < 0:
+            continue
+        item_id = log.items[int(log.item[row])].as_py()
+        text = scorer.items["text"][pc.index(scorer.items["item_id"], item_id).as_py()].as_py()
+        searched = log.query[row] >= 0
+        events.append(
+            {
+                "weight": float(weight[1 + place]),
+                "item_id": item_id,
+                "text": text,
+                "query": log.queries[int(log.query[row])].as_py() if searched else None,
+                "clicked": bool(log.clicked[row]),
+                "days_ago": float((seconds - log.seconds[row]) / DAY),
+                "level": float(log.level_prob[row].astype(np.float32) @ levels) if searched else None,
+            }
+        )
+    return {"nothing": float(weight[0]), "events": events}
+
+
+def _occlusion(
+    model: RankerModel, state: Tensor, batch: dict[str, Tensor], score: Tensor, features: tuple[Any, ...]
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Logits [B] that each group of numbers, and each single one, adds over its training mean (which is 0), and the
+    counts of each kind of past over zeros.
+    """
+
+    def part(columns: list[int]) -> np.ndarray:
+        numeric = batch["numeric"].clone()
+        numeric[:, columns] = 0.0
+        return (score - model.score(state, {**batch, "numeric": numeric})["score"]).float().numpy()
+
+    by_source: dict[str, list[int]] = {}
+    for column, feature in enumerate(features):
+        by_source.setdefault(feature.source, []).append(column)
+    groups = {source: part(columns) for source, columns in by_source.items()}
+    for kind in model.config.matches:
+        none = {f"{kind}_matches": torch.zeros_like(batch[f"{kind}_matches"])}
+        groups[f"{kind} matches"] = (score - model.score(state, {**batch, **none})["score"]).float().numpy()
+    return groups, {feature.name: part([column]) for column, feature in enumerate(features)}
+
+
+def _gold_levels(gold: pa.Table | None, query: str) -> dict[str, int]:
+    if gold is None:
+        return {}
+    rows = gold.filter(pc.field("query") == query)
+    return dict(zip(rows["item_id"].to_pylist(), rows["level"].to_pylist(), strict=True))
+
+
+def show(facts: dict[str, Any], ranker: str | Path) -> None:
+    """Print what `explain_page` found as tables."""
+    candidates = facts["candidates"]
+
+    def name(number: int) -> str:
+        return f"{number + 1}. {candidates[number]['text']}"
+
+    def listed(values: list[float]) -> str:
+        return " ".join(f"{value:.2f}".removeprefix("0") for value in values)
+
+    history = ", ".join(f"{count} events for r_{kind}" for kind, count in facts["history"].items()) or "no history"
+    table(
+        f"Page {facts['page']} ({facts['split']}): {facts['query']!r}, {facts['timestamp']}; {history}",
+        ["candidate", "clicked", "gold", "level", "π", "P(click|level)", "p_click", "τ", "α"],
+        [
+            [
+                *(name(number), "yes" if each["clicked"] else "", each["gold_level"], f"{each['expected_level']:.2f}"),
+                *(listed(each["level_prob"]), listed(each["p_click_given_level"]), each["p_click"]),
+                *(f"{each['tau']:+.3f}", None if each["alpha"] is None else f"{each['alpha']:.2f}"),
+            ]
+            for number, each in enumerate(candidates)
+        ],
+        f"Best first; levels: {' · '.join(facts['level_names'])}. {facts['reconstructed']}",
+    )
+    for kind in facts["history"]:
+        rows: list[list[Any]] = []
+        for number, each in enumerate(candidates):
+            seen = each["looked_at"][kind]
+            rows.append([name(number), seen["nothing"], "(nothing)", None, None, None])
+            for event in seen["events"]:
+                level = None if event["level"] is None else f"{event['level']:.2f}"
+                clicked = "yes" if event["clicked"] else "no"
+                rows.append(["", event["weight"], event["text"], clicked, f"{event['days_ago']:.1f}", level])
+        title = KINDS[kind] + (f" {facts['cross_from']}" if kind == "cross" else "")
+        table(title, ["candidate", "weight", "past event", "clicked", "days ago", "level"], rows)
+    groups = list(candidates[0]["occlusion"]["groups"])
+    table(
+        "What the numbers moved: logits over their training mean",
+        ["candidate", *groups, "most"],
+        [
+            [
+                name(number),
+                *(f"{each['occlusion']['groups'][group]:+.2f}" for group in groups),
+                ", ".join(f"{key} {value:+.2f}" for key, value in each["occlusion"]["inputs"].items()),
+            ]
+            for number, each in enumerate(candidates)
+        ],
+    )
+    console.print(f"Ranker: {ranker}; the same as JSON: --json", highlight=False)

@@ -1,0 +1,233 @@
+"""`python -m rank score --impressions new.parquet --output scores.parquet`: scores for any impressions table.
+
+The table is read in blocks of whole pages, so that memory grows with a block and with the log of past events, not with
+the table. Beforehand one pass over its page ids finds where each page ends: a page need not lie in one piece.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from prectr.data.contract import MAY_BE_ABSENT, OPTIONAL_COLUMNS, PREFIXES, SCHEMAS, reconstructed
+from prectr.rank.config import RunArguments
+from prectr.rank.serving.scorer import DataArguments, RankerArguments, Scorer, ranker_and_data
+from prectr.shared.atomic import atomic_write
+from prectr.shared.errors import PrectrError
+from prectr.shared.run.console import console, progress_bar
+from prectr.shared.run.console import table as show_table
+
+NEEDED = ("page_id", "query", "item_id", "timestamp")
+OPTIONAL = MAY_BE_ABSENT["impressions"]
+KEPT = ("impression_id", "position", "clicked", "split", *OPTIONAL_COLUMNS["impressions"])  # where the file has them
+PER_PAGE = ("user_id", "query", "query_category", "timestamp")
+
+
+@dataclass
+class ScoreArguments:
+    """What is scored, and where the scores go."""
+
+    impressions: str = field(metadata={"help": "Parquet file of impressions, whole pages; `clicked` may be absent"})
+    output: str = field(metadata={"help": "Parquet file of scores to write"})
+    rows_at_once: int = field(default=65_536, metadata={"help": "impressions read at once; bounds the memory"})
+
+    def __post_init__(self) -> None:
+        if self.rows_at_once < 1:
+            raise PrectrError(f"rows_at_once is {self.rows_at_once}: give a number of rows from 1 on.")
+
+
+def score(
+    run: RunArguments,
+    chosen: RankerArguments,
+    given: DataArguments,
+    bf16: bool,
+    batch_size: int,
+    arguments: ScoreArguments,
+) -> None:
+    """The verb: open the ranker, score the table, say where the scores are.
+
+    Raises:
+        PrectrError: ranker, data folder or table is missing or does not fit; nothing is written then.
+    """
+    impressions, output = Path(arguments.impressions), Path(arguments.output)
+    open_impressions(impressions)
+    ranker, data = ranker_and_data(run, chosen, given)
+    scorer = Scorer.open(ranker, data, bf16, batch_size)
+    summary = score_file(scorer, impressions, output, arguments.rows_at_once)
+    show_table(
+        f"Scores of {impressions} by {ranker}",
+        ["impressions", "pages", "known users' share", "mean p_click", "mean tau"],
+        [[summary[name] for name in ("rows", "pages", "known_users", "p_click", "tau")]],
+        f"Past events from {data}. {reconstructed(data)}",
+    )
+    console.print(f"Files: {output}", highlight=False)
+    console.print(f"Next:  python -m rank explain --page PAGE_ID --name {run.name}", highlight=False, soft_wrap=True)
+
+
+def score_file(scorer: Scorer, impressions: Path, output: Path, rows_at_once: int) -> dict[str, float]:
+    """Score every impression of a Parquet file into another, which appears only when it is whole.
+
+    The output has a row per impression: `impression_id` (or `row`, from 0, where the table has none), `p_click`,
+    `level_prob` [K], `p_click_given_level` [K] and `tau`.
+
+    Returns:
+        Counts and means: rows, pages, known_users (share of rows), p_click, tau.
+
+    Raises:
+        PrectrError: the table lacks a column, or a page has two users, queries or times.
+    """
+    file = open_impressions(impressions)
+    named = "impression_id" in file.schema_arrow.names
+    levels = pa.list_(pa.float32(), scorer.ranker.model.config.num_levels)
+    schema = pa.schema(
+        [
+            ("impression_id" if named else "row", pa.int64()),
+            *(("p_click", pa.float32()), ("level_prob", levels)),
+            *(("p_click_given_level", levels), ("tau", pa.float32())),
+        ]
+    )
+    totals = dict.fromkeys(("rows", "pages", "known_users", "p_click", "tau"), 0.0)
+    with (
+        atomic_write(output) as temporary,
+        pq.ParquetWriter(temporary, schema, compression="zstd") as writer,
+        progress_bar("scoring", file.metadata.num_rows, "impressions") as advance,
+    ):
+        for rows, block in page_blocks(impressions, scorer.ranker.columns.context, rows_at_once):
+            shop, raw, prepared = scorer.prepare(block)
+            found = scorer.predict(shop, prepared)
+            columns = {
+                schema.names[0]: block["impression_id"] if named else pa.array(rows),
+                **{name: _as_column(found[name]) for name in schema.names[1:]},
+            }
+            writer.write_table(pa.table(columns).cast(schema))
+            totals["rows"] += len(block)
+            totals["pages"] += prepared.num_pages
+            totals["known_users"] += float((raw.user >= 0)[raw.page].sum())
+            for name in ("p_click", "tau"):
+                totals[name] += float(found[name].sum())
+            advance(len(block))
+    means = {name: totals[name] / max(totals["rows"], 1) for name in ("known_users", "p_click", "tau")}
+    return {"rows": int(totals["rows"]), "pages": int(totals["pages"]), **means}
+
+
+def _as_column(values: np.ndarray) -> pa.Array:
+    if values.ndim == 1:
+        return pa.array(values)
+    return pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1])
+
+
+def open_impressions(path: Path) -> pq.ParquetFile:
+    """The file, seen to have every column that scoring needs; context columns are the ranker's affair.
+
+    Raises:
+        PrectrError: there is no such file, it is no Parquet file, or a column is missing.
+    """
+    if not Path(path).is_file():
+        raise PrectrError(f"{path}: no such file; name a Parquet file of impressions.")
+    try:
+        file = pq.ParquetFile(path, pre_buffer=False)
+    except (pa.ArrowException, OSError) as error:
+        raise PrectrError(f"{path} is not a Parquet file, or a damaged one: write it again.") from error
+    _require(path, file.schema_arrow.names, NEEDED)
+    return file
+
+
+def _require(path: Path, found: Sequence[str], needed: Sequence[str]) -> None:
+    missing = [name for name in needed if name not in found]
+    if missing:
+        raise PrectrError(f"{path}: column {missing[0]!r} is missing; found {', '.join(found)}: add it.")
+
+
+def page_blocks(path: Path, context: Sequence[str], rows_at_once: int) -> Iterator[tuple[np.ndarray, pa.Table]]:
+    """Whole pages of an impressions file in the order in which they end, some `rows_at_once` rows at a time.
+
+    Args:
+        context: names of the `ctx_*` columns that are read.
+
+    Yields:
+        Row numbers in the file int64 [m], and those rows with the contract's columns and types; `clicked` is false
+        where the file has none. Page ids are numbered anew where the file's repeat from split to split.
+    """
+    file = open_impressions(path)
+    _require(path, file.schema_arrow.names, context)
+    found = file.schema_arrow.names
+    kept = (*OPTIONAL, *KEPT)
+    columns = [*NEEDED, *context, *(name for name in found if name in kept or name.startswith("label_"))]
+    page = _page_numbers(path)
+    last_row = np.zeros(int(page.max(initial=-1)) + 1, np.int64)
+    last_row[page] = np.arange(len(page))
+    waiting_rows = np.zeros(0, np.int64)
+    waiting: list[pa.Table] = []
+    end = 0
+    for batch in file.iter_batches(rows_at_once, columns=columns):
+        rows = np.concatenate([waiting_rows, np.arange(end, end + len(batch))])
+        read = _conform(path, pa.Table.from_batches([batch]), end).append_column(
+            "page", pa.array(page[rows[-len(batch) :]])
+        )
+        table = pa.concat_tables([*waiting, read])
+        end += len(batch)
+        whole = last_row[page[rows]] < end
+        if whole.any():
+            block = table.filter(pa.array(whole))
+            _one_value_per_page(path, rows[whole], block)
+            block = block.set_column(block.column_names.index("page_id"), "page_id", block["page"])
+            yield rows[whole], block.drop_columns(["page"])
+        waiting_rows, waiting = rows[~whole], [table.filter(pa.array(~whole))]
+
+
+def _page_numbers(path: Path) -> np.ndarray:
+    """Which page each row belongs to, int64 [rows]; pages are told apart by (split, page_id)."""
+    keys = [name for name in ("split", "page_id") if name in pq.read_schema(path).names]
+    table = pq.read_table(path, columns=keys)
+    number = np.zeros(len(table), np.int64)
+    for name in keys:
+        codes = pc.fill_null(table[name].combine_chunks().dictionary_encode().indices, -1).to_numpy().astype(np.int64)
+        number = np.unique(number * (int(codes.max(initial=0)) + 2) + codes, return_inverse=True)[1]
+    return number
+
+
+def _conform(path: Path, batch: pa.Table, first_row: int) -> pa.Table:
+    """The contract's types; a value in every row."""
+    schema = SCHEMAS["impressions"]
+    for place, name in enumerate(batch.column_names):
+        column = batch[name]
+        if column.null_count and name in schema.names and name not in OPTIONAL:
+            row = first_row + int(column.is_null().to_numpy().argmax())
+            raise PrectrError(f"{path}: {name}, row {row}: a value is required: fill it in, or drop the page.")
+        kind = _type_of(name)
+        try:
+            # A time may lose its milliseconds; nothing else may change.
+            batch = batch.set_column(place, name, column.cast(kind, safe=not pa.types.is_timestamp(kind)))
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            raise PrectrError(f"{path}: column {name!r} is {column.type}: write it as {kind}.") from error
+    for name in OPTIONAL:
+        if name not in batch.column_names:
+            batch = batch.append_column(name, pa.nulls(len(batch), pa.string()))
+    if "clicked" not in batch.column_names:
+        batch = batch.append_column("clicked", pa.array(np.zeros(len(batch), bool)))
+    return batch
+
+
+def _type_of(column: str) -> pa.DataType:
+    schema, optional = SCHEMAS["impressions"], OPTIONAL_COLUMNS["impressions"]
+    if column in schema.names:
+        return schema.field(column).type
+    by_prefix = (kind for prefix, kind in PREFIXES["impressions"].items() if column.startswith(prefix))
+    return optional.get(column) or next(by_prefix)
+
+
+def _one_value_per_page(path: Path, rows: np.ndarray, block: pa.Table) -> None:
+    _, first, page = np.unique(block["page"].to_numpy(), return_index=True, return_inverse=True)
+    for name in PER_PAGE:
+        codes = pc.fill_null(block[name].combine_chunks().dictionary_encode().indices, -1).to_numpy()
+        differs = codes != codes[first][page]
+        if differs.any():
+            at = int(differs.argmax())
+            raise PrectrError(
+                f"{path}: {name}, row {rows[at]}: found {block[name][at].as_py()!r}, but page "
+                f"{block['page_id'][at].as_py()} has another {name} too: give each page one user, query and time."
+            )

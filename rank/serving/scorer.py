@@ -1,0 +1,185 @@
+"""A trained ranker in front of a data set: its items, its past events, and what stage one says of any pair.
+
+What `score`, `explain` and `validate` share. The ranker's folder is where a run left it, so the folder above holds the
+run's other artifacts: stage one's stored probabilities are read from there, and only pairs that are not among them are
+scored anew, by the encoder that scored those.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from prectr.data.contract import SCHEMAS, has_table, read_table
+from prectr.rank.config import RunArguments
+from prectr.rank.features.prepare import RawSet, Shop, prepare
+from prectr.rank.features.prepared_set import PreparedSet
+from prectr.rank.history.codes import encode
+from prectr.rank.history.log import BehaviourLog
+from prectr.rank.history.stage_one import LevelProb
+from prectr.rank.inputs.events import Events
+from prectr.rank.inputs.texts import Texts
+from prectr.rank.serving.predictor import Predictor
+from prectr.rank.serving.ranker import Ranker
+from prectr.shared.encoder.level_encoder import LevelEncoder
+from prectr.shared.errors import PrectrError
+from prectr.shared.run.steps import RECORD, fingerprint_of_tables, read_record
+
+
+@dataclass
+class RankerArguments:
+    """Which trained ranker."""
+
+    ranker: str | None = field(
+        default=None, metadata={"help": "a trained ranker's folder or hub id; default: artifacts/<name>/ranker"}
+    )
+
+
+@dataclass
+class DataArguments:
+    """Which items and past events it is given."""
+
+    data: str | None = field(
+        default=None, metadata={"help": "folder of items.parquet, behaviours.parquet; default: data/ beside the ranker"}
+    )
+
+
+class StageOne:
+    """What stage one says of pairs: read where a run has stored it, computed where it has not.
+
+    Args:
+        encoder: scores pairs that are not stored. items: whose texts it reads.
+        stored: query, item_id and level_prob of pairs, each once; None: nothing is stored.
+    """
+
+    def __init__(self, encoder: LevelEncoder, items: pa.Table, stored: pa.Table | None = None) -> None:
+        self.encoder, self.items, self._stored = encoder, items, stored
+        if stored is not None:
+            self._rows = stored.select(["query", "item_id"]).append_column("row", pa.array(range(len(stored))))
+
+    def of(self, pairs: pa.Table) -> LevelProb:
+        """Probabilities of all pairs in a table with columns query and item_id; rows without a query have none.
+
+        Raises:
+            PrectrError: an item is not in the items table.
+        """
+        searched = pairs.select(["query", "item_id"]).filter(pc.field("query").is_valid())
+        wanted = searched.group_by(["query", "item_id"], use_threads=False).aggregate([])
+        parts = []
+        if self._stored is not None:
+            found = wanted.join(self._rows, ["query", "item_id"], join_type="left outer", use_threads=False)
+            known, wanted = (found.filter(test(found["row"])) for test in (pc.is_valid, pc.is_null))
+            parts.append(self._stored.take(known["row"]).select(["query", "item_id", "level_prob"]))
+        if wanted.num_rows or not parts or not parts[0].num_rows:
+            parts.append(self._scored(wanted))
+        schema = pa.schema([("query", pa.string()), ("item_id", pa.string()), ("level_prob", pa.list_(pa.float32()))])
+        return LevelProb(pa.concat_tables([part.cast(schema) for part in parts]))
+
+    def _scored(self, wanted: pa.Table) -> pa.Table:
+        queries, ids, texts = wanted["query"], wanted["item_id"], self.items["text"]
+        row = encode(ids, self.items["item_id"].combine_chunks())
+        if (row < 0).any():
+            missing = ids[int((row < 0).argmax())].as_py()
+            raise PrectrError(f"item {missing!r} is not in items.parquet: add it there, or drop the rows that name it.")
+        if not len(row):
+            # A log without searches still has to know how many levels there are.
+            queries, ids, row = texts.slice(0, 1), self.items["item_id"].slice(0, 1), np.zeros(1, np.int32)
+        level_prob = self.encoder.score_pairs(queries.to_pylist(), texts.take(pa.array(row)).to_pylist())
+        return pa.table({"query": queries, "item_id": ids, "level_prob": list(level_prob)})
+
+
+class Scorer:
+    """A ranker with items and past events.
+
+    Args:
+        items: the contract's table; columns that the ranker was not trained with are ignored.
+        bf16: matrix products in bfloat16. batch_size: impressions scored at once.
+    """
+
+    def __init__(
+        self, ranker: Ranker, items: pa.Table, log: BehaviourLog, stage_one: StageOne, bf16: bool, batch_size: int
+    ) -> None:
+        self.ranker, self.log, self.stage_one = ranker, log, stage_one
+        self.bf16, self.batch_size = bf16, batch_size
+        self.items = _item_columns(ranker, items)
+        feature_map = ranker.feature_map
+        self.events = Events(log, feature_map.transform_items(self.items).astype(np.int32), feature_map.event_types)
+
+    @classmethod
+    def open(cls, ranker: str | Path, data: Path, bf16: bool, batch_size: int) -> "Scorer":
+        """Open a ranker's folder (or hub id) and a data folder.
+
+        Where `data` is what the ranker's run indexed, the run's own index of past events is used; any other data
+        folder is indexed in memory. Without behaviours.parquet every user is new.
+
+        Raises:
+            PrectrError: a file is missing, or the items lack a column the ranker was trained with.
+        """
+        trained = Ranker.from_pretrained(ranker)
+        home = Path(ranker).parent
+        items = read_table(data, "items")
+        if not items.num_rows:
+            raise PrectrError(f"{data}/items.parquet has no rows: write the items there.")
+        encoder_folder, stored = home / "encoder", home / "level_prob" / "level_prob.parquet"
+        encoder = LevelEncoder.from_pretrained(encoder_folder) if encoder_folder.is_dir() else trained.model.encoder
+        stage_one = StageOne(encoder, items, pq.read_table(stored) if stored.exists() else None)
+        if _is_indexed(home / "behaviours", data):
+            log = BehaviourLog.open(home / "behaviours")
+        else:
+            behaviours = SCHEMAS["behaviours"].empty_table()
+            if has_table(data, "behaviours"):
+                behaviours = read_table(data, "behaviours")
+            log = BehaviourLog.from_tables(items, behaviours, stage_one.of(behaviours), trained.columns.matched)
+        return cls(trained, items, log, stage_one, bf16, batch_size)
+
+    def prepare(self, impressions: pa.Table) -> tuple[Shop, RawSet, PreparedSet]:
+        """Everything about whole pages that is known before the network sees them."""
+        candidates = pc.is_in(self.items["item_id"], pc.unique(impressions["item_id"]))
+        queries = sorted(pc.unique(impressions["query"]).to_pylist())
+        shop = Shop(self.items.filter(candidates), self.log, self.stage_one.of(impressions), queries)
+        raw = prepare(impressions, shop, self.ranker.history)
+        return shop, raw, raw.finish(self.ranker.feature_map, shop)
+
+    def predictor(self, shop: Shop) -> Predictor:
+        """The network with the texts of `shop`."""
+        texts = Texts.tokenize(self.ranker.model.encoder, shop.query_texts, shop.item_texts)
+        return Predictor(self.ranker.model, texts, self.events, self.bf16)
+
+    def predict(self, shop: Shop, prepared: PreparedSet) -> dict[str, np.ndarray]:
+        """`p_click` [n], `level_prob` [n, K], `p_click_given_level` [n, K] and `tau` [n], in the order of the table
+        given to `prepare`.
+        """
+        found = self.predictor(shop).predict(prepared, self.batch_size)
+        order = np.argsort(prepared.impression)
+        return {name: values[order] for name, values in found.items()}
+
+
+def ranker_and_data(run: RunArguments, chosen: RankerArguments, given: DataArguments) -> tuple[str, Path]:
+    """The ranker's folder (or hub id) and the data folder that the settings name.
+
+    Raises:
+        PrectrError: there is no data folder beside the ranker, and none is named.
+    """
+    ranker = chosen.ranker or str(Path(run.artifacts) / run.name / "ranker")
+    data = Path(given.data) if given.data else Path(ranker).parent / "data"
+    if not data.is_dir():
+        raise PrectrError(f"{data} is not there: name the folder of items.parquet and behaviours.parquet with --data.")
+    return ranker, data
+
+
+def _item_columns(ranker: Ranker, items: pa.Table) -> pa.Table:
+    missing = [name for name in ranker.columns.items if name not in items.column_names]
+    if missing:
+        raise PrectrError(
+            f"items.parquet: column {missing[0]!r} is missing: the ranker was trained with it, so add it."
+        )
+    return items.select(["item_id", "text", "category", *ranker.columns.items])
+
+
+def _is_indexed(behaviours: Path, data: Path) -> bool:
+    if not (behaviours / RECORD).is_file() or not has_table(data, "behaviours"):
+        return False
+    return read_record(behaviours).inputs.get("data") == fingerprint_of_tables(data)

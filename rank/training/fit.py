@@ -1,0 +1,85 @@
+"""The step `ranker`: the network trained on the prepared features, and saved."""
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from prectr.data.scan import scan_table
+from prectr.rank.features.feature_map import FeatureMap
+from prectr.rank.features.prepared_set import PreparedSet
+from prectr.rank.features.reference import Reference
+from prectr.rank.inputs.batch import sample_batches
+from prectr.rank.inputs.events import Events
+from prectr.rank.inputs.frozen_text import PairFeatures
+from prectr.rank.inputs.replay import read_replay
+from prectr.rank.inputs.texts import Texts
+from prectr.rank.model.ranker_model import RankerConfig, RankerModel
+from prectr.rank.serving.ranker import Ranker
+from prectr.rank.serving.request import Columns
+from prectr.rank.training.objective import Objective
+from prectr.rank.training.schedule import BatchSchedule
+from prectr.rank.training.trainer import train
+from prectr.rank.training.warm_start import carry_over
+from prectr.rank.workspace import PAIR_FEATURES, Stage
+from prectr.shared.encoder.level_encoder import LevelEncoder
+from prectr.shared.run import launch
+from prectr.shared.seeds import set_seed
+
+
+def train_ranker(stage: Stage, work: Path) -> None:
+    """Train on the training set, all launched processes together, and save the ranker into `work`."""
+    set_seed(stage.run.seed)
+    shop = stage.shop()
+    features = stage.folder / "features"
+    prepared = PreparedSet.open(features / "train")
+    feature_map = FeatureMap.from_json((features / "feature_map.json").read_text(encoding="utf-8"))
+    config = RankerConfig(
+        numeric_names=feature_map.numeric_names,
+        categorical_names=feature_map.categorical_names,
+        cardinalities=feature_map.cardinalities,
+        item_columns=feature_map.item_columns,
+        num_levels=len(stage.level_names),
+        num_event_types=len(feature_map.event_types),
+        **asdict(stage.model),
+    )
+    events = Events(shop.log, feature_map.transform_items(shop.items).astype(np.int32), feature_map.event_types)
+    if stage.run.warm_start:
+        source = Ranker.from_pretrained(stage.run.warm_start)
+        model = RankerModel(config, source.model.encoder)
+        carry_over(model, feature_map, source)
+    else:
+        model = RankerModel(config, LevelEncoder.from_pretrained(stage.encoder))
+        click_rate = prepared.click_rate(stage.losses.negative_sampling_rate)
+        model.start_from(sample_batches(prepared, events, stage.run.seed), click_rate)
+    replay, replay_texts = read_replay(stage, shop)
+    scratch = work / "checkpoints" / f"texts-{os.getpid()}"
+    texts = Texts.tokenize(model.encoder, shop.query_texts, [*shop.item_texts, *replay_texts], scratch)
+    frozen_epochs, epochs = stage.training.passes
+    schedule = BatchSchedule(
+        prepared,
+        events,
+        texts,
+        replay if stage.losses.replay_share else None,
+        pages_per_batch=stage.training.pages_per_batch,
+        pages_together=stage.training.pages_together,
+        frozen_epochs=frozen_epochs,
+        features=PairFeatures.open(stage.folder / PAIR_FEATURES) if frozen_epochs else None,
+        epochs=epochs,
+        warmup_share=stage.training.warmup_share,
+        replay_share=stage.losses.replay_share,
+        feature_map=feature_map,
+        noise=stage.losses.noise if stage.losses.debias_weight else None,
+        seed=stage.run.seed,
+    )
+    objective = Objective(model, stage.losses, stage.run.seed)
+    log = train(objective, schedule, stage.training, stage.run.seed, work)
+    if not launch.is_first():
+        return
+    (work / "training_log.json").write_text(json.dumps(log, indent=1), encoding="utf-8")
+    columns = Columns.of(shop.items, next(scan_table(stage.data, "impressions", rows_at_once=1)), shop.log)
+    Ranker(model, feature_map, stage.history, stage.level_names, columns).save_pretrained(work)
+    rate = stage.losses.negative_sampling_rate
+    Reference.of(prepared, feature_map, stage.history, stage.run.seed, rate).save(work)

@@ -1,0 +1,162 @@
+"""Which batches a training run sees, in which order.
+
+A batch depends on the seed and its number alone: a resumed run sees what the killed one would have, and of several
+processes each takes its part of the same batch.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from prectr.rank.features.feature_map import FeatureMap
+from prectr.rank.features.groups import is_stage_one
+from prectr.rank.features.prepared_set import PreparedSet
+from prectr.rank.inputs.batch import page_batch, page_rows
+from prectr.rank.inputs.events import Events
+from prectr.rank.inputs.frozen_text import PairFeatures
+from prectr.rank.inputs.replay import Replay
+from prectr.rank.inputs.texts import Texts, text_batch
+from prectr.rank.training.exposure_bias import Noise, draw_neighbours, lower_level
+from prectr.rank.training.page_order import PageBatches
+from prectr.shared.errors import PrectrError
+from prectr.shared.seeds import generator
+from prectr.shared.training.whole_batch import part
+
+
+class BatchSchedule(Dataset):
+    """Every batch of a training run, in order: first those in which the text encoder is frozen and all else learns [O],
+    then the level module's warm-up, then everything. [P: these two steps]
+
+    While the text encoder is frozen, its texts are not encoded: what the level head reads of a pair is computed once.
+
+    Args:
+        prepared, events, texts, replay: where batches are read from. replay: None when nothing is replayed.
+        pages_per_batch: pages in a batch; the last batch of a pass is left out when it is short.
+        pages_together: so many pages of one category go into a batch together: they share item texts, which are then
+            encoded once [O].
+        frozen_epochs, epochs: passes over the pages without and with the text encoder, each in a new order.
+        features: of all pairs, the replayed ones included; only batches without the text encoder read them.
+        warmup_share: warm-up batches (replayed pairs alone) as a share of those in which everything learns.
+        replay_share: replayed pairs as a share of all pairs of a batch.
+        feature_map: of the numbers and categoricals in `prepared`.
+        noise: what the batch's hard negatives are made of; None: it has none.
+
+    Raises:
+        PrectrError: a warm-up is asked for, but there is nothing to replay.
+    """
+
+    def __init__(
+        self,
+        prepared: PreparedSet,
+        events: Events,
+        texts: Texts,
+        replay: Replay | None,
+        *,
+        pages_per_batch: int,
+        pages_together: int,
+        frozen_epochs: float = 0.0,
+        features: PairFeatures | None = None,
+        epochs: float,
+        warmup_share: float,
+        replay_share: float,
+        feature_map: FeatureMap,
+        noise: Noise | None,
+        seed: int,
+    ) -> None:
+        if warmup_share > 0 and replay is None:
+            raise PrectrError(
+                "the warm-up trains the level module on replayed pairs, but replay_share is 0: raise it, or set "
+                "warmup_share: 0 too."
+            )
+        self.prepared, self.events, self.texts, self.replay = prepared, events, texts, replay
+        # A mean of 1 leaves the balance of the losses, and the learning rate, as they are without weights.
+        self.mean_weight = None if prepared.weight is None else prepared.weight.mean(dtype=np.float64)
+        self.bounds = prepared.page_bounds()
+        self.seed, self.noise, self.feature_map = seed, noise, feature_map
+        self.of_stage_one = [n for n, name in enumerate(feature_map.numeric_names) if is_stage_one(name)]
+        self.pages = PageBatches(
+            prepared.category,
+            pages_per_batch=pages_per_batch,
+            pages_together=pages_together,
+            epochs=frozen_epochs + epochs,
+            seed=seed,
+        )
+        self.features = features
+        self.num_frozen = min(round(self.pages.per_pass * frozen_epochs), len(self.pages))
+        self.num_warmup = round((len(self.pages) - self.num_frozen) * warmup_share)
+        per_page = len(prepared) / prepared.num_pages
+        self.num_replayed = round(self.pages.pages_per_batch * per_page * replay_share / (1 - replay_share))
+
+    def __len__(self) -> int:
+        return self.num_warmup + len(self.pages)
+
+    def __getitem__(self, number: int) -> dict[str, Tensor]:
+        """This process's part of batch `number`: of its pages, and of its replayed pairs.
+
+        `place` [B] says where its impressions stand among the `size` impressions of the whole batch.
+        """
+        batch: dict[str, Tensor] = {"step": torch.tensor(number)}
+        pairs: dict[str, np.ndarray] = {}  # query and item text [2, n] of the pairs, by what they are there for
+        frozen = number < self.num_frozen
+        warms_up = 0 <= number - self.num_frozen < self.num_warmup
+        drawn = self._draw_replay(number, warms_up)
+        if not warms_up:
+            pages = self.pages[number if frozen else number - self.num_warmup]
+            whole, own = np.sort(pages), np.sort(part(pages))
+            ends = np.cumsum(self.bounds[whole + 1] - self.bounds[whole])
+            place = page_rows(np.concatenate([[0], ends]), np.searchsorted(whole, own))
+            batch |= self._exposures(own) | {"place": torch.from_numpy(place), "size": torch.tensor(ends[-1])}
+            rows = batch["row"].numpy()
+            pairs["pair"] = np.stack([self.prepared.query_text[rows], self.prepared.item_text[rows]])
+            if self.noise is not None:
+                batch |= self._lowered(batch, number)
+        if self.replay is not None:
+            pairs["replay_pair"] = self.replay.texts(part(drawn))
+            batch["replay_target"] = torch.from_numpy(self.replay.target[part(drawn)])
+        query_text, item_text = np.concatenate(list(pairs.values()), 1)
+        if frozen:
+            if self.features is None:
+                raise ValueError("frozen_epochs without the features of the pairs")
+            values, pair = self.features.rows(query_text, item_text)
+            text = {"pair_features": values}
+        else:
+            text, pair = text_batch(self.texts, query_text, item_text)
+        each = np.split(pair, np.cumsum([rows.shape[1] for rows in pairs.values()])[:-1])
+        return batch | text | {name: torch.from_numpy(rows) for name, rows in zip(pairs, each, strict=True)}
+
+    def _exposures(self, pages: np.ndarray) -> dict[str, Tensor]:
+        batch = page_batch(self.prepared, pages, self.bounds, self.events)
+        rows = batch["row"].numpy()
+        if self.prepared.position is not None:
+            batch["position"] = torch.from_numpy(self.prepared.position[rows].astype(np.int64))
+        if self.prepared.weight is not None:
+            weight = self.prepared.weight[rows] / self.mean_weight
+            batch["weight"] = torch.from_numpy(weight.astype(np.float32))
+        return batch
+
+    def _draw_replay(self, number: int, warms_up: bool) -> np.ndarray:
+        """Which pairs the whole batch replays; a warm-up batch holds nothing else, so it has as many as a full one."""
+        if self.replay is None:
+            return np.zeros(0, np.int64)
+        count = self.num_replayed * (4 if warms_up else 1)
+        return generator(self.seed, "replay", number).integers(0, len(self.replay), count)
+
+    def _lowered(self, batch: dict[str, Tensor], number: int) -> dict[str, Tensor]:
+        """By how many levels each impression's hard negative falls, `level_drop` [B] (0: it has none), and what to: the
+        label `lowered` [B]; or the row of a `neighbour` [B] on the page, and the numbers that it has then."""
+        # A page is one process's as a whole, so its rows find their neighbours among that process's.
+        draw = generator(self.seed, "hard negatives", number).random(int(batch["size"]))[batch["place"].numpy()]
+        if self.noise != "toward_neighbour":
+            lowered = lower_level(batch["level"], torch.from_numpy(draw))
+            return {"lowered": lowered, "level_drop": (batch["level"] - lowered).float()}
+        level_prob = self.prepared.level_prob[batch["row"].numpy()]
+        expected = level_prob @ np.arange(level_prob.shape[1], dtype=np.float32)
+        neighbour = draw_neighbours(expected, batch["page"].numpy(), draw)
+        numeric = self.feature_map.never_shown(batch["numeric"].numpy())
+        numeric[:, self.of_stage_one] = batch["numeric"].numpy()[neighbour][:, self.of_stage_one]
+        return {
+            "neighbour": torch.from_numpy(neighbour),
+            "level_drop": torch.from_numpy(expected - expected[neighbour]),
+            "negative_numeric": torch.from_numpy(numeric),
+        }

@@ -1,0 +1,128 @@
+"""Training of stage two: transformers' Trainer over a fixed schedule of batches."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Dataset, SequentialSampler
+from transformers import TrainingArguments
+
+from prectr.rank.config import TrainArguments
+from prectr.rank.training.objective import Objective
+from prectr.rank.training.schedule import BatchSchedule
+from prectr.shared.run import launch
+from prectr.shared.training.precision import has_bf16
+from prectr.shared.training.trainer import PartTrainer
+from prectr.shared.training.whole_batch import sum_of_all
+
+logger = logging.getLogger(__name__)
+
+MIN_LEVEL_FALL = 0.3  # expected levels; below it a negative's lowered label is untrue, and only the noise is learnt
+
+
+class RankTrainer(PartTrainer):
+    """Trainer that takes ready-made batches in order, gives the encoder its own learning rate and logs each loss."""
+
+    def __init__(
+        self,
+        objective: Objective,
+        schedule: BatchSchedule,
+        arguments: TrainArguments,
+        args: TrainingArguments,
+    ):
+        super().__init__(model=objective, args=args, train_dataset=schedule, data_collator=_only)
+        self.objective: Objective = objective
+        self.arguments: TrainArguments = arguments
+        self._parts: dict[str, list[Tensor]] = {}
+
+    def _get_train_sampler(self, train_dataset: Dataset | None = None) -> SequentialSampler:
+        return SequentialSampler(self.train_dataset)  # type: ignore[arg-type]  # the order is the schedule's own
+
+    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
+        if self.optimizer is None:
+            self.optimizer = torch.optim.AdamW(parameter_groups(self.objective, self.arguments), betas=(0.9, 0.99))
+        return self.optimizer
+
+    def compute_loss(
+        self, model: nn.Module, inputs: dict[str, Tensor], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        parts = model(inputs)
+        for name, part in parts.items():
+            if name != "loss":
+                self._parts.setdefault(name, []).append(part.detach())
+        return (parts["loss"], parts) if return_outputs else parts["loss"]
+
+    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
+        if "loss" in logs:
+            for name, parts in self._parts.items():
+                mean = sum_of_all(torch.stack(parts).mean()) / launch.num_processes()
+                logs[name] = round(mean.item(), 4)
+            self._parts.clear()
+            if launch.is_first() and logs.get("level_fall", 1.0) < MIN_LEVEL_FALL:
+                logger.warning(
+                    "The hard negatives' expected level falls by %.2f only (less than %.1f): their lowered label is "
+                    "not true. Raise noise_scale, or use noise: toward_neighbour.",
+                    logs["level_fall"],
+                    MIN_LEVEL_FALL,
+                )
+        super().log(logs, *args, **kwargs)
+
+
+def _only(items: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """The schedule's items are whole batches already."""
+    return items[0]
+
+
+def parameter_groups(objective: Objective, arguments: TrainArguments) -> list[dict[str, Any]]:
+    """AdamW's groups: by learning rate, and decayed (matrices that are no embeddings) or not. An encoder learning rate
+    of 0 freezes the encoder.
+    """
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    objective.model.encoder.freeze_token_embeddings()
+    for name, parameter in objective.named_parameters():
+        is_embedding = name.startswith("model.embeddings.")
+        rate = arguments.embedding_learning_rate if is_embedding else arguments.learning_rate
+        if name.startswith("model.encoder."):
+            rate = arguments.encoder_learning_rate
+            parameter.requires_grad_(parameter.requires_grad and rate > 0)
+        if parameter.requires_grad:
+            decay = arguments.weight_decay if parameter.ndim > 1 and "embedding" not in name else 0.0
+            groups.setdefault((rate, decay), []).append(parameter)
+    return [{"params": found, "lr": rate, "weight_decay": decay} for (rate, decay), found in groups.items()]
+
+
+def train(
+    objective: Objective, schedule: BatchSchedule, arguments: TrainArguments, seed: int, folder: Path
+) -> list[dict]:
+    """Run the schedule, going on from the last checkpoint in `folder`/checkpoints if a killed run left one.
+
+    TensorBoard's logs stay in `folder`/runs. Launched processes train together, each on its part of every batch.
+
+    Returns:
+        The training log: one dict per `logging_steps`.
+    """
+    args = TrainingArguments(
+        output_dir=str(folder / "checkpoints"),
+        num_train_epochs=1,
+        per_device_train_batch_size=1,
+        learning_rate=arguments.learning_rate,
+        lr_scheduler_type="cosine",
+        warmup_steps=max(len(schedule) // 20, 1),
+        max_grad_norm=5.0,
+        bf16=arguments.bf16 and has_bf16(),
+        use_cpu=not torch.cuda.is_available(),
+        seed=seed,
+        data_seed=seed,
+        save_strategy="steps",
+        save_steps=arguments.save_steps,
+        save_total_limit=1,
+        logging_steps=arguments.logging_steps,
+        remove_unused_columns=False,
+        ddp_find_unused_parameters=True,
+        report_to="none",
+    )
+    trainer = RankTrainer(objective, schedule, arguments, args)
+    trainer.train_or_resume("ranker")
+    return trainer.state.log_history

@@ -1,0 +1,142 @@
+"""What the steps of stage two share: settings, folders and tables."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from prectr.data.contract import has_table, levels, read_table, table_path
+from prectr.data.scan import scan_table
+from prectr.rank.config import (
+    EvaluateArguments,
+    HistoryArguments,
+    LossArguments,
+    ModelArguments,
+    RunArguments,
+    TrainArguments,
+    check_together,
+)
+from prectr.rank.features.page_reader import PageParts
+from prectr.rank.features.prepare import Shop, with_label
+from prectr.rank.history.slices import BehaviourLog
+from prectr.rank.history.stage_one import LevelProb
+from prectr.shared.errors import PrectrError
+from prectr.shared.hub import local_folder
+from prectr.shared.run.fingerprint import file_fingerprint, fingerprint_inputs
+from prectr.shared.run.steps import fingerprint_of, is_finished, run_step
+from prectr.shared.storage.duckdb import distinct, out_of_core
+
+EVALUATED = ("validation", "test", "open")
+
+PAIR_FEATURES, JUDGED_PAIR_FEATURES = "pair_features", "judged_pair_features"
+
+
+@dataclass
+class Stage:
+    """Settings, folders and tables that the steps share."""
+
+    run: RunArguments
+    history: HistoryArguments
+    model: ModelArguments
+    losses: LossArguments
+    training: TrainArguments
+    evaluation: EvaluateArguments
+    command: str = "python -m rank run"
+
+    def __post_init__(self) -> None:
+        check_together(self.history, self.model, self.losses, self.training)
+        self.folder = Path(self.run.artifacts) / self.run.name
+        self.data = self.folder / "data"
+        self._require_clicks()
+        self.encoder = local_folder(self.run.encoder) if self.run.encoder else self.folder / "encoder"
+        self.level_names = levels(self.data)
+
+    def encoder_fingerprint(self) -> str:
+        """Of the step that made the encoder, or of its weights: one that was downloaded has no step behind it.
+
+        Raises:
+            PrectrError: there is no encoder.
+        """
+        if self.run.encoder is None:
+            return fingerprint_of(self.encoder)
+        weights = sorted(self.encoder.rglob("*.safetensors"))
+        if not weights:
+            raise PrectrError(
+                f"encoder {self.encoder}: no *.safetensors there; name the folder of a published encoder."
+            )
+        return "+".join(file_fingerprint(path) for path in weights)
+
+    def impressions(self, split: str) -> pa.Table:
+        """The impressions of a split; `clicked` is what `label` says."""
+        parts = list(scan_table(self.data, "impressions", split=split))
+        if not parts:
+            parts = [read_table(self.data, "impressions").slice(0, 0)]
+        return with_label(pa.concat_tables(parts), self.run.label)
+
+    def pages(self, split: str, scratch: Path) -> PageParts:
+        """As `impressions`, a part at a time; `scratch`: see `PageParts`."""
+        return PageParts(self.data, split, scratch, self.run.label)
+
+    def level_prob(self) -> LevelProb:
+        """Stage one's probabilities, from `pairs/`, where they are sorted once to be looked up on disk."""
+        source, folder = self.folder / "level_prob", self.folder / "pairs"
+        inputs = {"level_prob": fingerprint_of(source)}
+
+        def build(work: Path) -> None:
+            LevelProb.build(source / "level_prob.parquet", work)
+
+        if not is_finished(folder, fingerprint_inputs("pairs", inputs)):
+            run_step("pairs", folder, inputs, build)
+        return LevelProb.open(folder)
+
+    def shop(self) -> Shop:
+        """The catalogue with the log and stage one's probabilities; queries of every table, and the replayed ones."""
+        with out_of_core(self.folder) as database:
+            found = [distinct(database, table_path(self.data, name), "query") for name in ("impressions", "pairs")]
+        queries = pc.unique(pa.chunked_array(found))
+        log = BehaviourLog.open(self.folder / "behaviours")
+        return Shop(read_table(self.data, "items"), log, self.level_prob(), sorted(queries.to_pylist()))
+
+    @cached_property
+    def splits(self) -> frozenset[str]:
+        """The splits that the impressions have."""
+        parts = scan_table(self.data, "impressions", ["split"], 1 << 20)
+        return frozenset(name for part in parts for name in pc.unique(part["split"]).to_pylist())
+
+    @property
+    def evaluated(self) -> list[str]:
+        """The splits that are scored as they are; `open` is optional."""
+        return [split for split in EVALUATED if split in self.splits]
+
+    @property
+    def not_measured(self) -> dict[str, str]:
+        """Which parts of the results there will not be, and why."""
+        why = {}
+        if "open" not in self.splits:
+            why["open"] = "open candidates: impressions.parquet has no split 'open'"
+        elif not has_table(self.data, "gold"):
+            why["excess_low@10"] = "excess_low@10: there is no gold.parquet"
+        if "new_users" not in self.splits:
+            why["new_users"] = "new users: impressions.parquet has no split 'new_users'"
+        return why
+
+    def sets(self) -> list[str]:
+        """Folders of features/, the training one first."""
+        rungs = [f"new_users_{n}" for n in self.history.cold_lengths] if "new_users" in self.splits else []
+        return ["train", *self.evaluated, *rungs]
+
+    @property
+    def stored_pairs(self) -> list[str]:
+        """Folders of features of pairs that this training reads."""
+        read = {PAIR_FEATURES: self.training.passes[0] > 0, JUDGED_PAIR_FEATURES: self.training.frozen_throughout}
+        return [name for name, is_read in read.items() if is_read]
+
+    def _require_clicks(self) -> None:
+        for table in ("impressions", "behaviours"):
+            if self.data.is_dir() and not has_table(self.data, table):
+                raise PrectrError(
+                    f"{table_path(self.data, table)} is missing: stage two learns from clicks, so write what was shown "
+                    "and clicked; pairs alone train stage one (`python -m distill run`)."
+                )

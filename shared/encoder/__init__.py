@@ -1,0 +1,1 @@
+"""The published encoder's folder: the only thing between the two stages."""

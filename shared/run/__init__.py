@@ -1,0 +1,1 @@
+"""How any command runs: settings, steps, several processes, and what the terminal shows."""

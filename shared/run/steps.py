@@ -1,0 +1,330 @@
+"""Run folders: a step writes one folder, once for each set of inputs.
+
+A finished folder holds `step.json`, whose fingerprint is the hash of everything that decided its contents. A step that
+finds its own fingerprint there does nothing; a downstream step lists that fingerprint among its own inputs, so that a
+change reruns exactly what depends on it.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from prectr.shared.atomic import atomic_write
+from prectr.shared.errors import PrectrError
+from prectr.shared.run import launch
+from prectr.shared.run.checkpoints import latest_checkpoint
+from prectr.shared.run.console import console
+from prectr.shared.run.fingerprint import file_fingerprint, fingerprint_inputs
+from prectr.shared.run.provenance import git_commit
+
+RECORD = "step.json"
+ATTEMPT = ".attempt.json"
+
+COMMANDS = {
+    "data": "make data",
+    "teacher": "make distill",
+    "labels": "make distill",
+    "assistant": "make distill",
+    "assistant_labels": "make distill",
+    "encoder": "make distill",
+    "level_prob": "make distill",
+    "replay": "make distill",
+    "behaviours": "make rank",
+    "ranker": "make rank",
+}
+"""Which command writes which folder, for error messages."""
+
+SECONDS_UNTIL_VISIBLE = 60.0
+"""A network file system may take a while to show on one machine what another has written."""
+
+_unfinished: list[tuple[str, Path]] = []
+"""Name and work folder of the step that this process began last, unless it is finished."""
+
+
+@dataclass(frozen=True)
+class StepRecord:
+    """What `step.json` says of a finished folder."""
+
+    name: str
+    fingerprint: str
+    inputs: dict[str, Any]
+    seconds: float
+    finished: str
+    git_commit: str | None
+
+
+def run_step(
+    name: str, folder: Path, inputs: Mapping[str, Any], build: Callable[[Path], None], *, together: bool = False
+) -> StepRecord:
+    """Build `folder` unless it already holds the result of exactly these inputs.
+
+    `build(work)` writes into a hidden folder beside `folder`, named after the fingerprint. It takes the place of
+    `folder` only when `build` returns. If the run is killed or fails, the work folder stays, `folder` is untouched, and
+    the next call with the same inputs hands the same work folder to `build`, which may resume from what is in it
+    (`work/"checkpoints"` is removed at the end). A second process that wants the same folder waits for the first.
+
+    Of processes that were launched together the first one builds, taking itself for the only one, and the others wait;
+    or, `together`, all of them call `build` with the same work folder, where the first alone must write the result.
+
+    Args:
+        name: what the step is called in messages.
+        folder: where the result lies.
+        inputs: everything that decides the result, as JSON values.
+        build: writes the result; must not write elsewhere.
+        together: a training that the launched processes share.
+
+    Returns:
+        The folder's record; its seconds are those of all attempts together.
+
+    Raises:
+        PrectrError: an input is not a JSON value, or another machine of the launch does not see the folder.
+    """
+    folder = Path(folder)
+    fingerprint = fingerprint_inputs(name, inputs)
+    if not launch.is_launched():
+        return _run(name, folder, fingerprint, inputs, build)
+    if launch.is_first():
+        return _lead(name, folder, fingerprint, inputs, build, together)
+    return _follow(name, folder, fingerprint, build)
+
+
+def where_it_goes_on() -> str:
+    """Where the step that was begun last goes on when its command is run again; empty if it is finished."""
+    if not _unfinished:
+        return ""
+    [(name, work)] = _unfinished
+    found = [Path(each) for folder in work.rglob("checkpoints") if (each := latest_checkpoint(folder))]
+    newest = max(found, key=lambda path: path.stat().st_mtime, default=None)
+    return f"{name} goes on" + (f" from checkpoint {newest.name.rpartition('-')[2]}" if newest else "")
+
+
+def _run(
+    name: str, folder: Path, fingerprint: str, inputs: Mapping[str, Any], build: Callable[[Path], None]
+) -> StepRecord:
+    if (record := _finished(folder, fingerprint)) is not None:
+        _say(f"✓ {name}: up to date ({folder})")
+        return record
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with _lock(folder, name):
+        if (record := _finished(folder, fingerprint)) is not None:
+            return record
+        work = folder.parent / f".{folder.name}.{fingerprint[:12]}.part"
+        if (record := _finished(work, fingerprint)) is None:
+            _say(f"▸ {name}: building {folder}")
+            record = _build(name, work, fingerprint, inputs, build)
+        _publish(work, folder)
+    _say(f"✓ {name}: done in {record.seconds:,.1f} s")
+    return record
+
+
+def _lead(
+    name: str,
+    folder: Path,
+    fingerprint: str,
+    inputs: Mapping[str, Any],
+    build: Callable[[Path], None],
+    together: bool,
+) -> StepRecord:
+    """The first of several processes: builds alone, or calls the others in, and says how it ended."""
+    called_in = False
+
+    def build_together(work: Path) -> None:
+        nonlocal called_in
+        called_in = True
+        launch.agree({"work": str(work), "fingerprint": fingerprint})
+        build(work)
+        launch.wait_for_all()
+
+    try:
+        if together:
+            record = _run(name, folder, fingerprint, inputs, build_together)
+        else:
+            with launch.alone():
+                record = _run(name, folder, fingerprint, inputs, build)
+    except Exception:
+        # Whoever was called in does not listen here: it learns from the training's own connections.
+        if not called_in:
+            with suppress(RuntimeError):
+                launch.agree({"failed": True})
+        raise
+    launch.agree({"record": asdict(record)})
+    return record
+
+
+def _follow(name: str, folder: Path, fingerprint: str, build: Callable[[Path], None]) -> StepRecord:
+    """Every other process: waits for the first one, and helps where it is called in."""
+    told = launch.agree(None)
+    if "work" in told:
+        work = Path(told["work"])
+        if told["fingerprint"] != fingerprint:
+            raise PrectrError(
+                f"step {name!r}: the processes of this launch have other settings or see other data than the first; "
+                "start all of them with the same command, on one folder of artifacts."
+            )
+        _wait_until_visible(work / ATTEMPT)
+        with _noted(name, work):
+            build(work)
+            launch.wait_for_all()
+        told = launch.agree(None)
+    if "failed" in told:
+        raise SystemExit(2)  # the first process has said why
+    _wait_until_visible(folder / RECORD)
+    return StepRecord(**told["record"])
+
+
+def _wait_until_visible(path: Path) -> None:
+    deadline = time.monotonic() + SECONDS_UNTIL_VISIBLE
+    while not path.exists():
+        if time.monotonic() > deadline:
+            raise PrectrError(
+                f"{path} was written by the first process of this launch, but {socket.gethostname()} does not see it: "
+                "put --artifacts on a folder that all machines share."
+            )
+        time.sleep(0.5)
+
+
+@contextmanager
+def _noted(name: str, work: Path) -> Iterator[None]:
+    """Within, `where_it_goes_on` speaks of this step, and afterwards too if it was stopped."""
+    _unfinished[:] = [(name, work)]
+    yield
+    _unfinished.clear()
+
+
+def is_finished(folder: Path, fingerprint: str) -> bool:
+    """Whether `folder` holds the result of the inputs that have this fingerprint."""
+    return _finished(Path(folder), fingerprint) is not None
+
+
+def is_being_built(folder: Path) -> bool:
+    """Whether another process is in the middle of `run_step` for `folder`."""
+    if not folder.parent.is_dir():
+        return False
+    lock = FileLock(folder.parent / f".{folder.name}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return True
+    lock.release()
+    return False
+
+
+def read_record(folder: Path) -> StepRecord:
+    """The record of a finished folder; raises `PrectrError`, naming the command to run, if it is not finished."""
+    path = Path(folder) / RECORD
+    command = COMMANDS.get(Path(folder).name, "the step that writes it")
+    if not path.is_file():
+        raise PrectrError(f"{folder} is not there or not finished (no {RECORD}); run {command} first.")
+    try:
+        return StepRecord(**json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise PrectrError(f"{path} is not a step record ({error}); remove {folder} and run {command}.") from error
+
+
+def fingerprint_of(folder: Path) -> str:
+    """The fingerprint of a finished folder, to be listed among the inputs of what is built from it.
+
+    Raises:
+        PrectrError: the folder is not finished; the message names the command that writes it.
+    """
+    return read_record(folder).fingerprint
+
+
+def fingerprint_of_tables(folder: Path) -> str:
+    """As `fingerprint_of`, for tables that somebody else may have written: where no step did, sha256 of their contents.
+
+    Raises:
+        PrectrError: the folder is not there, or holds no tables.
+    """
+    files = sorted(Path(folder).glob("*.parquet"))
+    if (Path(folder) / RECORD).is_file() or not files:
+        return fingerprint_of(folder)
+    contents = "".join(f"{file.name}:{file_fingerprint(file)}\n" for file in files)
+    return hashlib.sha256(contents.encode()).hexdigest()
+
+
+def _finished(folder: Path, fingerprint: str) -> StepRecord | None:
+    try:
+        record = read_record(folder)
+    except PrectrError:
+        return None
+    return record if record.fingerprint == fingerprint else None
+
+
+def _build(
+    name: str, work: Path, fingerprint: str, inputs: Mapping[str, Any], build: Callable[[Path], None]
+) -> StepRecord:
+    work.mkdir(exist_ok=True)
+    earlier = _seconds_of_earlier_attempts(work)
+    started = time.time()
+    attempt = work / ATTEMPT
+    attempt.write_text(json.dumps({"seconds_before": earlier, "started": started}), encoding="utf-8")
+    try:
+        with _noted(name, work):
+            build(work)
+    except BaseException:
+        attempt.touch()
+        raise
+    record = StepRecord(
+        name=name,
+        fingerprint=fingerprint,
+        inputs=dict(inputs),
+        seconds=round(earlier + time.time() - started, 3),
+        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+        git_commit=git_commit(),
+    )
+    shutil.rmtree(work / "checkpoints", ignore_errors=True)
+    attempt.unlink()
+    with atomic_write(work / RECORD) as temporary:
+        temporary.write_text(json.dumps(asdict(record), indent=2) + "\n", encoding="utf-8")
+    return record
+
+
+def _seconds_of_earlier_attempts(work: Path) -> float:
+    """A killed process cannot say how long it ran, but the last file it wrote can."""
+    try:
+        attempt = json.loads((work / ATTEMPT).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return 0.0
+    last_written = max(path.stat().st_mtime for path in work.rglob("*"))
+    return attempt["seconds_before"] + max(0.0, last_written - attempt["started"])
+
+
+def _publish(work: Path, folder: Path) -> None:
+    """Put the finished work folder in the place of `folder`; a folder cannot be renamed over one that is not empty."""
+    previous = folder.parent / f".{folder.name}.previous"
+    shutil.rmtree(previous, ignore_errors=True)
+    if folder.exists():
+        os.replace(folder, previous)
+    os.replace(work, folder)
+    shutil.rmtree(previous, ignore_errors=True)
+
+
+@contextmanager
+def _lock(folder: Path, name: str) -> Iterator[None]:
+    # The system releases this lock when its process ends, however it ends: there is no stale lock to detect.
+    lock = FileLock(folder.parent / f".{folder.name}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        _say(f"… {name}: another process is building {folder}; waiting for it")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _say(line: str) -> None:
+    console.print(line, highlight=False, markup=False, soft_wrap=True)

@@ -1,0 +1,1 @@
+"""Tables and arrays larger than memory."""

@@ -1,0 +1,1 @@
+"""What both stages' trainings share around transformers' Trainer."""

@@ -1,0 +1,257 @@
+"""The comparison's loop: what is run, in which order, with which inputs, and what is not run again."""
+
+import json
+import threading
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from benchmarks.ranker import __main__ as bench
+from benchmarks.ranker import plan
+from benchmarks.ranker.cell import Cell
+from benchmarks.ranker.plan import estimates, run_all, told
+from benchmarks.ranker.systems import DEFAULT, NETWORKS
+from prectr.shared.errors import PrectrError
+from prectr.shared.run.steps import is_finished, run_step
+
+FLAGS = ("--profile", "smoke")
+SHARED = ("data", "level_prob", "replay", "behaviours", "pair_features", "judged_pair_features")
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """A data set with finished inputs, and trainings that end at once; `started` lists them."""
+    artifacts, started = tmp_path / "artifacts", []
+    home = artifacts / "toy"
+    for name in (*SHARED, "encoder"):
+        run_step(name, home / name, {"of": name}, lambda work: None)
+    stage = SimpleNamespace(
+        folder=home,
+        data=home / "data",
+        encoder=home / "encoder",
+        encoder_fingerprint=lambda: "encoder",
+        run=SimpleNamespace(name="toy", artifacts=str(artifacts)),
+    )
+    folder = artifacts / "bench" / "toy"
+
+    def launch(command: list[str], **_: Any) -> SimpleNamespace:
+        system, seed = command[3], command[len(command) - 1 - command[::-1].index("--seed") + 1]
+        started.append((system, int(seed)))
+        own = folder / f"{system}-seed{seed}"
+        steps = (
+            [own] if system in ("lightgbm", *NETWORKS) else [own / name for name in ("features", "lightgbm", "ranker")]
+        )
+        for step in steps:
+            run_step("step", step, {"seed": seed}, lambda work: None)
+        return SimpleNamespace(returncode=0)
+
+    def untrained(source: Path, data: Path, seed: int, folder: Path) -> None:
+        run_step("random encoder", folder, {"seed": seed}, lambda work: None)
+
+    monkeypatch.setattr(plan, "subprocess", SimpleNamespace(run=launch, STDOUT=None))
+
+    def gold(untrained: Path, data: Path, folder: Path) -> None:
+        run_step("gold replay", folder, {}, lambda work: None)
+
+    monkeypatch.setattr(plan, "build_random_encoder", untrained)
+    monkeypatch.setattr(plan, "build_gold_replay", gold)
+    monkeypatch.setattr(plan, "_training_impressions", lambda home: 100_000)
+    return SimpleNamespace(stage=stage, started=started, bench=folder, results=tmp_path / "results")
+
+
+def cells_of(shop: SimpleNamespace, *systems: str, seeds: tuple[int, ...] = (0, 1)) -> list[Cell]:
+    return [Cell(system, seed, shop.bench, FLAGS) for system in systems for seed in seeds]
+
+
+def test_each_training_runs_once_and_borrows_what_it_shares(shop: SimpleNamespace) -> None:
+    cells = cells_of(shop, "prectr_v2", "lightgbm", "no_debias")
+    run_all(cells, shop.stage)
+    assert shop.started == [(cell.system, seed) for seed in (0, 1) for cell in cells if cell.seed == seed]
+    for seed in (0, 1):
+        own, borrower = shop.bench / f"prectr_v2-seed{seed}", shop.bench / f"no_debias-seed{seed}"
+        for name in ("features", "lightgbm"):
+            assert not (own / name).is_symlink()
+            assert (borrower / name).readlink() == (own / name).resolve()
+        for folder in (own, borrower):
+            for name in (*SHARED, "encoder"):
+                assert (folder / name).readlink() == (shop.stage.folder / name).resolve()
+        assert not (shop.bench / f"lightgbm-seed{seed}" / "features").exists()
+    run_all(cells, shop.stage)
+    assert len(shop.started) == len(cells)
+
+
+def test_a_killed_comparison_continues(shop: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    cells, launch = cells_of(shop, "prectr_v2", "no_debias"), plan.subprocess.run
+
+    def kill(command: list[str], **given: Any) -> SimpleNamespace:
+        if len(shop.started) == 3:
+            raise KeyboardInterrupt
+        return launch(command, **given)
+
+    monkeypatch.setattr(plan, "subprocess", SimpleNamespace(run=kill, STDOUT=None))
+    with pytest.raises(KeyboardInterrupt):
+        run_all(cells, shop.stage)
+    monkeypatch.setattr(plan, "subprocess", SimpleNamespace(run=launch, STDOUT=None))
+    run_all(cells, shop.stage)
+    assert shop.started == [("prectr_v2", 0), ("no_debias", 0), ("prectr_v2", 1), ("no_debias", 1)]
+
+
+def test_two_at_a_time_wait_for_whom_they_borrow_from_and_for_their_own_system(
+    shop: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock, running, together, launch = threading.Lock(), [], [], plan.subprocess.run
+    threads = set()
+
+    def slow(command: list[str], env: dict[str, str], **given: Any) -> SimpleNamespace:
+        cell = command[3], command[len(command) - 1 - command[::-1].index("--seed") + 1]
+        threads.add(env["OMP_NUM_THREADS"])
+        with lock:
+            running.append(cell)
+            together.append(tuple(running))
+        time.sleep(0.05)
+        with lock:
+            running.remove(cell)
+            return launch(command, **given)
+
+    monkeypatch.setattr(plan, "subprocess", SimpleNamespace(run=slow, STDOUT=None))
+    monkeypatch.setattr(plan.os, "cpu_count", lambda: 8)
+    cells = cells_of(shop, "prectr_v2", "lightgbm", "no_debias")
+    run_all(cells, shop.stage, 2)
+    assert sorted(shop.started) == sorted((cell.system, cell.seed) for cell in cells)
+    assert max(map(len, together)) == 2 and threads == {"4"}
+    for group in together:
+        seeds = {seed for system, seed in group if system == "prectr_v2"}
+        assert len({system for system, _ in group}) == len(group)
+        assert not any(seed in seeds for system, seed in group if system != "prectr_v2")
+
+
+def test_other_settings_or_a_lost_result_are_trained_again(shop: SimpleNamespace) -> None:
+    (cell,) = cells_of(shop, "prectr_v2", seeds=(0,))
+    run_all([cell], shop.stage)
+    other = Cell("prectr_v2", 0, shop.bench, (*FLAGS, "--epochs", "3"))
+    run_all([other], shop.stage)
+    assert len(shop.started) == 2
+    (other.result / "step.json").unlink()
+    run_all([other], shop.stage)
+    assert len(shop.started) == 3
+
+
+def test_the_random_encoder_takes_the_place_of_the_distilled_one(shop: SimpleNamespace) -> None:
+    run_all(cells_of(shop, "prectr_v2", "random_encoder", seeds=(4,)), shop.stage)
+    assert not (shop.bench / "random_encoder-seed4" / "pair_features").exists()
+    for name, other in (("encoder", "untrained_encoder-seed4"), ("replay", "gold_replay-seed4")):
+        link = shop.bench / "random_encoder-seed4" / name
+        assert link.readlink() == (shop.bench / other).resolve()
+    assert (shop.bench / "random_encoder-seed4" / "level_prob").readlink() == (
+        shop.stage.folder / "level_prob"
+    ).resolve()
+
+
+def test_a_failed_training_is_one_sentence_with_its_last_line(
+    shop: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(command: list[str], stdout: Any, **_: Any) -> SimpleNamespace:
+        stdout.write("working\nerror: no memory\n")
+        return SimpleNamespace(returncode=2)
+
+    monkeypatch.setattr(plan, "subprocess", SimpleNamespace(run=fail, STDOUT=None))
+    with pytest.raises(PrectrError, match=r"prectr_v2-seed7 failed, exit code 2 \(error: no memory\); see .*\.log"):
+        run_all(cells_of(shop, "prectr_v2", seeds=(7,)), shop.stage)
+
+
+def test_a_step_is_skipped_through_a_link_and_its_folder_stays(shop: SimpleNamespace) -> None:
+    cells_of(shop, "prectr_v2")[0].link_inputs(shop.stage)
+    link = shop.bench / "prectr_v2-seed0" / "data"
+
+    def build(work: Path) -> None:
+        raise AssertionError("built again")
+
+    record = run_step("data", link, {"of": "data"}, build)
+    assert is_finished(link, record.fingerprint) and link.is_symlink()
+
+
+def test_links_follow_their_targets_and_replace_no_folder(shop: SimpleNamespace, tmp_path: Path) -> None:
+    (one,) = cells_of(shop, "prectr_v2", seeds=(0,))
+    one.link_inputs(shop.stage)
+    other = tmp_path / "another_encoder"
+    run_step("encoder", other, {"of": "another"}, lambda work: None)
+    shop.stage.encoder = other
+    one.link_inputs(shop.stage)
+    assert (one.folder / "encoder").readlink() == other.resolve()
+    (one.folder / "data").unlink()
+    (one.folder / "data").mkdir()
+    with pytest.raises(PrectrError, match="in the way"):
+        one.link_inputs(shop.stage)
+
+
+def test_inputs_that_are_not_there_are_named_with_their_command(shop: SimpleNamespace) -> None:
+    (shop.stage.folder / "level_prob" / "step.json").unlink()
+    with pytest.raises(PrectrError, match="level_prob is not there or not finished.*make distill"):
+        cells_of(shop, "prectr_v2")[0].link_inputs(shop.stage)
+
+
+def test_the_plan_learns_from_what_is_done(shop: SimpleNamespace, capsys: pytest.CaptureFixture[str]) -> None:
+    cells = cells_of(shop, "prectr_v2", "lightgbm", "no_debias")
+    before = estimates(cells, cells, shop.stage)
+    assert before[2] == 5 * before[3], "a rival's first seed tunes it"
+    run_all(cells[:2], shop.stage)
+    cells[0].mark_finished(cells[0].inputs(shop.stage), 30)
+    cells[1].mark_finished(cells[1].inputs(shop.stage), 50)
+    after = estimates(cells, cells, shop.stage)
+    assert after[:2] == [30, 30] and after[4:] == [40, 40] and after[2:4] == before[2:4]
+    shown = capsys.readouterr().out
+    assert "Plan: 2 of 2 trainings to do, about 8 min" in shown and "prectr_v2-seed1 (2 of 2, about" in shown
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(40, "40 s"), (600, "10 min"), (7500, "2 h 05 min")])
+def test_times_are_told_as_people_say_them(seconds: float, words: str) -> None:
+    assert told(seconds) == words
+
+
+def test_one_command_writes_figures_and_report(
+    shop: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    shown: list[Any] = []
+    monkeypatch.setattr(bench, "Stage", lambda *arguments: shop.stage)
+    for name in ("behaviours", "features", "pair_features"):
+        monkeypatch.setattr(bench, f"build_{name}", lambda *_: None)
+    monkeypatch.setattr(bench, "compute_results", lambda command, cells, resamples: {"command": command})
+    monkeypatch.setattr(bench, "write_report", lambda folder: folder / "report.html")
+    monkeypatch.setattr(bench, "show", lambda *arguments: shown.append(arguments))
+    bench.main([*FLAGS, "--seeds", "1", "--systems", "no_debias", "--results", str(shop.results)])
+    assert shop.started[0] == ("prectr_v2", 1)
+    assert sorted(shop.started[1:]) == [("frozen_encoder", 1), ("no_debias", 1)], "with what it is compared with"
+    written = json.loads((shop.results / "ranker_toy.json").read_text())
+    assert written["command"].startswith("python -m benchmarks.ranker --profile smoke --seeds 1")
+    assert json.loads((shop.stage.folder / "bench.json").read_text()) == written
+    assert shown == [(written, shop.results / "ranker_toy.json", shop.stage.folder / "report.html")]
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        (["--systems", "no_debais"], "unknown system 'no_debais'; did you mean 'no_debias'?"),
+        (["--seeds", "0", "1", "0"], "names a seed twice"),
+        (["--seeds", "a"], "argument --seeds: invalid int value: 'a'"),
+        (["--seed", "1"], "--seed is set for every run from --seeds"),
+        (["--resamples", "0"], "--resamples is 0"),
+        (["--jobs", "0"], "--jobs is 0"),
+        (["--epoch", "1", "--systems", "prectr_v2"], "unknown flag '--epoch'; did you mean '--epochs'?"),
+        (["--replay_share", "0", "--systems", "prectr_v2"], "replay_share is 0"),
+        (["--cross_history", "0", "--systems", "no_debias"], "cross_history is 0"),
+    ],
+)
+def test_what_cannot_be_run_is_one_sentence(flags: list[str], sentence: str) -> None:
+    with pytest.raises((PrectrError, SystemExit)) as error:
+        bench.read_arguments(["--profile", "smoke", *flags])
+    assert sentence in str(error.value) and "\n" not in str(error.value)
+
+
+def test_without_flags_it_is_three_seeds_of_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
+    arguments, flags = bench.read_arguments([])
+    assert (arguments.seeds, tuple(arguments.systems), arguments.resamples) == ([0, 1, 2], DEFAULT, 500)
+    assert "--bootstrap_resamples" in flags

@@ -1,0 +1,237 @@
+"""The rivals that need no extra: trees, the flow of tuning and scoring, histories and batches."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.rivals import fit, trees
+from benchmarks.rivals.batches import CANDIDATE, Batches, Columns, fit_edges
+from benchmarks.rivals.fit import SYSTEMS, fit_and_score
+from benchmarks.rivals.histories import history_cut, long_history, short_history
+from benchmarks.rivals.networks import find_model
+from benchmarks.rivals.system import Rival, Sets, System, best
+from benchmarks.rivals.text_vectors import TextVectors
+from benchmarks.rivals.trees import FLOOR, demote
+from prectr.rank.features.feature_map import FeatureMap
+from prectr.rank.inputs.events import Events
+from prectr.shared import metrics
+from prectr.shared.errors import PrectrError
+from tests.benchmarks.rivals.rivals_shop import PAGES, small_stage
+
+SMALL = (
+    {"num_leaves": 7, "min_data_in_leaf": 20, "feature_fraction": 0.7, "lambda_l2": 1.0},
+    {"num_leaves": 2, "min_data_in_leaf": 400, "feature_fraction": 0.2, "lambda_l2": 100.0},
+)
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory):
+    return small_stage(tmp_path_factory.mktemp("shop"))
+
+
+@pytest.fixture
+def sets(stage, tmp_path):
+    return Sets(stage, tmp_path)
+
+
+@pytest.fixture
+def small_trees(monkeypatch):
+    monkeypatch.setattr(trees, "num_threads", lambda rows: 1)
+    for name in ("lightgbm", "lambdarank", "cutoff_lightgbm"):
+        monkeypatch.setitem(SYSTEMS, name, SYSTEMS[name]._replace(settings=SMALL))
+
+
+def read(folder: Path) -> dict[str, np.ndarray]:
+    return {name: np.load(folder / f"{name}.npy") for name in PAGES if name != "train"}
+
+
+@pytest.mark.parametrize("system", ["lightgbm", "lambdarank", "cutoff_lightgbm"])
+def test_every_set_gets_probabilities_that_know_what_is_clicked(system, stage, sets, small_trees, tmp_path):
+    fit_and_score(system, stage, 0, tmp_path / system)
+    scores, facts = read(tmp_path / system), json.loads((tmp_path / system / "facts.json").read_text())
+    for name, p in scores.items():
+        assert p.shape == (len(sets.prepared[name]),) and p.dtype == np.float64
+        assert (p > 0).all() and (p < 1).all()
+    test = sets.prepared["test"]
+    assert metrics.auc(test.clicked, scores["test"]) > 0.65
+    assert metrics.pcoc(test.clicked, scores["test"]) == pytest.approx(1, abs=0.2)
+    assert facts["system"] == system and facts["seed"] == 0 and facts["parameters"] > 0
+    assert [entry["setting"] for entry in facts["tried"]] == list(SMALL)
+    assert facts["setting"] == SMALL[0]
+    assert facts["validation"]["logloss"] < facts["tried"][1]["validation"]["logloss"]
+
+
+@pytest.mark.parametrize("system", ["lightgbm", "lambdarank"])
+def test_the_same_seed_gives_the_same_scores_and_another_seed_others(system, stage, small_trees, tmp_path):
+    for seed, name in ((0, "one"), (0, "two"), (1, "other")):
+        fit_and_score(system, stage, seed, tmp_path / name)
+    one, two, other = (read(tmp_path / name) for name in ("one", "two", "other"))
+    assert all(np.array_equal(one[name], two[name]) for name in one)
+    assert not np.array_equal(one["test"], other["test"])
+
+
+def counting_system(trained: list, fail_at: int | None = None) -> System:
+    """A system that notes each training, and can be made to die in one."""
+
+    def fit_constant(sets: Sets, setting: dict, seed: int) -> Rival:
+        if len(trained) == fail_at:
+            raise KeyboardInterrupt
+        trained.append((setting["p"], seed))
+        return Rival(lambda name: np.full(len(sets.prepared[name]), setting["p"]), 1, {})
+
+    return System(fit_constant, ({"p": 0.9}, {"p": 0.4}, {"p": 0.01}))
+
+
+def test_all_seeds_use_the_setting_the_first_one_chose(stage, tmp_path, monkeypatch):
+    trained: list = []
+    monkeypatch.setitem(SYSTEMS, "constant", counting_system(trained))
+    for seed in (0, 1):
+        fit_and_score("constant", stage, seed, tmp_path / f"constant-seed{seed}")
+    assert trained == [(0.9, 0), (0.4, 0), (0.01, 0), (0.4, 0), (0.4, 1)]
+    assert json.loads((tmp_path / "constant-seed1" / "facts.json").read_text())["setting"] == {"p": 0.4}
+
+
+def test_a_killed_run_loses_one_training_at_most(stage, tmp_path, monkeypatch):
+    before: list = []
+    monkeypatch.setitem(SYSTEMS, "constant", counting_system(before, fail_at=2))
+    with pytest.raises(KeyboardInterrupt):
+        fit_and_score("constant", stage, 0, tmp_path / "work")
+    assert not (tmp_path / "work" / "facts.json").exists()
+    after: list = []
+    monkeypatch.setitem(SYSTEMS, "constant", counting_system(after))
+    fit_and_score("constant", stage, 0, tmp_path / "work")
+    assert before == [(0.9, 0), (0.4, 0)] and after == [(0.01, 0), (0.4, 0)]
+
+
+def test_a_choice_holds_for_features_of_another_seed_but_not_of_other_settings(sets, tmp_path, monkeypatch):
+    trained: list = []
+    monkeypatch.setitem(SYSTEMS, "constant", counting_system(trained))
+    record = fit.read_record(sets.folder)
+    for features in ({"seed": 0}, {"seed": 1}, {"seed": 1, "history_overall": 5}):
+        changed = record.__class__(**{**record.__dict__, "inputs": features})
+        monkeypatch.setattr(fit, "read_record", lambda folder, changed=changed: changed)
+        fit.tune("constant", sets, 0)
+    assert len(trained) == 6
+
+
+def test_an_unknown_system_is_refused(stage, tmp_path):
+    with pytest.raises(PrectrError, match="no rival 'dinn'; there are lightgbm, lambdarank"):
+        fit_and_score("dinn", stage, 0, tmp_path)
+
+
+def test_the_best_setting_is_by_the_figure_asked_for():
+    figures = [{"logloss": 0.3, "ndcg@10": 0.9}, {"logloss": 0.2, "ndcg@10": None}, {"logloss": 0.2, "ndcg@10": 0.8}]
+    assert best(figures, "logloss") == 1 and best(figures, "ndcg@10") == 0
+
+
+def test_a_missing_install_says_how_to_install(monkeypatch):
+    def missing(name):
+        raise ModuleNotFoundError(f"No module named {name!r}", name="fuxictr")
+
+    monkeypatch.setattr("importlib.import_module", missing)
+    with pytest.raises(PrectrError, match=r"FuxiCTR, which is not installed \(no module fuxictr\): run `pip install"):
+        find_model("DIN")
+
+
+def test_what_is_under_the_cutoff_ranks_below_the_rest_in_its_own_order():
+    p = np.array([0.9, 1e-9, 0.5, 0.2, 0.99999])
+    demoted = demote(p, np.array([True, False, False, True, True]))
+    assert np.argsort(-demoted).tolist() == [2, 1, 4, 0, 3]
+    assert (demoted > 0).all() and demoted[2] == 0.5 and demoted[[0, 3, 4]].max() < FLOOR
+
+
+def test_the_cutoff_is_the_strictest_that_costs_the_clicks_little(sets, small_trees):
+    rival, alone = (find(sets, SMALL[0], 0) for find in (trees.fit_cutoff, trees.fit_binary))
+    held = sets.prepared["validation"]
+    expected, p = held.level_prob @ np.arange(3.0), alone.probability("validation")
+    quality = {c: metrics.ndcg_at_k(held.page, demote(p, expected < c), held.clicked) for c in (0, *expected)}
+    cutoff = rival.facts["cutoff"]
+    given_up = quality[0] - metrics.ndcg_at_k(held.page, rival.probability("validation"), held.clicked)
+    assert given_up <= trees.NDCG_GIVEN_UP
+    stricter = np.percentile(expected, np.arange(100))
+    for other in stricter[stricter > cutoff + 1e-6]:
+        assert metrics.ndcg_at_k(held.page, demote(p, expected < other), held.clicked) < quality[0] - 0.005
+
+
+def test_lambdarank_s_calibration_leaves_the_ranking_as_it_is(sets, small_trees):
+    rival = trees.fit_lambdarank(sets, SMALL[0], 0)
+    assert rival.facts["calibration"]["slope"] > 0
+    held = sets.prepared["validation"]
+    assert metrics.pcoc(held.clicked, rival.probability("validation")) == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.parametrize("name", [name for name in PAGES])
+def test_a_long_history_of_the_ranker_s_length_is_the_ranker_s_history(name, sets):
+    prepared, log, history = sets.prepared[name], sets.stage.shop().log, sets.stage.history
+    cut = history_cut(name, prepared.num_pages, history, 0)
+    same = long_history(prepared, log, cut, history.history_in_category, history.history_overall)
+    assert np.array_equal(same, short_history(prepared))
+    longer = long_history(prepared, log, cut)
+    assert (longer >= 0).sum() >= (same >= 0).sum()
+    seconds = np.where(longer >= 0, log.seconds[np.maximum(longer, 0)], -1)
+    assert (seconds < prepared.seconds[:, None]).all() and (np.diff(seconds, axis=1) >= 0).all()
+
+
+@pytest.fixture
+def columns(sets):
+    feature_map = FeatureMap.from_json((sets.folder / "feature_map.json").read_text())
+    shop, rng = sets.stage.shop(), np.random.default_rng(0)
+    vectors = TextVectors(*(rng.normal(size=(n, 5)).astype(np.float32) for n in (4, 8)))
+    events = Events(shop.log, feature_map.transform_items(shop.items).astype(np.int32))
+    of_item = feature_map.item_columns
+    context = [column for column in range(len(feature_map.cardinalities)) if column not in of_item]
+    return Columns(events, vectors, of_item, context, fit_edges(sets.prepared["train"], vectors))
+
+
+def test_a_batch_holds_the_past_in_order_and_the_candidate_last(sets, columns):
+    prepared = sets.prepared["test"]
+    batches = Batches(columns, prepared, short_history(prepared), 16)
+    rows = np.array([0, 5, 40])
+    inputs, items, mask = batches.batch(rows)
+    length = mask.shape[1] + 1
+    log = columns.events.log
+    for place, row in enumerate(rows):
+        page = prepared.page[row]
+        past = short_history(prepared)[page]
+        assert np.array_equal(mask[place].numpy(), past >= 0)
+        for number, column in enumerate(columns.item_columns):
+            codes = items[f"item_{number}"].reshape(-1, length)[place]
+            assert codes[-1] == prepared.categorical[row, column] + 1
+            wanted = [columns.events.item_categorical[log.item[r], number] + 1 if r >= 0 else 0 for r in past]
+            assert codes[:-1].tolist() == wanted
+        action = items["action"].reshape(-1, length)[place]
+        assert action[-1] == CANDIDATE
+        assert action[:-1].tolist() == [2 + int(log.clicked[r]) + int(log.event[r]) if r >= 0 else 0 for r in past]
+        level = items["level_prob"].reshape(-1, length, 3)[place].numpy()
+        assert np.array_equal(level[-1], prepared.level_prob[row]) and (level[:-1][past < 0] == 0).all()
+    assert (items["gap"].reshape(-1, length)[:, :-1].numpy()[mask.numpy() == 0] == 0).all()
+    assert inputs["numbers"].shape == (3, prepared.numeric.shape[1] + 1)
+    assert np.array_equal(inputs["clicked"].numpy(), prepared.clicked[rows])
+
+
+def test_an_epoch_reads_every_row_once_but_for_a_short_rest(sets, columns):
+    prepared = sets.prepared["test"]
+    in_order = Batches(columns, prepared, short_history(prepared), 100)
+    assert sum(len(batch[2]) for batch in in_order) == len(prepared) and len(in_order) == 4
+    seen = []
+    shuffled = Batches(columns, prepared, short_history(prepared), 100, lambda epoch: np.arange(320)[:: 1 - 2 * epoch])
+    for _ in range(2):
+        seen.append(np.concatenate([batch[0]["numbers"].numpy() for batch in shuffled]))
+    assert len(shuffled) == 3 and seen[0].shape == seen[1].shape
+    assert np.array_equal(seen[1], shuffled.numbers[319:19:-1])
+
+
+def test_bins_are_cut_at_the_training_rows_quantiles(sets, columns):
+    prepared = sets.prepared["train"]
+    numbers = columns.numbers(prepared)
+    bins = columns.bins(numbers)
+    count = len(columns.edges)
+    assert bins.shape == numbers.shape and bins.min() >= 0 and bins.max() < 16 * count
+    share = np.bincount(bins[:, -1] - 16 * (count - 1), minlength=16) / len(bins)  # the cosine has no ties to speak of
+    assert share.max() < 0.25
+    order = np.argsort(numbers[:, -1])
+    assert (np.diff(bins[order, -1]) >= 0).all()

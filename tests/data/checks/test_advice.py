@@ -1,0 +1,141 @@
+"""`data check`: what tables allow, what is missing, what to expect; and what is odd but works."""
+
+import json
+from pathlib import Path
+from shutil import copytree
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+from transformers import PreTrainedTokenizerFast
+
+from prectr.data import toy
+from prectr.data.__main__ import main
+from prectr.data.checks.texts import facts_of, scripts_of
+from prectr.data.checks.validate import validate
+from prectr.data.contract import read_table, table_path, write_table
+from prectr.distill.models.random_models import word_tokenizer
+from tests.data.checks.edits import change, put
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("shop") / "mine" / "data"
+    toy.build(folder, 5, num_users=20, pages_per_user=12, train_pages=60)
+    return folder
+
+
+@pytest.fixture
+def copy(tmp_path: Path, shop: Path) -> Path:
+    return Path(copytree(shop, tmp_path / "mine" / "data"))
+
+
+def told(folder: Path, capsys: pytest.CaptureFixture[str], *flags: str) -> str:
+    main(["check", str(folder), "--init_from", "no-such-encoder", *flags])
+    return " ".join(capsys.readouterr().out.split())
+
+
+def test_a_whole_data_set_allows_everything(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = told(shop, capsys)
+    assert "│ no │" not in said and said.count("100% of the impressions") == 2 and "8 columns" in said
+    assert "Texts: not measured (tokenizer of no-such-encoder" in said
+    assert said.endswith("Next: python -m distill run --name mine && python -m rank run --name mine")
+
+
+def test_figures_are_those_of_the_tables(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said, rows = told(shop, capsys), read_table(shop, "impressions")
+    train = rows.filter(pc.field("split") == "train")
+    pages, clicks = pc.count_distinct(train["page_id"]).as_py(), pc.mean(train["clicked"]).as_py()
+    assert f"{len(train):,} on {pages:,} pages" in said and f"click-through rate {clicks:.2%}" in said
+    behaviours = read_table(shop, "behaviours").to_pylist()
+    test = {row["page_id"]: row for row in rows.to_pylist() if row["split"] == "test"}
+    found = [
+        len({
+            b["page_id"] for b in behaviours
+            if b["query"] == page["query"] and b["user_id"] != page["user_id"] and b["timestamp"] < page["timestamp"]
+        })
+        for page in test.values()
+    ]  # fmt: skip
+    shares = ", ".join(f"≥ {depth}: {np.mean([n >= depth for n in found]):.0%}" for depth in (1, 5, 20))
+    assert shares in said
+
+
+def test_what_is_missing_is_told_with_how_to_get_it(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for table in ("users", "queries", "gold"):
+        table_path(copy, table).unlink()
+    three = pc.field("split").isin(["train", "validation", "test"])
+    change(copy, "impressions", lambda rows: rows.filter(three).drop_columns(["user_id", "query_category"]))
+    change(copy, "behaviours", lambda rows: rows.drop_columns(["user_id", "query_category"]))
+    change(copy, "pairs", lambda rows: rows.filter(pc.field("split") == "unlabelled"))
+    (copy / "summary.json").write_text(json.dumps({"reconstructed": "Skipped items are sampled."}))
+    said = told(copy, capsys)
+    for missing in (
+        "user_id in impressions and behaviours", "query_category in both", "as split 'new_users'", "as split 'open'",
+        "gold.parquet", "queries.parquet", "pairs with a level in split 'test'", "Skipped items are sampled.",
+    ):  # fmt: skip
+        assert missing in said, missing
+    assert "--teacher A_CAUSAL_LANGUAGE_MODEL" in said
+
+
+def test_pairs_alone_lead_to_stage_one(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for table in ("users", "queries", "gold", "impressions", "behaviours"):
+        table_path(copy, table).unlink()
+    said = told(copy, capsys)
+    assert "impressions.parquet and behaviours.parquet: what was shown" in said
+    assert said.endswith("Next: python -m distill run --name mine")
+
+
+def test_a_text_of_a_million_characters_works_with_a_remark(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    change(copy, "items", put("text", 7, "red wool " * 111_112))
+    change(copy, "pairs", put("query", 7, "wool " * 200_000))
+    table_path(copy, "queries").unlink()
+    item = read_table(copy, "items")["item_id"][7].as_py()
+    said = told(copy, capsys)
+    assert f"1 items have texts of 100,000 characters or more, the longest '{item}' with 1,000,008: only" in said
+
+
+def test_a_page_of_a_thousand_items_works_with_a_remark(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = read_table(copy, "impressions")
+    page = rows.filter(pc.equal(rows["page_id"], rows["page_id"][0])).slice(0, 1)
+    large = pa.concat_tables([page] * 1000)
+    numbers = pa.array(np.arange(1000) + 10**9), pa.array(np.arange(1000), pa.int32())
+    large = large.set_column(0, "impression_id", numbers[0])
+    large = large.set_column(large.column_names.index("position"), "position", numbers[1])
+    change(copy, "impressions", lambda rows: pa.concat_tables([rows, large.cast(rows.schema)]))
+    said = told(copy, capsys)
+    assert f"1 pages show 200 items or more, page {page['page_id'][0]} 1,008: batches hold whole pages" in said
+    assert "1 pages show an item twice" in said
+
+
+@pytest.mark.slow
+def test_a_user_of_a_million_events_works_with_a_remark(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = read_table(copy, "behaviours")
+    last, n = rows.filter(pc.field("event_type") == "search").slice(0, 1), 10**6
+    busy = last.take(np.zeros(n, np.int64))
+    columns = {name: busy[name] for name in busy.column_names} | {
+        "query": pa.nulls(n, pa.string()), "page_id": pa.nulls(n, pa.int64()), "clicked": np.ones(n, bool),
+        "event_type": ["view"] * n, "timestamp": rows["timestamp"][-1].as_py(), "user_id": ["robot"] * n,
+    }  # fmt: skip
+    columns["timestamp"] = pa.array(np.full(n, rows["timestamp"].cast(pa.int64())[-1].as_py()), pa.timestamp("s"))
+    busy = pa.table(columns).select(rows.column_names).cast(rows.schema)
+    whole = pa.concat_tables([rows, busy])
+    write_table(copy, "behaviours", {name: whole[name] for name in whole.column_names})
+    assert "1 users have 100,000 events or more, 'robot' 1,000,000: the last 50 are read" in told(copy, capsys)
+    validate(copy)
+
+
+def test_texts_are_measured_in_the_encoders_tokens() -> None:
+    words = word_tokenizer(["red wool scarf"])
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=words, unk_token="[UNK]", pad_token="[PAD]")
+    facts = facts_of("texts", ["red wool", "red scarf wool", "ред"], tokenizer)
+    assert facts.lengths.tolist() == [2, 3, 1] and facts.unknown == pytest.approx(1 / 6)
+    assert facts.cut(4) == pytest.approx(1 / 3) and facts.tokens(50) == 2
+    assert facts_of("texts", [], tokenizer).unknown == 0
+
+
+def test_scripts_are_told_by_their_letters() -> None:
+    assert scripts_of(["ab αβγ 1!", "漢字 д"]) == {
+        "Greek": pytest.approx(3 / 8), "Latin": 0.25, "Cjk": 0.25, "Cyrillic": 0.125,
+    }  # fmt: skip
+    assert scripts_of(["123 !?", ""]) == {}

@@ -1,0 +1,311 @@
+"""report.html: whole without network or scripts, with every figure the run has, and without those it has not."""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from prectr.data.contract import write_table
+from prectr.rank.evaluation.protocol import Judged, judge_exposed, judge_new_users, judge_open, judge_slices
+from prectr.rank.history.slices import BehaviourLog
+from prectr.rank.history.stage_one import LevelProb
+from prectr.rank.reports.data import read_scored
+from prectr.rank.reports.html import write_report
+from prectr.shared.errors import PrectrError
+
+NOTE = "Queries & pages are reconstructed."
+LEVELS = ["irrelevant", "<b>exact</b>"]
+VOID = {"meta", "br", "img", "link", "input", "hr"}
+
+BENCH: dict[str, Any] = {
+    "command": "python -m benchmarks.ranker",
+    "commit": "beef",
+    "date": "2026-02-02",
+    "machine": {"cpu": "A <fast> CPU", "cores": 2, "memory_gib": 7.5},
+    "seeds": [0, 1],
+    "n": {"exposed": {"pages": 1200}},
+    "systems": {
+        "prectr_v2": {"exposed.auc": [0.9, 0.92], "exposed.pcoc": [1.0, 1.0], "new_users.0": [0.8, 0.8]},
+        "din": {"exposed.auc": [0.85, None], "exposed.pcoc": [1.1, 1.2]},
+    },
+    "gains": {"exposed.auc": {"over": "din", "mean": 0.05, "ci95": [0.04, 0.06]}},
+}
+
+
+class Page(HTMLParser):
+    """The tags of a page, its text, and proof that every element is closed."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.text = ""
+        self.feed(source)
+        assert not self.open, f"not closed: {self.open}"
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open and self.open.pop() == tag, f"</{tag}> closes nothing"
+
+    def handle_data(self, data: str) -> None:
+        if self.open[-1:] != ["style"]:
+            self.text += data
+
+    def count(self, tag: str) -> int:
+        return sum(name == tag for name, _ in self.tags)
+
+
+def headings(page: Path) -> list[str]:
+    return re.findall(r"<h[23]>(.*?)</h[23]>", page.read_text(encoding="utf-8"))
+
+
+def make_stage(
+    folder: Path,
+    *,
+    users: int = 3,
+    with_open: bool = True,
+    with_gold: bool = True,
+    clicks: bool = True,
+    tau: float = 0.3,
+) -> Path:
+    """A finished run, as small as its figures allow: 6 pages of 5 impressions per set."""
+    random = np.random.default_rng(0)
+    splits = ["test", "new_users", *(["open"] if with_open else [])]
+    rows, pages, size = 30 * len(splits), 6 * len(splits), 5
+    page = np.arange(rows) // size
+    items = [f"I{number}" for number in range(size)]
+    impressions: dict[str, Any] = {
+        "impression_id": np.arange(rows),
+        "page_id": page,
+        "user_id": [f"U{number % users}" for number in page],
+        "query": ["cola"] * rows,
+        "query_category": ["drinks"] * rows,
+        "item_id": items * pages,
+        "position": np.arange(rows) % size,
+        "timestamp": np.full(rows, 10**9).astype("datetime64[s]"),
+        "clicked": (np.arange(rows) % size == page % size) & clicks,
+        "split": np.repeat(splits, 30),
+    }
+    data = folder / "data"
+    data.mkdir(parents=True)
+    write_table(data, "impressions", impressions)
+    write_table(data, "items", {"item_id": items, "text": items, "category": ["drinks"] * size})
+    write_table(data, "behaviours", {
+        "user_id": ["U0"], "query": ["cola"], "query_category": ["drinks"], "item_id": ["I0"], "clicked": [True],
+        "timestamp": np.array([10**8]).astype("datetime64[s]"), "event_type": ["search"], "page_id": [99],
+    })  # fmt: skip
+    if with_gold:
+        write_table(data, "gold", {"query": ["cola"] * 4, "item_id": items[:4], "level": [0, 1, 0, 1]})
+    level_prob = random.dirichlet(np.ones(2), size).astype(np.float32)
+    stage_one = {"query": ["cola"] * size, "item_id": items, "level_prob": list(level_prob)}
+    pq.write_table(pa.table(stage_one), folder / "level_prob.parquet")
+    BehaviourLog.build(data, LevelProb.read(folder / "level_prob.parquet"), folder / "behaviours")
+    (folder / "behaviours" / "step.json").write_text("{}", encoding="utf-8")
+
+    def system(score: np.ndarray) -> dict[str, Any]:
+        def judged(split: str) -> tuple[Judged, np.ndarray]:
+            mask = impressions["split"] == split
+            user, gold = np.array(impressions["user_id"])[mask], np.arange(mask.sum()) % 2
+            return Judged(impressions["clicked"][mask], page[mask], user, gold), score[mask]
+
+        new, ladder = judged("new_users")
+        test = judged("test")
+        return {
+            "exposed": judge_exposed(*test, 10, 0),
+            **({"open": judge_open(*judged("open"), 10, 0)} if with_open else {}),
+            **judge_new_users(new, {0: ladder, 30: ladder}, 10, 0),
+            "slices": judge_slices(*test, {"query head": np.ones(30, bool)}, 10, 0),
+        }
+
+    ours, theirs = random.uniform(0.01, 0.9, (2, rows))
+    metrics = {
+        **system(ours), "lightgbm": system(theirs), "position_gain": 0.001, "seconds": {"install": None, "rank": 61.0},
+        "seed": 7, "git_commit": "c0ffee", "date": "2026-01-01", "command": "python -m rank run --name '<x>'",
+        "reconstructed": NOTE, "encoder": None, "lightgbm_settings": {"num_leaves": 31},
+    }  # fmt: skip
+    ranker = folder / "ranker"
+    ranker.mkdir()
+    given = np.sort(random.uniform(0, 1, (rows, 2)), axis=1).astype(np.float32)
+    given[0] = given[0, ::-1]  # one violation, in the test set
+    lists = {"level_prob": random.dirichlet(np.ones(2), rows).astype(np.float32), "p_click_given_level": given}
+    predictions = pa.table({
+        **{name: impressions[name] for name in ("impression_id", "page_id", "split", "clicked")},
+        "history_pages": pa.array([0 if split == "new_users" else None for split in impressions["split"]], pa.int32()),
+        "p_click": ours.astype(np.float32),
+        "tau": np.full(rows, tau, np.float32),
+        **{name: pa.FixedSizeListArray.from_arrays(pa.array(part.ravel()), 2) for name, part in lists.items()},
+        "p_click_lightgbm": theirs.astype(np.float32),
+    })  # fmt: skip
+    pq.write_table(predictions, ranker / "predictions.parquet")
+    log = [{"loss": 1.0, "relevance": 1.0, "step": 5}, {"loss": 0.5, "click": 0.3, "step": 10}, {"train_runtime": 1.0}]
+    for name, part in {"metrics": metrics, "training_log": log, "config": {"level_names": LEVELS}}.items():
+        (ranker / f"{name}.json").write_text(json.dumps(part), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_stage(tmp_path_factory.mktemp("artifacts") / "toy")
+
+
+@pytest.fixture(scope="module")
+def source(stage: Path) -> str:
+    """The page of a run and a benchmark."""
+    return write_report(stage, BENCH).read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def changed(stage: Path) -> Iterator[Callable[[Callable[[dict[str, Any]], None]], Path]]:
+    """Writes the page with other metrics; puts the first ones back in the end."""
+    path = stage / "ranker" / "metrics.json"
+    original = path.read_text(encoding="utf-8")
+
+    def write(change: Callable[[dict[str, Any]], None]) -> Path:
+        metrics = json.loads(original)
+        change(metrics)
+        path.write_text(json.dumps(metrics), encoding="utf-8")
+        return write_report(stage)
+
+    yield write
+    path.write_text(original, encoding="utf-8")
+
+
+def test_the_page_is_whole_and_reaches_for_nothing_outside(stage: Path) -> None:
+    path = write_report(stage, BENCH)
+    assert path == stage / "report.html" and path.stat().st_size < 200_000
+    assert [file.name for file in stage.iterdir() if "report" in file.name] == ["report.html"]  # nothing half-written
+    source = path.read_text(encoding="utf-8")
+    page = Page(source)
+    assert not {"script", "link", "img", "iframe", "object", "base"} & {tag for tag, _ in page.tags}
+    assert not any(name in attributes for _, attributes in page.tags for name in ("src", "style", "onload", "onclick"))
+    assert all((attributes.get("href") or "#").startswith("#") for _, attributes in page.tags)
+    assert not re.search(r"https?:|@import|url\(|@font-face", source)
+    assert "default-src 'none'" in source and "prefers-color-scheme: dark" in source
+
+
+def test_every_figure_has_a_title_a_reading_charts_and_its_numbers(source: str) -> None:
+    figures = re.findall(r"<figure.*?</figure>", source, re.S)
+    assert len(figures) == 11
+    for figure in figures:
+        page = Page(figure)
+        assert page.count("h3") == 1 and "How to read this:" in page.text
+        assert page.count("svg") >= 1 and page.count("table") == 1 and page.count("caption") == 1
+        assert NOTE in page.text
+        for chart in re.findall(r"<svg.*?</svg>", figure, re.S):
+            assert chart.count('class="label"') >= 1 and 'aria-label="' in chart
+
+
+def test_tables_can_be_read_aloud(source: str) -> None:
+    page = Page(source)
+    assert page.count("caption") == page.count("table")
+    assert {attributes.get("scope") for tag, attributes in page.tags if tag == "th"} == {"col", "row"}
+
+
+def test_figures_stand_beside_lightgbm_with_interval_and_n(stage: Path, source: str) -> None:
+    metrics = json.loads((stage / "ranker" / "metrics.json").read_text(encoding="utf-8"))
+    page = Page(source)
+    for system in (metrics, metrics["lightgbm"]):
+        low, high = system["exposed"]["ci95"]["auc"]
+        assert f"{system['exposed']['auc']:.4f}\n[{low:.3f}, {high:.3f}]" in page.text
+    assert page.text.count("6 pages, 3 users, 30 impressions, 6 clicks") == 3
+    assert "1 is calibrated" in page.text and "3.3% of the 30 impressions violate" in page.text
+
+
+def test_what_was_run_is_told_and_texts_are_escaped(source: str) -> None:
+    page = Page(source)
+    for fact in ("python -m rank run --name '<x>'", "c0ffee", "2026-01-01", "61: rank 61", "num_leaves 31"):
+        assert fact in page.text
+    assert "A <fast> CPU, 2 cores, 7.5 GiB" in page.text
+    assert "<x>" not in source and "<b>" not in source and "<fast>" not in source
+    assert "1 <b>exact</b>" in page.text
+
+
+def test_a_benchmark_brings_its_systems_and_paired_differences(stage: Path) -> None:
+    (stage / "bench.json").write_text(json.dumps(BENCH), encoding="utf-8")
+    page = Page(write_report(stage).read_text(encoding="utf-8"))
+    (stage / "bench.json").unlink()
+    assert "Benchmark: rivals and ablations" in page.text
+    assert "0.9100 ± 0.0141" in page.text and "+0.0500\n[+0.0400, +0.0600]" in page.text
+    assert "gain over din" in page.text
+
+
+def test_a_benchmark_alone_makes_a_page(tmp_path: Path) -> None:
+    ablations = {"no_debias": {"exposed.auc": {"mean": None, "ci95": None}}}
+    source = write_report(tmp_path, BENCH | {"ablations": ablations}).read_text(encoding="utf-8")
+    assert Page(source).count("section") == 2 and "over no_debias" in source
+
+
+def test_nothing_to_report_names_the_command(tmp_path: Path) -> None:
+    with pytest.raises(PrectrError, match="make rank"):
+        write_report(tmp_path)
+
+
+def test_undefined_figures_are_dashes(changed: Callable[[Callable[[dict[str, Any]], None]], Path]) -> None:
+    def undefine(metrics: dict[str, Any]) -> None:
+        metrics["exposed"] |= {"auc": None, "pcoc": None}
+        metrics["new_users"]["30"] = metrics["new_users_ci95"]["0"] = None
+        metrics["slices"]["query head"]["auc"] = None
+
+    page = Page(changed(undefine).read_text(encoding="utf-8"))
+    assert "–" in page.text and "None" not in page.text and "nan" not in page.text
+
+
+def test_slices_show_their_intervals_where_there_are_any(
+    changed: Callable[[Callable[[dict[str, Any]], None]], Path],
+) -> None:
+    def add(metrics: dict[str, Any]) -> None:
+        metrics["slices"]["query head"]["ci95"] = {"auc": [0.123, 0.987]}
+
+    assert "\n[0.123, 0.987]" in Page(changed(add).read_text(encoding="utf-8")).text
+
+
+def test_the_machine_is_told_where_it_is_known(changed: Callable[[Callable[[dict[str, Any]], None]], Path]) -> None:
+    machine = {"cpu": "Z80", "cores": 1, "memory_gib": 0.1}
+    assert "Z80, 1 cores" in changed(lambda metrics: metrics.update(machine=machine)).read_text(encoding="utf-8")
+
+
+def test_a_run_with_less_has_a_shorter_page(tmp_path: Path) -> None:
+    """No open set, no gold levels, no incentive, no clicks, one household, no log of the past."""
+    stage = make_stage(tmp_path / "less", users=1, with_open=False, with_gold=False, clicks=False, tau=0.0)
+    (stage / "behaviours" / "step.json").unlink()
+    page = Page(write_report(stage).read_text(encoding="utf-8"))
+    assert "One household only" in page.text and "None" not in page.text
+    titles = " ".join(headings(stage / "report.html"))
+    assert "Open candidates" not in titles and "Incentive" not in titles and "Reliability" in titles
+
+
+def test_open_candidates_without_gold_levels_have_no_charts_by_level(tmp_path: Path) -> None:
+    stage = make_stage(tmp_path / "no_gold", with_gold=False)
+    write_report(stage)
+    assert not any("by gold level" in title for title in headings(stage / "report.html"))
+
+
+def test_impressions_meet_their_households_levels_and_past(stage: Path) -> None:
+    scored = read_scored(stage, "open")
+    assert scored is not None and scored.past_pages is not None
+    assert scored.gold_level.tolist() == [0, 1, 0, 1, -1] * 6
+    assert scored.household[:11].tolist() == [0] * 5 + [1] * 5 + [2]
+    assert scored.past_pages[[0, 5]].tolist() == [1, 0] and (scored.history_pages == -1).all()
+    assert read_scored(stage, "validation") is None
+
+
+def test_tables_that_changed_since_are_refused(tmp_path: Path) -> None:
+    stage = make_stage(tmp_path / "changed")
+    other = pq.read_table(stage / "data" / "impressions.parquet").slice(1)
+    pq.write_table(other, stage / "data" / "impressions.parquet")
+    with pytest.raises(PrectrError, match=r"predictions\.parquet: impression_id: 1 of the test impressions"):
+        write_report(stage)

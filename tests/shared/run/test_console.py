@@ -1,0 +1,62 @@
+"""What the terminal and the log file show."""
+
+import io
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from prectr.shared.run import console
+
+
+@pytest.mark.parametrize(
+    ("value", "cell"),
+    [
+        (None, "–"),
+        (True, "True"),
+        (1234567, "1,234,567"),
+        (np.int64(1234), "1,234"),
+        (0.12345678, "0.1235"),
+        (2.0, "2.0000"),
+        (np.float32(0.5), "0.5000"),
+        ("12 [b]", "12 [b]"),
+        ([1], "[1]"),
+    ],
+)
+def test_cells(value: object, cell: str) -> None:
+    assert console.format_cell(value) == cell
+
+
+def test_a_table_shows_all_it_is_given(shown: io.StringIO) -> None:
+    console.table("Ranker", ["system", "AUC"], [["ours [new]", 0.91234], ["trees", None]], caption="test weeks")
+    for text in ("Ranker", "system", "AUC", "ours [new]", "0.9123", "trees", "–", "test weeks"):
+        assert text in shown.getvalue()
+
+
+def test_progress_hands_on_every_element(shown: io.StringIO) -> None:
+    assert list(console.progress(range(5), "encoding")) == [0, 1, 2, 3, 4]
+    assert list(console.progress((letter for letter in "ab"), "reading", unit="files")) == ["a", "b"]
+    assert "encoding: 5 batches in" in shown.getvalue()
+    assert "reading: 2 files in" in shown.getvalue()
+
+
+def test_a_log_gets_rate_and_time_left(shown: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([0.0, 10.0, 40.0, 50.0])
+    monkeypatch.setattr(console, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    with console.progress_bar("labelling", total=1000, unit="pairs") as advance:
+        advance(100)
+        advance(300)
+    assert shown.getvalue().splitlines() == [
+        "labelling: 400/1,000 pairs, 10.0 pairs/s, 60 s left",
+        "labelling: 400 pairs in 50.0 s",
+    ]
+
+
+def test_a_terminal_gets_a_bar_with_a_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.StringIO()
+    monkeypatch.setattr(console, "console", Console(file=stream, width=120, force_terminal=True))
+    with console.progress_bar("labelling", total=4, unit="pairs") as advance:
+        advance(2)
+        advance(2)
+    assert "4/4" in stream.getvalue() and "pairs/s" in stream.getvalue()
