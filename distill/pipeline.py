@@ -24,7 +24,7 @@ from prectr.distill.teachers import panel as teachers
 from prectr.distill.teachers.assistant import assistant_inputs, open_assistant, teach_assistant
 from prectr.distill.teachers.base import Teacher
 from prectr.distill.teachers.panel import Panel, learnt, open_teacher
-from prectr.distill.workspace import ASSISTANT_LABELS, LABELS, Stage
+from prectr.distill.workspace import ASSISTANT_LABELS, LABELS, Workspace
 from prectr.shared.encoder.level_encoder import LevelEncoder
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.console import console
@@ -32,91 +32,101 @@ from prectr.shared.run.launch import is_first
 from prectr.shared.run.steps import RECORD, StepRecord, fingerprint_of, is_being_built, read_record, run_step
 
 
-def run_stage(stage: Stage) -> None:
+def run_stage(workspace: Workspace) -> None:
     """convert · teach · label · (assist · label again) · hidden_states · distill · sft · gold_only · evaluate_encoder ·
     level_prob · replay, then the table of results.
     """
-    for line in stage.remarks:
+    for line in workspace.remarks:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
-    converted = stage.convert_teachers()
-    labelled = make_labels(stage, stage.panel([location for location, _ in converted]))
-    recipe = stage.recipe
-    students = train_students(stage, recipe)
-    judged = evaluate_and_publish(stage, recipe, students)
+    converted = workspace.convert_teachers()
+    labelled = make_labels(workspace, workspace.panel([location for location, _ in converted]))
+    recipe = workspace.recipe
+    students = train_students(workspace, recipe)
+    judged = evaluate_and_publish(workspace, recipe, students)
     records = {**labelled, **students, "evaluate_encoder": judged}
     seconds = {name: record.seconds for name, record in records.items()}
     conversion = sum(record.seconds for _, record in converted if record is not None) or None
-    write_level_prob(stage.folder, stage.data_fingerprint, {"convert": conversion, **seconds})
-    write_replay(stage.folder, stage.data_fingerprint)
+    write_level_prob(workspace.folder, workspace.data_fingerprint, {"convert": conversion, **seconds})
+    write_replay(workspace.folder, workspace.data_fingerprint)
     if is_first():
-        report(stage.folder)
+        report(workspace.folder)
 
 
-def make_labels(stage: Stage, panel: Panel) -> dict[str, StepRecord]:
+def make_labels(workspace: Workspace, panel: Panel) -> dict[str, StepRecord]:
     """What the student will learn from: teach · label, and where an assistant is named assist · label again."""
-    records = {"teach": teach(stage, panel), "label": label_pairs(stage, panel)}
-    if stage.assistant is not None:
-        records |= {"assist": assist(stage, stage.assistant), "label_again": label_again(stage)}
+    records = {"teach": teach(workspace, panel), "label": label_pairs(workspace, panel)}
+    if workspace.assistant is not None:
+        records |= {"assist": assist(workspace, workspace.assistant), "label_again": label_again(workspace)}
     return records
 
 
-def teach(stage: Stage, panel: Panel) -> StepRecord:
+def teach(workspace: Workspace, panel: Panel) -> StepRecord:
     """`teacher/`: what it learnt, and how well it then judges pairs it has not seen."""
 
     def build(work: Path) -> None:
-        teachers.teach(panel, stage.pairs["train"], stage.pairs["validation"], stage.run.seed, work)
-        metrics = examine(stage, open_teacher(panel, work, ""))
+        teachers.teach(panel, workspace.pairs["train"], workspace.pairs["validation"], workspace.run.seed, work)
+        metrics = examine(workspace, open_teacher(panel, work, ""))
         (work / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
 
-    return run_step("teach", stage.folder / "teacher", stage.teaching_inputs(panel), build)
+    return run_step("teach", workspace.folder / "teacher", workspace.teaching_inputs(panel), build)
 
 
-def label_pairs(stage: Stage, panel: Panel) -> StepRecord:
+def label_pairs(workspace: Workspace, panel: Panel) -> StepRecord:
     """`labels/`: the teacher's judgement of pairs nobody labelled."""
-    taught = stage.folder / "teacher"
-    return _label(stage, "label", stage.folder / LABELS, taught, lambda: open_teacher(panel, taught, learnt(taught)))
+    taught = workspace.folder / "teacher"
+    return _label(
+        workspace, "label", workspace.folder / LABELS, taught, lambda: open_teacher(panel, taught, learnt(taught))
+    )
 
 
-def assist(stage: Stage, source: Source) -> StepRecord:
+def assist(workspace: Workspace, source: Source) -> StepRecord:
     """`assistant/`: a cross-encoder that learnt the teacher's labels and gold."""
-    labels, arguments, seed = stage.folder / LABELS, stage.teaching, stage.run.seed
-    location, _ = stage.convert(source)
+    labels, arguments, seed = workspace.folder / LABELS, workspace.teaching, workspace.run.seed
+    location, _ = workspace.convert(source)
 
     def build(work: Path) -> None:
-        gold, validation, num_levels = stage.pairs["train"], stage.pairs["validation"], len(stage.level_names)
+        gold, validation, num_levels = (
+            workspace.pairs["train"],
+            workspace.pairs["validation"],
+            len(workspace.level_names),
+        )
         teach_assistant(location, num_levels, read_labels(labels), gold, validation, arguments, seed, work)
 
-    inputs = {"data": stage.data_fingerprint, "labels": labels_fingerprint(labels), "seed": seed}
-    return run_step("assist", stage.folder / "assistant", inputs | assistant_inputs(source, arguments), build)
+    inputs = {"data": workspace.data_fingerprint, "labels": labels_fingerprint(labels), "seed": seed}
+    return run_step("assist", workspace.folder / "assistant", inputs | assistant_inputs(source, arguments), build)
 
 
-def label_again(stage: Stage) -> StepRecord:
+def label_again(workspace: Workspace) -> StepRecord:
     """`assistant_labels/`: the assistant's judgement of the pairs its teacher was asked for."""
-    taught, batch_size = stage.folder / "assistant", stage.labelling.label_batch_size
-    labels = stage.folder / ASSISTANT_LABELS
-    return _label(stage, "label again", labels, taught, lambda: open_assistant(taught, stage.teaching, batch_size))
+    taught, batch_size = workspace.folder / "assistant", workspace.labelling.label_batch_size
+    labels = workspace.folder / ASSISTANT_LABELS
+    return _label(
+        workspace, "label again", labels, taught, lambda: open_assistant(taught, workspace.teaching, batch_size)
+    )
 
 
-def _label(stage: Stage, name: str, folder: Path, taught: Path, open_judge: Callable[[], Teacher]) -> StepRecord:
+def _label(
+    workspace: Workspace, name: str, folder: Path, taught: Path, open_judge: Callable[[], Teacher]
+) -> StepRecord:
     """A judge's labels of the job's pairs; all that any judge ever said is kept in `label_cache/`.
 
     A process beside another that is building the folder helps to label. A finished job whose judge rejected pairs
     asks for them again, and is built anew only if that gains a label.
     """
-    arguments = stage.labelling
-    inputs = {"teacher": fingerprint_of(taught), "seed": stage.run.seed, **asdict(arguments), "gains": 0}
+    arguments = workspace.labelling
+    inputs = {"teacher": fingerprint_of(taught), "seed": workspace.run.seed, **asdict(arguments), "gains": 0}
     del inputs["label_max_rejected"]
     if "near_misses_embedding" in parse_strategies(arguments.label_strategies):
-        inputs |= {"encoder": stage.training.init_from, **stage.recipe.start_identity}
+        inputs |= {"encoder": workspace.training.init_from, **workspace.recipe.start_identity}
 
     def ask_for(pairs: Pairs, max_rejected: float) -> LabelCache:
         teacher = open_judge()
-        cache = LabelCache(stage.folder / "label_cache", teacher.fingerprint)
+        cache = LabelCache(workspace.folder / "label_cache", teacher.fingerprint)
         label(teacher, pairs, cache, arguments.label_batch_size * arguments.label_shard_batches, max_rejected)
         return cache
 
     def build(work: Path) -> None:
-        chosen = stage.choose()
+        chosen = workspace.choose()
         cache = ask_for(chosen.pairs, arguments.label_max_rejected)
         write_labels(work, cache, chosen.pairs, chosen.strategy)
 
@@ -134,17 +144,17 @@ def _label(stage: Stage, name: str, folder: Path, taught: Path, open_judge: Call
     if {**built, "gains": 0} == inputs:
         inputs["gains"] = built["gains"] + ask_again()
     elif not is_first() or is_being_built(folder):
-        ask_for(stage.choose().pairs, arguments.label_max_rejected)
+        ask_for(workspace.choose().pairs, arguments.label_max_rejected)
     return run_step(name, folder, inputs, build)
 
 
-def train_students(stage: Stage, recipe: Recipe) -> dict[str, StepRecord]:
+def train_students(workspace: Workspace, recipe: Recipe) -> dict[str, StepRecord]:
     """`student/hidden_states`, `student/distilled`, `student/sft` and, for comparison, `student/gold_only`, which no
     teacher of any kind has helped: encoders in the published format. The last two only where there is gold.
     """
-    folder = stage.folder / "student"
+    folder = workspace.folder / "student"
     states, distilled, sft, gold_only = (folder / name for name in ("hidden_states", "distilled", "sft", "gold_only"))
-    start = {"data": stage.data_fingerprint, **recipe.start_inputs}
+    start = {"data": workspace.data_fingerprint, **recipe.start_inputs}
 
     def learn_states(work: Path) -> None:
         encoder = recipe.start(work)
@@ -153,8 +163,8 @@ def train_students(stage: Stage, recipe: Recipe) -> dict[str, StepRecord]:
 
     def distil(work: Path) -> None:
         encoder = LevelEncoder.from_pretrained(states)
-        pairs, judgement = read_labels(stage.student_labels)
-        recipe.new_head(encoder, None if stage.has_gold else pairs)
+        pairs, judgement = read_labels(workspace.student_labels)
+        recipe.new_head(encoder, None if workspace.has_gold else pairs)
         recipe.distil(encoder, pairs, judgement, work)
 
     def learn_gold_alone(work: Path) -> None:
@@ -171,9 +181,9 @@ def train_students(stage: Stage, recipe: Recipe) -> dict[str, StepRecord]:
         steps[name] = run_step(name, folder, inputs, build, together=True)
 
     train("hidden_states", states, {**start, **recipe.state_inputs}, learn_states)
-    labels = {"hidden_states": fingerprint_of(states), "labels": labels_fingerprint(stage.student_labels)}
+    labels = {"hidden_states": fingerprint_of(states), "labels": labels_fingerprint(workspace.student_labels)}
     train("distill", distilled, {**labels, **recipe.distilling_inputs}, distil)
-    if stage.has_gold:
+    if workspace.has_gold:
         train("sft", sft, {"start": fingerprint_of(distilled), **recipe.gold_inputs}, learn_gold_too)
         train("gold_only", gold_only, {**start, **recipe.gold_inputs}, learn_gold_alone)
     return steps

@@ -28,7 +28,7 @@ LABELS, ASSISTANT_LABELS = "labels", "assistant_labels"
 
 
 @dataclass
-class Stage:
+class Workspace:
     """Everything the steps share: settings, folders, the pairs. Reading it checks all that can be checked
     beforehand.
     """

@@ -20,7 +20,7 @@ from prectr.rank.reports.terminal import show_results
 from prectr.rank.serving.explain import ExplainArguments, explain
 from prectr.rank.serving.score_table import ScoreArguments, score
 from prectr.rank.serving.scorer import DataArguments, RankerArguments
-from prectr.rank.workspace import Stage
+from prectr.rank.workspace import Workspace
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.cli import run_main
 from prectr.shared.run.settings import parse_arguments
@@ -55,9 +55,9 @@ def main(argv: list[str]) -> None:
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     if verb in ("run", "table", "report"):
-        stage = Stage(*settings)
-        stage.command = " ".join(["python -m rank", *argv])
-        {"run": run_stage, "table": show_results, "report": report}[verb](stage)
+        workspace = Workspace(*settings)
+        workspace.command = " ".join(["python -m rank", *argv])
+        {"run": run_stage, "table": show_results, "report": report}[verb](workspace)
         return
     scoring = (given[TrainArguments].bf16, given[EvaluateArguments].evaluation_batch)
     if verb == "validate":

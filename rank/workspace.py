@@ -34,7 +34,7 @@ PAIR_FEATURES, JUDGED_PAIR_FEATURES = "pair_features", "judged_pair_features"
 
 
 @dataclass
-class Stage:
+class Workspace:
     """Settings, folders and tables that the steps share."""
 
     run: RunArguments

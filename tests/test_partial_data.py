@@ -43,7 +43,7 @@ def without(*columns: str) -> Callable[[pa.Table], pa.Table]:
     return lambda rows: rows.drop_columns(list(columns))
 
 
-def stage(main: Callable[[list[str]], None], data: Path, *flags: str) -> Path:
+def workspace(main: Callable[[list[str]], None], data: Path, *flags: str) -> Path:
     where = ["--profile", "smoke", "--name", data.parent.name, "--artifacts", str(data.parent.parent)]
     main(["run", *where, *flags])
     return data.parent
@@ -65,8 +65,8 @@ def clicks(tmp_path_factory: pytest.TempPathFactory) -> Path:
     change(data, "pairs", lambda rows: rows.filter(pc.field("split") == "unlabelled"))
     (data / "summary.json").write_text(json.dumps({"reconstructed": SAMPLED}))
     validate(data)
-    stage(distill_main, data, *QUICK)
-    return stage(rank_main, data, "--epochs", "0.5")
+    workspace(distill_main, data, *QUICK)
+    return workspace(rank_main, data, "--epochs", "0.5")
 
 
 def test_clicks_alone_train_both_stages(clicks: Path) -> None:
@@ -125,7 +125,7 @@ def test_tables_of_somebody_else_are_checked_before_they_are_indexed(clicks: Pat
     change(copy / "data", "behaviours", lambda rows: pa.concat_tables([rows.slice(9), rows.slice(0, 9)]))
     change(copy / "data", "impressions", put("position", 3, -1))
     with pytest.raises(DataError) as error:
-        stage(rank_main, copy / "data", "--epochs", "0.5")
+        workspace(rank_main, copy / "data", "--epochs", "0.5")
     for said in ("position, row 3: found -1", "sort the table by (timestamp, page_id)"):
         assert said in str(error.value)
 
@@ -139,7 +139,7 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     change(data, "pairs", in_cyrillic("query"))
     change(data, "pairs", lambda rows: rows.filter(pc.field("split") != "unlabelled").slice(0, 600))
     validate(data)
-    return stage(distill_main, data, *QUICK, "--init_from", "scratch", "--vocabulary_size", "300")
+    return workspace(distill_main, data, *QUICK, "--init_from", "scratch", "--vocabulary_size", "300")
 
 
 def in_cyrillic(column: str) -> Callable[[pa.Table], pa.Table]:
@@ -168,9 +168,9 @@ def test_pairs_alone_train_stage_one_in_any_script(pairs: Path) -> None:
 
 def test_without_clicks_stage_two_says_so(pairs: Path) -> None:
     with pytest.raises(PrectrError, match=r"impressions.parquet is missing: stage two learns from clicks"):
-        stage(rank_main, pairs / "data")
+        workspace(rank_main, pairs / "data")
 
 
 def test_a_teacher_that_must_learn_needs_gold(clicks: Path) -> None:
     with pytest.raises(PrectrError, match="it has to learn what the 4 levels are, and no pair of split 'train' has a"):
-        stage(distill_main, clicks / "data", "--teacher", "random-cross-encoder")
+        workspace(distill_main, clicks / "data", "--teacher", "random-cross-encoder")

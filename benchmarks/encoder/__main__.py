@@ -7,7 +7,7 @@ from transformers.utils import logging
 from benchmarks.encoder.cells import CONFIGS, RESULTS, Bench, BenchArguments, collect
 from benchmarks.encoder.results import keep_others, show
 from prectr.distill.config import LabelArguments, RunArguments, StudentArguments, TeacherArguments
-from prectr.distill.workspace import Stage
+from prectr.distill.workspace import Workspace
 from prectr.shared.atomic import atomic_write
 from prectr.shared.run.cli import run_main
 from prectr.shared.run.settings import parse_arguments
@@ -21,7 +21,7 @@ def main(argv: list[str]) -> None:
     )
     logging.set_verbosity_error()
     logging.disable_progress_bar()
-    bench = Bench(Stage(run, teaching, labelling, training), arguments)
+    bench = Bench(Workspace(run, teaching, labelling, training), arguments)
     bench.run()
     result = collect(bench, argv)
     path = RESULTS / f"encoder_{run.name}.json"

@@ -37,7 +37,7 @@ from prectr.distill.teachers.assistant import open_assistant
 from prectr.distill.teachers.base import Teacher
 from prectr.distill.teachers.cross_encoder import CrossEncoderTeacher, finetune_cross_encoder
 from prectr.distill.teachers.panel import Panel, open_teacher
-from prectr.distill.workspace import LABELS, TEST_SPLITS, Stage
+from prectr.distill.workspace import LABELS, TEST_SPLITS, Workspace
 from prectr.shared.encoder.level_encoder import LevelEncoder
 from prectr.shared.errors import PrectrError
 from prectr.shared.metrics import spearman
@@ -79,16 +79,16 @@ class BenchArguments:
 class Bench:
     """The cells of one data set."""
 
-    def __init__(self, stage: Stage, arguments: BenchArguments) -> None:
-        self.stage, self.arguments = stage, arguments
-        self.folder = Path(stage.run.artifacts) / "bench" / "encoder" / stage.run.name
+    def __init__(self, workspace: Workspace, arguments: BenchArguments) -> None:
+        self.workspace, self.arguments = workspace, arguments
+        self.folder = Path(workspace.run.artifacts) / "bench" / "encoder" / workspace.run.name
         self.minilm = find_encoder(arguments.minilm)
-        self.tests = {split: stage.pairs[split] for split in TEST_SPLITS if len(stage.pairs[split])}
+        self.tests = {split: workspace.pairs[split] for split in TEST_SPLITS if len(workspace.pairs[split])}
         if "test" not in self.tests:
             raise PrectrError(
-                f"{stage.data}: pairs.parquet: no row is of split 'test', so there is nothing to judge on."
+                f"{workspace.data}: pairs.parquet: no row is of split 'test', so there is nothing to judge on."
             )
-        self.num_levels = len(stage.level_names)
+        self.num_levels = len(workspace.level_names)
         self.panel: Panel
         self.step_seconds: dict[str, float] = {}
 
@@ -113,13 +113,13 @@ class Bench:
             )
         if set(TAUGHT) & set(asked):
             self.open_panel()
-            self.step_seconds["teach"] = teach(self.stage, self.panel).seconds
+            self.step_seconds["teach"] = teach(self.workspace, self.panel).seconds
         if set(LABELLED) & set(asked):
-            self.step_seconds["label"] = label_pairs(self.stage, self.panel).seconds
-        if self.stage.assistant and {"assistant", "student"} & set(asked):
-            self.step_seconds["assist"] = assist(self.stage, self.stage.assistant).seconds
-        if self.stage.assistant and "student" in asked:
-            self.step_seconds["label_again"] = label_again(self.stage).seconds
+            self.step_seconds["label"] = label_pairs(self.workspace, self.panel).seconds
+        if self.workspace.assistant and {"assistant", "student"} & set(asked):
+            self.step_seconds["assist"] = assist(self.workspace, self.workspace.assistant).seconds
+        if self.workspace.assistant and "student" in asked:
+            self.step_seconds["label_again"] = label_again(self.workspace).seconds
         for system in asked:
             for seed in self.seeds_of(system):
                 run_step(
@@ -131,18 +131,18 @@ class Bench:
 
     def open_panel(self) -> None:
         """Makes the teacher's members ready to be opened."""
-        self.panel = self.stage.panel([location for location, _ in self.stage.convert_teachers()])
+        self.panel = self.workspace.panel([location for location, _ in self.workspace.convert_teachers()])
 
     @property
     def taught_by(self) -> dict[str, str]:
         """Whose labels a system learns; of the teacher who it is."""
-        teacher, assistant = self.stage.teaching.teacher, self.stage.teaching.assistant
+        teacher, assistant = self.workspace.teaching.teacher, self.workspace.teaching.assistant
         return dict.fromkeys(TAUGHT, teacher) | {
             "student": f"{assistant}, assistant of {teacher}" if assistant else teacher
         }
 
     def seeds_of(self, system: str) -> list[int]:
-        if system == "assistant" and self.stage.assistant is None:
+        if system == "assistant" and self.workspace.assistant is None:
             return []
         return self.arguments.seeds[:1] if system in UNSEEDED else self.arguments.seeds
 
@@ -165,34 +165,34 @@ class Bench:
         return self.folder / f"{system}-seed{seed}"
 
     def _inputs(self, system: str, seed: int) -> dict[str, Any]:
-        inputs: dict[str, Any] = {"data": self.stage.data_fingerprint, "system": system, "seed": seed}
+        inputs: dict[str, Any] = {"data": self.workspace.data_fingerprint, "system": system, "seed": seed}
         if system.startswith("minilm"):
             inputs["minilm"] = self.arguments.minilm
         if system.startswith("minilm_finetuned"):
             inputs |= {name: value for name, value in asdict(self.arguments).items() if name.startswith("minilm_")}
         if system.startswith("student"):
             recipe = self._recipe(seed)
-            inputs |= self._recipe(self.stage.run.seed).start_inputs | recipe.gold_inputs
+            inputs |= self._recipe(self.workspace.run.seed).start_inputs | recipe.gold_inputs
             if system != "student_gold_only":
                 inputs |= recipe.state_inputs
             if system == "student":
                 inputs |= recipe.distilling_inputs
         if system in ("teacher", "assistant"):
-            inputs[system] = fingerprint_of(self.stage.folder / system)
+            inputs[system] = fingerprint_of(self.workspace.folder / system)
         if system in ("student", "minilm_finetuned_kd"):
             inputs["labels"] = labels_fingerprint(self.labels_of(system))
         if system == "student_all_gold":
-            inputs["pairs"] = [self.stage.labelling.label_pairs, self.stage.labelling.label_strategies]
+            inputs["pairs"] = [self.workspace.labelling.label_pairs, self.workspace.labelling.label_strategies]
         return inputs
 
     def labels_of(self, system: str) -> Path:
-        return self.stage.student_labels if system == "student" else self.stage.folder / LABELS
+        return self.workspace.student_labels if system == "student" else self.workspace.folder / LABELS
 
     def _recipe(self, seed: int) -> Recipe:
-        return replace(self.stage.recipe, seed=seed)
+        return replace(self.workspace.recipe, seed=seed)
 
     def _tfidf(self, work: Path) -> None:
-        self._save_scores(work, tfidf_cosine(self.stage.recipe.texts))
+        self._save_scores(work, tfidf_cosine(self.workspace.recipe.texts))
 
     def _cosine(self, work: Path) -> None:
         model = SentenceTransformer(self.minilm)
@@ -206,16 +206,17 @@ class Bench:
         self._save_scores(work, cosine)
 
     def _teacher(self, work: Path) -> None:
-        self._save_judgement(work, open_teacher(self.panel, self.stage.folder / "teacher", ""))
+        self._save_judgement(work, open_teacher(self.panel, self.workspace.folder / "teacher", ""))
 
     def _assistant(self, work: Path) -> None:
-        stage = self.stage
+        workspace = self.workspace
         self._save_judgement(
-            work, open_assistant(stage.folder / "assistant", stage.teaching, stage.labelling.label_batch_size)
+            work,
+            open_assistant(workspace.folder / "assistant", workspace.teaching, workspace.labelling.label_batch_size),
         )
 
     def _minilm(self, seed: int, work: Path, with_labels: bool) -> None:
-        arguments, pairs = self.arguments, self.stage.pairs
+        arguments, pairs = self.arguments, self.workspace.pairs
         finetune_cross_encoder(
             self.minilm,
             self.num_levels,
@@ -251,8 +252,8 @@ class Bench:
         Pairs that a strategy made up have been judged by nobody, and are left out.
         """
         recipe = self._recipe(seed)
-        labelled = self.stage.choose().pairs
-        known = hidden_levels(self.stage.data)
+        labelled = self.workspace.choose().pairs
+        known = hidden_levels(self.workspace.data)
         level = [known.get(pair, -1) for pair in zip(labelled.query, labelled.item_text, strict=True)]
         judged = Pairs(labelled.query, labelled.item_text, np.array(level))
         recipe = replace(recipe, gold=concatenate([recipe.gold, judged.take(judged.level >= 0)]))
@@ -274,8 +275,8 @@ class Bench:
         The text states are learnt once, with the first seed; what each seed draws anew is the head, the order of pairs
         and dropout.
         """
-        first, folder = self.stage.recipe, self.folder / "states"
-        inputs = {"data": self.stage.data_fingerprint, **first.start_inputs, **first.state_inputs}
+        first, folder = self.workspace.recipe, self.folder / "states"
+        inputs = {"data": self.workspace.data_fingerprint, **first.start_inputs, **first.state_inputs}
 
         def build(work: Path) -> None:
             encoder = first.start(work)
@@ -298,7 +299,7 @@ class Bench:
 
     def _save_scores(self, work: Path, score: Score) -> None:
         """For a judge that gives one number: its levels are fitted on gold."""
-        self._save(work, levels_of_score(score, self.stage.pairs["train"], self.num_levels))
+        self._save(work, levels_of_score(score, self.workspace.pairs["train"], self.num_levels))
 
     def _save(self, work: Path, level_prob: Callable[[Pairs], np.ndarray]) -> None:
         tables = []
@@ -345,7 +346,7 @@ class Bench:
 
     def _rating(self, pairs: Pairs) -> np.ndarray | None:
         """[n] the graders' mean, where the data set has it; the level is its rounding."""
-        path = self.stage.data / "ratings.parquet"
+        path = self.workspace.data / "ratings.parquet"
         if not path.is_file():
             return None
         table = pq.read_table(path, columns=["query", "item_text", "rating"]).to_pylist()
@@ -360,18 +361,18 @@ def _step_name(system: str, seed: int) -> str:
 def collect(bench: Bench, argv: Sequence[str]) -> dict[str, Any]:
     """The figures of every system that is finished, with how they came to be."""
     systems = {system: found for system in SYSTEMS if (found := bench.figures(system)) is not None}
-    stage = bench.stage
+    workspace = bench.workspace
     records = {
         system: [read_record(bench.cell(system, seed)) for seed in bench.finished_seeds(system)] for system in systems
     }
     return {
         **provenance("benchmarks.encoder", argv),
-        "data": stage.run.name,
-        "reconstructed": reconstructed(stage.data),
-        "pairs": {split: len(found) for split, found in sorted(stage.pairs.items())},
+        "data": workspace.run.name,
+        "reconstructed": reconstructed(workspace.data),
+        "pairs": {split: len(found) for split, found in sorted(workspace.pairs.items())},
         "seeds": {system: bench.finished_seeds(system) for system in systems},
         "taught_by": {system: found for system, found in bench.taught_by.items() if system in systems},
-        "spearman_with": "the graders' mean" if (stage.data / "ratings.parquet").is_file() else "the level",
+        "spearman_with": "the graders' mean" if (workspace.data / "ratings.parquet").is_file() else "the level",
         "systems": systems,
         "trained": {
             system: [{"commit": record.git_commit, "date": record.finished[:10]} for record in found]

@@ -26,7 +26,7 @@ from prectr.distill.labelling.job import label, read_labels, write_labels
 from prectr.distill.labelling.strategies import STRATEGIES, choose_pairs
 from prectr.distill.pipeline import teach
 from prectr.distill.teachers.panel import learnt, open_teacher
-from prectr.distill.workspace import Stage
+from prectr.distill.workspace import Workspace
 from prectr.shared.atomic import atomic_write
 from prectr.shared.run.cli import run_main
 from prectr.shared.run.console import console, table
@@ -46,23 +46,23 @@ ARGUMENTS = (RunArguments, TeacherArguments, LabelArguments, StudentArguments, B
 
 def run_strategy(bench: Bench, name: str, size: int) -> list[dict[str, Any]]:
     """Labels `size` pairs of the strategy and trains a student of each seed on them; its figures on `test`."""
-    stage, folder = bench.stage, bench.folder.parent / f"{bench.stage.run.name}-strategies"
-    taught, batch_size = stage.folder / "teacher", stage.labelling.label_batch_size
+    workspace, folder = bench.workspace, bench.folder.parent / f"{bench.workspace.run.name}-strategies"
+    taught, batch_size = workspace.folder / "teacher", workspace.labelling.label_batch_size
     inputs = {"teacher": fingerprint_of(taught), "strategy": name, "pairs": size, "batch": batch_size}
 
     def build_labels(work: Path) -> None:
-        seed = stage.run.seed
-        chosen = choose_pairs(stage.pairs, stage.item_texts, [name], size, seed, stage.encoder_source)
+        seed = workspace.run.seed
+        chosen = choose_pairs(workspace.pairs, workspace.item_texts, [name], size, seed, workspace.encoder_source)
         teacher = open_teacher(bench.panel, taught, learnt(taught))
-        cache = LabelCache(stage.folder / "label_cache", teacher.fingerprint)
-        label(teacher, chosen.pairs, cache, batch_size * stage.labelling.label_shard_batches)
+        cache = LabelCache(workspace.folder / "label_cache", teacher.fingerprint)
+        label(teacher, chosen.pairs, cache, batch_size * workspace.labelling.label_shard_batches)
         write_labels(work, cache, chosen.pairs, chosen.strategy)
 
     labels = folder / f"labels-{name}"
     run_step(f"label {name}", labels, inputs, build_labels)
     figures = []
     for seed in bench.arguments.seeds:
-        recipe = replace(stage.recipe, seed=seed, arguments=replace(stage.training, distill_epochs=1.0))
+        recipe = replace(workspace.recipe, seed=seed, arguments=replace(workspace.training, distill_epochs=1.0))
 
         def build(work: Path, recipe: Any = recipe) -> None:
             encoder = bench.with_states(recipe)
@@ -81,9 +81,9 @@ def main(argv: list[str]) -> None:
     )
     logging.set_verbosity_error()
     logging.disable_progress_bar()
-    bench = Bench(Stage(run, teaching, labelling, training), arguments)
+    bench = Bench(Workspace(run, teaching, labelling, training), arguments)
     bench.open_panel()
-    teach(bench.stage, bench.panel)
+    teach(bench.workspace, bench.panel)
     found = {name: run_strategy(bench, name, size.pairs) for name in STRATEGIES}
     systems = {name: {m: [one[m] for one in figures] for m in METRICS} for name, figures in found.items()}
     result = {

@@ -28,7 +28,7 @@ from prectr.rank.__main__ import CONFIGS
 from prectr.rank.config import ARGUMENTS
 from prectr.rank.pipeline import build_behaviours, build_features, build_pair_features
 from prectr.rank.reports.html import BENCH, write_report
-from prectr.rank.workspace import JUDGED_PAIR_FEATURES, PAIR_FEATURES, Stage
+from prectr.rank.workspace import JUDGED_PAIR_FEATURES, PAIR_FEATURES, Workspace
 from prectr.shared.atomic import atomic_write
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.cli import run_main
@@ -55,7 +55,7 @@ def main(argv: list[str]) -> None:
     arguments, flags = read_arguments(argv)
     logging.set_verbosity_error()
     logging.disable_progress_bar()
-    home = Stage(*parse_arguments(ARGUMENTS, CONFIGS, flags))
+    home = Workspace(*parse_arguments(ARGUMENTS, CONFIGS, flags))
     bench = Path(home.run.artifacts) / "bench" / home.run.name
     cells = [Cell(system, seed, bench, tuple(flags)) for system in arguments.systems for seed in arguments.seeds]
     build_behaviours(home)

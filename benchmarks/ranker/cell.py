@@ -16,7 +16,7 @@ from benchmarks.ranker.systems import RANDOM_ENCODER, REFERENCE, flags_of, is_ou
 from prectr.rank.__main__ import CONFIGS
 from prectr.rank.config import ARGUMENTS, check_together
 from prectr.rank.pipeline import build_features, build_pair_features, build_ranker, build_rival
-from prectr.rank.workspace import JUDGED_PAIR_FEATURES, PAIR_FEATURES, Stage
+from prectr.rank.workspace import JUDGED_PAIR_FEATURES, PAIR_FEATURES, Workspace
 from prectr.shared.atomic import atomic_write
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.cli import run_main
@@ -67,9 +67,9 @@ class Cell:
 
     def arguments(self) -> list[str]:
         """Flags of stage two; of a flag that stands twice, the last one counts."""
-        stage = self if is_ours(self.system) else self.reference
-        where = ["--artifacts", str(self.bench), "--name", stage.name, "--seed", str(self.seed)]
-        return [*self.flags, *where, *flags_of(stage.system)]
+        workspace = self if is_ours(self.system) else self.reference
+        where = ["--artifacts", str(self.bench), "--name", workspace.name, "--seed", str(self.seed)]
+        return [*self.flags, *where, *flags_of(workspace.system)]
 
     def command(self) -> list[str]:
         return [sys.executable, "-m", "benchmarks.ranker.cell", self.system, *self.arguments()]
@@ -80,11 +80,11 @@ class Cell:
         check_together(*settings[1:5])
         return settings
 
-    def stage(self) -> Stage:
+    def workspace(self) -> Workspace:
         """The settings, folders and tables that the cell works with, once its inputs are linked."""
-        return Stage(*self.settings())
+        return Workspace(*self.settings())
 
-    def link_inputs(self, home: Stage) -> None:
+    def link_inputs(self, home: Workspace) -> None:
         """Put links into the folder to whatever the cell shares with others; a rival reads `reference` instead."""
         if not is_ours(self.system):
             return
@@ -101,7 +101,7 @@ class Cell:
             fingerprint_of(target)  # is it finished?
             _link(self.folder / name, target.resolve())
 
-    def inputs(self, home: Stage) -> str:
+    def inputs(self, home: Workspace) -> str:
         """A fingerprint of everything that decides the cell's result."""
         settings = {name: value for group in self.settings() for name, value in asdict(group).items()}
         found = {name: fingerprint_of(home.folder / name) for name in ("level_prob", "behaviours")}
@@ -135,27 +135,27 @@ def main(argv: list[str]) -> None:
     system, *flags = argv
     logging.set_verbosity_error()
     logging.disable_progress_bar()
-    stage = Stage(*parse_arguments(ARGUMENTS, CONFIGS, flags))
-    stage.command = " ".join(["python -m benchmarks.ranker.cell", *argv])
-    build_features(stage)
+    workspace = Workspace(*parse_arguments(ARGUMENTS, CONFIGS, flags))
+    workspace.command = " ".join(["python -m benchmarks.ranker.cell", *argv])
+    build_features(workspace)
     if is_ours(system):
-        build_rival(stage)
-        for name in stage.stored_pairs:
-            build_pair_features(stage, name)
-        build_ranker(stage)
+        build_rival(workspace)
+        for name in workspace.stored_pairs:
+            build_pair_features(workspace, name)
+        build_ranker(workspace)
         return
     from benchmarks.rivals.fit import SYSTEMS, fit_and_score
 
-    seed, rival = stage.run.seed, SYSTEMS[system]
+    seed, rival = workspace.run.seed, SYSTEMS[system]
     inputs = {
-        "features": fingerprint_of(stage.folder / "features"),
+        "features": fingerprint_of(workspace.folder / "features"),
         "settings": [dict(setting) for setting in rival.settings],
         "chosen_by": rival.chosen_by,
         "seed": seed,
         **{path.name: file_fingerprint(path) for path in sorted(RIVALS_CODE.glob("*.py"))},
     }
-    folder = Path(stage.run.artifacts) / f"{system}-seed{seed}"
-    run_step(folder.name, folder, inputs, partial(fit_and_score, system, stage, seed))
+    folder = Path(workspace.run.artifacts) / f"{system}-seed{seed}"
+    run_step(folder.name, folder, inputs, partial(fit_and_score, system, workspace, seed))
 
 
 def _link(link: Path, target: Path) -> None:

@@ -14,7 +14,7 @@ from benchmarks.ranker.cell import Cell
 from benchmarks.ranker.random_encoder import build_gold_replay, build_random_encoder
 from benchmarks.ranker.systems import RANDOM_ENCODER, REFERENCE, TREES, is_ours
 from prectr.data.contract import read_table
-from prectr.rank.workspace import Stage
+from prectr.rank.workspace import Workspace
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.console import console, table
 
@@ -23,7 +23,7 @@ GUESS = {"ours": 2.5, "trees": 0.7, "networks": 1.6}
 SETTINGS_TRIED = 4  # by a rival, once for all seeds
 
 
-def run_all(cells: Sequence[Cell], home: Stage, jobs: int = 1) -> None:
+def run_all(cells: Sequence[Cell], home: Workspace, jobs: int = 1) -> None:
     """Train every cell that is not finished, each as a process of its own, `jobs` of them at a time.
 
     A seed's systems come before the next seed's. A cell waits for the `prectr_v2` of its seed, from which it borrows,
@@ -63,7 +63,7 @@ def run_all(cells: Sequence[Cell], home: Stage, jobs: int = 1) -> None:
             running[pool.submit(run_one, ready, home, jobs)] = ready
 
 
-def run_one(cell: Cell, home: Stage, jobs: int) -> None:
+def run_one(cell: Cell, home: Workspace, jobs: int) -> None:
     """Train one cell on its share of the cores; what it prints goes to its log."""
     if cell.system == RANDOM_ENCODER:
         build_random_encoder(home.encoder, home.data, cell.seed, cell.random_encoder)
@@ -86,7 +86,7 @@ def log_of(cell: Cell) -> Path:
     return cell.bench / f"{cell.name}.log"
 
 
-def show_plan(cells: Sequence[Cell], todo: Sequence[Cell], home: Stage, jobs: int) -> None:
+def show_plan(cells: Sequence[Cell], todo: Sequence[Cell], home: Workspace, jobs: int) -> None:
     """Print what will be trained and how long it may take."""
     alone = estimates(todo, cells, home)
     seconds = {cell.name: estimate / jobs for cell, estimate in zip(todo, alone, strict=True)}
@@ -110,7 +110,7 @@ def kind_of(cell: Cell) -> str:
     return "ours" if is_ours(cell.system) else "trees" if cell.system in TREES else "networks"
 
 
-def estimates(todo: Sequence[Cell], cells: Iterable[Cell], home: Stage) -> list[float]:
+def estimates(todo: Sequence[Cell], cells: Iterable[Cell], home: Workspace) -> list[float]:
     """Seconds that each cell of `todo` may take, from those of `cells` that are done."""
     done = [(cell, seconds) for cell in cells if (seconds := cell.seconds()) is not None]
     thousands = _training_impressions(home) / 1000
@@ -127,7 +127,7 @@ def estimates(todo: Sequence[Cell], cells: Iterable[Cell], home: Stage) -> list[
     return found
 
 
-def _training_impressions(home: Stage) -> int:
+def _training_impressions(home: Workspace) -> int:
     split = read_table(home.data, "impressions", ["split"])["split"]
     return int(pc.sum(pc.equal(split, "train")).as_py() or 0)
 

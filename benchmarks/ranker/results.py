@@ -28,7 +28,7 @@ def compute_results(command: str, cells: Sequence[Cell], resamples: int) -> dict
         cells: finished, every system with the same seeds in the same order; `prectr_v2` first.
     """
     seeds = list(dict.fromkeys(cell.seed for cell in cells))
-    protocol = Protocol(cells[0].stage())
+    protocol = Protocol(cells[0].workspace())
     bootstrap = Bootstrap(protocol, resamples, len(seeds))
     figures: dict[Cell, Figures] = {}
     facts: dict[Cell, dict[str, Any]] = {}
@@ -49,7 +49,7 @@ def compute_results(command: str, cells: Sequence[Cell], resamples: int) -> dict
         "commit": ", ".join(sorted({one["commit"] for one in facts.values() if "commit" in one})),
         "date": today(),
         "machine": machine(),
-        "reconstructed": reconstructed(protocol.stage.data),
+        "reconstructed": reconstructed(protocol.workspace.data),
         "n": protocol.counts(),
         "seeds": seeds,
         "resamples": resamples,

@@ -16,7 +16,7 @@ from benchmarks.ranker.systems import is_ours
 from prectr.rank.evaluation.protocol import Judged, gold_levels, households, judge_exposed, judge_new_users, judge_open
 from prectr.rank.features.prepared_set import PreparedSet
 from prectr.rank.reports.diagnostics import violations
-from prectr.rank.workspace import Stage
+from prectr.rank.workspace import Workspace
 from prectr.shared.errors import PrectrError
 
 EXPOSED = ("auc", "gauc_page", "logloss", "pcoc", "ece")
@@ -31,14 +31,14 @@ class Protocol:
     """The judged sets of a data set: test, open, and new_users, whose rungs hold the same rows.
 
     Args:
-        stage: of a cell whose features are built; which seed's makes no difference.
+        workspace: of a cell whose features are built; which seed's makes no difference.
     """
 
-    stage: Stage
+    workspace: Workspace
 
     @property
     def rungs(self) -> list[int]:
-        return self.stage.history.cold_lengths
+        return self.workspace.history.cold_lengths
 
     @cached_property
     def sets(self) -> dict[str, Judged]:
@@ -82,10 +82,10 @@ class Protocol:
 
     def _prepared(self, name: str) -> PreparedSet:
         rung = f"_{self.rungs[0]}" if name == "new_users" else ""
-        return PreparedSet.open(self.stage.folder / "features" / f"{name}{rung}")
+        return PreparedSet.open(self.workspace.folder / "features" / f"{name}{rung}")
 
     def _rows(self, name: str) -> pa.Table:
-        return self.stage.impressions(name).take(pa.array(self._prepared(name).impression))
+        return self.workspace.impressions(name).take(pa.array(self._prepared(name).impression))
 
     def _judged(self, name: str) -> Judged:
         prepared, rows = self._prepared(name), self._rows(name)
@@ -93,9 +93,9 @@ class Protocol:
             clicked=np.asarray(prepared.clicked),
             page=np.asarray(prepared.page),
             user=np.unique(households(rows["user_id"], rows["page_id"]), return_inverse=True)[1],
-            gold_level=gold_levels(rows, self.stage.data) if name == "open" else None,
+            gold_level=gold_levels(rows, self.workspace.data) if name == "open" else None,
             # An open list is no log: nothing of it was thinned out.
-            weight=None if name == "open" else prepared.full_log_weight(self.stage.losses.negative_sampling_rate),
+            weight=None if name == "open" else prepared.full_log_weight(self.workspace.losses.negative_sampling_rate),
         )
 
 
@@ -132,11 +132,11 @@ def read_facts(cell: Cell, protocol: Protocol) -> dict[str, Any]:
         facts = json.loads((cell.folder / "facts.json").read_text(encoding="utf-8"))
         return {"seconds": facts["seconds"]["train"]}
     metrics = json.loads((cell.folder / "ranker" / "metrics.json").read_text(encoding="utf-8"))
-    stage, seconds = cell.stage(), metrics["seconds"]["rank"]
-    trained = len(PreparedSet.open(stage.folder / "features" / "train")) * sum(stage.training.passes)
+    workspace, seconds = cell.workspace(), metrics["seconds"]["rank"]
+    trained = len(PreparedSet.open(workspace.folder / "features" / "train")) * sum(workspace.training.passes)
     rows = _predictions(cell, ["split", "history_pages", "level_prob", "p_click_given_level"])
     level = _lists(rows.filter(_is_row_of("open"))["level_prob"]).argmax(1)
-    fused = stage.model.fusion == "conditional"
+    fused = workspace.model.fusion == "conditional"
     shown = _lists(rows.filter(_is_row_of("test"))["p_click_given_level"])
     return {
         "seconds": seconds,

@@ -16,7 +16,7 @@ import numpy as np
 from benchmarks.rivals.networks import NETWORKS
 from benchmarks.rivals.system import Rival, Sets, System, best, judge_validation
 from benchmarks.rivals.trees import TREES
-from prectr.rank.workspace import Stage
+from prectr.rank.workspace import Workspace
 from prectr.shared.atomic import atomic_write
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.steps import read_record, run_step
@@ -25,7 +25,7 @@ SYSTEMS: dict[str, System] = {**TREES, **NETWORKS}
 """Every rival by its name; the networks need FuxiCTR, the extra `bench`."""
 
 
-def fit_and_score(system: str, stage: Stage, seed: int, work: Path) -> None:
+def fit_and_score(system: str, workspace: Workspace, seed: int, work: Path) -> None:
     """Train a rival and write what it says of every evaluated set.
 
     Writes `work/<set>.npy`, P(click) float64 [n] in the set's row order, for validation, test, open and every rung of
@@ -33,7 +33,7 @@ def fit_and_score(system: str, stage: Stage, seed: int, work: Path) -> None:
     every setting tried, seconds, parameters. The choice lies in `tuned-<system>` beside `work`, for all seeds.
 
     Args:
-        system: one of `SYSTEMS`. stage: of a data set whose features are built. seed: of this training.
+        system: one of `SYSTEMS`. workspace: of a data set whose features are built. seed: of this training.
         work: a folder whose parent is the same for all seeds.
 
     Raises:
@@ -42,12 +42,12 @@ def fit_and_score(system: str, stage: Stage, seed: int, work: Path) -> None:
     if system not in SYSTEMS:
         raise PrectrError(f"there is no rival {system!r}; there are {', '.join(SYSTEMS)}.")
     rival = SYSTEMS[system]
-    sets = Sets(stage, work.parent)
+    sets = Sets(workspace, work.parent)
     choice = tune(rival.tuned_as or system, sets, seed)
     work.mkdir(parents=True, exist_ok=True)
     fitted, seconds = _train(rival, sets, choice["setting"], seed)
     started = time.time()
-    for name in stage.sets()[1:]:
+    for name in workspace.sets()[1:]:
         with atomic_write(work / f"{name}.npy") as temporary:
             np.save(temporary, fitted.probability(name))
     facts = {

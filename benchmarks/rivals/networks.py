@@ -134,16 +134,16 @@ def fuxictr_features(widths: Widths, embedding_dim: int, folder: str) -> Any:
 
 
 class Inputs:
-    """A stage's sets as batches."""
+    """A workspace's sets as batches."""
 
     def __init__(self, sets: Sets, long: bool) -> None:
         self.sets, self.long = sets, long
-        stage = sets.stage
-        self.shop = stage.shop()
+        workspace = sets.workspace
+        self.shop = workspace.shop()
         feature_map = FeatureMap.from_json((sets.folder / "feature_map.json").read_text(encoding="utf-8"))
         of_item = feature_map.item_columns
         context = [column for column in range(len(feature_map.cardinalities)) if column not in of_item]
-        vectors = text_vectors(self.shop, fingerprint_of_tables(stage.data), sets.beside / "text_vectors")
+        vectors = text_vectors(self.shop, fingerprint_of_tables(workspace.data), sets.beside / "text_vectors")
         train = sets.prepared["train"]
         events = Events(self.shop.log, feature_map.transform_items(self.shop.items).astype(np.int32))
         self.columns = Columns(events, vectors, of_item, context, fit_edges(train, vectors))
@@ -158,10 +158,10 @@ class Inputs:
 
     def history(self, name: str) -> np.ndarray:
         """Rows of past events [P, L] of a set."""
-        prepared, stage = self.sets.prepared[name], self.sets.stage
+        prepared, workspace = self.sets.prepared[name], self.sets.workspace
         if not self.long:
             return short_history(prepared)
-        cut = history_cut(name, prepared.num_pages, stage.history, stage.run.seed)
+        cut = history_cut(name, prepared.num_pages, workspace.history, workspace.run.seed)
         return long_history(prepared, self.shop.log, cut)
 
     def batches(self, name: str, size: int, seed: int | None = None, description: str = "") -> Batches:

@@ -12,7 +12,7 @@ import numpy as np
 
 from prectr.rank.evaluation.lightgbm import Rows
 from prectr.rank.features.prepared_set import PreparedSet
-from prectr.rank.workspace import Stage
+from prectr.rank.workspace import Workspace
 from prectr.shared import metrics
 
 Setting = Mapping[str, Any]
@@ -21,19 +21,19 @@ Figures = dict[str, float | None]
 
 @dataclass
 class Sets:
-    """The prepared sets of a stage, opened once. `beside`: a folder for what rivals share, such as text vectors."""
+    """The prepared sets of a workspace, opened once. `beside`: a folder for what rivals share, such as text vectors."""
 
-    stage: Stage
+    workspace: Workspace
     beside: Path
 
     @property
     def folder(self) -> Path:
-        return self.stage.folder / "features"
+        return self.workspace.folder / "features"
 
     @cached_property
     def prepared(self) -> dict[str, PreparedSet]:
         """By name; the training set first, then every set to be scored."""
-        return {name: PreparedSet.open(self.folder / name) for name in self.stage.sets()}
+        return {name: PreparedSet.open(self.folder / name) for name in self.workspace.sets()}
 
     def rows(self, name: str) -> Rows:
         """The columns LightGBM reads."""

@@ -18,7 +18,7 @@ from prectr.distill.student.recipe import Recipe
 from prectr.distill.teachers.assistant import open_assistant
 from prectr.distill.teachers.base import Teacher
 from prectr.distill.teachers.panel import ask
-from prectr.distill.workspace import TEST_SPLITS, Stage
+from prectr.distill.workspace import TEST_SPLITS, Workspace
 from prectr.shared.encoder.level_encoder import LevelEncoder
 from prectr.shared.hub import source_names, without_addresses
 from prectr.shared.metrics import spearman
@@ -26,43 +26,46 @@ from prectr.shared.run.provenance import git_commit
 from prectr.shared.run.steps import StepRecord, fingerprint_of, run_step
 
 
-def evaluate_and_publish(stage: Stage, recipe: Recipe, steps: Mapping[str, StepRecord]) -> StepRecord:
+def evaluate_and_publish(workspace: Workspace, recipe: Recipe, steps: Mapping[str, StepRecord]) -> StepRecord:
     """`encoder/`: the student with its temperature folded in, its model card, and every judge's figures.
 
     Args:
         steps: of the students: `sft` and `gold_only`, or without gold `distill`.
     """
-    inputs: dict[str, Any] = {"teacher": fingerprint_of(stage.folder / "teacher")}
-    if stage.assistant:
-        inputs |= {"assistant": fingerprint_of(stage.folder / "assistant"), "judged": stage.teaching.teacher_test_pairs}
-    if stage.has_gold:
+    inputs: dict[str, Any] = {"teacher": fingerprint_of(workspace.folder / "teacher")}
+    if workspace.assistant:
+        inputs |= {
+            "assistant": fingerprint_of(workspace.folder / "assistant"),
+            "judged": workspace.teaching.teacher_test_pairs,
+        }
+    if workspace.has_gold:
         inputs |= {"student": steps["sft"].fingerprint, "gold_only": steps["gold_only"].fingerprint}
     else:
         inputs |= {"student": steps["distill"].fingerprint}
-    folder = stage.folder / "student"
+    folder = workspace.folder / "student"
 
     def build(work: Path) -> None:
-        student = LevelEncoder.from_pretrained(folder / ("sft" if stage.has_gold else "distilled"))
-        gold_only = LevelEncoder.from_pretrained(folder / "gold_only") if stage.has_gold else None
+        student = LevelEncoder.from_pretrained(folder / ("sft" if workspace.has_gold else "distilled"))
+        gold_only = LevelEncoder.from_pretrained(folder / "gold_only") if workspace.has_gold else None
         temperature = recipe.calibrate(student)
         if gold_only is not None:
             recipe.calibrate(gold_only)
-        figures: dict[str, Any] = dict(_judge_all(stage, recipe, student, temperature, gold_only))
-        if not stage.has_gold:
-            figures["agreement"] = _agreement(stage, recipe, student)
+        figures: dict[str, Any] = dict(_judge_all(workspace, recipe, student, temperature, gold_only))
+        if not workspace.has_gold:
+            figures["agreement"] = _agreement(workspace, recipe, student)
         student.save_pretrained(work)
-        content = json.dumps({**figures, **_facts(stage, temperature)}, indent=2) + "\n"
+        content = json.dumps({**figures, **_facts(workspace, temperature)}, indent=2) + "\n"
         (work / "metrics.json").write_text(content, encoding="utf-8")
-        write_card(work, stage.level_names)
+        write_card(work, workspace.level_names)
 
-    return run_step("evaluate_encoder", stage.folder / "encoder", inputs, build)
+    return run_step("evaluate_encoder", workspace.folder / "encoder", inputs, build)
 
 
-def examine(stage: Stage, judge_of_pairs: Teacher) -> dict[str, Metrics]:
+def examine(workspace: Workspace, judge_of_pairs: Teacher) -> dict[str, Metrics]:
     """How well a teacher or its assistant agrees with gold it has not learnt from, by split: a sample of each."""
-    metrics, tested = {}, dict.fromkeys(TEST_SPLITS, stage.teaching.teacher_test_pairs)
-    for split, size in {"validation": stage.teaching.teacher_validation_pairs, **tested}.items():
-        sample = stage.pairs[split].sample(size, stage.run.seed, "teacher", split)
+    metrics, tested = {}, dict.fromkeys(TEST_SPLITS, workspace.teaching.teacher_test_pairs)
+    for split, size in {"validation": workspace.teaching.teacher_validation_pairs, **tested}.items():
+        sample = workspace.pairs[split].sample(size, workspace.run.seed, "teacher", split)
         judged, judgement = ask(judge_of_pairs, sample)
         if len(judged):
             metrics[split] = judge(judged.level, judgement.level_prob)
@@ -70,25 +73,25 @@ def examine(stage: Stage, judge_of_pairs: Teacher) -> dict[str, Metrics]:
 
 
 def _judge_all(
-    stage: Stage, recipe: Recipe, student: LevelEncoder, temperature: float, gold_only: LevelEncoder | None
+    workspace: Workspace, recipe: Recipe, student: LevelEncoder, temperature: float, gold_only: LevelEncoder | None
 ) -> dict[str, dict[str, Metrics | None]]:
     """The figures of every judge on every test split; those of the teacher are as `teach` found them."""
-    pairs = stage.pairs
+    pairs = workspace.pairs
     judges: dict[str, dict[str, Metrics | None]] = {}
     scores: dict[str, Score] = {
         "tfidf": tfidf_cosine(recipe.texts),
         "student_maxsim": lambda pairs: student.maxsim(pairs.query.tolist(), pairs.item_text.tolist()),
     }
-    for name, score in scores.items() if stage.has_gold else ():
-        level_prob = levels_of_score(score, pairs["train"], len(stage.level_names))
+    for name, score in scores.items() if workspace.has_gold else ():
+        level_prob = levels_of_score(score, pairs["train"], len(workspace.level_names))
         judges[name] = {
             split: judge(pairs[split].level, level_prob(pairs[split])) if len(pairs[split]) else None
             for split in TEST_SPLITS
         }
-    examined = {"teacher": json.loads((stage.folder / "teacher" / "metrics.json").read_text(encoding="utf-8"))}
-    if stage.assistant:
-        taught, batch_size = stage.folder / "assistant", stage.labelling.label_batch_size
-        examined["assistant"] = examine(stage, open_assistant(taught, stage.teaching, batch_size))
+    examined = {"teacher": json.loads((workspace.folder / "teacher" / "metrics.json").read_text(encoding="utf-8"))}
+    if workspace.assistant:
+        taught, batch_size = workspace.folder / "assistant", workspace.labelling.label_batch_size
+        examined["assistant"] = examine(workspace, open_assistant(taught, workspace.teaching, batch_size))
     for name, found in examined.items():
         judges[name] = {split: found.get(split) for split in TEST_SPLITS}
     judges["student"] = {split: judge_encoder(student, pairs[split], temperature) for split in TEST_SPLITS}
@@ -97,12 +100,12 @@ def _judge_all(
     return judges
 
 
-def _agreement(stage: Stage, recipe: Recipe, student: LevelEncoder) -> Metrics:
+def _agreement(workspace: Workspace, recipe: Recipe, student: LevelEncoder) -> Metrics:
     """How near the student comes to its teacher on queries it was not trained on, all that can be told without gold:
     `spearman` of the expected levels, `cross_entropy` to the teacher's probabilities beside the teacher's own `entropy`
     (nats), of `n` pairs.
     """
-    pairs, judgement = read_labels(stage.student_labels)
+    pairs, judgement = read_labels(workspace.student_labels)
     rows = np.flatnonzero(recipe.held_out(pairs))
     held_out, wanted = pairs.take(rows), judgement.take(rows).level_prob
     found = student.score_pairs(held_out.query.tolist(), held_out.item_text.tolist())
@@ -115,20 +118,20 @@ def _agreement(stage: Stage, recipe: Recipe, student: LevelEncoder) -> Metrics:
     }
 
 
-def _facts(stage: Stage, temperature: float) -> dict[str, Any]:
+def _facts(workspace: Workspace, temperature: float) -> dict[str, Any]:
     """How the encoder came to be."""
     return {
-        "data": stage.run.name,
-        "reconstructed": reconstructed(stage.data),
-        "teacher_source": ",".join(source_names(stage.teaching.teacher)),
-        "assistant_source": stage.teaching.assistant,
-        "init_from": stage.training.init_from,
-        "num_layers": stage.training.num_layers,
-        "seed": stage.run.seed,
+        "data": workspace.run.name,
+        "reconstructed": reconstructed(workspace.data),
+        "teacher_source": ",".join(source_names(workspace.teaching.teacher)),
+        "assistant_source": workspace.teaching.assistant,
+        "init_from": workspace.training.init_from,
+        "num_layers": workspace.training.num_layers,
+        "seed": workspace.run.seed,
         "temperature": temperature,
-        "pairs": {split: len(found) for split, found in sorted(stage.pairs.items())},
-        "labelled_pairs": len(read_labels(stage.student_labels)[0]),
-        "command": without_addresses(stage.command),
+        "pairs": {split: len(found) for split, found in sorted(workspace.pairs.items())},
+        "labelled_pairs": len(read_labels(workspace.student_labels)[0]),
+        "command": without_addresses(workspace.command),
         "commit": git_commit() or "unknown",
         "date": datetime.now(UTC).date().isoformat(),
     }

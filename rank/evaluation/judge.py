@@ -29,51 +29,55 @@ from prectr.rank.inputs.frozen_text import PairFeatures
 from prectr.rank.inputs.texts import Texts
 from prectr.rank.serving.predictor import Predictor
 from prectr.rank.serving.ranker import Ranker
-from prectr.rank.workspace import JUDGED_PAIR_FEATURES, Stage
+from prectr.rank.workspace import JUDGED_PAIR_FEATURES, Workspace
 from prectr.shared.run.provenance import git_commit, machine
 from prectr.shared.run.steps import RECORD, read_record
 
 
-def judge_ranker(stage: Stage, work: Path, seconds: dict[str, float]) -> None:
+def judge_ranker(workspace: Workspace, work: Path, seconds: dict[str, float]) -> None:
     """Calibrate the ranker, then write metrics.json and predictions.parquet; `seconds["evaluate"]` holds when judging
     began."""
     ranker = Ranker.from_pretrained(work)
-    shop = stage.shop()
-    features, rival = stage.folder / "features", stage.folder / "lightgbm"
-    sets = {name: PreparedSet.open(features / name) for name in stage.sets()[1:] if name != "validation"}
-    if stage.training.frozen_throughout:
-        texts: Texts | PairFeatures = PairFeatures.open(stage.folder / JUDGED_PAIR_FEATURES)
+    shop = workspace.shop()
+    features, rival = workspace.folder / "features", workspace.folder / "lightgbm"
+    sets = {name: PreparedSet.open(features / name) for name in workspace.sets()[1:] if name != "validation"}
+    if workspace.training.frozen_throughout:
+        texts: Texts | PairFeatures = PairFeatures.open(workspace.folder / JUDGED_PAIR_FEATURES)
     else:
         texts = Texts.tokenize(ranker.model.encoder, shop.query_texts, shop.item_texts)
     of_items = ranker.feature_map.transform_items(shop.items).astype(np.int32)
     events = Events(shop.log, of_items, ranker.feature_map.event_types)
-    predictor = Predictor(ranker.model, texts, events, stage.training.bf16)
-    batch = stage.evaluation.evaluation_batch
+    predictor = Predictor(ranker.model, texts, events, workspace.training.bf16)
+    batch = workspace.evaluation.evaluation_batch
     calibration = None
-    if stage.training.calibrate:
-        validation, rate = PreparedSet.open(features / "validation"), stage.losses.negative_sampling_rate
+    if workspace.training.calibrate:
+        validation, rate = PreparedSet.open(features / "validation"), workspace.losses.negative_sampling_rate
         calibration = calibrate(ranker, predictor, validation, rate, batch, work)
     predictions = {name: predictor.predict(prepared, batch, name) for name, prepared in sets.items()}
     ours = {name: part["p_click"] for name, part in predictions.items()}
     theirs = {name: np.load(rival / f"{name}.npy") for name in sets}
-    tables = {split: stage.impressions(split) for split in dict.fromkeys(map(_split_of, sets))}
+    tables = {split: workspace.impressions(split) for split in dict.fromkeys(map(_split_of, sets))}
     facts = json.loads((rival / "rival.json").read_text(encoding="utf-8"))
     _write_predictions(work, sets, tables, predictions, theirs)
-    judged = {name: _judged(stage, sets[name], tables[_split_of(name)], name == "open") for name in sets}
+    judged = {name: _judged(workspace, sets[name], tables[_split_of(name)], name == "open") for name in sets}
     metrics = {
-        **_judge(stage, sets, tables, judged, ours),
-        "lightgbm": _judge(stage, sets, tables, judged, theirs),
-        "not_measured": stage.not_measured,
+        **_judge(workspace, sets, tables, judged, ours),
+        "lightgbm": _judge(workspace, sets, tables, judged, theirs),
+        "not_measured": workspace.not_measured,
         "position_gain": facts["position_gain"],
         "calibration": calibration and {"shift": calibration.shift, "validation_pcoc_before": calibration.pcoc},
-        "seconds": {**_seconds_before(stage), "rank": seconds["rank"], "evaluate": time.time() - seconds["evaluate"]},
-        "seed": stage.run.seed,
+        "seconds": {
+            **_seconds_before(workspace),
+            "rank": seconds["rank"],
+            "evaluate": time.time() - seconds["evaluate"],
+        },
+        "seed": workspace.run.seed,
         "git_commit": git_commit(),
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
-        "command": stage.command,
+        "command": workspace.command,
         "machine": machine(),
-        "reconstructed": reconstructed(stage.data),
-        "encoder": _origin_of_encoder(stage.encoder),
+        "reconstructed": reconstructed(workspace.data),
+        "encoder": _origin_of_encoder(workspace.encoder),
         "lightgbm_settings": facts["settings"],
     }
     (work / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
@@ -91,11 +95,11 @@ def _split_of(name: str) -> str:
     return "new_users" if name.startswith("new_users") else name
 
 
-def _judged(stage: Stage, prepared: PreparedSet, table: pa.Table, with_gold: bool) -> Judged:
+def _judged(workspace: Workspace, prepared: PreparedSet, table: pa.Table, with_gold: bool) -> Judged:
     rows = table.take(pa.array(prepared.impression))
     gold = None
-    if with_gold and has_table(stage.data, "gold"):
-        gold = gold_levels(rows, stage.data)
+    if with_gold and has_table(workspace.data, "gold"):
+        gold = gold_levels(rows, workspace.data)
     return Judged(
         clicked=np.asarray(prepared.clicked),
         page=np.asarray(prepared.page),
@@ -103,36 +107,36 @@ def _judged(stage: Stage, prepared: PreparedSet, table: pa.Table, with_gold: boo
         known=rows["user_id"].is_valid().to_numpy(),
         gold_level=gold,
         # An open list is no log: nothing of it was thinned out.
-        weight=None if with_gold else prepared.full_log_weight(stage.losses.negative_sampling_rate),
+        weight=None if with_gold else prepared.full_log_weight(workspace.losses.negative_sampling_rate),
     )
 
 
 def _judge(
-    stage: Stage,
+    workspace: Workspace,
     sets: Mapping[str, PreparedSet],
     tables: Mapping[str, pa.Table],
     judged: Mapping[str, Judged],
     probability: Mapping[str, np.ndarray],
 ) -> dict[str, Any]:
-    resamples, seed = stage.evaluation.bootstrap_resamples, stage.run.seed
+    resamples, seed = workspace.evaluation.bootstrap_resamples, workspace.run.seed
     found: dict[str, Any] = {"exposed": judge_exposed(judged["test"], probability["test"], resamples, seed)}
     if "open" in judged:
         found["open"] = judge_open(judged["open"], probability["open"], resamples, seed)
-    ladder = {n: probability[f"new_users_{n}"] for n in stage.history.cold_lengths if f"new_users_{n}" in judged}
+    ladder = {n: probability[f"new_users_{n}"] for n in workspace.history.cold_lengths if f"new_users_{n}" in judged}
     if ladder:
         found |= judge_new_users(judged[f"new_users_{min(ladder)}"], ladder, resamples, seed)
-    slices = _slices(stage, sets["test"], tables["test"])
+    slices = _slices(workspace, sets["test"], tables["test"])
     return found | {"slices": judge_slices(judged["test"], probability["test"], slices, resamples, seed)}
 
 
-def _slices(stage: Stage, prepared: PreparedSet, table: pa.Table) -> dict[str, np.ndarray]:
+def _slices(workspace: Workspace, prepared: PreparedSet, table: pa.Table) -> dict[str, np.ndarray]:
     query = table["query"].to_numpy(zero_copy_only=False)[prepared.impression]
     seen = gold = None
-    if has_table(stage.data, "queries"):
-        queries = read_table(stage.data, "queries")
+    if has_table(workspace.data, "queries"):
+        queries = read_table(workspace.data, "queries")
         row = encode(pa.array(query, pa.string()), queries["query"].combine_chunks())
         seen, gold = (queries[name].to_numpy()[row] for name in ("seen_in_training", "has_gold_labels"))
-    training = stage.impressions("train")["query"].to_numpy(zero_copy_only=False)
+    training = workspace.impressions("train")["query"].to_numpy(zero_copy_only=False)
     return exposed_slices(query, training, seen, gold, np.asarray(prepared.cross_depth)[prepared.page])
 
 
@@ -160,15 +164,15 @@ def _write_predictions(
     pq.write_table(pa.concat_tables(parts), work / "predictions.parquet", compression="zstd")
 
 
-def _seconds_before(stage: Stage) -> dict[str, float | None]:
+def _seconds_before(workspace: Workspace) -> dict[str, float | None]:
     """What every step before training cost, in the order they run; None where it is not known."""
-    folder = stage.folder
+    folder = workspace.folder
     install = Path(".venv") / "install_seconds"
     stage_one = folder / "level_prob" / "seconds.json"
     return {
         "install": float(install.read_text()) if install.exists() else None,
-        "data": read_record(stage.data).seconds if (stage.data / RECORD).is_file() else None,
+        "data": read_record(workspace.data).seconds if (workspace.data / RECORD).is_file() else None,
         **(json.loads(stage_one.read_text(encoding="utf-8")) if stage_one.exists() else {}),
         **{name: read_record(folder / name).seconds for name in ("level_prob", "behaviours", "features", "lightgbm")},
-        **{name: read_record(folder / name).seconds for name in stage.stored_pairs},
+        **{name: read_record(folder / name).seconds for name in workspace.stored_pairs},
     }

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 
 from prectr.rank.features.prepare import Shop
 from prectr.rank.history.codes import encode
-from prectr.rank.workspace import Stage
+from prectr.rank.workspace import Workspace
 
 
 @dataclass
@@ -27,9 +27,9 @@ class Replay:
         return np.stack([self.query_text[rows], self.item_text[rows]])
 
 
-def read_replay(stage: Stage, shop: Shop) -> tuple[Replay, list[str]]:
+def read_replay(workspace: Workspace, shop: Shop) -> tuple[Replay, list[str]]:
     """Stage one's labelled pairs, and the item texts among them that no item of the catalogue has."""
-    table = pq.read_table(stage.folder / "replay" / "replay.parquet")
+    table = pq.read_table(workspace.folder / "replay" / "replay.parquet")
     known = set(shop.item_texts)
     others = sorted(set(table["item_text"].to_pylist()) - known)
     item_text = encode(table["item_text"], pa.array([*shop.item_texts, *others], pa.string()))

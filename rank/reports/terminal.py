@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from prectr.rank.workspace import Stage
+from prectr.rank.workspace import Workspace
 from prectr.shared.run.console import console, table
 from prectr.shared.run.steps import read_record
 
@@ -99,7 +99,10 @@ def rung_with_interval(metrics: Mapping[str, Any], rung: str) -> str:
     return f"{value:.4f} [{interval[0]:.3f}, {interval[1]:.3f}]"
 
 
-def show_results(stage: Stage) -> None:
+def show_results(workspace: Workspace) -> None:
     """Print the results of a finished run."""
-    read_record(stage.folder / "ranker")
-    show(json.loads((stage.folder / "ranker" / "metrics.json").read_text(encoding="utf-8")), stage.folder / "ranker")
+    read_record(workspace.folder / "ranker")
+    show(
+        json.loads((workspace.folder / "ranker" / "metrics.json").read_text(encoding="utf-8")),
+        workspace.folder / "ranker",
+    )

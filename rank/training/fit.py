@@ -23,17 +23,17 @@ from prectr.rank.training.objective import Objective
 from prectr.rank.training.schedule import BatchSchedule
 from prectr.rank.training.trainer import train
 from prectr.rank.training.warm_start import carry_over
-from prectr.rank.workspace import PAIR_FEATURES, Stage
+from prectr.rank.workspace import PAIR_FEATURES, Workspace
 from prectr.shared.encoder.level_encoder import LevelEncoder
 from prectr.shared.run import launch
 from prectr.shared.seeds import set_seed
 
 
-def train_ranker(stage: Stage, work: Path) -> None:
+def train_ranker(workspace: Workspace, work: Path) -> None:
     """Train on the training set, all launched processes together, and save the ranker into `work`."""
-    set_seed(stage.run.seed)
-    shop = stage.shop()
-    features = stage.folder / "features"
+    set_seed(workspace.run.seed)
+    shop = workspace.shop()
+    features = workspace.folder / "features"
     prepared = PreparedSet.open(features / "train")
     feature_map = FeatureMap.from_json((features / "feature_map.json").read_text(encoding="utf-8"))
     config = RankerConfig(
@@ -41,45 +41,45 @@ def train_ranker(stage: Stage, work: Path) -> None:
         categorical_names=feature_map.categorical_names,
         cardinalities=feature_map.cardinalities,
         item_columns=feature_map.item_columns,
-        num_levels=len(stage.level_names),
+        num_levels=len(workspace.level_names),
         num_event_types=len(feature_map.event_types),
-        **asdict(stage.model),
+        **asdict(workspace.model),
     )
     events = Events(shop.log, feature_map.transform_items(shop.items).astype(np.int32), feature_map.event_types)
-    if stage.run.warm_start:
-        source = Ranker.from_pretrained(stage.run.warm_start)
+    if workspace.run.warm_start:
+        source = Ranker.from_pretrained(workspace.run.warm_start)
         model = RankerModel(config, source.model.encoder)
         carry_over(model, feature_map, source)
     else:
-        model = RankerModel(config, LevelEncoder.from_pretrained(stage.encoder))
-        click_rate = prepared.click_rate(stage.losses.negative_sampling_rate)
-        model.start_from(sample_batches(prepared, events, stage.run.seed), click_rate)
-    replay, replay_texts = read_replay(stage, shop)
+        model = RankerModel(config, LevelEncoder.from_pretrained(workspace.encoder))
+        click_rate = prepared.click_rate(workspace.losses.negative_sampling_rate)
+        model.start_from(sample_batches(prepared, events, workspace.run.seed), click_rate)
+    replay, replay_texts = read_replay(workspace, shop)
     scratch = work / "checkpoints" / f"texts-{os.getpid()}"
     texts = Texts.tokenize(model.encoder, shop.query_texts, [*shop.item_texts, *replay_texts], scratch)
-    frozen_epochs, epochs = stage.training.passes
+    frozen_epochs, epochs = workspace.training.passes
     schedule = BatchSchedule(
         prepared,
         events,
         texts,
-        replay if stage.losses.replay_share else None,
-        pages_per_batch=stage.training.pages_per_batch,
-        pages_together=stage.training.pages_together,
+        replay if workspace.losses.replay_share else None,
+        pages_per_batch=workspace.training.pages_per_batch,
+        pages_together=workspace.training.pages_together,
         frozen_epochs=frozen_epochs,
-        features=PairFeatures.open(stage.folder / PAIR_FEATURES) if frozen_epochs else None,
+        features=PairFeatures.open(workspace.folder / PAIR_FEATURES) if frozen_epochs else None,
         epochs=epochs,
-        warmup_share=stage.training.warmup_share,
-        replay_share=stage.losses.replay_share,
+        warmup_share=workspace.training.warmup_share,
+        replay_share=workspace.losses.replay_share,
         feature_map=feature_map,
-        noise=stage.losses.noise if stage.losses.debias_weight else None,
-        seed=stage.run.seed,
+        noise=workspace.losses.noise if workspace.losses.debias_weight else None,
+        seed=workspace.run.seed,
     )
-    objective = Objective(model, stage.losses, stage.run.seed)
-    log = train(objective, schedule, stage.training, stage.run.seed, work)
+    objective = Objective(model, workspace.losses, workspace.run.seed)
+    log = train(objective, schedule, workspace.training, workspace.run.seed, work)
     if not launch.is_first():
         return
     (work / "training_log.json").write_text(json.dumps(log, indent=1), encoding="utf-8")
-    columns = Columns.of(shop.items, next(scan_table(stage.data, "impressions", rows_at_once=1)), shop.log)
-    Ranker(model, feature_map, stage.history, stage.level_names, columns).save_pretrained(work)
-    rate = stage.losses.negative_sampling_rate
-    Reference.of(prepared, feature_map, stage.history, stage.run.seed, rate).save(work)
+    columns = Columns.of(shop.items, next(scan_table(workspace.data, "impressions", rows_at_once=1)), shop.log)
+    Ranker(model, feature_map, workspace.history, workspace.level_names, columns).save_pretrained(work)
+    rate = workspace.losses.negative_sampling_rate
+    Reference.of(prepared, feature_map, workspace.history, workspace.run.seed, rate).save(work)

@@ -28,7 +28,7 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     home = artifacts / "toy"
     for name in (*SHARED, "encoder"):
         run_step(name, home / name, {"of": name}, lambda work: None)
-    stage = SimpleNamespace(
+    workspace = SimpleNamespace(
         folder=home,
         data=home / "data",
         encoder=home / "encoder",
@@ -59,7 +59,7 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     monkeypatch.setattr(plan, "build_random_encoder", untrained)
     monkeypatch.setattr(plan, "build_gold_replay", gold)
     monkeypatch.setattr(plan, "_training_impressions", lambda home: 100_000)
-    return SimpleNamespace(stage=stage, started=started, bench=folder, results=tmp_path / "results")
+    return SimpleNamespace(workspace=workspace, started=started, bench=folder, results=tmp_path / "results")
 
 
 def cells_of(shop: SimpleNamespace, *systems: str, seeds: tuple[int, ...] = (0, 1)) -> list[Cell]:
@@ -68,7 +68,7 @@ def cells_of(shop: SimpleNamespace, *systems: str, seeds: tuple[int, ...] = (0, 
 
 def test_each_training_runs_once_and_borrows_what_it_shares(shop: SimpleNamespace) -> None:
     cells = cells_of(shop, "prectr_v2", "lightgbm", "no_debias")
-    run_all(cells, shop.stage)
+    run_all(cells, shop.workspace)
     assert shop.started == [(cell.system, seed) for seed in (0, 1) for cell in cells if cell.seed == seed]
     for seed in (0, 1):
         own, borrower = shop.bench / f"prectr_v2-seed{seed}", shop.bench / f"no_debias-seed{seed}"
@@ -77,9 +77,9 @@ def test_each_training_runs_once_and_borrows_what_it_shares(shop: SimpleNamespac
             assert (borrower / name).readlink() == (own / name).resolve()
         for folder in (own, borrower):
             for name in (*SHARED, "encoder"):
-                assert (folder / name).readlink() == (shop.stage.folder / name).resolve()
+                assert (folder / name).readlink() == (shop.workspace.folder / name).resolve()
         assert not (shop.bench / f"lightgbm-seed{seed}" / "features").exists()
-    run_all(cells, shop.stage)
+    run_all(cells, shop.workspace)
     assert len(shop.started) == len(cells)
 
 
@@ -93,9 +93,9 @@ def test_a_killed_comparison_continues(shop: SimpleNamespace, monkeypatch: pytes
 
     monkeypatch.setattr(plan, "subprocess", SimpleNamespace(run=kill, STDOUT=None))
     with pytest.raises(KeyboardInterrupt):
-        run_all(cells, shop.stage)
+        run_all(cells, shop.workspace)
     monkeypatch.setattr(plan, "subprocess", SimpleNamespace(run=launch, STDOUT=None))
-    run_all(cells, shop.stage)
+    run_all(cells, shop.workspace)
     assert shop.started == [("prectr_v2", 0), ("no_debias", 0), ("prectr_v2", 1), ("no_debias", 1)]
 
 
@@ -119,7 +119,7 @@ def test_two_at_a_time_wait_for_whom_they_borrow_from_and_for_their_own_system(
     monkeypatch.setattr(plan, "subprocess", SimpleNamespace(run=slow, STDOUT=None))
     monkeypatch.setattr(plan.os, "cpu_count", lambda: 8)
     cells = cells_of(shop, "prectr_v2", "lightgbm", "no_debias")
-    run_all(cells, shop.stage, 2)
+    run_all(cells, shop.workspace, 2)
     assert sorted(shop.started) == sorted((cell.system, cell.seed) for cell in cells)
     assert max(map(len, together)) == 2 and threads == {"4"}
     for group in together:
@@ -130,23 +130,23 @@ def test_two_at_a_time_wait_for_whom_they_borrow_from_and_for_their_own_system(
 
 def test_other_settings_or_a_lost_result_are_trained_again(shop: SimpleNamespace) -> None:
     (cell,) = cells_of(shop, "prectr_v2", seeds=(0,))
-    run_all([cell], shop.stage)
+    run_all([cell], shop.workspace)
     other = Cell("prectr_v2", 0, shop.bench, (*FLAGS, "--epochs", "3"))
-    run_all([other], shop.stage)
+    run_all([other], shop.workspace)
     assert len(shop.started) == 2
     (other.result / "step.json").unlink()
-    run_all([other], shop.stage)
+    run_all([other], shop.workspace)
     assert len(shop.started) == 3
 
 
 def test_the_random_encoder_takes_the_place_of_the_distilled_one(shop: SimpleNamespace) -> None:
-    run_all(cells_of(shop, "prectr_v2", "random_encoder", seeds=(4,)), shop.stage)
+    run_all(cells_of(shop, "prectr_v2", "random_encoder", seeds=(4,)), shop.workspace)
     assert not (shop.bench / "random_encoder-seed4" / "pair_features").exists()
     for name, other in (("encoder", "untrained_encoder-seed4"), ("replay", "gold_replay-seed4")):
         link = shop.bench / "random_encoder-seed4" / name
         assert link.readlink() == (shop.bench / other).resolve()
     assert (shop.bench / "random_encoder-seed4" / "level_prob").readlink() == (
-        shop.stage.folder / "level_prob"
+        shop.workspace.folder / "level_prob"
     ).resolve()
 
 
@@ -159,11 +159,11 @@ def test_a_failed_training_is_one_sentence_with_its_last_line(
 
     monkeypatch.setattr(plan, "subprocess", SimpleNamespace(run=fail, STDOUT=None))
     with pytest.raises(PrectrError, match=r"prectr_v2-seed7 failed, exit code 2 \(error: no memory\); see .*\.log"):
-        run_all(cells_of(shop, "prectr_v2", seeds=(7,)), shop.stage)
+        run_all(cells_of(shop, "prectr_v2", seeds=(7,)), shop.workspace)
 
 
 def test_a_step_is_skipped_through_a_link_and_its_folder_stays(shop: SimpleNamespace) -> None:
-    cells_of(shop, "prectr_v2")[0].link_inputs(shop.stage)
+    cells_of(shop, "prectr_v2")[0].link_inputs(shop.workspace)
     link = shop.bench / "prectr_v2-seed0" / "data"
 
     def build(work: Path) -> None:
@@ -175,32 +175,32 @@ def test_a_step_is_skipped_through_a_link_and_its_folder_stays(shop: SimpleNames
 
 def test_links_follow_their_targets_and_replace_no_folder(shop: SimpleNamespace, tmp_path: Path) -> None:
     (one,) = cells_of(shop, "prectr_v2", seeds=(0,))
-    one.link_inputs(shop.stage)
+    one.link_inputs(shop.workspace)
     other = tmp_path / "another_encoder"
     run_step("encoder", other, {"of": "another"}, lambda work: None)
-    shop.stage.encoder = other
-    one.link_inputs(shop.stage)
+    shop.workspace.encoder = other
+    one.link_inputs(shop.workspace)
     assert (one.folder / "encoder").readlink() == other.resolve()
     (one.folder / "data").unlink()
     (one.folder / "data").mkdir()
     with pytest.raises(PrectrError, match="in the way"):
-        one.link_inputs(shop.stage)
+        one.link_inputs(shop.workspace)
 
 
 def test_inputs_that_are_not_there_are_named_with_their_command(shop: SimpleNamespace) -> None:
-    (shop.stage.folder / "level_prob" / "step.json").unlink()
+    (shop.workspace.folder / "level_prob" / "step.json").unlink()
     with pytest.raises(PrectrError, match="level_prob is not there or not finished.*make distill"):
-        cells_of(shop, "prectr_v2")[0].link_inputs(shop.stage)
+        cells_of(shop, "prectr_v2")[0].link_inputs(shop.workspace)
 
 
 def test_the_plan_learns_from_what_is_done(shop: SimpleNamespace, capsys: pytest.CaptureFixture[str]) -> None:
     cells = cells_of(shop, "prectr_v2", "lightgbm", "no_debias")
-    before = estimates(cells, cells, shop.stage)
+    before = estimates(cells, cells, shop.workspace)
     assert before[2] == 5 * before[3], "a rival's first seed tunes it"
-    run_all(cells[:2], shop.stage)
-    cells[0].mark_finished(cells[0].inputs(shop.stage), 30)
-    cells[1].mark_finished(cells[1].inputs(shop.stage), 50)
-    after = estimates(cells, cells, shop.stage)
+    run_all(cells[:2], shop.workspace)
+    cells[0].mark_finished(cells[0].inputs(shop.workspace), 30)
+    cells[1].mark_finished(cells[1].inputs(shop.workspace), 50)
+    after = estimates(cells, cells, shop.workspace)
     assert after[:2] == [30, 30] and after[4:] == [40, 40] and after[2:4] == before[2:4]
     shown = capsys.readouterr().out
     assert "Plan: 2 of 2 trainings to do, about 8 min" in shown and "prectr_v2-seed1 (2 of 2, about" in shown
@@ -215,7 +215,7 @@ def test_one_command_writes_figures_and_report(
     shop: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     shown: list[Any] = []
-    monkeypatch.setattr(bench, "Stage", lambda *arguments: shop.stage)
+    monkeypatch.setattr(bench, "Workspace", lambda *arguments: shop.workspace)
     for name in ("behaviours", "features", "pair_features"):
         monkeypatch.setattr(bench, f"build_{name}", lambda *_: None)
     monkeypatch.setattr(bench, "compute_results", lambda command, cells, resamples: {"command": command})
@@ -226,8 +226,8 @@ def test_one_command_writes_figures_and_report(
     assert sorted(shop.started[1:]) == [("frozen_encoder", 1), ("no_debias", 1)], "with what it is compared with"
     written = json.loads((shop.results / "ranker_toy.json").read_text())
     assert written["command"].startswith("python -m benchmarks.ranker --profile smoke --seeds 1")
-    assert json.loads((shop.stage.folder / "bench.json").read_text()) == written
-    assert shown == [(written, shop.results / "ranker_toy.json", shop.stage.folder / "report.html")]
+    assert json.loads((shop.workspace.folder / "bench.json").read_text()) == written
+    assert shown == [(written, shop.results / "ranker_toy.json", shop.workspace.folder / "report.html")]
 
 
 @pytest.mark.parametrize(

@@ -95,7 +95,7 @@ def cells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Cell]:
             model=SimpleNamespace(fusion="sigmoid" if cell.system == "no_fusion" else "conditional"),
         )
 
-    monkeypatch.setattr(Cell, "stage", stage_of)
+    monkeypatch.setattr(Cell, "workspace", stage_of)
     monkeypatch.setattr(scores, "gold_levels", lambda rows, data: GOLD)
     monkeypatch.setattr(results, "reconstructed", lambda data: "The pages are reconstructed.")
     made = [Cell(system, seed, tmp_path / "bench", ()) for system in SCORES for seed in (3, 5)]
@@ -159,7 +159,7 @@ def test_relevance_and_speed_are_told_of_the_systems_that_have_them(cells: list[
 
 
 def test_other_impressions_are_refused(cells: list[Cell]) -> None:
-    protocol = Protocol(cells[0].stage())
+    protocol = Protocol(cells[0].workspace())
     path = cells[0].folder / "ranker" / "predictions.parquet"
     pq.write_table(pq.read_table(path).slice(1), path)
     rival = cells[-1]

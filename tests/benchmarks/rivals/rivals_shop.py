@@ -1,4 +1,4 @@
-"""A stage with the prepared sets of a small random shop, in which the item's type and the user's past decide clicks."""
+"""A workspace with the prepared sets of a small random shop: the item's type and the user's past decide clicks."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LIKED = np.array([0.9, 0.1, 0.6, 0.1, 0.4, 0.8, 0.1, 0.2])
 
 @dataclass
 class SmallStage:
-    """What rivals ask of `prectr.rank.workspace.Stage`."""
+    """What rivals ask of `prectr.rank.workspace.Workspace`."""
 
     folder: Path
     run: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(seed=0))
@@ -44,26 +44,30 @@ class SmallStage:
 
 
 def small_stage(folder: Path) -> SmallStage:
-    """Build `folder/data` and `folder/features`, and the stage that has them."""
-    stage = SmallStage(folder)
-    stage.data.mkdir(parents=True)
-    pq.write_table(ITEMS, stage.data / "items.parquet")
-    shop = stage.shop()
+    """Build `folder/data` and `folder/features`, and the workspace that has them."""
+    workspace = SmallStage(folder)
+    workspace.data.mkdir(parents=True)
+    pq.write_table(ITEMS, workspace.data / "items.parquet")
+    shop = workspace.shop()
 
     def build(work: Path) -> None:
         feature_map = None
         for number, (name, pages) in enumerate(PAGES.items()):
             impressions = clicked_by_taste(random_impressions(number, pages), number)
             cut = int(name[-1]) if name.startswith("new_users") else -1
-            cuts = cold_cuts(pages, stage.history.cold_share, stage.history.cold_lengths, 0) if number == 0 else cut
-            raw = prepare(impressions, shop, stage.history, cuts)
+            cuts = (
+                cold_cuts(pages, workspace.history.cold_share, workspace.history.cold_lengths, 0)
+                if number == 0
+                else cut
+            )
+            raw = prepare(impressions, shop, workspace.history, cuts)
             feature_map = feature_map or FeatureMap.fit(ITEMS, raw.impressions, raw.features)
             raw.finish(feature_map, shop).save(work / name)
         assert feature_map is not None
         (work / "feature_map.json").write_text(feature_map.to_json(), encoding="utf-8")
 
     run_step("features", folder / "features", {"shop": "random", "seed": 0}, build)
-    return stage
+    return workspace
 
 
 def clicked_by_taste(impressions: pa.Table, seed: int) -> pa.Table:

@@ -20,7 +20,7 @@ SETTING = {"learning_rate": 1e-2, "embedding_dim": 4, "dropout": 0.0, "embedding
 
 
 @pytest.fixture(scope="module")
-def stage(tmp_path_factory):
+def workspace(tmp_path_factory):
     return small_stage(tmp_path_factory.mktemp("shop"))
 
 
@@ -33,8 +33,8 @@ def small_and_without_minilm(monkeypatch):
 
 
 @pytest.mark.parametrize("model", list(MODELS))
-def test_each_network_learns(model, stage, tmp_path):
-    sets = Sets(stage, tmp_path)
+def test_each_network_learns(model, workspace, tmp_path):
+    sets = Sets(workspace, tmp_path)
     rival = fit_network(sets, {"model": model, **SETTING}, 0)
     test, p = sets.prepared["test"], rival.probability("test")
     assert p.shape == (len(test),) and p.dtype == np.float64 and (p > 0).all() and (p < 1).all()
@@ -43,26 +43,26 @@ def test_each_network_learns(model, stage, tmp_path):
 
 
 @pytest.mark.parametrize("model", ["DIN", "TWIN"])
-def test_the_same_seed_gives_the_same_scores_and_another_seed_others(model, stage, tmp_path, monkeypatch):
+def test_the_same_seed_gives_the_same_scores_and_another_seed_others(model, workspace, tmp_path, monkeypatch):
     monkeypatch.setattr(networks, "EPOCHS", 1)
-    sets = Sets(stage, tmp_path)
+    sets = Sets(workspace, tmp_path)
     one, two, other = (
         fit_network(sets, {"model": model, **SETTING, "dropout": 0.2}, seed).probability("test") for seed in (0, 0, 1)
     )
     assert np.array_equal(one, two) and not np.array_equal(one, other)
 
 
-def test_sim_or_twin_is_whichever_validates_better(stage, tmp_path, monkeypatch):
+def test_sim_or_twin_is_whichever_validates_better(workspace, tmp_path, monkeypatch):
     monkeypatch.setattr(networks, "EPOCHS", 1)
     settings = tuple({"model": model, **SETTING} for model in ("SIM", "TWIN"))
     monkeypatch.setitem(SYSTEMS, "sim_or_twin", NETWORKS["sim_or_twin"]._replace(settings=settings))
-    fit_and_score("sim_or_twin", stage, 0, tmp_path / "work")
+    fit_and_score("sim_or_twin", workspace, 0, tmp_path / "work")
     assert {path.stem for path in (tmp_path / "work").glob("*.npy")} == set(PAGES) - {"train"}
 
 
 @pytest.mark.parametrize("model", list(MODELS))
-def test_a_user_without_a_past_is_scored_alike_alone_and_beside_others(model, stage, tmp_path):
-    sets = Sets(stage, tmp_path)
+def test_a_user_without_a_past_is_scored_alike_alone_and_beside_others(model, workspace, tmp_path):
+    sets = Sets(workspace, tmp_path)
     inputs = Inputs(sets, long=False)
     torch.manual_seed(0)
     network = find_model(model)(

@@ -29,13 +29,13 @@ SMALL = (
 
 
 @pytest.fixture(scope="module")
-def stage(tmp_path_factory):
+def workspace(tmp_path_factory):
     return small_stage(tmp_path_factory.mktemp("shop"))
 
 
 @pytest.fixture
-def sets(stage, tmp_path):
-    return Sets(stage, tmp_path)
+def sets(workspace, tmp_path):
+    return Sets(workspace, tmp_path)
 
 
 @pytest.fixture
@@ -50,8 +50,8 @@ def read(folder: Path) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize("system", ["lightgbm", "lambdarank", "cutoff_lightgbm"])
-def test_every_set_gets_probabilities_that_know_what_is_clicked(system, stage, sets, small_trees, tmp_path):
-    fit_and_score(system, stage, 0, tmp_path / system)
+def test_every_set_gets_probabilities_that_know_what_is_clicked(system, workspace, sets, small_trees, tmp_path):
+    fit_and_score(system, workspace, 0, tmp_path / system)
     scores, facts = read(tmp_path / system), json.loads((tmp_path / system / "facts.json").read_text())
     for name, p in scores.items():
         assert p.shape == (len(sets.prepared[name]),) and p.dtype == np.float64
@@ -66,9 +66,9 @@ def test_every_set_gets_probabilities_that_know_what_is_clicked(system, stage, s
 
 
 @pytest.mark.parametrize("system", ["lightgbm", "lambdarank"])
-def test_the_same_seed_gives_the_same_scores_and_another_seed_others(system, stage, small_trees, tmp_path):
+def test_the_same_seed_gives_the_same_scores_and_another_seed_others(system, workspace, small_trees, tmp_path):
     for seed, name in ((0, "one"), (0, "two"), (1, "other")):
-        fit_and_score(system, stage, seed, tmp_path / name)
+        fit_and_score(system, workspace, seed, tmp_path / name)
     one, two, other = (read(tmp_path / name) for name in ("one", "two", "other"))
     assert all(np.array_equal(one[name], two[name]) for name in one)
     assert not np.array_equal(one["test"], other["test"])
@@ -86,24 +86,24 @@ def counting_system(trained: list, fail_at: int | None = None) -> System:
     return System(fit_constant, ({"p": 0.9}, {"p": 0.4}, {"p": 0.01}))
 
 
-def test_all_seeds_use_the_setting_the_first_one_chose(stage, tmp_path, monkeypatch):
+def test_all_seeds_use_the_setting_the_first_one_chose(workspace, tmp_path, monkeypatch):
     trained: list = []
     monkeypatch.setitem(SYSTEMS, "constant", counting_system(trained))
     for seed in (0, 1):
-        fit_and_score("constant", stage, seed, tmp_path / f"constant-seed{seed}")
+        fit_and_score("constant", workspace, seed, tmp_path / f"constant-seed{seed}")
     assert trained == [(0.9, 0), (0.4, 0), (0.01, 0), (0.4, 0), (0.4, 1)]
     assert json.loads((tmp_path / "constant-seed1" / "facts.json").read_text())["setting"] == {"p": 0.4}
 
 
-def test_a_killed_run_loses_one_training_at_most(stage, tmp_path, monkeypatch):
+def test_a_killed_run_loses_one_training_at_most(workspace, tmp_path, monkeypatch):
     before: list = []
     monkeypatch.setitem(SYSTEMS, "constant", counting_system(before, fail_at=2))
     with pytest.raises(KeyboardInterrupt):
-        fit_and_score("constant", stage, 0, tmp_path / "work")
+        fit_and_score("constant", workspace, 0, tmp_path / "work")
     assert not (tmp_path / "work" / "facts.json").exists()
     after: list = []
     monkeypatch.setitem(SYSTEMS, "constant", counting_system(after))
-    fit_and_score("constant", stage, 0, tmp_path / "work")
+    fit_and_score("constant", workspace, 0, tmp_path / "work")
     assert before == [(0.9, 0), (0.4, 0)] and after == [(0.01, 0), (0.4, 0)]
 
 
@@ -118,9 +118,9 @@ def test_a_choice_holds_for_features_of_another_seed_but_not_of_other_settings(s
     assert len(trained) == 6
 
 
-def test_an_unknown_system_is_refused(stage, tmp_path):
+def test_an_unknown_system_is_refused(workspace, tmp_path):
     with pytest.raises(PrectrError, match="no rival 'dinn'; there are lightgbm, lambdarank"):
-        fit_and_score("dinn", stage, 0, tmp_path)
+        fit_and_score("dinn", workspace, 0, tmp_path)
 
 
 def test_the_best_setting_is_by_the_figure_asked_for():
@@ -166,7 +166,7 @@ def test_lambdarank_s_calibration_leaves_the_ranking_as_it_is(sets, small_trees)
 
 @pytest.mark.parametrize("name", [name for name in PAGES])
 def test_a_long_history_of_the_ranker_s_length_is_the_ranker_s_history(name, sets):
-    prepared, log, history = sets.prepared[name], sets.stage.shop().log, sets.stage.history
+    prepared, log, history = sets.prepared[name], sets.workspace.shop().log, sets.workspace.history
     cut = history_cut(name, prepared.num_pages, history, 0)
     same = long_history(prepared, log, cut, history.history_in_category, history.history_overall)
     assert np.array_equal(same, short_history(prepared))
@@ -179,7 +179,7 @@ def test_a_long_history_of_the_ranker_s_length_is_the_ranker_s_history(name, set
 @pytest.fixture
 def columns(sets):
     feature_map = FeatureMap.from_json((sets.folder / "feature_map.json").read_text())
-    shop, rng = sets.stage.shop(), np.random.default_rng(0)
+    shop, rng = sets.workspace.shop(), np.random.default_rng(0)
     vectors = TextVectors(*(rng.normal(size=(n, 5)).astype(np.float32) for n in (4, 8)))
     events = Events(shop.log, feature_map.transform_items(shop.items).astype(np.int32))
     of_item = feature_map.item_columns

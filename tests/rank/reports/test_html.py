@@ -158,36 +158,38 @@ def make_stage(
 
 
 @pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_stage(tmp_path_factory.mktemp("artifacts") / "toy")
 
 
 @pytest.fixture(scope="module")
-def source(stage: Path) -> str:
+def source(workspace: Path) -> str:
     """The page of a run and a benchmark."""
-    return write_report(stage, BENCH).read_text(encoding="utf-8")
+    return write_report(workspace, BENCH).read_text(encoding="utf-8")
 
 
 @pytest.fixture
-def changed(stage: Path) -> Iterator[Callable[[Callable[[dict[str, Any]], None]], Path]]:
+def changed(workspace: Path) -> Iterator[Callable[[Callable[[dict[str, Any]], None]], Path]]:
     """Writes the page with other metrics; puts the first ones back in the end."""
-    path = stage / "ranker" / "metrics.json"
+    path = workspace / "ranker" / "metrics.json"
     original = path.read_text(encoding="utf-8")
 
     def write(change: Callable[[dict[str, Any]], None]) -> Path:
         metrics = json.loads(original)
         change(metrics)
         path.write_text(json.dumps(metrics), encoding="utf-8")
-        return write_report(stage)
+        return write_report(workspace)
 
     yield write
     path.write_text(original, encoding="utf-8")
 
 
-def test_the_page_is_whole_and_reaches_for_nothing_outside(stage: Path) -> None:
-    path = write_report(stage, BENCH)
-    assert path == stage / "report.html" and path.stat().st_size < 200_000
-    assert [file.name for file in stage.iterdir() if "report" in file.name] == ["report.html"]  # nothing half-written
+def test_the_page_is_whole_and_reaches_for_nothing_outside(workspace: Path) -> None:
+    path = write_report(workspace, BENCH)
+    assert path == workspace / "report.html" and path.stat().st_size < 200_000
+    assert [file.name for file in workspace.iterdir() if "report" in file.name] == [
+        "report.html"
+    ]  # nothing half-written
     source = path.read_text(encoding="utf-8")
     page = Page(source)
     assert not {"script", "link", "img", "iframe", "object", "base"} & {tag for tag, _ in page.tags}
@@ -215,8 +217,8 @@ def test_tables_can_be_read_aloud(source: str) -> None:
     assert {attributes.get("scope") for tag, attributes in page.tags if tag == "th"} == {"col", "row"}
 
 
-def test_figures_stand_beside_lightgbm_with_interval_and_n(stage: Path, source: str) -> None:
-    metrics = json.loads((stage / "ranker" / "metrics.json").read_text(encoding="utf-8"))
+def test_figures_stand_beside_lightgbm_with_interval_and_n(workspace: Path, source: str) -> None:
+    metrics = json.loads((workspace / "ranker" / "metrics.json").read_text(encoding="utf-8"))
     page = Page(source)
     for system in (metrics, metrics["lightgbm"]):
         low, high = system["exposed"]["ci95"]["auc"]
@@ -234,10 +236,10 @@ def test_what_was_run_is_told_and_texts_are_escaped(source: str) -> None:
     assert "1 <b>exact</b>" in page.text
 
 
-def test_a_benchmark_brings_its_systems_and_paired_differences(stage: Path) -> None:
-    (stage / "bench.json").write_text(json.dumps(BENCH), encoding="utf-8")
-    page = Page(write_report(stage).read_text(encoding="utf-8"))
-    (stage / "bench.json").unlink()
+def test_a_benchmark_brings_its_systems_and_paired_differences(workspace: Path) -> None:
+    (workspace / "bench.json").write_text(json.dumps(BENCH), encoding="utf-8")
+    page = Page(write_report(workspace).read_text(encoding="utf-8"))
+    (workspace / "bench.json").unlink()
     assert "Benchmark: rivals and ablations" in page.text
     assert "0.9100 ± 0.0141" in page.text and "+0.0500\n[+0.0400, +0.0600]" in page.text
     assert "gain over din" in page.text
@@ -280,32 +282,32 @@ def test_the_machine_is_told_where_it_is_known(changed: Callable[[Callable[[dict
 
 def test_a_run_with_less_has_a_shorter_page(tmp_path: Path) -> None:
     """No open set, no gold levels, no incentive, no clicks, one household, no log of the past."""
-    stage = make_stage(tmp_path / "less", users=1, with_open=False, with_gold=False, clicks=False, tau=0.0)
-    (stage / "behaviours" / "step.json").unlink()
-    page = Page(write_report(stage).read_text(encoding="utf-8"))
+    workspace = make_stage(tmp_path / "less", users=1, with_open=False, with_gold=False, clicks=False, tau=0.0)
+    (workspace / "behaviours" / "step.json").unlink()
+    page = Page(write_report(workspace).read_text(encoding="utf-8"))
     assert "One household only" in page.text and "None" not in page.text
-    titles = " ".join(headings(stage / "report.html"))
+    titles = " ".join(headings(workspace / "report.html"))
     assert "Open candidates" not in titles and "Incentive" not in titles and "Reliability" in titles
 
 
 def test_open_candidates_without_gold_levels_have_no_charts_by_level(tmp_path: Path) -> None:
-    stage = make_stage(tmp_path / "no_gold", with_gold=False)
-    write_report(stage)
-    assert not any("by gold level" in title for title in headings(stage / "report.html"))
+    workspace = make_stage(tmp_path / "no_gold", with_gold=False)
+    write_report(workspace)
+    assert not any("by gold level" in title for title in headings(workspace / "report.html"))
 
 
-def test_impressions_meet_their_households_levels_and_past(stage: Path) -> None:
-    scored = read_scored(stage, "open")
+def test_impressions_meet_their_households_levels_and_past(workspace: Path) -> None:
+    scored = read_scored(workspace, "open")
     assert scored is not None and scored.past_pages is not None
     assert scored.gold_level.tolist() == [0, 1, 0, 1, -1] * 6
     assert scored.household[:11].tolist() == [0] * 5 + [1] * 5 + [2]
     assert scored.past_pages[[0, 5]].tolist() == [1, 0] and (scored.history_pages == -1).all()
-    assert read_scored(stage, "validation") is None
+    assert read_scored(workspace, "validation") is None
 
 
 def test_tables_that_changed_since_are_refused(tmp_path: Path) -> None:
-    stage = make_stage(tmp_path / "changed")
-    other = pq.read_table(stage / "data" / "impressions.parquet").slice(1)
-    pq.write_table(other, stage / "data" / "impressions.parquet")
+    workspace = make_stage(tmp_path / "changed")
+    other = pq.read_table(workspace / "data" / "impressions.parquet").slice(1)
+    pq.write_table(other, workspace / "data" / "impressions.parquet")
     with pytest.raises(PrectrError, match=r"predictions\.parquet: impression_id: 1 of the test impressions"):
-        write_report(stage)
+        write_report(workspace)
