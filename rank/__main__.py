@@ -13,13 +13,13 @@ from prectr.rank.config import (
     RunArguments,
     TrainArguments,
 )
-from prectr.rank.evaluation.drift import DriftArguments, validate
 from prectr.rank.pipeline import report, run_stage
 from prectr.rank.reports.model_card import upload
 from prectr.rank.reports.terminal import show_results
 from prectr.rank.serving.explain import ExplainArguments, explain
 from prectr.rank.serving.score_table import ScoreArguments, score
 from prectr.rank.serving.scorer import DataArguments, RankerArguments
+from prectr.rank.serving.validate import DriftArguments, validate
 from prectr.rank.workspace import Workspace
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.cli import run_main
@@ -57,7 +57,10 @@ def main(argv: list[str]) -> None:
     if verb in ("run", "table", "report"):
         workspace = Workspace(*settings)
         workspace.command = " ".join(["python -m rank", *argv])
-        {"run": run_stage, "table": show_results, "report": report}[verb](workspace)
+        if verb == "run":
+            run_stage(workspace)
+        else:
+            {"table": show_results, "report": report}[verb](workspace.folder)
         return
     scoring = (given[TrainArguments].bf16, given[EvaluateArguments].evaluation_batch)
     if verb == "validate":

@@ -87,6 +87,23 @@ class ModelArguments:
         default=True, metadata={"help": "read the counts of the user's clicks on this item and on items like it"}
     )
 
+    def __post_init__(self) -> None:
+        if self.incentive != "none" and not (self.user_preference or self.cross_preference):
+            raise PrectrError(
+                "incentive reads the preference vector, but user_preference and cross_preference are both off: "
+                "switch one of them on, or set incentive: none."
+            )
+        if self.fusion == "sigmoid" and (self.ordinal_head or self.incentive == "outside"):
+            found = "ordinal_head orders" if self.ordinal_head else "incentive: outside stands beside"
+            raise PrectrError(
+                f"{found} the click logits of the levels, but fusion: sigmoid has one for all: set "
+                f"{'ordinal_head: false' if self.ordinal_head else 'incentive: inside'}."
+            )
+        if self.attention_size % self.attention_heads:
+            raise PrectrError(
+                f"attention_size {self.attention_size} is not a multiple of attention_heads {self.attention_heads}."
+            )
+
 
 @dataclass
 class LossArguments:

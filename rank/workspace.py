@@ -22,6 +22,7 @@ from prectr.rank.features.page_reader import PageParts
 from prectr.rank.features.prepare import Shop, with_label
 from prectr.rank.history.slices import BehaviourLog
 from prectr.rank.history.stage_one import LevelProb
+from prectr.shared.encoder.level_encoder import LevelEncoder
 from prectr.shared.errors import PrectrError
 from prectr.shared.hub import local_folder
 from prectr.shared.run.fingerprint import file_fingerprint, fingerprint_inputs
@@ -61,12 +62,24 @@ class Workspace:
         """
         if self.run.encoder is None:
             return fingerprint_of(self.encoder)
-        weights = sorted(self.encoder.rglob("*.safetensors"))
+        weights = _weights(self.encoder)
         if not weights:
             raise PrectrError(
                 f"encoder {self.encoder}: no *.safetensors there; name the folder of a published encoder."
             )
-        return "+".join(file_fingerprint(path) for path in weights)
+        return weights
+
+    def warm_start_inputs(self) -> dict[str, str]:
+        """What a warm start adds to a step's inputs; nothing where there is none."""
+        if not self.run.warm_start:
+            return {}
+        folder = local_folder(self.run.warm_start)
+        return {"warm_start": f"{_weights(folder)}+{file_fingerprint(folder / 'feature_map.json')}"}
+
+    def start_encoder(self) -> LevelEncoder:
+        """The encoder that training starts from: that of the warm start, or stage one's."""
+        warm_start = self.run.warm_start
+        return LevelEncoder.from_pretrained(local_folder(warm_start) / "encoder" if warm_start else self.encoder)
 
     def impressions(self, split: str) -> pa.Table:
         """The impressions of a split; `clicked` is what `label` says."""
@@ -140,3 +153,8 @@ class Workspace:
                     f"{table_path(self.data, table)} is missing: stage two learns from clicks, so write what was shown "
                     "and clicked; pairs alone train stage one (`python -m distill run`)."
                 )
+
+
+def _weights(folder: Path) -> str:
+    """A fingerprint of all weights in a folder; empty if there are none."""
+    return "+".join(file_fingerprint(path) for path in sorted(folder.rglob("*.safetensors")))

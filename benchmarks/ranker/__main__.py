@@ -26,7 +26,7 @@ from benchmarks.ranker.systems import DEFAULT, SYSTEMS, choose, flags_in
 from benchmarks.ranker.tables import show
 from prectr.rank.__main__ import CONFIGS
 from prectr.rank.config import ARGUMENTS
-from prectr.rank.pipeline import build_behaviours, build_features, build_pair_features
+from prectr.rank.pipeline import build_behaviours, build_features, build_pair_features, build_texts
 from prectr.rank.reports.html import BENCH, write_report
 from prectr.rank.workspace import JUDGED_PAIR_FEATURES, PAIR_FEATURES, Workspace
 from prectr.shared.atomic import atomic_write
@@ -60,6 +60,7 @@ def main(argv: list[str]) -> None:
     cells = [Cell(system, seed, bench, tuple(flags)) for system in arguments.systems for seed in arguments.seeds]
     build_behaviours(home)
     build_features(home)
+    build_texts(home)
     for name in (PAIR_FEATURES, JUDGED_PAIR_FEATURES):
         build_pair_features(home, name)
     run_all(cells, home, arguments.jobs)

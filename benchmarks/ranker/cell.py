@@ -15,7 +15,7 @@ from transformers.utils import logging
 from benchmarks.ranker.systems import RANDOM_ENCODER, REFERENCE, flags_of, is_ours
 from prectr.rank.__main__ import CONFIGS
 from prectr.rank.config import ARGUMENTS, check_together
-from prectr.rank.pipeline import build_features, build_pair_features, build_ranker, build_rival
+from prectr.rank.pipeline import build_features, build_pair_features, build_ranker, build_rival, build_texts
 from prectr.rank.workspace import JUDGED_PAIR_FEATURES, PAIR_FEATURES, Workspace
 from prectr.shared.atomic import atomic_write
 from prectr.shared.errors import PrectrError
@@ -94,7 +94,7 @@ class Cell:
         if self.system == RANDOM_ENCODER:
             shared |= {"encoder": self.random_encoder, "replay": self.gold_replay}
         else:
-            shared |= {name: home.folder / name for name in (PAIR_FEATURES, JUDGED_PAIR_FEATURES)}
+            shared |= {name: home.folder / name for name in ("texts", PAIR_FEATURES, JUDGED_PAIR_FEATURES)}
         if self.system != REFERENCE:
             shared |= {name: self.reference.folder / name for name in ("features", "lightgbm")}
         for name, target in shared.items():
@@ -139,6 +139,7 @@ def main(argv: list[str]) -> None:
     workspace.command = " ".join(["python -m benchmarks.ranker.cell", *argv])
     build_features(workspace)
     if is_ours(system):
+        build_texts(workspace)
         build_rival(workspace)
         for name in workspace.stored_pairs:
             build_pair_features(workspace, name)

@@ -21,11 +21,12 @@ from prectr.rank.config import LossArguments, ModelArguments, TrainArguments
 from prectr.rank.features.feature_map import FeatureMap
 from prectr.rank.features.prepare import Shop
 from prectr.rank.features.prepared_set import PreparedSet
-from prectr.rank.inputs.batch import page_batch, sample_batches
-from prectr.rank.inputs.events import Events
+from prectr.rank.inputs.batch import Batch, page_batch, sample_batches
+from prectr.rank.inputs.events import Events, Past
 from prectr.rank.inputs.replay import Replay
-from prectr.rank.inputs.texts import Texts
+from prectr.rank.inputs.texts import Texts, tokenize_to_disk
 from prectr.rank.model.ranker_model import RankerConfig, RankerModel
+from prectr.rank.training.exposure_bias import HardNegatives
 from prectr.rank.training.losses import click_loss
 from prectr.rank.training.objective import Objective
 from prectr.rank.training.page_order import PageBatches
@@ -50,9 +51,9 @@ class TimedEvents(Events):
 
     gather_seconds = 0.0
 
-    def gather(self, rows: np.ndarray, seconds: np.ndarray, query: np.ndarray, kind: str) -> dict[str, Tensor]:
+    def gather(self, rows: np.ndarray, seconds: np.ndarray, query: np.ndarray) -> Past:
         started = time.process_time()
-        gathered = super().gather(rows, seconds, query, kind)
+        gathered = super().gather(rows, seconds, query)
         self.gather_seconds += time.process_time() - started
         return gathered
 
@@ -62,7 +63,7 @@ class TimedSchedule(BatchSchedule):
 
     batch_seconds, rows = 0.0, 0
 
-    def __getitem__(self, number: int) -> dict[str, Tensor]:
+    def __getitem__(self, number: int) -> Batch:
         started = time.process_time()
         batch = super().__getitem__(number)
         self.batch_seconds += time.process_time() - started
@@ -91,7 +92,8 @@ def train_with_text(
     model = RankerModel(
         _config(feature_map, len(level_names), **asdict(ModelArguments())), random_encoder(level_names, seed)
     )
-    texts = Texts.tokenize(model.encoder, shop.query_texts, shop.item_texts, work / "texts")
+    tokenize_to_disk(model.encoder, shop.query_texts, shop.item_texts, work / "texts")
+    texts = Texts.open(work / "texts")
     draw = generator(seed, "scale", "replay")
     replay = Replay(
         draw.integers(0, len(shop.query_texts), REPLAYED).astype(np.int32),
@@ -106,7 +108,8 @@ def train_with_text(
         prepared, events, texts, replay,
         pages_per_batch=arguments.pages_per_batch, pages_together=arguments.pages_together,
         epochs=STEPS / (prepared.num_pages // arguments.pages_per_batch),
-        warmup_share=0.0, replay_share=losses.replay_share, feature_map=feature_map, noise=losses.noise, seed=seed,
+        warmup_share=0.0, replay_share=losses.replay_share,
+        hard_negatives=HardNegatives(losses.noise, feature_map), seed=seed,
     )  # fmt: skip
     started = time.process_time()
     log = train(Objective(model, losses, seed), schedule, arguments, seed, work)

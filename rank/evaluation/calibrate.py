@@ -17,9 +17,9 @@ from scipy.optimize import brentq
 
 from prectr.rank.features.prepared_set import PreparedSet
 from prectr.rank.model.fusion import fuse
+from prectr.rank.model.predictor import Predictor
 from prectr.rank.model.ranker_model import RankerModel
-from prectr.rank.serving.predictor import Predictor
-from prectr.rank.serving.ranker import Ranker
+from prectr.rank.model.trained import TrainedRanker
 from prectr.shared import metrics
 from prectr.shared.atomic import atomic_write
 
@@ -40,7 +40,12 @@ class Calibration:
 
 
 def calibrate(
-    ranker: Ranker, predictor: Predictor, validation: PreparedSet, negative_sampling_rate: float, batch: int, work: Path
+    ranker: TrainedRanker,
+    predictor: Predictor,
+    validation: PreparedSet,
+    negative_sampling_rate: float,
+    batch: int,
+    work: Path,
 ) -> Calibration:
     """Shift the click logits of a ranker that was trained and saved in `work`, and save it again.
 

@@ -27,8 +27,8 @@ from prectr.rank.history.codes import encode
 from prectr.rank.inputs.events import Events
 from prectr.rank.inputs.frozen_text import PairFeatures
 from prectr.rank.inputs.texts import Texts
-from prectr.rank.serving.predictor import Predictor
-from prectr.rank.serving.ranker import Ranker
+from prectr.rank.model.predictor import Predictor
+from prectr.rank.model.trained import TrainedRanker
 from prectr.rank.workspace import JUDGED_PAIR_FEATURES, Workspace
 from prectr.shared.run.provenance import git_commit, machine
 from prectr.shared.run.steps import RECORD, read_record
@@ -37,14 +37,14 @@ from prectr.shared.run.steps import RECORD, read_record
 def judge_ranker(workspace: Workspace, work: Path, seconds: dict[str, float]) -> None:
     """Calibrate the ranker, then write metrics.json and predictions.parquet; `seconds["evaluate"]` holds when judging
     began."""
-    ranker = Ranker.from_pretrained(work)
+    ranker = TrainedRanker.from_pretrained(work)
     shop = workspace.shop()
     features, rival = workspace.folder / "features", workspace.folder / "lightgbm"
     sets = {name: PreparedSet.open(features / name) for name in workspace.sets()[1:] if name != "validation"}
     if workspace.training.frozen_throughout:
         texts: Texts | PairFeatures = PairFeatures.open(workspace.folder / JUDGED_PAIR_FEATURES)
     else:
-        texts = Texts.tokenize(ranker.model.encoder, shop.query_texts, shop.item_texts)
+        texts = Texts.open(workspace.folder / "texts").of_catalogue(len(shop.item_texts))
     of_items = ranker.feature_map.transform_items(shop.items).astype(np.int32)
     events = Events(shop.log, of_items, ranker.feature_map.event_types)
     predictor = Predictor(ranker.model, texts, events, workspace.training.bf16)

@@ -7,14 +7,22 @@ data leak.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import lightgbm
 import numpy as np
 from sklearn.metrics import roc_auc_score
+
+from prectr.rank.features.prepared_set import PreparedSet
+from prectr.rank.workspace import Workspace
+
+RIVAL_ROWS = 5_000_000
+"""Training rows, at most, that LightGBM learns from: it holds them in memory, the network does not."""
 
 MAX_ROUNDS = 1000
 ROWS_PER_THREAD = 50_000
@@ -130,3 +138,29 @@ def position_gain(
     clicked = rows["test"].clicked
     with_position = roc_auc_score(clicked, other.predict(informed["test"]))
     return float(with_position - roc_auc_score(clicked, rival.predict(rows["test"])))
+
+
+def write_rival(workspace: Workspace, work: Path) -> None:
+    """The step `lightgbm`: fit on the training set, write its scores of every other set and `rival.json`."""
+    features, seed, rate = workspace.folder / "features", workspace.run.seed, workspace.losses.negative_sampling_rate
+
+    def rows(prepared: PreparedSet) -> Rows:
+        return Rows(prepared.numeric, prepared.categorical, prepared.clicked, prepared.full_log_weight(rate))
+
+    sets = {name: PreparedSet.open(features / name) for name in workspace.sets()}
+    if len(sets["train"]) > RIVAL_ROWS:
+        sets["train"] = sets["train"].take(sets["train"].sample(RIVAL_ROWS, seed))
+    threads = num_threads(len(sets["train"]))
+    rival = fit_lightgbm(rows(sets["train"]), rows(sets["validation"]), seed, threads)
+    for name in workspace.sets()[1:]:
+        np.save(work / f"{name}.npy", rival.predict(rows(sets[name])))
+    shown = ("train", "validation", "test")
+    positions = {}
+    for split in shown:
+        position = sets[split].position
+        if position is None:  # a set made before positions were kept
+            position = workspace.impressions(split)["position"].to_numpy()[sets[split].impression]
+        positions[split] = position
+    gain = position_gain(rival, {name: rows(sets[name]) for name in shown}, positions, seed, threads)
+    facts = {"position_gain": gain, "settings": dict(rival.settings), "rounds": rival.booster.best_iteration}
+    (work / "rival.json").write_text(json.dumps(facts, indent=2), encoding="utf-8")

@@ -20,7 +20,6 @@ import pyarrow.compute as pc
 from prectr.data.contract import EVENT_TYPES
 from prectr.rank.config import HASH_BUCKETS, MAX_VOCABULARY
 from prectr.rank.features.compute import FeatureMatrix
-from prectr.rank.features.groups import NEVER_SHOWN
 from prectr.rank.history.codes import encode
 from prectr.shared.errors import PrectrError
 
@@ -157,19 +156,6 @@ class FeatureMap:
             if not column.of_item:
                 categorical[:, place] = column.encode(_column(impressions, "impressions", column.name))
         return Inputs(numeric, categorical)
-
-    def never_shown(self, numeric: np.ndarray) -> np.ndarray:
-        """The numbers [n, F] that `transform` gave, as they were had the query never shown the item."""
-        column = {column.name: (place, column) for place, column in enumerate(self.numeric)}
-        found = numeric.copy()
-        for name, source in NEVER_SHOWN.items():
-            place, changed = column[name]
-            raw: np.ndarray | float = 0.0
-            if source is not None:
-                at, read = column[source]
-                raw = numeric[:, at] * read.std + read.mean
-            found[:, place] = (raw - changed.mean) / changed.std if changed.std > 0 else 0.0
-        return np.clip(found, -MAX_DEVIATIONS, MAX_DEVIATIONS)
 
     def transform_items(self, items: pa.Table) -> np.ndarray:
         """Indices int64 [items, len(item_columns)] of every item of the table, in its order."""

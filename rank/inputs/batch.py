@@ -6,15 +6,58 @@ pair compared once. Which pages make which batch of a training is `rank/training
 """
 
 from collections.abc import Iterator
+from typing import Literal, TypedDict
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from prectr.rank.features.prepared_set import PreparedSet
-from prectr.rank.inputs.events import GAP_SCALE, Events
+from prectr.rank.inputs.events import GAP_SCALE, Events, Past
 from prectr.rank.inputs.exact_match import match_statistics
 from prectr.shared.seeds import generator
+
+
+class Batch(TypedDict, total=False):
+    """What the network and the losses read: B impressions of P pages, D distinct (query, item text) pairs.
+
+    `page_batch` gives the first part, `text_batch` or stored features the second, the training schedule the rest.
+    """
+
+    numeric: Tensor  # [B, F] float32, hand-made features in the network's units
+    categorical: Tensor  # [B, C] int64; the item's columns come first
+    clicked: Tensor  # [B] float32 in {0, 1}
+    level: Tensor  # [B] int64, stage one's most probable level
+    page: Tensor  # [B] int64, which of the batch's pages
+    row: Tensor  # [B] int64, which row of the prepared set
+    user: Past
+    cross: Past
+    cross_depth: Tensor  # [P] int64: 0 the query's own events, 1 its category's, 2 none
+
+    pair: Tensor  # [B] int64, which of the distinct pairs
+    query_ids: Tensor  # [distinct queries, L] int64, as `query_mask`
+    query_mask: Tensor
+    item_ids: Tensor  # [distinct item texts, L] int64, as `item_mask`
+    item_mask: Tensor
+    pair_query: Tensor  # [D] int64, which of the distinct queries
+    pair_item: Tensor  # [D] int64, which of the distinct item texts
+    pair_features: Tensor  # [D, level head's features] instead of texts, where the text encoder is frozen
+
+    step: Tensor  # scalar, the batch's number
+    size: Tensor  # scalar, impressions of the whole batch, of all processes
+    place: Tensor  # [B] int64, where this process's impressions stand among them
+    weight: Tensor  # [B] float32, how much each impression counts, 1 on average
+    position: Tensor  # [B] int64, place on the page from 0, −1 unknown
+    replay_pair: Tensor  # [R] int64, which of the distinct pairs are replayed
+    replay_target: Tensor  # [R, K], a distribution over levels
+    level_drop: Tensor  # [B], by how many levels the hard negative falls; 0: there is none
+    lowered: Tensor  # [B] int64, its level
+    neighbour: Tensor  # [B] int64, the impression of the page that lends it its relevance
+    negative_numeric: Tensor  # [B, F], its numbers
+
+
+Kind = Literal["user", "cross"]
+"""Whose past: the user's own, or other users' under the same query."""
 
 SAMPLED_PAGES = 4000
 PAGES_OF_A_SAMPLE = 100  # that are gathered at once
@@ -27,26 +70,31 @@ def page_rows(bounds: np.ndarray, pages: np.ndarray) -> np.ndarray:
     return np.repeat(bounds[pages] - (ends - lengths), lengths) + np.arange(lengths.sum())
 
 
-def page_batch(prepared: PreparedSet, pages: np.ndarray, bounds: np.ndarray, events: Events) -> dict[str, Tensor]:
+def page_batch(prepared: PreparedSet, pages: np.ndarray, bounds: np.ndarray, events: Events) -> Batch:
     """All of a batch but its texts: what `RankerModel.score` reads."""
     lengths, rows = bounds[pages + 1] - bounds[pages], page_rows(bounds, pages)
-    seen_from = (prepared.seconds[pages], prepared.query[pages])
-    batch = {
+    categorical = torch.from_numpy(prepared.categorical[rows].astype(np.int64))
+    page = torch.from_numpy(np.repeat(np.arange(len(pages)), lengths))
+
+    def past(event_rows: np.ndarray) -> Past:
+        found = events.gather(event_rows[pages], prepared.seconds[pages], prepared.query[pages])
+        target = categorical[:, : events.item_categorical.shape[1]]
+        return {**found, "matches": _matches(found, target, page)}
+
+    return {
         "numeric": torch.from_numpy(np.ascontiguousarray(prepared.numeric[rows])),
-        "categorical": torch.from_numpy(prepared.categorical[rows].astype(np.int64)),
+        "categorical": categorical,
         "clicked": torch.from_numpy(prepared.clicked[rows].astype(np.float32)),
         "level": torch.from_numpy(prepared.level_prob[rows].argmax(1)),
-        "page": torch.from_numpy(np.repeat(np.arange(len(pages)), lengths)),
+        "page": page,
         "row": torch.from_numpy(rows),
-        **events.gather(prepared.user_rows[pages], *seen_from, "user"),
-        **events.gather(prepared.cross_rows[pages], *seen_from, "cross"),
+        "user": past(prepared.user_rows),
+        "cross": past(prepared.cross_rows),
         "cross_depth": torch.from_numpy(prepared.cross_depth[pages].astype(np.int64)),
     }
-    target = batch["categorical"][:, : events.item_categorical.shape[1]]  # columns of the item come first
-    return batch | {f"{kind}_matches": _matches(kind, batch, target) for kind in ("user", "cross")}
 
 
-def sample_batches(prepared: PreparedSet, events: Events, seed: int) -> Iterator[dict[str, Tensor]]:
+def sample_batches(prepared: PreparedSet, events: Events, seed: int) -> Iterator[Batch]:
     """Batches of `SAMPLED_PAGES` pages, or of all if there are fewer: what is fitted on training rows reads these."""
     size = min(SAMPLED_PAGES, prepared.num_pages)
     pages = np.sort(generator(seed, "sampled pages").choice(prepared.num_pages, size, replace=False))
@@ -55,8 +103,7 @@ def sample_batches(prepared: PreparedSet, events: Events, seed: int) -> Iterator
         yield page_batch(prepared, some, bounds, events)
 
 
-def _matches(kind: str, batch: dict[str, Tensor], target: Tensor) -> Tensor:
-    clicked, gap, same_query = batch[f"{kind}_scalars"][..., :3].unbind(-1)
+def _matches(past: Past, target: Tensor, page: Tensor) -> Tensor:
+    clicked, gap, same_query = past["scalars"][..., :3].unbind(-1)
     days = torch.expm1(gap * GAP_SCALE)
-    events, mask = batch[f"{kind}_categorical"], batch[f"{kind}_mask"]
-    return match_statistics(target, events, mask, clicked, days, same_query, batch["page"])
+    return match_statistics(target, past["categorical"], past["mask"], clicked, days, same_query, page)

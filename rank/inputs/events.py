@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TypedDict
 
 import numpy as np
 import torch
@@ -11,6 +12,16 @@ from prectr.data.contract import EVENT_TYPES
 from prectr.rank.history.log import DAY, BehaviourLog
 
 GAP_SCALE = 6.0  # log1p(days since) is about 6 after a year
+
+
+class Past(TypedDict, total=False):
+    """The past events that a batch's pages see, of the user or of other users; H of them, the missing ones masked."""
+
+    categorical: Tensor  # [P, H, item columns] int64
+    level_prob: Tensor  # [P, H, K], stage one's
+    scalars: Tensor  # [P, H, EVENT_SCALARS + event types − 1]: clicked, log time gap, same query, one-hot of the type
+    mask: Tensor  # [P, H] bool, whether there is an event
+    matches: Tensor  # [B, item columns · STATISTICS], exact matches of each impression's item
 
 
 @dataclass
@@ -27,7 +38,7 @@ class Events:
     def __post_init__(self) -> None:
         self.kinds = np.array(self.log.event_types)[:, None] == np.array(self.event_types)[1:]
 
-    def gather(self, rows: np.ndarray, seconds: np.ndarray, query: np.ndarray, kind: str) -> dict[str, Tensor]:
+    def gather(self, rows: np.ndarray, seconds: np.ndarray, query: np.ndarray) -> Past:
         """Columns of the events `rows` [P, H] (-1: none) seen from pages at `seconds` [P] under `query` [P]."""
         known = rows >= 0
         where = np.where(known, rows, 0)
@@ -44,8 +55,8 @@ class Events:
             level_prob = log.level_prob[where].astype(np.float32) * known[..., None]
             categorical = self.item_categorical[log.item[where]].astype(np.int64) * known[..., None]
         return {
-            f"{kind}_categorical": torch.from_numpy(categorical),
-            f"{kind}_level_prob": torch.from_numpy(level_prob),
-            f"{kind}_scalars": torch.from_numpy(scalars.astype(np.float32)),
-            f"{kind}_mask": torch.from_numpy(known),
+            "categorical": torch.from_numpy(categorical),
+            "level_prob": torch.from_numpy(level_prob),
+            "scalars": torch.from_numpy(scalars.astype(np.float32)),
+            "mask": torch.from_numpy(known),
         }

@@ -1,14 +1,19 @@
 """What the level head reads of pairs of texts, computed once: all that a frozen text encoder has to say of them."""
 
+import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from prectr.rank.features.prepared_set import PreparedSet
+from prectr.rank.inputs.replay import Replay, read_replay
 from prectr.rank.inputs.texts import Texts, number_pairs
+from prectr.rank.workspace import PAIR_FEATURES, Workspace
 from prectr.shared.atomic import atomic_write
 from prectr.shared.encoder.level_encoder import LevelEncoder, TokenVectors
 from prectr.shared.run.console import progress_bar
@@ -31,7 +36,7 @@ class PairFeatures:
 
     @classmethod
     def open(cls, folder: Path) -> "PairFeatures":
-        """What `prectr.rank.pipeline.build_pair_features` wrote."""
+        """What `write_frozen_text` wrote."""
         texts = json.loads((folder / TEXTS).read_text(encoding="utf-8"))
         return cls(open_array(folder / PAIRS), open_array(folder / VALUES), texts["items"])
 
@@ -53,6 +58,40 @@ def distinct_pairs(texts_of_rows: Iterable[tuple[np.ndarray, np.ndarray]], num_i
             part = slice(start, start + ROWS_AT_ONCE)
             found = np.union1d(found, number_pairs(query_text[part], item_text[part], num_items))
     return found
+
+
+class StoredPairs(NamedTuple):
+    """Distinct pairs whose features are stored: their numbers int64 [D], ascending, among `num_items` item texts."""
+
+    pairs: np.ndarray
+    num_items: int
+
+
+def stored_pairs(workspace: Workspace, name: str) -> StoredPairs:
+    """The pairs that training shows or replays (`pair_features`), or those that are judged (`judged_pair_features`)."""
+    replayed = name == PAIR_FEATURES
+    sets = ["train"] if replayed else workspace.sets()[1:]
+    shop = workspace.shop()
+    replay, others = read_replay(workspace.folder / "replay", shop)
+    rows: list[PreparedSet | Replay] = [PreparedSet.open(workspace.folder / "features" / each) for each in sets]
+    if replayed:
+        rows.append(replay)
+    num_items = len(shop.item_texts) + len(others)
+    return StoredPairs(distinct_pairs(((part.query_text, part.item_text) for part in rows), num_items), num_items)
+
+
+def fingerprint_of_pairs(stored: StoredPairs) -> str:
+    """sha256 of which pairs they are."""
+    return hashlib.sha256(stored.pairs.data).hexdigest()
+
+
+def write_frozen_text(workspace: Workspace, stored: StoredPairs, work: Path) -> None:
+    """The steps `pair_features` and `judged_pair_features`: the features of all pairs by the encoder that training
+    starts from."""
+    texts = Texts.open(workspace.folder / "texts")
+    np.save(work / PAIRS, stored.pairs)
+    write_pair_features(workspace.start_encoder(), texts, stored.pairs, work / VALUES, workspace.training.bf16)
+    (work / TEXTS).write_text(json.dumps({"items": stored.num_items}), encoding="utf-8")
 
 
 TEXTS_AT_ONCE = 512

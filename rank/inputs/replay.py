@@ -1,6 +1,7 @@
 """Stage one's labelled pairs, replayed beside the exposures so that the level head forgets no level."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -8,7 +9,6 @@ import pyarrow.parquet as pq
 
 from prectr.rank.features.prepare import Shop
 from prectr.rank.history.codes import encode
-from prectr.rank.workspace import Workspace
 
 
 @dataclass
@@ -27,9 +27,10 @@ class Replay:
         return np.stack([self.query_text[rows], self.item_text[rows]])
 
 
-def read_replay(workspace: Workspace, shop: Shop) -> tuple[Replay, list[str]]:
-    """Stage one's labelled pairs, and the item texts among them that no item of the catalogue has."""
-    table = pq.read_table(workspace.folder / "replay" / "replay.parquet")
+def read_replay(folder: Path, shop: Shop) -> tuple[Replay, list[str]]:
+    """Stage one's labelled pairs in `folder`, and the item texts among them that no item of the catalogue has; they are
+    numbered behind the catalogue's."""
+    table = pq.read_table(folder / "replay.parquet")
     known = set(shop.item_texts)
     others = sorted(set(table["item_text"].to_pylist()) - known)
     item_text = encode(table["item_text"], pa.array([*shop.item_texts, *others], pa.string()))

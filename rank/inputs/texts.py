@@ -9,6 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from prectr.rank.inputs.batch import Batch
+from prectr.rank.inputs.replay import read_replay
+from prectr.rank.workspace import Workspace
 from prectr.shared.encoder.level_encoder import LevelEncoder
 from prectr.shared.storage.npy import NpyWriter, open_array
 
@@ -16,6 +19,9 @@ PAIRS_STEP = 64  # distinct pairs of a batch are padded to a multiple of this: f
 
 
 TEXTS_AT_ONCE = 1 << 16  # that are tokenised together
+
+
+TOKENS = ("input_ids", "attention_mask")
 
 
 @dataclass
@@ -26,29 +32,38 @@ class Texts:
     item: dict[str, np.ndarray]
 
     @classmethod
-    def tokenize(
-        cls, encoder: LevelEncoder, queries: list[str], items: list[str], folder: Path | None = None
-    ) -> "Texts":
-        """Args:
-        folder: where the tokens are written, to be read memory-mapped; None: they are in memory.
-        """
-        if folder is None:
-            return cls(encoder.tokenize(queries, "query"), encoder.tokenize(items, "item"))
-        folder.mkdir(parents=True, exist_ok=True)
-        return cls(_tokens_on_disk(encoder, queries, "query", folder), _tokens_on_disk(encoder, items, "item", folder))
+    def tokenize(cls, encoder: LevelEncoder, queries: list[str], items: list[str]) -> "Texts":
+        """In memory; `write_texts` does the same on disk."""
+        return cls(encoder.tokenize(queries, "query"), encoder.tokenize(items, "item"))
 
-    def batch(self, kind: str, used: np.ndarray) -> dict[str, Tensor]:
-        """The texts `used` [m]: ids and masks [m, L]."""
-        tokens = getattr(self, kind)
-        return {
-            f"{kind}_ids": torch.from_numpy(tokens["input_ids"][used].astype(np.int64)),
-            f"{kind}_mask": torch.from_numpy(tokens["attention_mask"][used].astype(np.int64)),
-        }
+    @classmethod
+    def open(cls, folder: Path) -> "Texts":
+        """What `write_texts` wrote, memory-mapped."""
+        query, item = (
+            {name: open_array(folder / f"{kind}_{name}.npy") for name in TOKENS} for kind in ("query", "item")
+        )
+        return cls(query, item)
+
+    def of_catalogue(self, num_items: int) -> "Texts":
+        """Without the item texts that only the replay has: they are numbered behind the catalogue's `num_items`."""
+        return Texts(self.query, {name: tokens[:num_items] for name, tokens in self.item.items()})
 
 
-def _tokens_on_disk(
-    encoder: LevelEncoder, texts: list[str], kind: Literal["query", "item"], folder: Path
-) -> dict[str, np.ndarray]:
+def write_texts(workspace: Workspace, work: Path) -> None:
+    """The step `texts`: every query, then the catalogue's item texts and behind them those of the replay alone."""
+    shop, encoder = workspace.shop(), workspace.start_encoder()
+    _, others = read_replay(workspace.folder / "replay", shop)
+    tokenize_to_disk(encoder, shop.query_texts, [*shop.item_texts, *others], work)
+
+
+def tokenize_to_disk(encoder: LevelEncoder, queries: list[str], items: list[str], folder: Path) -> None:
+    """As `Texts.tokenize`, into files that `Texts.open` reads; only `TEXTS_AT_ONCE` texts are held."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _write_tokens(encoder, queries, "query", folder)
+    _write_tokens(encoder, items, "item", folder)
+
+
+def _write_tokens(encoder: LevelEncoder, texts: list[str], kind: Literal["query", "item"], folder: Path) -> None:
     with ExitStack() as stack:
         files: dict[str, NpyWriter] = {}
         for start in range(0, max(len(texts), 1), TEXTS_AT_ONCE):
@@ -57,10 +72,9 @@ def _tokens_on_disk(
                     file = NpyWriter(folder / f"{kind}_{name}.npy", tokens.dtype, tokens.shape[1:])
                     files[name] = stack.enter_context(file)
                 files[name].append(tokens)
-    return {name: open_array(folder / f"{kind}_{name}.npy") for name in files}
 
 
-def text_batch(texts: Texts, query_text: np.ndarray, item_text: np.ndarray) -> tuple[dict[str, Tensor], np.ndarray]:
+def text_batch(texts: Texts, query_text: np.ndarray, item_text: np.ndarray) -> tuple[Batch, np.ndarray]:
     """Distinct texts and pairs of n (query, item text) pairs, and each one's place among the distinct pairs [n]."""
     width = int(item_text.max()) + 1
     distinct, pair = np.unique(number_pairs(query_text, item_text, width), return_inverse=True)
@@ -68,12 +82,22 @@ def text_batch(texts: Texts, query_text: np.ndarray, item_text: np.ndarray) -> t
     used_item, pair_item = np.unique(distinct % width, return_inverse=True)
     # Padding pairs repeat the first one: their states are computed, and read by nobody.
     padding = np.zeros(-len(distinct) % PAIRS_STEP, np.int64)
+    query_ids, query_mask = _of_batch(texts.query, used_query)
+    item_ids, item_mask = _of_batch(texts.item, used_item)
     return {
-        **texts.batch("query", used_query),
-        **texts.batch("item", used_item),
+        "query_ids": query_ids,
+        "query_mask": query_mask,
+        "item_ids": item_ids,
+        "item_mask": item_mask,
         "pair_query": torch.from_numpy(np.concatenate([pair_query, padding])),
         "pair_item": torch.from_numpy(np.concatenate([pair_item, padding])),
     }, pair
+
+
+def _of_batch(tokens: dict[str, np.ndarray], used: np.ndarray) -> tuple[Tensor, Tensor]:
+    """Ids and mask [m, L] int64 of the texts `used` [m]."""
+    ids, mask = (torch.from_numpy(tokens[name][used].astype(np.int64)) for name in TOKENS)
+    return ids, mask
 
 
 def number_pairs(query_text: np.ndarray, item_text: np.ndarray, num_items: int) -> np.ndarray:

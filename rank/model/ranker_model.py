@@ -12,16 +12,19 @@ A part that is switched off is absent: it has no parameters. Shapes: B impressio
 text) pairs, K levels, H events in a history, S the width of the text state.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from prectr.rank.features.groups import NEVER_SHOWN, is_exact_match, is_stage_one
-from prectr.rank.inputs.exact_match import STATISTICS, no_matches
+from prectr.rank.config import ModelArguments
+from prectr.rank.features.groups import is_exact_match, is_stage_one
+from prectr.rank.inputs.batch import Batch, Kind
+from prectr.rank.inputs.events import Past
+from prectr.rank.inputs.exact_match import STATISTICS
 from prectr.rank.model.fusion import fuse
 from prectr.rank.model.incentive import SignedIncentive
 from prectr.rank.model.numeric_encoding import NumericEncoding
@@ -29,14 +32,13 @@ from prectr.rank.model.preference import Memory, PreferenceMix, TargetAttention
 from prectr.shared.encoder.level_encoder import LevelEncoder
 from prectr.shared.errors import PrectrError
 
-Batch = Mapping[str, Tensor]
-
 EVENT_SCALARS = 3  # clicked, log time gap, same query; beside them a one-hot of the event's type, all 0 for a search
 
 
-@dataclass
-class RankerConfig:
-    """Everything needed to build the network again; saved beside its weights as config.json."""
+@dataclass(kw_only=True)
+class RankerConfig(ModelArguments):
+    """Everything needed to build the network again, saved beside its weights as config.json: the settings of the
+    network, and what the data decide."""
 
     numeric_names: list[str]
     categorical_names: list[str]
@@ -44,50 +46,19 @@ class RankerConfig:
     item_columns: list[int]  # which categoricals describe the item: past events carry these too
     num_levels: int
     num_event_types: int = 2  # of past events: a search, a purchase, and what else the log names
-    numeric_bins: int = 12
-    embedding_size: int = 12
-    hidden_sizes: list[int] = field(default_factory=lambda: [256, 128])
-    dropout: float = 0.1
-    attention_size: int = 48
-    attention_heads: int = 4
-    user_preference: bool = True
-    cross_preference: bool = True
-    incentive: Literal["inside", "outside", "none"] = "inside"
-    incentive_max: float = 2.0
-    fusion: Literal["conditional", "sigmoid"] = "conditional"
-    ordinal_head: bool = False
-    click_trains_level: bool = True  # False: the click loss does not reach π (it still reaches h)
-    stage_one_features: bool = True  # False: the numbers of `is_stage_one` are not read, π and h alone speak of text
-    exact_match: bool = True  # False: neither the numbers of `is_exact_match` nor the slices' counts are read
-
-    def __post_init__(self) -> None:
-        if self.incentive != "none" and not (self.user_preference or self.cross_preference):
-            raise PrectrError(
-                "incentive reads the preference vector, but user_preference and cross_preference are both off: "
-                "switch one of them on, or set incentive: none."
-            )
-        if self.fusion == "sigmoid" and (self.ordinal_head or self.incentive == "outside"):
-            found = "ordinal_head orders" if self.ordinal_head else "incentive: outside stands beside"
-            raise PrectrError(
-                f"{found} the click logits of the levels, but fusion: sigmoid has one for all: set "
-                f"{'ordinal_head: false' if self.ordinal_head else 'incentive: inside'}."
-            )
-        if self.attention_size % self.attention_heads:
-            raise PrectrError(
-                f"attention_size {self.attention_size} is not a multiple of attention_heads {self.attention_heads}."
-            )
 
     @property
     def has_preference(self) -> bool:
         return bool(self.preferences)
 
     @property
-    def preferences(self) -> list[str]:
+    def preferences(self) -> list[Kind]:
         """Whose past is read: of `user` and `cross`, what is switched on."""
-        return [kind for kind, on in (("user", self.user_preference), ("cross", self.cross_preference)) if on]
+        on: dict[Kind, bool] = {"user": self.user_preference, "cross": self.cross_preference}
+        return [kind for kind, is_read in on.items() if is_read]
 
     @property
-    def matches(self) -> list[str]:
+    def matches(self) -> list[Kind]:
         """Whose past is counted."""
         return self.preferences if self.exact_match else []
 
@@ -105,7 +76,7 @@ class Context(NamedTuple):
 
     item: Tensor  # [B, item columns · embedding_size]
     base: Tensor  # [B, hidden_sizes[0]], what the base module's first layer makes of numbers and embeddings
-    memories: dict[str, Memory]  # `user` and `cross`, what is switched on
+    memories: dict[Kind, Memory]  # `user` and `cross`, what is switched on
 
 
 class RankerModel(nn.Module):
@@ -166,7 +137,7 @@ class RankerModel(nn.Module):
         Args:
             batches: a sample of the training rows. ctr: mean click-through rate, above 0 and below 1.
         """
-        self.numeric_encoding.fit(torch.cat([self._numbers(batch) for batch in batches]))
+        self.numeric_encoding.fit(torch.cat([self.numbers(batch) for batch in batches]))
         nn.init.normal_(self.click_head.weight, std=0.01)
         heads = self.click_head.out_features
         rise = torch.arange(heads) - (heads - 1) / 2
@@ -206,30 +177,15 @@ class RankerModel(nn.Module):
     def context(self, batch: Batch) -> Context:
         """What `score` needs of a batch beside its text states."""
         embedded = [table(batch["categorical"][:, c]) for c, table in enumerate(self.embeddings)]
-        known = torch.cat([self.numeric_encoding(self._numbers(batch)), *embedded], -1)
+        known = torch.cat([self.numeric_encoding(self.numbers(batch)), *embedded], -1)
         memories = {
             kind: getattr(self, f"{kind}_attention").remember(
-                self._events(kind, batch), batch[f"{kind}_mask"], batch["page"]
+                self._events(batch[kind]), batch[kind]["mask"], batch["page"]
             )
             for kind in self.config.preferences
         }
         item = torch.cat([embedded[c] for c in self.config.item_columns], -1)
-        return Context(item, functional.linear(known, self._first.weight[:, : known.shape[1]]), memories)
-
-    def less_relevant(self, context: Context, batch: Batch) -> Context:
-        """The context of hard negatives: `negative_numeric` [B, F] differs from the batch's numbers in what speaks of
-        query and item, and no other user ever did anything with the item, or with one like it, under the query."""
-        names, read = self.config.numeric_names, self.numeric_columns
-        columns = [n for n, column in enumerate(read) if is_stage_one(names[column]) or names[column] in NEVER_SHOWN]
-        negative = {**batch, "numeric": batch["negative_numeric"]}
-        if "cross" in self.config.matches:
-            nothing = no_matches(len(self.config.item_columns)).to(batch["cross_matches"])
-            numbers = len(self.numeric_encoding.edges)
-            columns += range(numbers - len(nothing), numbers)  # they come last
-            negative["cross_matches"] = nothing.expand_as(batch["cross_matches"])
-        now, then = (self.numeric_encoding(self._numbers(one)[:, columns], columns) for one in (batch, negative))
-        change = functional.linear(then - now, self._first.weight[:, self.numeric_encoding.places(columns)])
-        return context._replace(base=context.base + change)
+        return Context(item, functional.linear(known, self.first_layer.weight[:, : known.shape[1]]), memories)
 
     def score(
         self,
@@ -273,20 +229,20 @@ class RankerModel(nn.Module):
         return {"level_logits": level_logits, "click_logits": click_logits, "tau": tau, "score": score}
 
     @property
-    def _first(self) -> nn.Linear:
+    def first_layer(self) -> nn.Linear:
         first = self.base[0]
         assert isinstance(first, nn.Linear)
         return first
 
     def _base(self, context: Context, inputs: Tensor) -> Tensor:
         """The base module over the context's part of its first layer, which is done, and the other inputs [B, ·]."""
-        first = self._first
+        first = self.first_layer
         own = functional.linear(inputs, first.weight[:, -inputs.shape[1] :], first.bias)
         return self.base[1:](context.base + own)
 
-    def _numbers(self, batch: Batch) -> Tensor:
+    def numbers(self, batch: Batch) -> Tensor:
         """The hand-made features and the exact matches [B, numbers]."""
-        matches = [batch[f"{kind}_matches"] for kind in self.config.matches]
+        matches = [batch[kind]["matches"] for kind in self.config.matches]
         return torch.cat([batch["numeric"][:, self.numeric_columns], *matches], 1)
 
     def _click_logits(self, base: Tensor) -> Tensor:
@@ -303,12 +259,12 @@ class RankerModel(nn.Module):
         if "cross" in found:
             found["cross"] = found["cross"] + self.depth_embedding(batch["cross_depth"])[page]
         if len(found) == 2:
-            counts = (batch[f"{kind}_mask"].sum(1)[page] for kind in found)
+            counts = (batch[kind]["mask"].sum(1)[page] for kind in found)
             return [self.preference_mix(*found.values(), *counts)]
         return list(found.values())
 
-    def _events(self, kind: str, batch: Batch) -> Tensor:
+    def _events(self, past: Past) -> Tensor:
         """Past events [P, H, event_size] from stored columns only: no text is encoded for history."""
-        codes = batch[f"{kind}_categorical"]
+        codes = past["categorical"]
         item = [self.embeddings[c](codes[:, :, j]) for j, c in enumerate(self.config.item_columns)]
-        return torch.cat([*item, batch[f"{kind}_level_prob"], batch[f"{kind}_scalars"]], -1)
+        return torch.cat([*item, past["level_prob"], past["scalars"]], -1)

@@ -12,8 +12,8 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from prectr.rank.features.feature_map import FeatureMap
 from prectr.rank.features.reference import REFERENCE
+from prectr.rank.model.trained import CONFIG, ENCODER, FEATURE_MAP, WEIGHTS
 from prectr.rank.reports.terminal import EXPOSED, OPEN, counts, rung_with_interval, with_interval
-from prectr.rank.serving.ranker import CONFIG, ENCODER, FEATURE_MAP, WEIGHTS
 from prectr.shared.atomic import atomic_write
 from prectr.shared.errors import PrectrError
 from prectr.shared.hub import ENCODER_FILES, check_repo, hub_name, publish, terms

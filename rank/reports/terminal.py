@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from prectr.rank.workspace import Workspace
 from prectr.shared.run.console import console, table
 from prectr.shared.run.steps import read_record
 
@@ -99,10 +98,8 @@ def rung_with_interval(metrics: Mapping[str, Any], rung: str) -> str:
     return f"{value:.4f} [{interval[0]:.3f}, {interval[1]:.3f}]"
 
 
-def show_results(workspace: Workspace) -> None:
-    """Print the results of a finished run."""
-    read_record(workspace.folder / "ranker")
-    show(
-        json.loads((workspace.folder / "ranker" / "metrics.json").read_text(encoding="utf-8")),
-        workspace.folder / "ranker",
-    )
+def show_results(folder: Path) -> None:
+    """Print the results of a finished run in `folder`, artifacts/<name>."""
+    ranker = folder / "ranker"
+    read_record(ranker)
+    show(json.loads((ranker / "metrics.json").read_text(encoding="utf-8")), ranker)

@@ -24,7 +24,7 @@ from torch.overrides import TorchFunctionMode
 from prectr.data.contract import has_table, read_table, reconstructed
 from prectr.rank.config import RunArguments
 from prectr.rank.history.log import DAY
-from prectr.rank.inputs.batch import page_batch
+from prectr.rank.inputs.batch import Batch, page_batch
 from prectr.rank.model.ranker_model import RankerModel
 from prectr.rank.serving.scorer import DataArguments, RankerArguments, Scorer, ranker_and_data
 from prectr.shared.errors import PrectrError
@@ -231,7 +231,7 @@ def _looked_at(scorer: Scorer, weight: np.ndarray, rows: np.ndarray, seconds: in
 
 
 def _occlusion(
-    model: RankerModel, state: Tensor, batch: dict[str, Tensor], score: Tensor, features: tuple[Any, ...]
+    model: RankerModel, state: Tensor, batch: Batch, score: Tensor, features: tuple[Any, ...]
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Logits [B] that each group of numbers, and each single one, adds over its training mean (which is 0), and the
     counts of each kind of past over zeros.
@@ -247,8 +247,9 @@ def _occlusion(
         by_source.setdefault(feature.source, []).append(column)
     groups = {source: part(columns) for source, columns in by_source.items()}
     for kind in model.config.matches:
-        none = {f"{kind}_matches": torch.zeros_like(batch[f"{kind}_matches"])}
-        groups[f"{kind} matches"] = (score - model.score(state, {**batch, **none})["score"]).float().numpy()
+        uncounted: Batch = {**batch}
+        uncounted[kind] = {**batch[kind], "matches": torch.zeros_like(batch[kind]["matches"])}
+        groups[f"{kind} matches"] = (score - model.score(state, uncounted)["score"]).float().numpy()
     return groups, {feature.name: part([column]) for column, feature in enumerate(features)}
 
 

@@ -1,8 +1,11 @@
 """A trained ranker in front of a data set: its items, its past events, and what stage one says of any pair.
 
-What `score`, `explain` and `validate` share. The ranker's folder is where a run left it, so the folder above holds the
-run's other artifacts: stage one's stored probabilities are read from there, and only pairs that are not among them are
-scored anew, by the encoder that scored those.
+The one way to score: `Ranker.score` (a page), `rank score` (tables), `rank explain` and `rank validate` all go
+through `Scorer.prepare`, which is training's own preparation, and the `Predictor`, which judges test weeks too.
+
+The ranker's folder is where a run left it, so the folder above holds the run's other artifacts: stage one's stored
+probabilities are read from there, and only pairs that are not among them are scored anew, by the encoder that scored
+those.
 """
 
 from dataclasses import dataclass, field
@@ -22,8 +25,8 @@ from prectr.rank.history.log import BehaviourLog
 from prectr.rank.history.stage_one import LevelProb
 from prectr.rank.inputs.events import Events
 from prectr.rank.inputs.texts import Texts
-from prectr.rank.serving.predictor import Predictor
-from prectr.rank.serving.ranker import Ranker
+from prectr.rank.model.predictor import Predictor
+from prectr.rank.model.trained import TrainedRanker
 from prectr.shared.encoder.level_encoder import LevelEncoder
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.steps import RECORD, fingerprint_of_tables, read_record
@@ -100,7 +103,13 @@ class Scorer:
     """
 
     def __init__(
-        self, ranker: Ranker, items: pa.Table, log: BehaviourLog, stage_one: StageOne, bf16: bool, batch_size: int
+        self,
+        ranker: TrainedRanker,
+        items: pa.Table,
+        log: BehaviourLog,
+        stage_one: StageOne,
+        bf16: bool,
+        batch_size: int,
     ) -> None:
         self.ranker, self.log, self.stage_one = ranker, log, stage_one
         self.bf16, self.batch_size = bf16, batch_size
@@ -118,7 +127,7 @@ class Scorer:
         Raises:
             PrectrError: a file is missing, or the items lack a column the ranker was trained with.
         """
-        trained = Ranker.from_pretrained(ranker)
+        trained = TrainedRanker.from_pretrained(ranker)
         home = Path(ranker).parent
         items = read_table(data, "items")
         if not items.num_rows:
@@ -170,7 +179,7 @@ def ranker_and_data(run: RunArguments, chosen: RankerArguments, given: DataArgum
     return ranker, data
 
 
-def _item_columns(ranker: Ranker, items: pa.Table) -> pa.Table:
+def _item_columns(ranker: TrainedRanker, items: pa.Table) -> pa.Table:
     missing = [name for name in ranker.columns.items if name not in items.column_names]
     if missing:
         raise PrectrError(

@@ -1,4 +1,6 @@
-"""Hard negatives: an exposed impression as it would be, had its item fitted the query less.
+"""Exposure-bias correction: hard negatives, and the loss that puts exposed items above them.
+
+A hard negative is an exposed impression as it would be, had its item fitted the query less.
 
 [P] noise on the text embedding, and a rebuilt, lower relevance label. [O] where the noise points, and that the label is
 rebuilt in all that speaks of query and item together: of two candidates of a page, the more relevant one is given what
@@ -10,14 +12,23 @@ All draws are made for the whole batch, from the seed and the batch's number alo
 can take the rows that are its own.
 """
 
-from typing import Literal
+from collections.abc import Mapping
+from copy import deepcopy
+from typing import Any, Literal
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
-from prectr.shared.training.whole_batch import batch_mean
+from prectr.rank.config import LossArguments
+from prectr.rank.features.feature_map import MAX_DEVIATIONS, FeatureMap
+from prectr.rank.features.groups import NEVER_SHOWN, is_stage_one
+from prectr.rank.inputs.batch import Batch
+from prectr.rank.inputs.exact_match import no_matches
+from prectr.rank.model.ranker_model import Context, RankerModel
+from prectr.shared.seeds import generator
+from prectr.shared.training.whole_batch import batch_mean, rows_of_all
 
 Noise = Literal["isotropic", "covariance", "toward_neighbour"]
 
@@ -69,6 +80,121 @@ def noise_like(states: Tensor, kind: Noise, scale: float, generator: torch.Gener
     spread = states.float().var(0, unbiased=False).mean().sqrt()
     noise = torch.randn(states.shape, generator=generator).to(states)
     return scale * spread.to(states.dtype) * noise
+
+
+class HardNegatives:
+    """Draws the hard negatives of a batch from what is known before the network sees it.
+
+    Args:
+        noise: what makes them less relevant. feature_map: of the batch's numbers.
+    """
+
+    def __init__(self, noise: Noise, feature_map: FeatureMap) -> None:
+        self.noise, self.feature_map = noise, feature_map
+        self._of_stage_one = [n for n, name in enumerate(feature_map.numeric_names) if is_stage_one(name)]
+
+    def of(self, batch: Batch, level_prob: np.ndarray, draw: np.ndarray) -> Batch:
+        """What a batch of B impressions, whole pages, is given for its hard negatives.
+
+        Args:
+            level_prob: [B, K], stage one's. draw: [B], uniform in [0, 1).
+
+        Returns:
+            `level_drop` [B], by how many levels each falls (0: it has none), and what to: the label `lowered` [B]; or
+            the row of a `neighbour` [B] on the page, and `negative_numeric` [B, F], the numbers that it has then.
+        """
+        if self.noise != "toward_neighbour":
+            lowered = lower_level(batch["level"], torch.from_numpy(draw))
+            return {"lowered": lowered, "level_drop": (batch["level"] - lowered).float()}
+        expected = level_prob @ np.arange(level_prob.shape[1], dtype=np.float32)
+        neighbour = draw_neighbours(expected, batch["page"].numpy(), draw)
+        given = batch["numeric"].numpy()
+        numeric = never_shown(self.feature_map, given)
+        numeric[:, self._of_stage_one] = given[neighbour][:, self._of_stage_one]
+        return {
+            "neighbour": torch.from_numpy(neighbour),
+            "level_drop": torch.from_numpy(expected - expected[neighbour]),
+            "negative_numeric": torch.from_numpy(numeric),
+        }
+
+
+def never_shown(feature_map: FeatureMap, numeric: np.ndarray) -> np.ndarray:
+    """The network's numbers [n, F] as they were had the query never shown the item."""
+    place = {column.name: at for at, column in enumerate(feature_map.numeric)}
+    found = numeric.copy()
+    for name, source in NEVER_SHOWN.items():
+        changed = feature_map.numeric[place[name]]
+        raw: np.ndarray | float = 0.0
+        if source is not None:
+            read = feature_map.numeric[place[source]]
+            raw = numeric[:, place[source]] * read.std + read.mean
+        found[:, place[name]] = (raw - changed.mean) / changed.std if changed.std > 0 else 0.0
+    return np.clip(found, -MAX_DEVIATIONS, MAX_DEVIATIONS)
+
+
+def less_relevant(model: RankerModel, context: Context, batch: Batch) -> Context:
+    """The context of hard negatives: `negative_numeric` [B, F] differs from the batch's numbers in what speaks of query
+    and item, and no other user ever did anything with the item, or with one like it, under the query."""
+    names, read = model.config.numeric_names, model.numeric_columns
+    columns = [n for n, column in enumerate(read) if is_stage_one(names[column]) or names[column] in NEVER_SHOWN]
+    negative: Batch = {**batch, "numeric": batch["negative_numeric"]}
+    if "cross" in model.config.matches:
+        nothing = no_matches(len(model.config.item_columns)).to(batch["cross"]["matches"])
+        numbers = len(model.numeric_encoding.edges)
+        columns += range(numbers - len(nothing), numbers)  # they come last
+        negative["cross"] = {**batch["cross"], "matches": nothing.expand_as(batch["cross"]["matches"])}
+    now, then = (model.numeric_encoding(model.numbers(one)[:, columns], columns) for one in (batch, negative))
+    change = functional.linear(then - now, model.first_layer.weight[:, model.numeric_encoding.places(columns)])
+    return context._replace(base=context.base + change)
+
+
+class ExposureBias(nn.Module):
+    """Scores a less relevant copy of every exposed impression that has one, and compares.
+
+    Args:
+        model: the network; only its stage-one classifier is kept, as a frozen copy, which tells whether a noisy state
+            really reads as less relevant.
+        weights: noise and margins. seed: rules the noise.
+    """
+
+    def __init__(self, model: RankerModel, weights: LossArguments, seed: int) -> None:
+        super().__init__()
+        self.weights, self.seed = weights, seed
+        self.stage_one_classifier = deepcopy(model.encoder.head.classifier).requires_grad_(False)
+
+    def forward(self, model: RankerModel, output: Mapping[str, Any], batch: Batch) -> dict[str, Tensor]:
+        """Args:
+            output: of `model.forward` on the batch, which `HardNegatives.of` has completed.
+
+        Returns:
+            `debias`, the loss, and `level_fall`, by how many expected levels the states fall (without gradient).
+        """
+        weights, drop = self.weights, batch["level_drop"]
+        state, context = output["pair_states"][batch["pair"]], output["context"]
+        if weights.noise == "toward_neighbour":
+            negative_state = state + weights.noise_scale * (state[batch["neighbour"]] - state)
+            context, label = less_relevant(model, context, batch), None
+        else:
+            negative_state = state + self._noise(state, batch)
+            label = functional.one_hot(batch["lowered"], model.config.num_levels).to(state.dtype)
+        negative = model.score(negative_state, batch, attention_level=label, context=context)
+        loss = debias_loss(output["score"], negative["score"], drop, weights.margin_per_level, weights.margin_max)
+        with torch.no_grad():
+            fall = self._stage_one_level(state) - self._stage_one_level(negative_state)
+            level_fall = batch_mean(fall, (drop > 0).float())
+        return {"debias": loss, "level_fall": level_fall}
+
+    def _noise(self, state: Tensor, batch: Batch) -> Tensor:
+        """Random noise for the text states [B, S]: this process's part of the whole batch's."""
+        seed = int(generator(self.seed, "noise", int(batch["step"])).integers(2**62))
+        whole = rows_of_all(state, batch["place"], int(batch["size"]))
+        noise = noise_like(whole, self.weights.noise, self.weights.noise_scale, torch.Generator().manual_seed(seed))
+        return noise[batch["place"]]
+
+    def _stage_one_level(self, state: Tensor) -> Tensor:
+        """Expected level [B] of states [B, S] under the frozen classifier."""
+        prob = torch.softmax(self.stage_one_classifier(state.float()).float(), -1)
+        return prob @ torch.arange(prob.shape[1], dtype=prob.dtype, device=prob.device)
 
 
 def debias_loss(

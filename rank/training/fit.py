@@ -1,13 +1,13 @@
 """The step `ranker`: the network trained on the prepared features, and saved."""
 
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
 from prectr.data.scan import scan_table
+from prectr.rank.features.columns import Columns
 from prectr.rank.features.feature_map import FeatureMap
 from prectr.rank.features.prepared_set import PreparedSet
 from prectr.rank.features.reference import Reference
@@ -17,14 +17,13 @@ from prectr.rank.inputs.frozen_text import PairFeatures
 from prectr.rank.inputs.replay import read_replay
 from prectr.rank.inputs.texts import Texts
 from prectr.rank.model.ranker_model import RankerConfig, RankerModel
-from prectr.rank.serving.ranker import Ranker
-from prectr.rank.serving.request import Columns
+from prectr.rank.model.trained import TrainedRanker
+from prectr.rank.training.exposure_bias import HardNegatives
 from prectr.rank.training.objective import Objective
 from prectr.rank.training.schedule import BatchSchedule
 from prectr.rank.training.trainer import train
 from prectr.rank.training.warm_start import carry_over
 from prectr.rank.workspace import PAIR_FEATURES, Workspace
-from prectr.shared.encoder.level_encoder import LevelEncoder
 from prectr.shared.run import launch
 from prectr.shared.seeds import set_seed
 
@@ -47,16 +46,15 @@ def train_ranker(workspace: Workspace, work: Path) -> None:
     )
     events = Events(shop.log, feature_map.transform_items(shop.items).astype(np.int32), feature_map.event_types)
     if workspace.run.warm_start:
-        source = Ranker.from_pretrained(workspace.run.warm_start)
+        source = TrainedRanker.from_pretrained(workspace.run.warm_start)
         model = RankerModel(config, source.model.encoder)
         carry_over(model, feature_map, source)
     else:
-        model = RankerModel(config, LevelEncoder.from_pretrained(workspace.encoder))
+        model = RankerModel(config, workspace.start_encoder())
         click_rate = prepared.click_rate(workspace.losses.negative_sampling_rate)
         model.start_from(sample_batches(prepared, events, workspace.run.seed), click_rate)
-    replay, replay_texts = read_replay(workspace, shop)
-    scratch = work / "checkpoints" / f"texts-{os.getpid()}"
-    texts = Texts.tokenize(model.encoder, shop.query_texts, [*shop.item_texts, *replay_texts], scratch)
+    replay, _ = read_replay(workspace.folder / "replay", shop)
+    texts = Texts.open(workspace.folder / "texts")
     frozen_epochs, epochs = workspace.training.passes
     schedule = BatchSchedule(
         prepared,
@@ -70,8 +68,7 @@ def train_ranker(workspace: Workspace, work: Path) -> None:
         epochs=epochs,
         warmup_share=workspace.training.warmup_share,
         replay_share=workspace.losses.replay_share,
-        feature_map=feature_map,
-        noise=workspace.losses.noise if workspace.losses.debias_weight else None,
+        hard_negatives=HardNegatives(workspace.losses.noise, feature_map) if workspace.losses.debias_weight else None,
         seed=workspace.run.seed,
     )
     objective = Objective(model, workspace.losses, workspace.run.seed)
@@ -80,6 +77,6 @@ def train_ranker(workspace: Workspace, work: Path) -> None:
         return
     (work / "training_log.json").write_text(json.dumps(log, indent=1), encoding="utf-8")
     columns = Columns.of(shop.items, next(scan_table(workspace.data, "impressions", rows_at_once=1)), shop.log)
-    Ranker(model, feature_map, workspace.history, workspace.level_names, columns).save_pretrained(work)
+    TrainedRanker(model, feature_map, workspace.history, workspace.level_names, columns).save_pretrained(work)
     rate = workspace.losses.negative_sampling_rate
     Reference.of(prepared, feature_map, workspace.history, workspace.run.seed, rate).save(work)

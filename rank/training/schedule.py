@@ -4,20 +4,19 @@ A batch depends on the seed and its number alone: a resumed run sees what the ki
 processes each takes its part of the same batch.
 """
 
+from typing import Literal
+
 import numpy as np
 import torch
-from torch import Tensor
 from torch.utils.data import Dataset
 
-from prectr.rank.features.feature_map import FeatureMap
-from prectr.rank.features.groups import is_stage_one
 from prectr.rank.features.prepared_set import PreparedSet
-from prectr.rank.inputs.batch import page_batch, page_rows
+from prectr.rank.inputs.batch import Batch, page_batch, page_rows
 from prectr.rank.inputs.events import Events
 from prectr.rank.inputs.frozen_text import PairFeatures
 from prectr.rank.inputs.replay import Replay
 from prectr.rank.inputs.texts import Texts, text_batch
-from prectr.rank.training.exposure_bias import Noise, draw_neighbours, lower_level
+from prectr.rank.training.exposure_bias import HardNegatives
 from prectr.rank.training.page_order import PageBatches
 from prectr.shared.errors import PrectrError
 from prectr.shared.seeds import generator
@@ -39,8 +38,7 @@ class BatchSchedule(Dataset):
         features: of all pairs, the replayed ones included; only batches without the text encoder read them.
         warmup_share: warm-up batches (replayed pairs alone) as a share of those in which everything learns.
         replay_share: replayed pairs as a share of all pairs of a batch.
-        feature_map: of the numbers and categoricals in `prepared`.
-        noise: what the batch's hard negatives are made of; None: it has none.
+        hard_negatives: draws each batch's; None: it has none.
 
     Raises:
         PrectrError: a warm-up is asked for, but there is nothing to replay.
@@ -60,8 +58,7 @@ class BatchSchedule(Dataset):
         epochs: float,
         warmup_share: float,
         replay_share: float,
-        feature_map: FeatureMap,
-        noise: Noise | None,
+        hard_negatives: HardNegatives | None,
         seed: int,
     ) -> None:
         if warmup_share > 0 and replay is None:
@@ -73,8 +70,7 @@ class BatchSchedule(Dataset):
         # A mean of 1 leaves the balance of the losses, and the learning rate, as they are without weights.
         self.mean_weight = None if prepared.weight is None else prepared.weight.mean(dtype=np.float64)
         self.bounds = prepared.page_bounds()
-        self.seed, self.noise, self.feature_map = seed, noise, feature_map
-        self.of_stage_one = [n for n, name in enumerate(feature_map.numeric_names) if is_stage_one(name)]
+        self.seed, self.hard_negatives = seed, hard_negatives
         self.pages = PageBatches(
             prepared.category,
             pages_per_batch=pages_per_batch,
@@ -91,13 +87,15 @@ class BatchSchedule(Dataset):
     def __len__(self) -> int:
         return self.num_warmup + len(self.pages)
 
-    def __getitem__(self, number: int) -> dict[str, Tensor]:
+    def __getitem__(self, number: int) -> Batch:
         """This process's part of batch `number`: of its pages, and of its replayed pairs.
 
         `place` [B] says where its impressions stand among the `size` impressions of the whole batch.
         """
-        batch: dict[str, Tensor] = {"step": torch.tensor(number)}
-        pairs: dict[str, np.ndarray] = {}  # query and item text [2, n] of the pairs, by what they are there for
+        batch: Batch = {"step": torch.tensor(number)}
+        pairs: dict[
+            Literal["pair", "replay_pair"], np.ndarray
+        ] = {}  # query and item text [2, n] of the pairs, by what they are there for
         frozen = number < self.num_frozen
         warms_up = 0 <= number - self.num_frozen < self.num_warmup
         drawn = self._draw_replay(number, warms_up)
@@ -106,11 +104,15 @@ class BatchSchedule(Dataset):
             whole, own = np.sort(pages), np.sort(part(pages))
             ends = np.cumsum(self.bounds[whole + 1] - self.bounds[whole])
             place = page_rows(np.concatenate([[0], ends]), np.searchsorted(whole, own))
-            batch |= self._exposures(own) | {"place": torch.from_numpy(place), "size": torch.tensor(ends[-1])}
+            batch |= self._exposures(own)
+            batch |= {"place": torch.from_numpy(place), "size": torch.tensor(ends[-1])}
             rows = batch["row"].numpy()
             pairs["pair"] = np.stack([self.prepared.query_text[rows], self.prepared.item_text[rows]])
-            if self.noise is not None:
-                batch |= self._lowered(batch, number)
+            if self.hard_negatives is not None:
+                # A page is one process's as a whole, so its rows find their neighbours among that process's.
+                draw = generator(self.seed, "hard negatives", number).random(int(batch["size"]))
+                draw = draw[batch["place"].numpy()]
+                batch |= self.hard_negatives.of(batch, self.prepared.level_prob[rows], draw)
         if self.replay is not None:
             pairs["replay_pair"] = self.replay.texts(part(drawn))
             batch["replay_target"] = torch.from_numpy(self.replay.target[part(drawn)])
@@ -119,13 +121,15 @@ class BatchSchedule(Dataset):
             if self.features is None:
                 raise ValueError("frozen_epochs without the features of the pairs")
             values, pair = self.features.rows(query_text, item_text)
-            text = {"pair_features": values}
+            text: Batch = {"pair_features": values}
         else:
             text, pair = text_batch(self.texts, query_text, item_text)
         each = np.split(pair, np.cumsum([rows.shape[1] for rows in pairs.values()])[:-1])
-        return batch | text | {name: torch.from_numpy(rows) for name, rows in zip(pairs, each, strict=True)}
+        for name, rows in zip(pairs, each, strict=True):
+            batch[name] = torch.from_numpy(rows)
+        return batch | text
 
-    def _exposures(self, pages: np.ndarray) -> dict[str, Tensor]:
+    def _exposures(self, pages: np.ndarray) -> Batch:
         batch = page_batch(self.prepared, pages, self.bounds, self.events)
         rows = batch["row"].numpy()
         if self.prepared.position is not None:
@@ -141,22 +145,3 @@ class BatchSchedule(Dataset):
             return np.zeros(0, np.int64)
         count = self.num_replayed * (4 if warms_up else 1)
         return generator(self.seed, "replay", number).integers(0, len(self.replay), count)
-
-    def _lowered(self, batch: dict[str, Tensor], number: int) -> dict[str, Tensor]:
-        """By how many levels each impression's hard negative falls, `level_drop` [B] (0: it has none), and what to: the
-        label `lowered` [B]; or the row of a `neighbour` [B] on the page, and the numbers that it has then."""
-        # A page is one process's as a whole, so its rows find their neighbours among that process's.
-        draw = generator(self.seed, "hard negatives", number).random(int(batch["size"]))[batch["place"].numpy()]
-        if self.noise != "toward_neighbour":
-            lowered = lower_level(batch["level"], torch.from_numpy(draw))
-            return {"lowered": lowered, "level_drop": (batch["level"] - lowered).float()}
-        level_prob = self.prepared.level_prob[batch["row"].numpy()]
-        expected = level_prob @ np.arange(level_prob.shape[1], dtype=np.float32)
-        neighbour = draw_neighbours(expected, batch["page"].numpy(), draw)
-        numeric = self.feature_map.never_shown(batch["numeric"].numpy())
-        numeric[:, self.of_stage_one] = batch["numeric"].numpy()[neighbour][:, self.of_stage_one]
-        return {
-            "neighbour": torch.from_numpy(neighbour),
-            "level_drop": torch.from_numpy(expected - expected[neighbour]),
-            "negative_numeric": torch.from_numpy(numeric),
-        }

@@ -1,11 +1,9 @@
-"""Training that goes on from a trained ranker: its weights and its feature map, new days. [O]
+"""Training that goes on from a trained ranker: its weights, new days. [O]
 
-The feature map is kept as it is, so that every number keeps its unit and every value its embedding; ids that are not in
-its vocabularies stay unknown until a ranker is trained afresh. Where a map with other vocabularies is wanted all the
-same, `carry_over` moves each embedding to where its value is now, and a new value begins as the unknown one.
+Its feature map is kept too (rank/features/kept_map.py). Where a map with other vocabularies is wanted all the same,
+`carry_over` moves each embedding to where its value is now, and a new value begins as the unknown one.
 """
 
-from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -14,31 +12,13 @@ import torch
 from torch import Tensor
 
 from prectr.rank.features.feature_map import UNKNOWN, CategoricalColumn, FeatureMap
+from prectr.rank.features.kept_map import require_same_columns
 from prectr.rank.model.ranker_model import RankerModel
-from prectr.rank.serving.ranker import Ranker
+from prectr.rank.model.trained import TrainedRanker
 from prectr.shared.errors import PrectrError
 
 
-def kept_feature_map(source: Ranker, fitted: FeatureMap, level_names: Sequence[str]) -> FeatureMap:
-    """The feature map of `source`, once it is seen to fit the new days.
-
-    Args:
-        fitted: what would be fitted on the new days. level_names: those of the new days' data set.
-
-    Raises:
-        PrectrError: other numbers, other categorical columns or other levels.
-    """
-    if list(level_names) != source.level_names:
-        raise PrectrError(
-            f"warm start: the levels here are {', '.join(level_names)}, the ranker's {', '.join(source.level_names)}: "
-            "train one from the beginning."
-        )
-    _same_columns("number", fitted.numeric_names, source.feature_map.numeric_names)
-    _same_columns("categorical", fitted.categorical_names, source.feature_map.categorical_names)
-    return source.feature_map
-
-
-def carry_over(model: RankerModel, feature_map: FeatureMap, source: Ranker) -> dict[str, float]:
+def carry_over(model: RankerModel, feature_map: FeatureMap, source: TrainedRanker) -> dict[str, float]:
     """Overwrite all weights of `model`, which `feature_map` will feed, with those of `source`.
 
     Returns:
@@ -48,8 +28,8 @@ def carry_over(model: RankerModel, feature_map: FeatureMap, source: Ranker) -> d
         PrectrError: other columns, numbers in other units, or a network of other parts or sizes.
     """
     theirs = source.feature_map
-    _same_columns("number", feature_map.numeric_names, theirs.numeric_names)
-    _same_columns("categorical", feature_map.categorical_names, theirs.categorical_names)
+    require_same_columns("number", feature_map.numeric_names, theirs.numeric_names)
+    require_same_columns("categorical", feature_map.categorical_names, theirs.categorical_names)
     if (feature_map.numeric, feature_map.event_types) != (theirs.numeric, theirs.event_types):
         raise PrectrError(
             "warm start: the numbers are standardised, or the events told apart, otherwise than the ranker's: build "
@@ -75,14 +55,6 @@ def _embeddings(weight: Tensor, now: CategoricalColumn, then: CategoricalColumn)
     buckets = [UNKNOWN if first is None else first + bucket for bucket in range(now.buckets)]
     carried = float(np.mean(np.array(known) != UNKNOWN)) if known else 1.0
     return weight[torch.tensor([UNKNOWN, *known, *buckets])], carried
-
-
-def _same_columns(kind: str, now: Sequence[str], then: Sequence[str]) -> None:
-    if list(now) == list(then):
-        return
-    new, gone = ([name for name in one if name not in other] for one, other in ((now, then), (then, now)))
-    found = f"{new[0]!r} is new" if new else f"{gone[0]!r} is missing" if gone else "their order is another"
-    raise PrectrError(f"warm start: the {kind} columns are not the ranker's, {found}: train one from the beginning.")
 
 
 def _difference(now: Any, then: Any, tensor: str) -> str:

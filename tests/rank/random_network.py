@@ -18,9 +18,9 @@ from prectr.rank.history.slices import BehaviourLog
 from prectr.rank.inputs.batch import page_batch, sample_batches
 from prectr.rank.inputs.events import Events
 from prectr.rank.inputs.texts import Texts, text_batch
+from prectr.rank.model.predictor import Predictor
 from prectr.rank.model.ranker_model import RankerConfig, RankerModel
-from prectr.rank.serving.predictor import Predictor
-from prectr.rank.training.exposure_bias import draw_neighbours
+from prectr.rank.training.exposure_bias import draw_neighbours, never_shown
 from tests.rank.random_shop import (
     CATEGORY_OF_QUERY,
     ITEMS,
@@ -119,7 +119,7 @@ class Scene:
         neighbour = draw_neighbours(batch["level"].numpy(), batch["page"].numpy(), np.zeros(len(rows)))
         batch["neighbour"] = torch.from_numpy(neighbour)
         batch["level_drop"] = (batch["level"] - batch["level"][batch["neighbour"]]).float()
-        batch["negative_numeric"] = torch.from_numpy(self.feature_map.never_shown(batch["numeric"].numpy()))
+        batch["negative_numeric"] = torch.from_numpy(never_shown(self.feature_map, batch["numeric"].numpy()))
         if prepared.position is not None:
             batch["position"] = torch.from_numpy(prepared.position[rows].astype(np.int64))
         return batch

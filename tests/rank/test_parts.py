@@ -8,6 +8,7 @@ import torch
 
 from prectr.rank.config import LossArguments
 from prectr.rank.inputs.replay import Replay
+from prectr.rank.training.exposure_bias import HardNegatives
 from prectr.rank.training.objective import Objective
 from prectr.rank.training.schedule import BatchSchedule
 from tests.rank.random_network import Scene
@@ -37,8 +38,7 @@ def schedule_of(scene: Scene, noise: str) -> BatchSchedule:
         epochs=1.0,
         warmup_share=0.5,
         replay_share=0.41,
-        feature_map=scene.feature_map,
-        noise=noise,
+        hard_negatives=HardNegatives(noise, scene.feature_map),
         seed=0,
     )
 

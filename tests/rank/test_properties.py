@@ -176,7 +176,7 @@ SWITCHES: dict[str, tuple[dict[str, Any], dict[str, Any], tuple[str, ...]]] = {
         ("model.cross_attention", "model.depth_embedding", "model.preference_mix"),
     ),
     "incentive": ({"incentive": "none"}, {}, ("model.incentive",)),
-    "debias": ({}, {"debias_weight": 0.0}, ("stage_one_classifier",)),
+    "debias": ({}, {"debias_weight": 0.0}, ("exposure_bias",)),
     "position": ({}, {"position_debias": False}, ("examination",)),
     # Readings of the click head, and losses, have nothing of their own to learn.
     "ordinal head": ({"ordinal_head": False}, {}, ()),

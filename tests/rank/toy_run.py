@@ -13,6 +13,7 @@ import torch
 import prectr.data.toy as toy
 from prectr.data.contract import read_table
 from prectr.rank.config import HistoryArguments
+from prectr.rank.features.columns import Columns
 from prectr.rank.features.feature_map import FeatureMap
 from prectr.rank.features.prepare import Shop, prepare
 from prectr.rank.features.prepared_set import PreparedSet
@@ -21,10 +22,9 @@ from prectr.rank.history.stage_one import LevelProb
 from prectr.rank.inputs.batch import sample_batches
 from prectr.rank.inputs.events import Events
 from prectr.rank.inputs.texts import Texts
+from prectr.rank.model.predictor import Predictor
 from prectr.rank.model.ranker_model import RankerConfig, RankerModel
-from prectr.rank.serving.predictor import Predictor
 from prectr.rank.serving.ranker import Ranker
-from prectr.rank.serving.request import Columns
 from prectr.shared.run.steps import fingerprint_of_tables, run_step
 from tests.rank.history.toy_level_prob import random_level_prob
 from tests.shared.encoder.tiny_encoder import tiny_encoder

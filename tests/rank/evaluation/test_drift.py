@@ -15,11 +15,12 @@ from hypothesis.extra import numpy as hnp
 
 from prectr.data.contract import read_table
 from prectr.rank.__main__ import main
-from prectr.rank.evaluation.drift import compare_inputs, judge, observe, reference_of
+from prectr.rank.evaluation.drift import compare_inputs, judge, reference_of
 from prectr.rank.features.prepare import cold_cuts
 from prectr.rank.features.prepared_set import PreparedSet
 from prectr.rank.features.reference import DECILES, REFERENCE, Bins, Reference, count
 from prectr.rank.serving.scorer import Scorer
+from prectr.rank.serving.validate import observe
 from prectr.shared.errors import PrectrError
 from tests.rank.toy_run import split_of
 

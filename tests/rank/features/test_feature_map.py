@@ -11,6 +11,7 @@ import pytest
 from prectr.rank.features.compute import Feature, FeatureMatrix, compute_features
 from prectr.rank.features.feature_map import MAX_DEVIATIONS, UNKNOWN, FeatureMap, FeatureMapFit
 from prectr.rank.features.groups import NEVER_SHOWN
+from prectr.rank.training.exposure_bias import never_shown
 from prectr.shared.errors import PrectrError
 from tests.rank.random_shop import (
     CATEGORY_OF_QUERY,
@@ -62,7 +63,7 @@ def test_inputs_of_the_training_rows_are_standardised(feature_map, impressions, 
 
 def test_an_item_the_query_never_showed_stays_as_it_is_and_others_become_like_one(feature_map, impressions, features):
     numeric = feature_map.transform(ITEMS, impressions, features).numeric
-    found = feature_map.never_shown(numeric)
+    found = never_shown(feature_map, numeric)
     names = feature_map.numeric_names
     raw = dict(zip(features.names, features.values.T, strict=True))
     shown = raw["query_item_shown"] > 0

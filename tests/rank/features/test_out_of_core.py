@@ -21,7 +21,7 @@ from prectr.rank.features.write import apply_feature_map, write_features, write_
 from prectr.rank.history.log import UNCUT, BehaviourLog
 from prectr.rank.history.rows import COLUMN_TYPES
 from prectr.rank.history.stage_one import LevelProb
-from prectr.rank.inputs.texts import Texts
+from prectr.rank.inputs.texts import Texts, tokenize_to_disk
 from prectr.shared.errors import PrectrError
 from tests.rank.history.toy_level_prob import random_level_prob
 from tests.rank.random_shop import behaviours_table, random_events
@@ -229,8 +229,10 @@ def test_tokens_on_disk_are_those_in_memory(shop, tmp_path, monkeypatch):
     monkeypatch.setattr("prectr.rank.inputs.texts.TEXTS_AT_ONCE", 10)
     encoder = tiny_encoder(tmp_path)
     memory = Texts.tokenize(encoder, shop.query_texts, shop.item_texts)
-    disk = Texts.tokenize(encoder, shop.query_texts, shop.item_texts, tmp_path / "texts")
+    tokenize_to_disk(encoder, shop.query_texts, shop.item_texts, tmp_path / "texts")
+    disk = Texts.open(tmp_path / "texts")
     for kind in ("query", "item"):
         one, other = getattr(memory, kind), getattr(disk, kind)
         assert one.keys() == other.keys() and all(np.array_equal(one[name], other[name]) for name in one)
-    assert len(Texts.tokenize(encoder, [], ["a"], tmp_path / "none").query["input_ids"]) == 0
+    tokenize_to_disk(encoder, [], ["a"], tmp_path / "none")
+    assert len(Texts.open(tmp_path / "none").query["input_ids"]) == 0

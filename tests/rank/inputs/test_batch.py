@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+import torch
 
 from prectr.rank.config import HistoryArguments
 from prectr.rank.features.feature_map import FeatureMap
@@ -16,6 +17,7 @@ from prectr.rank.history.log import DAY, UNCUT
 from prectr.rank.inputs.events import Events
 from prectr.rank.inputs.replay import Replay
 from prectr.rank.inputs.texts import Texts, text_batch
+from prectr.rank.training.exposure_bias import HardNegatives
 from prectr.rank.training.page_order import page_order
 from prectr.rank.training.schedule import BatchSchedule
 from prectr.shared.errors import PrectrError
@@ -56,8 +58,7 @@ def schedule(parts, prepared, tmp_path_factory):
             "epochs": epochs,
             "warmup_share": 0.25,
             "replay_share": 0.25,
-            "feature_map": prepared[1],
-            "noise": None if replay is None else "toward_neighbour",
+            "hard_negatives": None if replay is None else HardNegatives("toward_neighbour", prepared[1]),
             "seed": seed,
         }
         return BatchSchedule(replace(prepared[0], weight=weight), events, texts, replay, **settings)
@@ -65,11 +66,16 @@ def schedule(parts, prepared, tmp_path_factory):
     return make
 
 
+def tensors(batch: dict) -> list[torch.Tensor]:
+    """Every tensor of a batch, in order."""
+    return [leaf for value in batch.values() for leaf in (tensors(value) if isinstance(value, dict) else [value])]
+
+
 def test_a_batch_depends_on_the_seed_and_its_number_alone(schedule):
     one, other, reseeded = schedule(), schedule(), schedule(seed=1)
     for number in (0, len(one) - 1):
         first, second = one[number], other[number]
-        assert all(np.array_equal(first[name], second[name]) for name in first)
+        assert list(map(np.array_equal, tensors(first), tensors(second))) == [True] * len(tensors(first)) != []
     assert not np.array_equal(one[len(one) - 1]["row"], reseeded[len(one) - 1]["row"])
 
 
@@ -93,7 +99,7 @@ def test_pages_are_whole_and_texts_are_distinct(schedule, prepared, parts):
     rows = batch["row"].numpy()
     pages = np.unique(sets.page[rows])
     assert len(rows) == np.isin(sets.page, pages).sum()
-    assert len(batch["user_mask"]) == len(pages) == batch["page"].max() + 1
+    assert len(batch["user"]["mask"]) == len(pages) == batch["page"].max() + 1
     pair = batch["pair"].numpy()
     queries, items = batch["pair_query"].numpy()[pair], batch["pair_item"].numpy()[pair]
     for text, row in ((sets.query_text[rows], queries), (sets.item_text[rows], items)):
@@ -121,7 +127,7 @@ def test_past_events_are_strictly_before_their_page(schedule):
     for number in range(run.num_warmup, len(run)):
         batch = run[number]
         for kind in ("user", "cross"):
-            gap = batch[f"{kind}_scalars"][..., 1][batch[f"{kind}_mask"]]
+            gap = batch[kind]["scalars"][..., 1][batch[kind]["mask"]]
             assert (gap > 0).all()
 
 
@@ -174,12 +180,12 @@ def test_past_events_tell_their_type_apart_and_a_new_type_is_none_of_them():
     log = make_log([*events, Event(3, 0, "U0", "cola", "I0", False)])
     rows, page = np.array([[0, 1, 2, 3, -1]]), (np.array([10 * DAY]), encode(pa.array(["cola"]), log.queries))
     known = Events(log, np.zeros((8, 1), np.int32), ("search", "purchase", "added_to_cart"))
-    scalars = known.gather(rows, *page, "user")["user_scalars"][0]
+    scalars = known.gather(rows, *page)["scalars"][0]
     assert scalars[:, 0].tolist() == [1, 1, 1, 0, 0]
     assert scalars[:, 2].tolist() == [0, 0, 0, 1, 0]  # only what was searched for has a query
     assert scalars[:, 3:].tolist() == [[1, 0], [0, 1], [0, 0], [0, 0], [0, 0]]
-    assert Events(log, np.zeros((8, 1), np.int32)).gather(rows, *page, "user")["user_scalars"].shape == (1, 5, 4)
-    assert Events(make_log([]), np.zeros((8, 1), np.int32)).gather(rows * 0 - 1, *page, "user")["user_mask"].sum() == 0
+    assert Events(log, np.zeros((8, 1), np.int32)).gather(rows, *page)["scalars"].shape == (1, 5, 4)
+    assert Events(make_log([]), np.zeros((8, 1), np.int32)).gather(rows * 0 - 1, *page)["mask"].sum() == 0
 
 
 def test_another_label_takes_the_place_of_the_click(parts):

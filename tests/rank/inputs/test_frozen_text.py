@@ -10,7 +10,8 @@ import torch
 from prectr.rank.config import TrainArguments
 from prectr.rank.inputs.frozen_text import PairFeatures, distinct_pairs, write_pair_features
 from prectr.rank.inputs.replay import Replay
-from prectr.rank.serving.predictor import Predictor
+from prectr.rank.model.predictor import Predictor
+from prectr.rank.training.exposure_bias import HardNegatives
 from prectr.rank.training.schedule import BatchSchedule
 from prectr.shared.errors import PrectrError
 from tests.rank.random_network import Scene
@@ -58,8 +59,7 @@ def schedule(scene: Scene, replay: Replay, features: PairFeatures):
             epochs=epochs,
             warmup_share=0.34,
             replay_share=0.2,
-            feature_map=scene.feature_map,
-            noise="toward_neighbour",
+            hard_negatives=HardNegatives("toward_neighbour", scene.feature_map),
             seed=0,
         )
 

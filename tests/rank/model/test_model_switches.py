@@ -8,6 +8,7 @@ from prectr.rank.config import LossArguments
 from prectr.rank.features.compute import compute_features
 from prectr.rank.features.groups import is_exact_match, is_stage_one
 from prectr.rank.inputs.exact_match import STATISTICS, no_matches
+from prectr.rank.training.exposure_bias import less_relevant
 from prectr.rank.training.objective import Objective
 from prectr.shared.errors import PrectrError
 from tests.rank.model.test_ranker_model import LEVELS, B, batch, config, model
@@ -132,10 +133,10 @@ def test_a_hard_negative_has_other_numbers_of_query_and_item_and_keeps_the_rest(
     network = model(encoder, numeric_names=NUMBERS, **({off: False} if off else {}))
     one, other = batch(), batch(seed=1)
     unwanted = no_matches(1).expand(B, -1)
-    expected = one | {"numeric": one["numeric"].clone(), "cross_matches": unwanted}
+    expected = one | {"numeric": one["numeric"].clone(), "cross": one["cross"] | {"matches": unwanted}}
     expected["numeric"][:, [0, 2]] = other["numeric"][:, [0, 2]]
     context = network.context(one)
-    found = network.less_relevant(context, one | {"negative_numeric": other["numeric"]})
+    found = less_relevant(network, context, one | {"negative_numeric": other["numeric"]})
     torch.testing.assert_close(found.base, network.context(expected).base)
     assert not torch.allclose(found.base, context.base)
     assert found.item is context.item and found.memories is context.memories

@@ -66,12 +66,12 @@ def batch(seed: int = 0) -> dict[str, torch.Tensor]:
         "replay_target": torch.nn.functional.one_hot(torch.arange(R) % LEVELS, LEVELS).float(),
     }
     for kind, length in (("user", H), ("cross", X)):
-        out |= {
-            f"{kind}_categorical": draw(7, PAGES, length, 1),
-            f"{kind}_level_prob": torch.rand(PAGES, length, LEVELS, generator=g),
-            f"{kind}_scalars": torch.rand(PAGES, length, 4, generator=g),
-            f"{kind}_matches": torch.rand(B, len(STATISTICS), generator=g),
-            f"{kind}_mask": draw(2, PAGES, length).bool(),
+        out[kind] = {
+            "categorical": draw(7, PAGES, length, 1),
+            "level_prob": torch.rand(PAGES, length, LEVELS, generator=g),
+            "scalars": torch.rand(PAGES, length, 4, generator=g),
+            "matches": torch.rand(B, len(STATISTICS), generator=g),
+            "mask": draw(2, PAGES, length).bool(),
         }
     out |= {"place": torch.arange(B), "size": torch.tensor(B)}
     out |= {"lowered": (out["level"] - 1).clamp(min=0), "neighbour": draw(B, B)}
@@ -120,7 +120,7 @@ def test_counts_of_a_past_that_is_not_read_have_no_weights(encoder):
     uncounted = model(encoder, exact_match=False)
     assert numbers - len(uncounted.numeric_encoding.shift) == 2 * len(STATISTICS)
     one = batch()
-    other = one | {f"{kind}_matches": one[f"{kind}_matches"] + 1 for kind in ("user", "cross")}
+    other = one | {kind: one[kind] | {"matches": one[kind]["matches"] + 1} for kind in ("user", "cross")}
     assert torch.equal(uncounted(one)["score"], uncounted(other)["score"])
     assert not torch.equal(model(encoder)(one)["score"], model(encoder)(other)["score"])
 
@@ -132,10 +132,10 @@ def test_every_type_of_event_has_its_own_weights(encoder):
     assert sizes[1] == sizes[0] + 2
     wide = batch()
     for kind in ("user", "cross"):
-        wide[f"{kind}_scalars"] = torch.nn.functional.pad(wide[f"{kind}_scalars"], (0, 2))
-    other = {**wide, "user_scalars": wide["user_scalars"].clone(), "user_mask": torch.ones(PAGES, H).bool()}
-    one = {**other, "user_scalars": wide["user_scalars"]}
-    other["user_scalars"][..., -1] = 1.0
+        wide[kind]["scalars"] = torch.nn.functional.pad(wide[kind]["scalars"], (0, 2))
+    one = wide | {"user": wide["user"] | {"mask": torch.ones(PAGES, H).bool()}}
+    other = one | {"user": one["user"] | {"scalars": one["user"]["scalars"].clone()}}
+    other["user"]["scalars"][..., -1] = 1.0
     assert not torch.equal(many(one)["score"], many(other)["score"])
 
 
@@ -171,14 +171,15 @@ def test_a_constant_feature_is_harmless():
     assert torch.isfinite(encoding(torch.zeros(3, 1))).all()
 
 
-PER_ROW = ("pair", "numeric", "categorical", "page", "user_matches", "cross_matches")
+PER_ROW = ("pair", "numeric", "categorical", "page")
 
 
 @settings(max_examples=15, deadline=None)
 @given(st.permutations(range(B)))
 def test_a_permutation_of_the_impressions_changes_nothing(encoder, order):
     network, plain = model(encoder), batch()
-    mixed = {**plain, **{name: plain[name][list(order)] for name in PER_ROW}}
+    mixed = plain | {name: plain[name][list(order)] for name in PER_ROW}
+    mixed |= {kind: plain[kind] | {"matches": plain[kind]["matches"][list(order)]} for kind in ("user", "cross")}
     with torch.no_grad():
         assert torch.allclose(network(mixed)["score"], network(plain)["score"][list(order)], atol=1e-5)
 

@@ -19,13 +19,13 @@ from prectr.rank import Ranker
 from prectr.rank.__main__ import main
 from prectr.rank.config import HistoryArguments
 from prectr.rank.evaluation.protocol import Judged, judge_exposed, judge_new_users, judge_open, judge_slices
+from prectr.rank.features.columns import Columns
 from prectr.rank.features.feature_map import FeatureMap
 from prectr.rank.features.prepare import prepare
 from prectr.rank.inputs.batch import sample_batches
 from prectr.rank.inputs.events import Events
 from prectr.rank.model.ranker_model import RankerConfig, RankerModel
 from prectr.rank.reports.model_card import FILES, upload
-from prectr.rank.serving.request import Columns
 from prectr.shared.encoder.level_encoder import LevelEncoder
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.steps import run_step

@@ -108,8 +108,10 @@ def test_what_the_network_does_not_read_has_no_part(
     score = RankerModel.score
 
     def blind(model: RankerModel, state: Any, batch: Any, *rest: Any) -> Any:
-        unread = ("numeric", "user_matches", "cross_matches")
-        return score(model, state, {**batch, **{name: torch.zeros_like(batch[name]) for name in unread}}, *rest)
+        unread = {"numeric": torch.zeros_like(batch["numeric"])}
+        for kind in ("user", "cross"):
+            unread[kind] = {**batch[kind], "matches": torch.zeros_like(batch[kind]["matches"])}
+        return score(model, state, {**batch, **unread}, *rest)
 
     monkeypatch.setattr(RankerModel, "score", blind)
     for each in explained(home, scorer)["candidates"]:

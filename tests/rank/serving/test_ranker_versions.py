@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from prectr.rank.serving.ranker import SCHEMA_VERSION, Ranker
+from prectr.rank.model.trained import SCHEMA_VERSION
+from prectr.rank.serving.ranker import Ranker
 from prectr.shared.errors import PrectrError
 from tests.rank.toy_run import build_run
 

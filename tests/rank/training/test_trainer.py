@@ -12,6 +12,7 @@ from prectr.rank.inputs.events import Events
 from prectr.rank.inputs.replay import Replay
 from prectr.rank.inputs.texts import Texts
 from prectr.rank.model.ranker_model import RankerConfig, RankerModel
+from prectr.rank.training.exposure_bias import HardNegatives
 from prectr.rank.training.objective import Objective
 from prectr.rank.training.schedule import BatchSchedule
 from prectr.rank.training.trainer import RankTrainer, parameter_groups, train
@@ -57,8 +58,7 @@ def make(tmp_path_factory):
             epochs=1.0,
             warmup_share=warmup_share,
             replay_share=0.2,
-            feature_map=feature_map,
-            noise="toward_neighbour",
+            hard_negatives=HardNegatives("toward_neighbour", feature_map),
             seed=0,
         )
         return Objective(model, LossArguments(), seed=0), schedule
@@ -111,7 +111,7 @@ def test_the_encoder_has_its_own_rate_and_its_token_embeddings_rest(make):
     assert rates[id(encoder.head.classifier.weight)] == ARGUMENTS.encoder_learning_rate
     assert rates[id(objective.model.click_head.weight)] == ARGUMENTS.learning_rate
     assert id(encoder.text_encoder.get_input_embeddings().weight) not in rates
-    assert not any(id(p) in rates for p in objective.stage_one_classifier.parameters())
+    assert not any(id(p) in rates for p in objective.exposure_bias.stage_one_classifier.parameters())
 
 
 def test_a_rate_of_zero_freezes_the_encoder(make, tmp_path):

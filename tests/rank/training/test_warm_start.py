@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from prectr.rank.features.feature_map import CategoricalColumn, FeatureMap
+from prectr.rank.features.kept_map import kept_feature_map
 from prectr.rank.features.prepare import prepare
 from prectr.rank.serving.ranker import Ranker
-from prectr.rank.training.warm_start import _embeddings, carry_over, kept_feature_map
+from prectr.rank.training.warm_start import _embeddings, carry_over
 from prectr.shared.errors import PrectrError
 from tests.rank.toy_run import LEVEL_NAMES, split_of, untrained, whole_shop
 
@@ -40,7 +41,7 @@ def with_vocabulary(feature_map: FeatureMap, column: str, vocabulary: list[str])
 
 
 def test_with_the_kept_map_it_begins_where_the_other_ended(home: Path, source: Ranker) -> None:
-    feature_map = kept_feature_map(source, fitted(home), LEVEL_NAMES)
+    feature_map = kept_feature_map(source.feature_map, source.level_names, fitted(home), LEVEL_NAMES)
     assert feature_map == source.feature_map
     started = fresh(home, feature_map, source)
     page = [{"item_id": "I1", "text": "red shirt", "category": "clothing"}, {"text": "cheap lamp", "item_id": "new"}]
@@ -68,7 +69,7 @@ def test_other_vocabularies_carry_over_what_both_have(home: Path, source: Ranker
 
 def test_other_levels_are_refused(home: Path, source: Ranker) -> None:
     with pytest.raises(PrectrError, match="the levels here are bad, good, the ranker's irrelevant"):
-        kept_feature_map(source, source.feature_map, ["bad", "good"])
+        kept_feature_map(source.feature_map, source.level_names, source.feature_map, ["bad", "good"])
 
 
 def test_other_columns_are_refused(source: Ranker) -> None:
@@ -84,7 +85,7 @@ def test_other_columns_are_refused(source: Ranker) -> None:
         (replace(feature_map, numeric=feature_map.numeric[::-1]), "their order is another"),
     ):
         with pytest.raises(PrectrError, match=message):
-            kept_feature_map(source, changed, LEVEL_NAMES)
+            kept_feature_map(source.feature_map, source.level_names, changed, LEVEL_NAMES)
         with pytest.raises(PrectrError, match=message):
             carry_over(source.model, changed, source)
 

@@ -1,0 +1,106 @@
+"""A trained ranker as a folder: everything that scoring needs, and nothing about any person.
+
+The folder holds config.json, feature_map.json, model.safetensors (all but the encoder) and encoder/ (the text encoder
+as the ranker's training left it, again in Hugging Face format). It holds no user ids, no queries and no behaviours.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Self
+
+from safetensors.torch import load_file, save_file
+
+from prectr.rank.config import HistoryArguments
+from prectr.rank.features.columns import Columns
+from prectr.rank.features.feature_map import FeatureMap
+from prectr.rank.model.ranker_model import RankerConfig, RankerModel
+from prectr.shared.atomic import atomic_write
+from prectr.shared.encoder.level_encoder import LevelEncoder
+from prectr.shared.errors import PrectrError
+from prectr.shared.hub import local_folder
+from prectr.shared.run.schema import read_versioned, versioned
+
+CONFIG, FEATURE_MAP, WEIGHTS, ENCODER = "config.json", "feature_map.json", "model.safetensors", "encoder"
+SCHEMA_VERSION = 2  # of config.json and what lies beside it; raised whenever older code could not read it
+
+
+class TrainedRanker:
+    """A network with the feature map that feeds it.
+
+    Attributes:
+        model: the network. feature_map: from features and ids to its inputs. history: how much of the past it reads.
+        level_names: relevance levels, lowest first. columns: which optional columns its training tables had.
+    """
+
+    def __init__(
+        self,
+        model: RankerModel,
+        feature_map: FeatureMap,
+        history: HistoryArguments,
+        level_names: Sequence[str],
+        columns: Columns,
+    ):
+        self.model = model.eval()
+        self.feature_map = feature_map
+        self.history = history
+        self.level_names = list(level_names)
+        self.columns = columns
+
+    def __repr__(self) -> str:
+        size = sum(p.numel() for p in self.model.parameters()) / 1e6
+        numbers = len(self.feature_map.numeric_names)
+        return f"{type(self).__name__}({size:.1f} M parameters, {numbers} numbers, levels {self.level_names})"
+
+    def save_pretrained(self, folder: Path | str) -> None:
+        """Write the folder described above; a ranker that embeds user ids has them in its feature map."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.save_weights(folder)
+        self.model.encoder.save_pretrained(folder / ENCODER)
+        (folder / FEATURE_MAP).write_text(self.feature_map.to_json() + "\n", encoding="utf-8")
+        config = {
+            "model_type": "prectr-ranker",
+            "level_names": self.level_names,
+            "network": asdict(self.model.config),
+            "history": asdict(self.history),
+            "columns": asdict(self.columns),
+        }
+        text = json.dumps(versioned(config, SCHEMA_VERSION), indent=2)
+        (folder / CONFIG).write_text(text + "\n", encoding="utf-8")
+
+    def save_weights(self, folder: Path) -> None:
+        """Write the weights of all but the encoder, or leave those that are there."""
+        weights = {
+            name: tensor.contiguous()
+            for name, tensor in self.model.state_dict().items()
+            if not name.startswith(f"{ENCODER}.")
+        }
+        with atomic_write(folder / WEIGHTS) as temporary:
+            save_file(weights, temporary, metadata={"format": "pt"})
+
+    @classmethod
+    def from_pretrained(cls, folder: Path | str) -> Self:
+        """Open a ranker's folder, or a Hugging Face hub id.
+
+        Raises:
+            PrectrError: a file is missing, or written by newer code; the message names it.
+        """
+        path = local_folder(folder)
+        missing = [name for name in (CONFIG, FEATURE_MAP, WEIGHTS, ENCODER) if not (path / name).exists()]
+        if missing:
+            raise PrectrError(
+                f"{folder}: {missing[0]} is missing, so this is not a ranker's folder; `make rank` writes one."
+            )
+        config = read_versioned(path / CONFIG, SCHEMA_VERSION, SCHEMA_VERSION)
+        model = RankerModel(RankerConfig(**config["network"]), LevelEncoder.from_pretrained(path / ENCODER))
+        missing_keys, unexpected = model.load_state_dict(load_file(path / WEIGHTS), strict=False)
+        absent = [key for key in missing_keys if not key.startswith(f"{ENCODER}.")]
+        if absent or unexpected:
+            raise PrectrError(
+                f"{path / WEIGHTS} does not fit {CONFIG}: tensor {(absent + unexpected)[0]!r} is off; save it again."
+            )
+        feature_map = FeatureMap.from_json((path / FEATURE_MAP).read_text(encoding="utf-8"))
+        history, columns = HistoryArguments(**config["history"]), Columns(**config["columns"])
+        return cls(model, feature_map, history, config["level_names"], columns)
