@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch.utils.data import Sampler
 from transformers import TrainingArguments
 
-from prectr.shared.training.precision import has_bf16
+from prectr.shared.training.device import trainer_settings
 from prectr.shared.training.trainer import PartTrainer
 
 
@@ -24,7 +23,7 @@ def training_arguments(
     Args:
         epochs: passes over the rows.
         batch_size: rows per step, of all processes together.
-        bf16: bfloat16 matrix products, where the machine has them.
+        bf16: bfloat16 matrix products, where the device has them.
         seed: of the order of rows and of dropout.
         particular: whatever else this training sets, by the names of `TrainingArguments`.
     """
@@ -34,8 +33,6 @@ def training_arguments(
         per_device_train_batch_size=batch_size,
         warmup_steps=0.1,
         lr_scheduler_type="linear",
-        bf16=bf16 and has_bf16(),
-        use_cpu=not torch.cuda.is_available(),
         save_total_limit=1,
         report_to="none",
         seed=seed,
@@ -43,6 +40,7 @@ def training_arguments(
         remove_unused_columns=False,
         label_names=["labels"],
         dataloader_pin_memory=False,
+        **trainer_settings(bf16),
         **particular,
     )
 

@@ -23,7 +23,7 @@ from prectr.shared.run import launch
 from prectr.shared.run.console import progress_bar
 from prectr.shared.seeds import set_seed
 from prectr.shared.storage.npy import open_array
-from prectr.shared.training.precision import has_bf16
+from prectr.shared.training.device import autocast, compute_device
 from prectr.shared.training.whole_batch import batch_mean
 
 CONTEXTUAL, POOLED = "contextual.npy", "pooled.npy"
@@ -79,9 +79,9 @@ def write_whole_vectors(whole: LevelEncoder, rows: Sequence[np.ndarray], folder:
     Args:
         whole: its projection is the student's as it was before any training.
         rows: token ids of the texts.
-        bf16: bfloat16 matrix products, where the machine has them.
+        bf16: bfloat16 matrix products, where the device has them.
     """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = compute_device()
     whole.eval().to(device)
     lengths = np.array([len(ids) for ids in rows])
     ends = lengths.cumsum()
@@ -90,8 +90,7 @@ def write_whole_vectors(whole: LevelEncoder, rows: Sequence[np.ndarray], folder:
     hidden_size = whole.text_encoder.config.hidden_size
     shapes = {CONTEXTUAL: (int(lengths.sum()), whole.config.vector_size), POOLED: (len(rows), hidden_size)}
     files = {name: np.lib.format.open_memmap(unfinished / name, "w+", np.float16, s) for name, s in shapes.items()}
-    autocast = torch.autocast(device.type, torch.bfloat16, enabled=bf16 and has_bf16())
-    with progress_bar("vectors of the whole encoder", len(rows), "texts") as advance, autocast:
+    with progress_bar("vectors of the whole encoder", len(rows), "texts") as advance, autocast(device, bf16):
         for batch in np.split(np.argsort(lengths, kind="stable"), range(TEXTS_AT_ONCE, len(rows), TEXTS_AT_ONCE)):
             ids, mask = (part.to(device) for part in _pad([rows[row] for row in batch]))
             vectors = whole.encode(ids, mask)

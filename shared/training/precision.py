@@ -1,18 +1,8 @@
-"""Whether bfloat16 pays on this machine.
+"""The old question, until `rank` asks `shared.training.device`."""
 
-A processor without instructions for it multiplies bfloat16 matrices several times slower than float32 ones (8 times on
-a Zen 3 core), so a setting that asks for bfloat16 means: where the machine can.
-"""
-
-from functools import cache
-
-import torch
+from prectr.shared.training import device
 
 
-@cache
 def has_bf16() -> bool:
-    """Whether the GPU, or without one the processor, multiplies bfloat16 matrices in hardware."""
-    if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    capabilities = torch.cpu.get_capabilities()
-    return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+    """Whether bfloat16 pays on the device that is computed on."""
+    return device.has_bf16(device.compute_device())

@@ -74,7 +74,7 @@ class PartTrainer(Trainer):
         return self._loader(rows, batch_size=self.args.eval_batch_size)
 
     def _loader(self, rows: Any, **batches: Any) -> DataLoader:
-        pin = self.args.dataloader_pin_memory and torch.cuda.is_available()
+        pin = self.args.dataloader_pin_memory and self.args.device.type == "cuda"
         return DataLoader(rows, collate_fn=self.data_collator, pin_memory=pin, **batches)
 
     def evaluation_loop(self, *args: Any, **kwargs: Any) -> Any:
