@@ -11,6 +11,7 @@ from prectr.distill.config import ARGUMENTS
 from prectr.distill.pipeline import make_labels, run_stage
 from prectr.distill.publishing.model_card import upload
 from prectr.distill.teachers.check import check_teacher, example_pairs
+from prectr.distill.teachers.dtype import resolved_dtype
 from prectr.distill.teachers.lora import merge_teacher
 from prectr.distill.teachers.panel import open_teacher
 from prectr.distill.workspace import Workspace
@@ -89,7 +90,7 @@ def merge(workspace: Workspace, output: str) -> None:
         raise PrectrError(f"merge-teacher: --teacher {workspace.teaching.teacher} is not one causal model; name one.")
     adapter = Path(workspace.teaching.teacher_adapter or workspace.folder / "teacher")
     [(location, _)] = workspace.convert_teachers()
-    merge_teacher(location, adapter, Path(output), workspace.teaching.dtype)
+    merge_teacher(location, adapter, Path(output), resolved_dtype(workspace.teaching))
     console.print(f"✓ {output}: open it with --teacher {output} --teacher_pairs 0", highlight=False, soft_wrap=True)
 
 

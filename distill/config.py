@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from math import isfinite
+from typing import Literal
 
-from prectr.distill.labelling.strategies import parse_strategies
 from prectr.shared.errors import PrectrError
 from prectr.shared.hub import PublishArguments
-from prectr.shared.training.precision import has_bf16
 
 
 @dataclass
@@ -90,23 +90,33 @@ class TeacherArguments:
         default=0.0, metadata={"help": "what a teacher asks for a million tokens; check-teacher reckons with it"}
     )
 
-    @property
-    def cross_encoder_training(self) -> dict[str, Any]:
-        """What `finetune_cross_encoder` is told of them."""
-        return {
-            "max_length": self.cross_encoder_length,
-            "epochs": self.cross_encoder_epochs,
-            "learning_rate": self.cross_encoder_learning_rate,
-            "batch_size": self.cross_encoder_batch_size,
-            "bf16": self.dtype == "bfloat16",
-        }
 
-    @property
-    def dtype(self) -> str:
-        """`teacher_dtype`, with what `auto` means on this machine."""
-        if self.teacher_dtype == "auto":
-            return "bfloat16" if has_bf16() else "float32"
-        return self.teacher_dtype
+LABEL_STRATEGIES = ("logged", "near_misses_lexical", "near_misses_embedding", "pseudo_queries", "random")
+"""The ways to choose pairs for the teacher; what each does stands in `labelling/strategies.py`."""
+
+
+def parse_strategies(strategies: Sequence[str]) -> dict[str, float]:
+    """`["logged:3", "random"]` -> `{"logged": .75, "random": .25}`: a share is relative to the others, 1 if not given.
+
+    Raises:
+        PrectrError: no strategy, an unknown or repeated one, or a share that is not a positive number.
+    """
+    weights: dict[str, float] = {}
+    for entry in strategies:
+        name, _, share = entry.partition(":")
+        if name not in LABEL_STRATEGIES:
+            raise PrectrError(f"label_strategies: there is no {name!r}; use {', '.join(LABEL_STRATEGIES)}.")
+        if name in weights:
+            raise PrectrError(f"label_strategies: {name!r} is given twice; give it once, with the sum of the shares.")
+        try:
+            weights[name] = float(share or 1)
+        except ValueError:
+            weights[name] = 0.0
+        if not (weights[name] > 0 and isfinite(weights[name])):
+            raise PrectrError(f"label_strategies: {entry!r} has the share {share!r}; write a positive number.")
+    if not weights:
+        raise PrectrError(f"label_strategies is empty; use some of {', '.join(LABEL_STRATEGIES)}.")
+    return {name: weight / sum(weights.values()) for name, weight in weights.items()}
 
 
 @dataclass

@@ -10,10 +10,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from prectr.distill.config import parse_strategies
 from prectr.distill.evaluation.encoder import evaluate_and_publish, examine
 from prectr.distill.labelling.cache import LabelCache
 from prectr.distill.labelling.job import label, labels_fingerprint, read_labels, read_rejected, write_labels
-from prectr.distill.labelling.strategies import parse_strategies
 from prectr.distill.models.sources import Source
 from prectr.distill.pairs import Pairs
 from prectr.distill.publishing.level_prob import write_level_prob

@@ -17,12 +17,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from math import isfinite
 
 import numpy as np
 from scipy.sparse import csr_array
 from sklearn.feature_extraction.text import TfidfVectorizer
 
+from prectr.distill.config import parse_strategies
 from prectr.distill.pairs import Pairs
 from prectr.distill.teachers.base import Pair
 from prectr.shared.errors import PrectrError
@@ -91,30 +91,6 @@ def choose_pairs(
                 chosen.setdefault(pair, name)
     query, text = (np.array([pair[side] for pair in chosen], dtype=object) for side in (0, 1))
     return Chosen(Pairs(query, text, np.full(len(query), -1)), np.array(list(chosen.values()), dtype=object))
-
-
-def parse_strategies(strategies: Sequence[str]) -> dict[str, float]:
-    """`["logged:3", "random"]` -> `{"logged": .75, "random": .25}`: a share is relative to the others, 1 if not given.
-
-    Raises:
-        PrectrError: no strategy, an unknown or repeated one, or a share that is not a positive number.
-    """
-    weights: dict[str, float] = {}
-    for entry in strategies:
-        name, _, share = entry.partition(":")
-        if name not in STRATEGIES:
-            raise PrectrError(f"label_strategies: there is no {name!r}; use {', '.join(STRATEGIES)}.")
-        if name in weights:
-            raise PrectrError(f"label_strategies: {name!r} is given twice; give it once, with the sum of the shares.")
-        try:
-            weights[name] = float(share or 1)
-        except ValueError:
-            weights[name] = 0.0
-        if not (weights[name] > 0 and isfinite(weights[name])):
-            raise PrectrError(f"label_strategies: {entry!r} has the share {share!r}; write a positive number.")
-    if not weights:
-        raise PrectrError(f"label_strategies is empty; use some of {', '.join(STRATEGIES)}.")
-    return {name: weight / sum(weights.values()) for name, weight in weights.items()}
 
 
 class Corpus:

@@ -16,7 +16,8 @@ from prectr.distill.config import TeacherArguments
 from prectr.distill.models.sources import Source
 from prectr.distill.pairs import Pairs
 from prectr.distill.teachers.base import Judgement
-from prectr.distill.teachers.cross_encoder import CrossEncoderTeacher, finetune_cross_encoder
+from prectr.distill.teachers.cross_encoder import CrossEncoderTeacher, finetune_cross_encoder, training_settings
+from prectr.distill.teachers.dtype import reads_bf16
 from prectr.distill.teachers.panel import learnt
 
 
@@ -49,7 +50,7 @@ def teach_assistant(
         soft_epochs=arguments.assistant_epochs,
         seed=seed,
         work=work,
-        **arguments.cross_encoder_training,
+        **training_settings(arguments),
     )
 
 
@@ -59,6 +60,6 @@ def open_assistant(folder: Path, arguments: TeacherArguments, batch_size: int) -
         str(folder),
         max_length=arguments.cross_encoder_length,
         batch_size=batch_size,
-        bf16=arguments.dtype == "bfloat16",
+        bf16=reads_bf16(arguments),
         identity=learnt(folder),
     )

@@ -20,6 +20,7 @@ from prectr.distill.teachers.packing import ROW_LENGTH, Pass, packed_passes, pad
 from prectr.distill.teachers.prompt import Prompt, PromptEncoder, padded_length
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.console import console
+from prectr.shared.training.device import compute_device
 
 DEVICE_MAPS = ("auto", "balanced", "balanced_low_0", "sequential")
 
@@ -45,7 +46,7 @@ def open_causal_lm(location: str, dtype: str, device_map: str = "none", four_bit
     Raises:
         PrectrError: a device that is not there, or 4 bits without bitsandbytes or a GPU.
     """
-    has_gpu = torch.cuda.is_available()
+    has_gpu = compute_device().type == "cuda"
     if four_bit and find_spec("bitsandbytes") is None:
         raise PrectrError(
             "teacher_4bit: bitsandbytes is not installed; run `pip install bitsandbytes`, or set it false."

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import torch
@@ -22,13 +22,16 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from prectr.distill.config import TeacherArguments
 from prectr.distill.losses import distillation_loss, gold_loss
 from prectr.distill.pairs import Pairs
 from prectr.distill.teachers.base import Judgement, Pair
+from prectr.distill.teachers.dtype import reads_bf16
 from prectr.distill.teachers.prompt import padded_length
 from prectr.distill.training import LikeLengthTrainer, keep_best, training_arguments
 from prectr.shared.errors import PrectrError
 from prectr.shared.seeds import set_seed
+from prectr.shared.training.device import compute_device
 
 LENGTH_STEP = 8
 
@@ -80,6 +83,27 @@ class CrossEncoderTrainer(LikeLengthTrainer):
                 output.logits, soft, output.logits, None, temperature=1.0, hidden_state_weight=0.0, censored=censored
             )
         return (loss, output) if return_outputs else loss
+
+
+class CrossEncoderSettings(TypedDict):
+    """What `finetune_cross_encoder` is told of the settings."""
+
+    max_length: int
+    epochs: float
+    learning_rate: float
+    batch_size: int
+    bf16: bool
+
+
+def training_settings(arguments: TeacherArguments) -> CrossEncoderSettings:
+    """`finetune_cross_encoder(…, **training_settings(arguments))`."""
+    return {
+        "max_length": arguments.cross_encoder_length,
+        "epochs": arguments.cross_encoder_epochs,
+        "learning_rate": arguments.cross_encoder_learning_rate,
+        "batch_size": arguments.cross_encoder_batch_size,
+        "bf16": reads_bf16(arguments),
+    }
 
 
 def finetune_cross_encoder(
@@ -168,7 +192,7 @@ class CrossEncoderTeacher:
         self, location: str, *, max_length: int = 64, batch_size: int = 32, bf16: bool = False, identity: str = ""
     ) -> None:
         self.tokenizer = _open_tokenizer(location)
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.device = compute_device()
         model: Any = _open_model(location, self.tokenizer, max_length)
         self.model = model.eval().to(self.device, torch.bfloat16 if bf16 else torch.float32)
         self.max_length = max_length

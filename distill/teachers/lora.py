@@ -22,10 +22,12 @@ from prectr.distill.config import TeacherArguments
 from prectr.distill.models.sources import find_adapter
 from prectr.distill.pairs import Pairs
 from prectr.distill.teachers.causal import CausalTeacher, LabelTokenModel, load_adapter, open_causal_lm
+from prectr.distill.teachers.dtype import reads_bf16
 from prectr.distill.teachers.prompt import pad, padded_length
 from prectr.distill.training import LikeLengthTrainer, keep_best, training_arguments
 from prectr.shared.errors import PrectrError
 from prectr.shared.seeds import set_seed
+from prectr.shared.training.device import compute_device
 
 
 class PromptDataset(Dataset):
@@ -95,9 +97,9 @@ def finetune(
             work,
             epochs=arguments.teacher_epochs,
             batch_size=arguments.teacher_batch_size,
-            bf16=arguments.dtype == "bfloat16",
+            bf16=reads_bf16(arguments),
             seed=seed,
-            fp16=arguments.dtype == "float16" and torch.cuda.is_available(),
+            fp16=arguments.teacher_dtype == "float16" and compute_device().type == "cuda",
             per_device_eval_batch_size=32,
             learning_rate=arguments.teacher_learning_rate,
             logging_steps=max(1, interval // 4),

@@ -20,7 +20,8 @@ from prectr.distill.pairs import Pairs
 from prectr.distill.teachers.base import Judgement, Teacher
 from prectr.distill.teachers.calibration import CalibratedTeacher, Calibration
 from prectr.distill.teachers.causal import CausalTeacher
-from prectr.distill.teachers.cross_encoder import CrossEncoderTeacher, finetune_cross_encoder
+from prectr.distill.teachers.cross_encoder import CrossEncoderTeacher, finetune_cross_encoder, training_settings
+from prectr.distill.teachers.dtype import reads_bf16, resolved_dtype
 from prectr.distill.teachers.endpoint import open_endpoint
 from prectr.distill.teachers.ensemble import EnsembleTeacher, fit_weights, read_weights, save_weights
 from prectr.distill.teachers.lora import finetune
@@ -170,7 +171,7 @@ def _teach_member(panel: Panel, member: int, train: Pairs, validation: Pairs, se
             unseen,
             seed=seed,
             work=work,
-            **arguments.cross_encoder_training,
+            **training_settings(arguments),
         )
     elif source.role == "similarity":
         teach_similarity(
@@ -179,7 +180,7 @@ def _teach_member(panel: Panel, member: int, train: Pairs, validation: Pairs, se
             gold,
             unseen,
             panel.num_levels,
-            bf16=arguments.dtype == "bfloat16",
+            bf16=reads_bf16(arguments),
             seed=seed,
             work=work,
         )
@@ -211,13 +212,13 @@ def _open_bare(panel: Panel, member: int, folder: Path | None, identity: str) ->
     if source.role == "similarity":
         if folder is None:
             raise PrectrError(f"teacher {source.name}: it has learnt nothing of this data yet; run `make distill`.")
-        bf16 = arguments.dtype == "bfloat16"
+        bf16 = reads_bf16(arguments)
         return SimilarityTeacher(folder, location, bf16=bf16, identity=_identity(panel, member, identity))
     return CrossEncoderTeacher(
         str(folder) if folder is not None and (folder / "config.json").is_file() else location,
         max_length=arguments.cross_encoder_length,
         batch_size=panel.batch_size,
-        bf16=arguments.dtype == "bfloat16",
+        bf16=reads_bf16(arguments),
         identity=_identity(panel, member, identity),
     )
 
@@ -230,7 +231,7 @@ def _open_causal(panel: Panel, member: int, adapter: Path | None, identity: str)
         query_tokens=arguments.teacher_query_tokens,
         item_tokens=arguments.teacher_item_tokens,
         adapter=adapter,
-        dtype=arguments.dtype,
+        dtype=resolved_dtype(arguments),
         device_map=arguments.teacher_device_map,
         four_bit=arguments.teacher_4bit,
         identity=_identity(panel, member, identity),

@@ -21,6 +21,7 @@ from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
 from prectr.distill.pairs import Pairs
 from prectr.distill.teachers.base import Judgement, Pair
 from prectr.shared.atomic import atomic_write
+from prectr.shared.training.device import compute_device
 
 FEATURES = (
     "cosine of character 2-5-grams",
@@ -61,7 +62,7 @@ class Similarities:
     """
 
     def __init__(self, location: str, idf: dict[str, np.ndarray], bf16: bool) -> None:
-        self.encoder = SentenceTransformer(location)
+        self.encoder = SentenceTransformer(location, device=compute_device().type)
         self.idf, self.bf16 = idf, bf16
 
     def __call__(self, pairs: Sequence[Pair]) -> np.ndarray:

@@ -7,14 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prectr.distill.config import LabelArguments
+from prectr.distill.config import LABEL_STRATEGIES
 from prectr.distill.labelling.strategies import (
     NEAR,
     STRATEGIES,
     Chosen,
     choose_pairs,
     mean_embeddings,
-    parse_strategies,
 )
 from prectr.distill.models.random_models import random_text_encoder
 from prectr.distill.pairs import Pairs
@@ -156,29 +155,8 @@ def test_near_misses_embedding_needs_a_trained_encoder() -> None:
         chosen(["near_misses_embedding"], 5)
 
 
-def test_shares_are_relative() -> None:
-    assert parse_strategies(["logged:3", "random"]) == {"logged": 0.75, "random": 0.25}
-
-
-@pytest.mark.parametrize(
-    ("strategies", "message"),
-    [
-        ([], "is empty"),
-        (["near_miss"], "there is no 'near_miss'; use logged, "),
-        (["logged", "logged:2"], "given twice"),
-        (["logged:0"], "positive number"),
-        (["logged:many"], "positive number"),
-        (["logged:nan"], "positive number"),
-    ],
-)
-def test_a_bad_mixture_is_refused_when_the_settings_are_read(strategies: list[str], message: str) -> None:
-    with pytest.raises(PrectrError, match=message):
-        LabelArguments(label_strategies=strategies)
-
-
-def test_a_share_of_rejections_is_a_share() -> None:
-    with pytest.raises(PrectrError, match="label_max_rejected"):
-        LabelArguments(label_max_rejected=1.5)
+def test_the_settings_know_every_strategy() -> None:
+    assert tuple(STRATEGIES) == LABEL_STRATEGIES
 
 
 def test_the_splits_of_gold_may_share_pairs_with_the_unlabelled(tmp_path: Path) -> None:
