@@ -247,7 +247,7 @@ def _run_means(values: Floats, starts: NDArray[np.bool_]) -> Floats:
     """Each value replaced by the mean over its run: its expectation if the order within the run is random."""
     run = np.cumsum(starts) - 1
     means: Floats = np.bincount(run, weights=values) / np.bincount(run)
-    return means[run]
+    return np.asarray(means[run])
 
 
 def _top_k_sums(codes: Ints, sizes: Floats, scores: Floats, values: Floats, k: int, discounted: bool) -> Floats:

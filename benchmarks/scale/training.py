@@ -32,7 +32,8 @@ from prectr.rank.training.objective import Objective
 from prectr.rank.training.page_order import PageBatches
 from prectr.rank.training.schedule import BatchSchedule
 from prectr.rank.training.trainer import train
-from prectr.shared.encoder.level_encoder import EncoderConfig, LevelEncoder
+from prectr.shared.encoder.level_encoder import LevelEncoder
+from prectr.shared.encoder.level_head import EncoderConfig
 from prectr.shared.run.console import progress
 from prectr.shared.seeds import generator, set_seed
 

@@ -20,8 +20,8 @@ from prectr.distill.student.model import PairDataset, SoftTarget, StudentModel
 from prectr.distill.student.train import Schedule, train_student
 from prectr.distill.teachers.base import Judgement
 from prectr.distill.teachers.calibration import fit_temperature
-from prectr.shared.encoder.level_encoder import EncoderConfig, LevelEncoder
-from prectr.shared.encoder.level_head import LevelHead
+from prectr.shared.encoder.level_encoder import LevelEncoder
+from prectr.shared.encoder.level_head import EncoderConfig, LevelHead
 from prectr.shared.run import launch
 from prectr.shared.seeds import generator, set_seed
 

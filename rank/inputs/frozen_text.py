@@ -15,7 +15,8 @@ from prectr.rank.inputs.replay import Replay, read_replay
 from prectr.rank.inputs.texts import Texts, number_pairs
 from prectr.rank.workspace import PAIR_FEATURES, Workspace
 from prectr.shared.atomic import atomic_write
-from prectr.shared.encoder.level_encoder import LevelEncoder, TokenVectors
+from prectr.shared.encoder.level_encoder import LevelEncoder
+from prectr.shared.encoder.level_head import TokenVectors
 from prectr.shared.run.console import progress_bar
 from prectr.shared.storage.npy import open_array
 from prectr.shared.training.precision import has_bf16

@@ -42,7 +42,8 @@ class Seats(NamedTuple):
 
     def sit(self, x: Tensor) -> Tensor:
         """[B, heads, n] → [R, heads, W, n]."""
-        return x.index_select(0, self.seated).unflatten(0, (len(self.page), -1)).transpose(1, 2)
+        rows: Tensor = x.index_select(0, self.seated).unflatten(0, (len(self.page), -1))
+        return rows.transpose(1, 2)
 
     def rise(self, x: Tensor) -> Tensor:
         """[R, heads, W, n] → [B, heads, n]."""
@@ -107,7 +108,8 @@ class TargetAttention(nn.Module):
         return seats.rise(seats.sit(weight.to(value.dtype)) @ value).flatten(1)
 
     def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.heads, -1))
+        parts: Tensor = x.unflatten(-1, (self.heads, -1))
+        return parts
 
 
 class PreferenceMix(nn.Module):

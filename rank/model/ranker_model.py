@@ -238,7 +238,8 @@ class RankerModel(nn.Module):
         """The base module over the context's part of its first layer, which is done, and the other inputs [B, ·]."""
         first = self.first_layer
         own = functional.linear(inputs, first.weight[:, -inputs.shape[1] :], first.bias)
-        return self.base[1:](context.base + own)
+        hidden: Tensor = self.base[1:](context.base + own)
+        return hidden
 
     def numbers(self, batch: Batch) -> Tensor:
         """The hand-made features and the exact matches [B, numbers]."""
@@ -246,7 +247,7 @@ class RankerModel(nn.Module):
         return torch.cat([batch["numeric"][:, self.numeric_columns], *matches], 1)
 
     def _click_logits(self, base: Tensor) -> Tensor:
-        raw = self.click_head(base).float()
+        raw: Tensor = self.click_head(base).float()
         if not self.config.ordinal_head:
             return raw
         steps = functional.softplus(raw[:, 1:])

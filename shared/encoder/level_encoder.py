@@ -179,7 +179,8 @@ class LevelEncoder(nn.Module):
 
     def state(self, query: TokenVectors, item: TokenVectors) -> Tensor:
         """Pair state h [B, state_size] (float32) of B pairs: row b of `query` with row b of `item`."""
-        return self.head(query, item)
+        state: Tensor = self.head(query, item)
+        return state
 
     def states_of_rows(
         self, query: TokenVectors, item: TokenVectors, query_row: Tensor, item_row: Tensor, batch_size: int = 4096

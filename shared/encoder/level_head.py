@@ -7,6 +7,7 @@ Sources: kernel pooling, K-NRM (Xiong et al., SIGIR 2017); kernels over lightly 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -142,9 +143,10 @@ class LevelHead(nn.Module):
         query_weight = _share(query.weight)
         item_weight = _share(item.weight)
         parts = []
+        kernel_sums: Callable[..., Tensor] = KernelSums.apply
         for query_vectors, item_vectors in ((query.contextual, item.contextual), (query.static, item.static)):
             similarity = (query_vectors @ item_vectors.transpose(1, 2)).float().masked_fill(absent, ABSENT)
-            sums = KernelSums.apply(similarity, self.means, self.widths)
+            sums = kernel_sums(similarity, self.means, self.widths)
             parts.append((torch.log1p(sums) * query_weight[..., None]).sum(1))
             parts.append(_weighted_max(similarity, query_weight, dim=2))
             parts.append(_weighted_max(similarity, item_weight, dim=1))
@@ -165,7 +167,8 @@ class LevelHead(nn.Module):
     def logits(self, state: Tensor) -> Tensor:
         """[B, state_size] -> level logits [B, K] in float32."""
         with torch.autocast(state.device.type, enabled=False):
-            return self.classifier(state.float())
+            logits: Tensor = self.classifier(state.float())
+            return logits
 
     @torch.no_grad()
     def standardise(self, features: Tensor) -> None:

@@ -25,7 +25,7 @@ def read_versioned(path: Path, known: int, oldest: int = 1) -> dict[str, Any]:
         PrectrError: the file holds no settings, or its version is newer than `known` or older than `oldest`.
     """
     try:
-        config = json.loads(Path(path).read_text(encoding="utf-8"))
+        config: Any = json.loads(Path(path).read_text(encoding="utf-8"))
     except ValueError as error:
         raise PrectrError(f"{path} is not JSON ({error}): save or download it again.") from error
     found = config.pop(KEY, 1) if isinstance(config, dict) else None
@@ -40,4 +40,5 @@ def read_versioned(path: Path, known: int, oldest: int = 1) -> dict[str, Any]:
         raise PrectrError(
             f"{path} has {KEY} {found}, but this prectr reads versions from {oldest} on: train the model again."
         )
-    return config
+    settings: dict[str, Any] = config
+    return settings

@@ -120,9 +120,10 @@ def _config_path(config_dir: Path | None, argv: Sequence[str]) -> Path | None:
     selector = _Parser(add_help=False, allow_abbrev=False)
     _add_selectors(selector, config_dir)
     selected, _ = selector.parse_known_args(list(argv))
+    given: Path | None = selected.mapping if config_dir is None else selected.config
     if config_dir is None:
-        return selected.mapping
-    return selected.config or config_dir / f"{selected.profile}.yaml"
+        return given
+    return given or config_dir / f"{selected.profile}.yaml"
 
 
 def _profiles(config_dir: Path) -> str:

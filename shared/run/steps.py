@@ -298,7 +298,7 @@ def _seconds_of_earlier_attempts(work: Path) -> float:
     except (OSError, ValueError):
         return 0.0
     last_written = max(path.stat().st_mtime for path in work.rglob("*"))
-    return attempt["seconds_before"] + max(0.0, last_written - attempt["started"])
+    return float(attempt["seconds_before"] + max(0.0, last_written - attempt["started"]))
 
 
 def _publish(work: Path, folder: Path) -> None:

@@ -52,4 +52,5 @@ class NpyWriter:
 
 def open_array(path: Path) -> np.ndarray:
     """A .npy file, memory-mapped, as a plain array: the `np.memmap` class slows every indexing down."""
-    return np.load(path, mmap_mode="r").view(np.ndarray)
+    array: np.ndarray = np.load(path, mmap_mode="r").view(np.ndarray)
+    return array

@@ -30,7 +30,7 @@ def compute_device() -> torch.device:
 def has_bf16(device: torch.device) -> bool:
     """Whether that device multiplies bfloat16 matrices in hardware; of a GPU, torch's current one is asked."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type != "cpu":
         return False
     capabilities = torch.cpu.get_capabilities()

@@ -1,6 +1,6 @@
 """transformers' Trainer, whose batch means the same on any number of processes."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -62,18 +62,20 @@ class PartTrainer(Trainer):
             self.add_callback(ProgressBar(description, stack))
             self.train(resume_from_checkpoint=agree(latest_checkpoint(checkpoints)))
 
-    def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler:
-        return SeedableRandomSampler(train_dataset or self.train_dataset, data_seed=self.args.seed)
+    def _get_train_sampler(self, train_dataset: Dataset[Any] | None = None) -> Sampler[int]:
+        rows: Any = train_dataset or self.train_dataset
+        sampler: Sampler[int] = SeedableRandomSampler(rows, data_seed=self.args.seed)
+        return sampler
 
-    def get_train_dataloader(self) -> DataLoader:
+    def get_train_dataloader(self) -> DataLoader[Any]:
         sampler = PartSampler(self._get_train_sampler(), self._train_batch_size, drop_last=False)
         return self._loader(self.train_dataset, batch_sampler=sampler)
 
-    def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader:
+    def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader[Any]:
         rows = self.eval_dataset if eval_dataset is None else eval_dataset
         return self._loader(rows, batch_size=self.args.eval_batch_size)
 
-    def _loader(self, rows: Any, **batches: Any) -> DataLoader:
+    def _loader(self, rows: Any, **batches: Any) -> DataLoader[Any]:
         pin = self.args.dataloader_pin_memory and self.args.device.type == "cuda"
         return DataLoader(rows, collate_fn=self.data_collator, pin_memory=pin, **batches)
 
@@ -87,7 +89,8 @@ class PartTrainer(Trainer):
         return result
 
     def _prepare_for_training(self, *args: Any, **kwargs: Any) -> Any:
-        model, loader = super()._prepare_for_training(*args, **kwargs)
+        prepare: Callable[..., Any] = super()._prepare_for_training
+        model, loader = prepare(*args, **kwargs)
         if is_launched() and model is self.model:
             raise RuntimeError("the model is not wrapped: each process would train a model of its own")
         return model, loader
