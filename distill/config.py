@@ -91,7 +91,7 @@ class TeacherArguments:
     )
 
 
-LABEL_STRATEGIES = ("logged", "near_misses_lexical", "near_misses_embedding", "pseudo_queries", "random")
+STRATEGIES = ("logged", "near_misses_lexical", "near_misses_embedding", "pseudo_queries", "random")
 """The ways to choose pairs for the teacher; what each does stands in `labelling/strategies.py`."""
 
 
@@ -104,8 +104,8 @@ def parse_strategies(strategies: Sequence[str]) -> dict[str, float]:
     weights: dict[str, float] = {}
     for entry in strategies:
         name, _, share = entry.partition(":")
-        if name not in LABEL_STRATEGIES:
-            raise PrectrError(f"label_strategies: there is no {name!r}; use {', '.join(LABEL_STRATEGIES)}.")
+        if name not in STRATEGIES:
+            raise PrectrError(f"label_strategies: there is no {name!r}; use {', '.join(STRATEGIES)}.")
         if name in weights:
             raise PrectrError(f"label_strategies: {name!r} is given twice; give it once, with the sum of the shares.")
         try:
@@ -115,7 +115,7 @@ def parse_strategies(strategies: Sequence[str]) -> dict[str, float]:
         if not (weights[name] > 0 and isfinite(weights[name])):
             raise PrectrError(f"label_strategies: {entry!r} has the share {share!r}; write a positive number.")
     if not weights:
-        raise PrectrError(f"label_strategies is empty; use some of {', '.join(LABEL_STRATEGIES)}.")
+        raise PrectrError(f"label_strategies is empty; use some of {', '.join(STRATEGIES)}.")
     return {name: weight / sum(weights.values()) for name, weight in weights.items()}
 
 

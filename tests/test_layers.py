@@ -23,7 +23,7 @@ ORDER = {
     ),
     "distill": (
         *("config", "pairs", "losses", "training", "models", "teachers", "labelling", "student", "workspace"),
-        *("publishing", "evaluation", "pipeline"),
+        *("evaluation", "publishing", "pipeline", "commands"),
     ),
 }
 """The rooms of a stage; each may import those before it. `__main__` comes last."""

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prectr.distill.config import LABEL_STRATEGIES
+from prectr.distill import config
 from prectr.distill.labelling.strategies import (
     NEAR,
     STRATEGIES,
@@ -156,7 +156,7 @@ def test_near_misses_embedding_needs_a_trained_encoder() -> None:
 
 
 def test_the_settings_know_every_strategy() -> None:
-    assert tuple(STRATEGIES) == LABEL_STRATEGIES
+    assert tuple(STRATEGIES) == config.STRATEGIES
 
 
 def test_the_splits_of_gold_may_share_pairs_with_the_unlabelled(tmp_path: Path) -> None:

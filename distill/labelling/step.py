@@ -1,0 +1,71 @@
+"""The labelling job as a step: who asks, who only helps, and when a finished job is asked again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from prectr.distill.config import LabelArguments
+from prectr.distill.labelling.cache import LabelCache
+from prectr.distill.labelling.job import label, read_rejected, write_labels
+from prectr.distill.labelling.strategies import Chosen
+from prectr.distill.pairs import Pairs
+from prectr.distill.teachers.base import Teacher
+from prectr.shared.errors import PrectrError
+from prectr.shared.run.console import console
+from prectr.shared.run.launch import is_first
+from prectr.shared.run.steps import RECORD, StepRecord, is_being_built, read_record, run_step
+
+
+def run_job(
+    name: str,
+    folder: Path,
+    particular: Mapping[str, Any],
+    arguments: LabelArguments,
+    choose: Callable[[], Chosen],
+    open_judge: Callable[[], Teacher],
+) -> StepRecord:
+    """A judge's labels of the job's pairs, in `folder`; all that any judge ever said is kept in `label_cache/` beside
+    it.
+
+    A process beside another that is building the folder helps to label. A finished job whose judge rejected pairs
+    asks for them again, and is built anew only if that gains a label.
+
+    Args:
+        name: of the step.
+        particular: the inputs that decide the labels, beside `arguments`.
+        choose: finds the pairs.
+        open_judge: opens the teacher or its assistant; called only if there is something to ask.
+    """
+    inputs = {**particular, **asdict(arguments), "gains": 0}
+    del inputs["label_max_rejected"]
+
+    def ask_for(pairs: Pairs, max_rejected: float) -> LabelCache:
+        teacher = open_judge()
+        cache = LabelCache(folder.parent / "label_cache", teacher.fingerprint)
+        label(teacher, pairs, cache, arguments.label_batch_size * arguments.label_shard_batches, max_rejected)
+        return cache
+
+    def build(work: Path) -> None:
+        chosen = choose()
+        cache = ask_for(chosen.pairs, arguments.label_max_rejected)
+        write_labels(work, cache, chosen.pairs, chosen.strategy)
+
+    def ask_again() -> bool:
+        rejected = read_rejected(folder)
+        try:
+            return bool(len(rejected)) and len(ask_for(rejected, 1.0).collect(rejected)[0]) > 0
+        except PrectrError as error:
+            # A server may be gone by now; the finished job stands without these pairs.
+            line = f"… {name}: {len(rejected)} rejected pairs could not be asked for again: {error}"
+            console.print(line, highlight=False, markup=False, soft_wrap=True)
+            return False
+
+    built = read_record(folder).inputs if (folder / RECORD).is_file() else {}
+    if {**built, "gains": 0} == inputs:
+        inputs["gains"] = built["gains"] + ask_again()
+    elif not is_first() or is_being_built(folder):
+        ask_for(choose().pairs, arguments.label_max_rejected)
+    return run_step(name, folder, inputs, build)

@@ -1,0 +1,73 @@
+"""The step that ends in `encoder/`: the student calibrated, set beside every other judge, and made ready to publish."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from prectr.data.contract import reconstructed
+from prectr.distill.evaluation.comparison import agreement, judge_all
+from prectr.distill.labelling.job import read_labels
+from prectr.distill.publishing.model_card import write_card
+from prectr.distill.workspace import Workspace
+from prectr.shared.encoder.level_encoder import LevelEncoder
+from prectr.shared.hub import source_names, without_addresses
+from prectr.shared.run.provenance import git_commit
+from prectr.shared.run.steps import StepRecord, fingerprint_of, run_step
+
+
+def evaluate_and_publish(workspace: Workspace, steps: Mapping[str, StepRecord]) -> StepRecord:
+    """`encoder/`: the student with its temperature folded in, its model card, and every judge's figures.
+
+    Args:
+        steps: of the students: `sft` and `gold_only`, or without gold `distill`.
+    """
+    inputs: dict[str, Any] = {"teacher": fingerprint_of(workspace.folder / "teacher")}
+    if workspace.assistant:
+        inputs |= {
+            "assistant": fingerprint_of(workspace.folder / "assistant"),
+            "judged": workspace.teaching.teacher_test_pairs,
+        }
+    if workspace.has_gold:
+        inputs |= {"student": steps["sft"].fingerprint, "gold_only": steps["gold_only"].fingerprint}
+    else:
+        inputs |= {"student": steps["distill"].fingerprint}
+    folder, recipe = workspace.folder / "student", workspace.recipe
+
+    def build(work: Path) -> None:
+        student = LevelEncoder.from_pretrained(folder / ("sft" if workspace.has_gold else "distilled"))
+        gold_only = LevelEncoder.from_pretrained(folder / "gold_only") if workspace.has_gold else None
+        temperature = recipe.calibrate(student)
+        if gold_only is not None:
+            recipe.calibrate(gold_only)
+        figures: dict[str, Any] = dict(judge_all(workspace, student, temperature, gold_only))
+        if not workspace.has_gold:
+            figures["agreement"] = agreement(workspace, student)
+        student.save_pretrained(work)
+        content = json.dumps({**figures, **_facts(workspace, temperature)}, indent=2) + "\n"
+        (work / "metrics.json").write_text(content, encoding="utf-8")
+        write_card(work, workspace.level_names)
+
+    return run_step("evaluate_encoder", workspace.folder / "encoder", inputs, build)
+
+
+def _facts(workspace: Workspace, temperature: float) -> dict[str, Any]:
+    """How the encoder came to be."""
+    return {
+        "data": workspace.run.name,
+        "reconstructed": reconstructed(workspace.data),
+        "teacher_source": ",".join(source_names(workspace.teaching.teacher)),
+        "assistant_source": workspace.teaching.assistant,
+        "init_from": workspace.training.init_from,
+        "num_layers": workspace.training.num_layers,
+        "seed": workspace.run.seed,
+        "temperature": temperature,
+        "pairs": {split: len(found) for split, found in sorted(workspace.pairs.items())},
+        "labelled_pairs": len(read_labels(workspace.student_labels)[0]),
+        "command": without_addresses(workspace.command),
+        "commit": git_commit() or "unknown",
+        "date": datetime.now(UTC).date().isoformat(),
+    }

@@ -1,0 +1,58 @@
+"""The students' trainings as steps, each from the folder of the one before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from prectr.distill.labelling.job import labels_fingerprint, read_labels
+from prectr.distill.student.recipe import Recipe, save
+from prectr.shared.encoder.level_encoder import LevelEncoder
+from prectr.shared.run.steps import StepRecord, fingerprint_of, run_step
+
+
+def train_students(
+    recipe: Recipe, folder: Path, labels: Path, data_fingerprint: str, has_gold: bool
+) -> dict[str, StepRecord]:
+    """`hidden_states`, `distilled`, `sft` and, for comparison, `gold_only`, which no teacher of any kind has helped:
+    encoders in the published format. The last two only where there is gold.
+
+    Args:
+        folder: gets a folder for each of them.
+        labels: the folder of the labels to learn from.
+    """
+    states, distilled, sft, gold_only = (folder / name for name in ("hidden_states", "distilled", "sft", "gold_only"))
+    start = {"data": data_fingerprint, **recipe.start_inputs}
+
+    def learn_states(work: Path) -> None:
+        encoder = recipe.start(work)
+        recipe.learn_states(encoder, work)
+        save(encoder, work)
+
+    def distil(work: Path) -> None:
+        encoder = LevelEncoder.from_pretrained(states)
+        pairs, judgement = read_labels(labels)
+        recipe.new_head(encoder, None if has_gold else pairs)
+        recipe.distil(encoder, pairs, judgement, work)
+
+    def learn_gold_alone(work: Path) -> None:
+        encoder = recipe.start(work)
+        recipe.new_head(encoder)
+        recipe.fine_tune(encoder, work)
+
+    def learn_gold_too(work: Path) -> None:
+        recipe.fine_tune(LevelEncoder.from_pretrained(distilled), work)
+
+    steps: dict[str, StepRecord] = {}
+
+    def train(name: str, folder: Path, inputs: dict[str, Any], build: Callable[[Path], None]) -> None:
+        steps[name] = run_step(name, folder, inputs, build, together=True)
+
+    train("hidden_states", states, {**start, **recipe.state_inputs}, learn_states)
+    learnt_from = {"hidden_states": fingerprint_of(states), "labels": labels_fingerprint(labels)}
+    train("distill", distilled, {**learnt_from, **recipe.distilling_inputs}, distil)
+    if has_gold:
+        train("sft", sft, {"start": fingerprint_of(distilled), **recipe.gold_inputs}, learn_gold_too)
+        train("gold_only", gold_only, {**start, **recipe.gold_inputs}, learn_gold_alone)
+    return steps
