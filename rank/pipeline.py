@@ -35,7 +35,7 @@ from prectr.rank.workspace import Workspace
 from prectr.shared.run import launch
 from prectr.shared.run.console import console
 from prectr.shared.run.steps import RECORD, fingerprint_of, fingerprint_of_tables, read_record, run_step
-from prectr.shared.training.precision import has_bf16
+from prectr.shared.training.device import compute_device, has_bf16
 
 RECIPE = 3
 """Raised whenever the log, or what is prepared from it, changes for the same tables: an old one is built again."""
@@ -131,7 +131,7 @@ def build_pair_features(workspace: Workspace, name: str) -> None:
     inputs = {
         **_text_inputs(workspace),
         "pairs": fingerprint_of_pairs(pairs),
-        "bf16": workspace.training.bf16 and has_bf16(),
+        "bf16": workspace.training.bf16 and has_bf16(compute_device()),
     }
     run_step(name, workspace.folder / name, inputs, lambda work: write_frozen_text(workspace, pairs, work))
 

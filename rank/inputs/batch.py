@@ -6,7 +6,7 @@ pair compared once. Which pages make which batch of a training is `rank/training
 """
 
 from collections.abc import Iterator
-from typing import Literal, TypedDict
+from typing import Any, Literal, TypedDict, cast
 
 import numpy as np
 import torch
@@ -92,6 +92,15 @@ def page_batch(prepared: PreparedSet, pages: np.ndarray, bounds: np.ndarray, eve
         "cross": past(prepared.cross_rows),
         "cross_depth": torch.from_numpy(prepared.cross_depth[pages].astype(np.int64)),
     }
+
+
+def to_device(batch: Batch, device: torch.device) -> Batch:
+    """The batch with every tensor on `device`."""
+    return cast(Batch, _moved(batch, device))
+
+
+def _moved(part: Any, device: torch.device) -> Any:
+    return part.to(device) if isinstance(part, Tensor) else {name: _moved(each, device) for name, each in part.items()}
 
 
 def sample_batches(prepared: PreparedSet, events: Events, seed: int) -> Iterator[Batch]:

@@ -19,7 +19,7 @@ from prectr.shared.encoder.level_encoder import LevelEncoder
 from prectr.shared.encoder.level_head import TokenVectors
 from prectr.shared.run.console import progress_bar
 from prectr.shared.storage.npy import open_array
-from prectr.shared.training.precision import has_bf16
+from prectr.shared.training.device import autocast, compute_device
 
 PAIRS, VALUES, TEXTS = "pairs.npy", "values.npy", "texts.json"
 ROWS_AT_ONCE = 1 << 20
@@ -110,19 +110,17 @@ class TextVectors:
     """
 
     def __init__(self, encoder: LevelEncoder, texts: Texts, bf16: bool) -> None:
-        self.encoder, self.bf16 = encoder.eval(), bf16 and has_bf16()
-        with torch.inference_mode(), self.autocast():
+        self.encoder = encoder.eval()
+        with torch.inference_mode(), autocast(encoder.device, bf16):
             self.query, self.item = (_encoded(encoder, *_ids(tokens)) for tokens in (texts.query, texts.item))
-
-    def autocast(self) -> torch.autocast:
-        return torch.autocast("cpu", torch.bfloat16, enabled=self.bf16)
 
     def states(self, query_text: np.ndarray, item_text: np.ndarray) -> tuple[Tensor, np.ndarray]:
         """States [D, S] of the distinct pairs among n, and the place of each of the n among them [n]."""
         width = len(self.item.mask)
         pairs, place = np.unique(number_pairs(query_text, item_text, width), return_inverse=True)
-        query, item = (torch.from_numpy(part) for part in np.divmod(pairs, width))
-        states = torch.empty(len(pairs), self.encoder.state_size)
+        device = self.encoder.device
+        query, item = (torch.from_numpy(part).to(device) for part in np.divmod(pairs, width))
+        states = torch.empty(len(pairs), self.encoder.state_size, device=device)
         for which, state in self.encoder.states_of_rows(self.query, self.item, query, item):
             states[which] = state.float()
         return states, place
@@ -135,12 +133,11 @@ def write_pair_features(encoder: LevelEncoder, texts: Texts, pairs: np.ndarray, 
     Pairs go through item by item, so that nearly every item text is encoded once, and only the texts of
     `PAIRS_AT_ONCE` pairs are held.
     """
-    encoder.eval()
+    encoder = encoder.to(compute_device()).eval()
     num_items = len(texts.item["input_ids"])
     order = np.argsort(pairs % num_items, kind="stable")
-    autocast = torch.autocast("cpu", torch.bfloat16, enabled=bf16 and has_bf16())
     bar = progress_bar("features of pairs of texts", len(pairs), "pairs")
-    with atomic_write(path) as temporary, autocast, bar as advance:
+    with atomic_write(path) as temporary, autocast(encoder.device, bf16), bar as advance:
         values = np.lib.format.open_memmap(temporary, "w+", np.float32, (len(pairs), len(encoder.head.shift)))
         for start in range(0, len(pairs), PAIRS_AT_ONCE):
             block = order[start : start + PAIRS_AT_ONCE]
@@ -150,9 +147,9 @@ def write_pair_features(encoder: LevelEncoder, texts: Texts, pairs: np.ndarray, 
             query_vectors, item_vectors = (
                 _encoded(encoder, *_ids(tokens, used)) for tokens, used in ((texts.query, query), (texts.item, item))
             )
-            rows = torch.from_numpy(query_row), torch.from_numpy(item_row)
-            for which, features in encoder.features_of_rows(query_vectors, item_vectors, *rows):
-                values[block[which.numpy()]] = features.float().numpy()
+            of_query, of_item = (torch.from_numpy(side).to(encoder.device) for side in (query_row, item_row))
+            for which, features in encoder.features_of_rows(query_vectors, item_vectors, of_query, of_item):
+                values[block[which.cpu().numpy()]] = features.float().cpu().numpy()
             advance(len(block))
         values.flush()
 
@@ -166,5 +163,6 @@ def _ids(tokens: dict[str, np.ndarray], used: np.ndarray | slice = slice(None)) 
 def _encoded(encoder: LevelEncoder, ids: Tensor, mask: Tensor) -> TokenVectors:
     """The token vectors of m texts, a few at a time."""
     chunks = zip(ids.split(TEXTS_AT_ONCE), mask.split(TEXTS_AT_ONCE), strict=True)
-    parts = [encoder.encode_by_length(*chunk).pad(ids.shape[1]) for chunk in chunks]
+    device = encoder.device
+    parts = [encoder.encode_by_length(*(part.to(device) for part in chunk)).pad(ids.shape[1]) for chunk in chunks]
     return TokenVectors(*(torch.cat(columns) for columns in zip(*parts, strict=True)))

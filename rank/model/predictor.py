@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 
 from prectr.rank.features.prepared_set import PreparedSet
-from prectr.rank.inputs.batch import page_batch
+from prectr.rank.inputs.batch import page_batch, to_device
 from prectr.rank.inputs.events import Events
 from prectr.rank.inputs.frozen_text import PairFeatures, TextVectors
 from prectr.rank.inputs.texts import Texts
 from prectr.rank.model.ranker_model import RankerModel
 from prectr.shared.run.console import progress
-from prectr.shared.training.precision import has_bf16
+from prectr.shared.training.device import autocast, compute_device
 
 
 class Predictor:
@@ -26,12 +26,13 @@ class Predictor:
     """
 
     def __init__(self, model: RankerModel, texts: Texts | PairFeatures, events: Events, bf16: bool) -> None:
-        self.model, self.events, self.bf16 = model.eval(), events, bf16 and has_bf16()
+        self.device = compute_device()
+        self.model, self.events, self.bf16 = model.to(self.device).eval(), events, bf16
         self.stored = texts if isinstance(texts, PairFeatures) else TextVectors(model.encoder, texts, bf16)
         self._latest: tuple[PreparedSet, tuple[Tensor, np.ndarray]] | None = None
 
     def autocast(self) -> torch.autocast:
-        return torch.autocast("cpu", torch.bfloat16, enabled=self.bf16)
+        return autocast(self.device, self.bf16)
 
     def states(self, prepared: PreparedSet) -> tuple[Tensor, np.ndarray]:
         """States [D, S] of the set's distinct pairs, and each impression's place among them [n].
@@ -45,7 +46,7 @@ class Predictor:
                 return states
         if isinstance(self.stored, PairFeatures):
             features, place = self.stored.rows(*texts)
-            states = self.model.encoder.head.state_of(features).float(), place
+            states = self.model.encoder.head.state_of(features.to(self.device)).float(), place
         else:
             states = self.stored.states(*texts)
         self._latest = prepared, states
@@ -67,12 +68,13 @@ class Predictor:
         parts: dict[str, list[Tensor]] = {"p_click": [], "level_prob": [], "p_click_given_level": [], "tau": []}
         with self.autocast():
             states, place = self.states(prepared)
+            place_of = torch.from_numpy(place).to(self.device)
             for start in starts if description is None else progress(starts, description):
                 pages = np.arange(start, min(start + per_batch, prepared.num_pages))
-                batch = page_batch(prepared, pages, bounds, self.events)
-                output = self.model.score(states[torch.from_numpy(place[batch["row"].numpy()])], batch)
+                batch = to_device(page_batch(prepared, pages, bounds, self.events), self.device)
+                output = self.model.score(states[place_of[batch["row"]]], batch)
                 parts["p_click"].append(torch.sigmoid(output["score"].double()))
                 parts["level_prob"].append(torch.softmax(output["level_logits"].float(), -1))
                 parts["p_click_given_level"].append(torch.sigmoid(output["click_logits"].float()))
                 parts["tau"].append(output["tau"].float())
-        return {name: torch.cat(tensors).numpy() for name, tensors in parts.items()}
+        return {name: torch.cat(tensors).cpu().numpy() for name, tensors in parts.items()}

@@ -24,7 +24,7 @@ from torch.overrides import TorchFunctionMode
 from prectr.data.contract import has_table, read_table, reconstructed
 from prectr.rank.config import RunArguments
 from prectr.rank.history.log import DAY
-from prectr.rank.inputs.batch import Batch, page_batch
+from prectr.rank.inputs.batch import Batch, page_batch, to_device
 from prectr.rank.model.ranker_model import RankerModel
 from prectr.rank.serving.scorer import DataArguments, RankerArguments, Scorer, ranker_and_data
 from prectr.shared.errors import PrectrError
@@ -96,14 +96,15 @@ def explain_page(
     predictor = scorer.predictor(shop)
     with torch.inference_mode(), predictor.autocast():
         states, place = predictor.states(prepared)
-        state = states[torch.from_numpy(place)]
+        state = states[torch.from_numpy(place).to(predictor.device)]
         batch = page_batch(prepared, np.arange(1), prepared.page_bounds(), scorer.events)
+        batch = to_device(batch, predictor.device)
         with watched_preference(model) as seen:
             output = model.score(state, batch)
         parts = _occlusion(model, state, batch, output["score"], raw.features.features)
-    level_prob = torch.softmax(output["level_logits"].float(), -1).numpy()
-    p_click = torch.sigmoid(output["score"].double()).numpy()
-    given_level = torch.sigmoid(output["click_logits"].float()).numpy()
+    level_prob = torch.softmax(output["level_logits"].float(), -1).cpu().numpy()
+    p_click = torch.sigmoid(output["score"].double()).cpu().numpy()
+    given_level = torch.sigmoid(output["click_logits"].float()).cpu().numpy()
     rows = {"user": prepared.user_rows[0], "cross": prepared.cross_rows[0]}
     texts = dict(zip(shop.items["item_id"].to_pylist(), shop.items["text"].to_pylist(), strict=True))
     gold_level = _gold_levels(gold, page["query"][0].as_py())
@@ -125,7 +126,9 @@ def explain_page(
                 "tau": float(output["tau"][row]),
                 "alpha": float(seen["alpha"][row]) if "alpha" in seen else None,
                 "looked_at": {
-                    kind: _looked_at(scorer, seen[kind][row].float().numpy(), rows[kind], raw.seconds[0], top_events)
+                    kind: _looked_at(
+                        scorer, seen[kind][row].float().cpu().numpy(), rows[kind], raw.seconds[0], top_events
+                    )
                     for kind in KINDS
                     if kind in seen
                 },
@@ -240,7 +243,7 @@ def _occlusion(
     def part(columns: list[int]) -> np.ndarray:
         numeric = batch["numeric"].clone()
         numeric[:, columns] = 0.0
-        return (score - model.score(state, {**batch, "numeric": numeric})["score"]).float().numpy()
+        return (score - model.score(state, {**batch, "numeric": numeric})["score"]).float().cpu().numpy()
 
     by_source: dict[str, list[int]] = {}
     for column, feature in enumerate(features):
@@ -249,7 +252,7 @@ def _occlusion(
     for kind in model.config.matches:
         uncounted: Batch = {**batch}
         uncounted[kind] = {**batch[kind], "matches": torch.zeros_like(batch[kind]["matches"])}
-        groups[f"{kind} matches"] = (score - model.score(state, uncounted)["score"]).float().numpy()
+        groups[f"{kind} matches"] = (score - model.score(state, uncounted)["score"]).float().cpu().numpy()
     return groups, {feature.name: part([column]) for column, feature in enumerate(features)}
 
 

@@ -13,7 +13,7 @@ from prectr.rank.config import TrainArguments
 from prectr.rank.training.objective import Objective
 from prectr.rank.training.schedule import BatchSchedule
 from prectr.shared.run import launch
-from prectr.shared.training.precision import has_bf16
+from prectr.shared.training.device import trainer_settings
 from prectr.shared.training.trainer import PartTrainer
 from prectr.shared.training.whole_batch import sum_of_all
 
@@ -111,8 +111,7 @@ def train(
         lr_scheduler_type="cosine",
         warmup_steps=max(len(schedule) // 20, 1),
         max_grad_norm=5.0,
-        bf16=arguments.bf16 and has_bf16(),
-        use_cpu=not torch.cuda.is_available(),
+        **trainer_settings(arguments.bf16),
         seed=seed,
         data_seed=seed,
         save_strategy="steps",
