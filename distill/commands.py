@@ -12,8 +12,7 @@ from prectr.distill.teachers.panel import open_teacher
 from prectr.distill.workspace import Workspace
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.console import console
-from prectr.shared.run.fingerprint import fingerprint_inputs
-from prectr.shared.run.steps import is_finished
+from prectr.shared.run.steps import is_made_of
 
 
 def label(workspace: Workspace) -> None:
@@ -33,7 +32,7 @@ def check(workspace: Workspace) -> None:
     """
     panel = workspace.panel([location for location, _ in workspace.convert_teachers()])
     taught: Path | None = workspace.folder / "teacher"
-    if not is_finished(workspace.folder / "teacher", fingerprint_inputs("teach", workspace.teaching_inputs(panel))):
+    if not is_made_of(workspace.folder / "teacher", workspace.teaching_inputs(panel)):
         taught = Path(workspace.teaching.teacher_adapter) if workspace.teaching.teacher_adapter else None
     how = f"as taught in {taught}" if taught else "as it comes: nothing was taught with these settings yet"
     console.print(f"{workspace.teaching.teacher}, {how}", highlight=False, markup=False, soft_wrap=True)

@@ -28,6 +28,17 @@ from prectr.shared.run.console import console
 from prectr.shared.run.launch import is_first
 from prectr.shared.run.steps import StepRecord, fingerprint_of, run_step
 
+SOURCES = {
+    "teach": ("prectr.distill.teachers.panel", "prectr.distill.evaluation.judge"),
+    "label": ("prectr.distill.labelling.job", "prectr.distill.labelling.strategies", "prectr.distill.teachers.panel"),
+    "assist": ("prectr.distill.teachers.assistant",),
+    "label again": (
+        *("prectr.distill.labelling.job", "prectr.distill.labelling.strategies"),
+        "prectr.distill.teachers.assistant",
+    ),
+}
+"""The modules that do each step's work; the steps that end in what stage two reads name their own."""
+
 
 def run_stage(workspace: Workspace) -> None:
     """convert · teach · label · (assist · label again) · hidden_states · distill · sft · gold_only · evaluate_encoder ·
@@ -70,7 +81,8 @@ def teach(workspace: Workspace, panel: Panel) -> StepRecord:
         metrics = examine(workspace, open_teacher(panel, work, ""))
         (work / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
 
-    return run_step("teach", workspace.folder / "teacher", workspace.teaching_inputs(panel), build)
+    inputs = workspace.teaching_inputs(panel)
+    return run_step("teach", workspace.folder / "teacher", inputs, build, sources=SOURCES["teach"])
 
 
 def label_pairs(workspace: Workspace, panel: Panel) -> StepRecord:
@@ -89,8 +101,13 @@ def assist(workspace: Workspace, source: Source) -> StepRecord:
         num_levels = len(workspace.level_names)
         teach_assistant(location, num_levels, read_labels(labels), gold, validation, arguments, seed, work)
 
-    inputs = {"data": workspace.data_fingerprint, "labels": labels_fingerprint(labels), "seed": seed}
-    return run_step("assist", workspace.folder / "assistant", inputs | assistant_inputs(source, arguments), build)
+    inputs: dict[str, Any] = {
+        "data": workspace.data_fingerprint,
+        "labels": labels_fingerprint(labels),
+        "seed": seed,
+    }
+    inputs |= assistant_inputs(source, arguments)
+    return run_step("assist", workspace.folder / "assistant", inputs, build, sources=SOURCES["assist"])
 
 
 def label_again(workspace: Workspace) -> StepRecord:
@@ -107,4 +124,6 @@ def _label(workspace: Workspace, name: str, folder: str, taught: Path, open_judg
     inputs: dict[str, Any] = {"teacher": fingerprint_of(taught), "seed": workspace.run.seed}
     if "near_misses_embedding" in parse_strategies(workspace.labelling.label_strategies):
         inputs |= {"encoder": workspace.training.init_from, **workspace.recipe.start_identity}
-    return run_job(name, workspace.folder / folder, inputs, workspace.labelling, workspace.choose, open_judge)
+    return run_job(
+        name, workspace.folder / folder, inputs, workspace.labelling, workspace.choose, open_judge, SOURCES[name]
+    )

@@ -37,8 +37,16 @@ from prectr.shared.run.console import console
 from prectr.shared.run.steps import RECORD, fingerprint_of, fingerprint_of_tables, read_record, run_step
 from prectr.shared.training.device import compute_device, has_bf16
 
-RECIPE = 3
-"""Raised whenever the log, or what is prepared from it, changes for the same tables: an old one is built again."""
+SOURCES = {
+    "behaviours": ("prectr.rank.history.log",),
+    "features": ("prectr.rank.features.build",),
+    "texts": ("prectr.rank.inputs.texts",),
+    "lightgbm": ("prectr.rank.evaluation.lightgbm",),
+    "pair_features": ("prectr.rank.inputs.frozen_text",),
+    "ranker": ("prectr.rank.training.fit", "prectr.rank.evaluation.judge"),
+    "warm start": ("prectr.rank.features.kept_map",),
+}
+"""The modules that do each step's work; a warm start adds its own to the step that reads it."""
 
 
 def run_stage(workspace: Workspace) -> None:
@@ -66,7 +74,6 @@ def build_behaviours(workspace: Workspace) -> None:
     inputs = {
         "data": fingerprint_of_tables(workspace.data),
         "level_prob": fingerprint_of(workspace.folder / "level_prob"),
-        "recipe": RECIPE,
     }
 
     def build(work: Path) -> None:
@@ -74,7 +81,7 @@ def build_behaviours(workspace: Workspace) -> None:
             validate(workspace.data, SHOWN)
         BehaviourLog.build(workspace.data, workspace.level_prob(), work)
 
-    run_step("behaviours", workspace.folder / "behaviours", inputs, build)
+    run_step("behaviours", workspace.folder / "behaviours", inputs, build, sources=SOURCES["behaviours"])
 
 
 def build_features(workspace: Workspace) -> None:
@@ -108,19 +115,28 @@ def build_features(workspace: Workspace) -> None:
             work,
         )
 
-    run_step("features", workspace.folder / "features", inputs, build)
+    sources = SOURCES["features"] + (SOURCES["warm start"] if run.warm_start else ())
+    run_step("features", workspace.folder / "features", inputs, build, sources=sources)
 
 
 def build_texts(workspace: Workspace) -> None:
     """`texts/`: the catalogue's, the queries' and the replayed pairs' texts, tokenised."""
-    run_step("texts", workspace.folder / "texts", _text_inputs(workspace), lambda work: write_texts(workspace, work))
+
+    def build(work: Path) -> None:
+        write_texts(workspace, work)
+
+    run_step("texts", workspace.folder / "texts", _text_inputs(workspace), build, sources=SOURCES["texts"])
 
 
 def build_rival(workspace: Workspace) -> None:
     """`lightgbm/`: LightGBM's scores on every set, and what the position would have told it."""
     inputs = {"features": fingerprint_of(workspace.folder / "features"), "seed": workspace.run.seed}
     inputs |= {name: value for name, value in deciding(workspace.losses).items() if name == "negative_sampling_rate"}
-    run_step("lightgbm", workspace.folder / "lightgbm", inputs, lambda work: write_rival(workspace, work))
+
+    def build(work: Path) -> None:
+        write_rival(workspace, work)
+
+    run_step("lightgbm", workspace.folder / "lightgbm", inputs, build, sources=SOURCES["lightgbm"])
 
 
 def build_pair_features(workspace: Workspace, name: str) -> None:
@@ -133,7 +149,11 @@ def build_pair_features(workspace: Workspace, name: str) -> None:
         "pairs": fingerprint_of_pairs(pairs),
         "bf16": workspace.training.bf16 and has_bf16(compute_device()),
     }
-    run_step(name, workspace.folder / name, inputs, lambda work: write_frozen_text(workspace, pairs, work))
+
+    def build(work: Path) -> None:
+        write_frozen_text(workspace, pairs, work)
+
+    run_step(name, workspace.folder / name, inputs, build, sources=SOURCES["pair_features"])
 
 
 def build_ranker(workspace: Workspace) -> None:
@@ -161,7 +181,7 @@ def build_ranker(workspace: Workspace) -> None:
             with launch.alone():
                 judge_ranker(workspace, work, trained | {"evaluate": time.time()})
 
-    run_step("ranker", workspace.folder / "ranker", inputs, build, together=True)
+    run_step("ranker", workspace.folder / "ranker", inputs, build, sources=SOURCES["ranker"], together=True)
 
 
 def _text_inputs(workspace: Workspace) -> dict[str, Any]:

@@ -25,8 +25,8 @@ from prectr.rank.history.stage_one import LevelProb
 from prectr.shared.encoder.level_encoder import LevelEncoder
 from prectr.shared.errors import PrectrError
 from prectr.shared.hub import local_folder
-from prectr.shared.run.fingerprint import file_fingerprint, fingerprint_inputs
-from prectr.shared.run.steps import fingerprint_of, is_finished, run_step
+from prectr.shared.run.fingerprint import file_fingerprint
+from prectr.shared.run.steps import fingerprint_of, is_finished, run_step, step_fingerprint
 from prectr.shared.storage.duckdb import distinct, out_of_core
 
 EVALUATED = ("validation", "test", "open")
@@ -100,8 +100,8 @@ class Workspace:
         def build(work: Path) -> None:
             LevelProb.build(source / "level_prob.parquet", work)
 
-        if not is_finished(folder, fingerprint_inputs("pairs", inputs)):
-            run_step("pairs", folder, inputs, build)
+        if not is_finished(folder, step_fingerprint("pairs", inputs, build, [LevelProb.__module__])):
+            run_step("pairs", folder, inputs, build, sources=[LevelProb.__module__])
         return LevelProb.open(folder)
 
     def shop(self) -> Shop:

@@ -41,8 +41,7 @@ from prectr.distill.workspace import LABELS, TEST_SPLITS, Workspace
 from prectr.shared.encoder.level_encoder import LevelEncoder
 from prectr.shared.errors import PrectrError
 from prectr.shared.metrics import spearman
-from prectr.shared.run.fingerprint import fingerprint_inputs
-from prectr.shared.run.steps import RECORD, fingerprint_of, is_finished, read_record, run_step
+from prectr.shared.run.steps import RECORD, fingerprint_of, is_finished, read_record, run_step, step_fingerprint
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 RESULTS = Path(__file__).parents[1] / "results"
@@ -52,6 +51,12 @@ UNSEEDED = ("tfidf", "teacher", "assistant", "minilm_cosine")
 
 TAUGHT = ("teacher", "assistant", "student", "minilm_finetuned_kd")
 """Systems whose figures depend on who the teacher is."""
+
+SOURCES = (
+    *("prectr.distill.student.recipe", "prectr.distill.evaluation.judge", "prectr.distill.teachers.assistant"),
+    "benchmarks.encoder.hidden_levels",
+)
+"""The modules that do the cells' work."""
 
 LABELLED = ("assistant", "student", "minilm_finetuned_kd")
 """Systems that learn the teacher's labels, the student those of its assistant if it has one."""
@@ -127,6 +132,7 @@ class Bench:
                     self.cell(system, seed),
                     self._inputs(system, seed),
                     lambda work, cell=cells[system], seed=seed: cell(seed, work),  # type: ignore[misc]
+                    sources=SOURCES,
                 )
 
     def open_panel(self) -> None:
@@ -159,7 +165,8 @@ class Bench:
         cell = self.cell(system, seed)
         if not (cell / RECORD).is_file():
             return False
-        return is_finished(cell, fingerprint_inputs(_step_name(system, seed), self._inputs(system, seed)))
+        made_now = step_fingerprint(_step_name(system, seed), self._inputs(system, seed), self.run, SOURCES)
+        return is_finished(cell, made_now)
 
     def cell(self, system: str, seed: int) -> Path:
         return self.folder / f"{system}-seed{seed}"
@@ -283,7 +290,7 @@ class Bench:
             first.learn_states(encoder, work)
             encoder.save_pretrained(work)
 
-        run_step("states", folder, inputs, build)
+        run_step("states", folder, inputs, build, sources=SOURCES)
         encoder = LevelEncoder.from_pretrained(folder)
         recipe.new_head(encoder)
         return encoder

@@ -24,7 +24,7 @@ from prectr.distill.config import LabelArguments, RunArguments, StudentArguments
 from prectr.distill.labelling.cache import LabelCache
 from prectr.distill.labelling.job import label, read_labels, write_labels
 from prectr.distill.labelling.strategies import STRATEGIES, choose_pairs
-from prectr.distill.pipeline import teach
+from prectr.distill.pipeline import SOURCES, teach
 from prectr.distill.teachers.panel import learnt, open_teacher
 from prectr.distill.workspace import Workspace
 from prectr.shared.atomic import atomic_write
@@ -59,7 +59,7 @@ def run_strategy(bench: Bench, name: str, size: int) -> list[dict[str, Any]]:
         write_labels(work, cache, chosen.pairs, chosen.strategy)
 
     labels = folder / f"labels-{name}"
-    run_step(f"label {name}", labels, inputs, build_labels)
+    run_step(f"label {name}", labels, inputs, build_labels, sources=SOURCES["label"])
     figures = []
     for seed in bench.arguments.seeds:
         recipe = replace(workspace.recipe, seed=seed, arguments=replace(workspace.training, distill_epochs=1.0))
@@ -70,7 +70,8 @@ def run_strategy(bench: Bench, name: str, size: int) -> list[dict[str, Any]]:
             bench.save_student(recipe, work)
 
         cell = folder / f"{name}-seed{seed}"
-        run_step(f"{name} seed {seed}", cell, {"labels": fingerprint_of(labels), **recipe.distilling_inputs}, build)
+        inputs = {"labels": fingerprint_of(labels), **recipe.distilling_inputs}
+        run_step(f"{name} seed {seed}", cell, inputs, build, sources=SOURCES["student"])
         figures.append(bench.judged(cell)["test"])
     return figures
 

@@ -15,17 +15,18 @@ from transformers.utils import logging
 from benchmarks.ranker.systems import RANDOM_ENCODER, REFERENCE, flags_of, is_ours
 from prectr.rank.__main__ import CONFIGS
 from prectr.rank.config import ARGUMENTS, check_together
-from prectr.rank.pipeline import build_features, build_pair_features, build_ranker, build_rival, build_texts
+from prectr.rank.pipeline import SOURCES, build_features, build_pair_features, build_ranker, build_rival, build_texts
 from prectr.rank.workspace import JUDGED_PAIR_FEATURES, PAIR_FEATURES, Workspace
 from prectr.shared.atomic import atomic_write
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.cli import run_main
-from prectr.shared.run.fingerprint import file_fingerprint, fingerprint_inputs
+from prectr.shared.run.fingerprint import fingerprint_inputs
 from prectr.shared.run.settings import parse_arguments
+from prectr.shared.run.sources import code_of
 from prectr.shared.run.steps import fingerprint_of, run_step
 
 MARK = "cell.json"
-RIVALS_CODE = Path(__file__).parent.parent / "rivals"
+RIVALS = "benchmarks.rivals.fit"
 
 
 @dataclass(frozen=True)
@@ -110,9 +111,8 @@ class Cell:
             found["replay"] = "gold"
         elif is_ours(self.system):
             found["replay"] = fingerprint_of(home.folder / "replay")
-        else:
-            found |= {path.name: file_fingerprint(path) for path in sorted(RIVALS_CODE.glob("*.py"))}
-        return fingerprint_inputs(self.name, {**settings, **found})
+        modules = [name for names in SOURCES.values() for name in names] if is_ours(self.system) else [RIVALS]
+        return fingerprint_inputs(self.name, {**settings, **found, "code": code_of(main, modules)})
 
     def seconds(self, inputs: str | None = None) -> float | None:
         """How long the finished cell took; None if it is not finished, or was made from other `inputs`."""
@@ -153,10 +153,9 @@ def main(argv: list[str]) -> None:
         "settings": [dict(setting) for setting in rival.settings],
         "chosen_by": rival.chosen_by,
         "seed": seed,
-        **{path.name: file_fingerprint(path) for path in sorted(RIVALS_CODE.glob("*.py"))},
     }
     folder = Path(workspace.run.artifacts) / f"{system}-seed{seed}"
-    run_step(folder.name, folder, inputs, partial(fit_and_score, system, workspace, seed))
+    run_step(folder.name, folder, inputs, partial(fit_and_score, system, workspace, seed), sources=[RIVALS])
 
 
 def _link(link: Path, target: Path) -> None:

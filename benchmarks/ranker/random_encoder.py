@@ -38,7 +38,7 @@ def build_random_encoder(source: Path, data: Path, seed: int, folder: Path) -> N
         untrained.save_pretrained(work)
 
     inputs = {"encoder": fingerprint_of(source), "data": fingerprint_of_tables(data), "seed": seed}
-    run_step("random encoder", folder, inputs, build)
+    run_step("random encoder", folder, inputs, build, sources=[LevelEncoder.__module__])
 
 
 def build_gold_replay(untrained: Path, data: Path, folder: Path) -> None:
@@ -63,7 +63,8 @@ def build_gold_replay(untrained: Path, data: Path, folder: Path) -> None:
         table = pairs_to_replay(LevelEncoder.from_pretrained(untrained), gold, gold.take(np.array([], int)))
         pq.write_table(table, work / "replay.parquet", compression="zstd")
 
-    run_step("gold replay", folder, {"encoder": fingerprint_of(untrained), "data": fingerprint_of_tables(data)}, build)
+    inputs = {"encoder": fingerprint_of(untrained), "data": fingerprint_of_tables(data)}
+    run_step("gold replay", folder, inputs, build, sources=[pairs_to_replay.__module__])
 
 
 def _pairs(data: Path, seed: int) -> tuple[list[str], list[str]]:

@@ -90,7 +90,7 @@ def tune(system: str, sets: Sets, seed: int) -> dict[str, Any]:
         (work / "choice.json").write_text(json.dumps(choice, indent=2) + "\n", encoding="utf-8")
 
     folder = sets.beside / f"tuned-{system}"
-    run_step(f"tuned-{system}", folder, inputs, build)
+    run_step(f"tuned-{system}", folder, inputs, build, sources=[__name__])
     choice: dict[str, Any] = json.loads((folder / "choice.json").read_text(encoding="utf-8"))
     return choice
 

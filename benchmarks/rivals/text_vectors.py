@@ -43,5 +43,6 @@ def text_vectors(shop: Shop, data_fingerprint: str, folder: Path) -> TextVectors
             ]
             np.save(work / f"{kind}.npy", np.concatenate(chunks))
 
-    run_step("text vectors", folder, {"data": data_fingerprint, "encoder": ENCODER}, build)
+    inputs = {"data": data_fingerprint, "encoder": ENCODER}
+    run_step("text vectors", folder, inputs, build, sources=[__name__])
     return TextVectors(np.load(folder / "query.npy"), np.load(folder / "item.npy"))

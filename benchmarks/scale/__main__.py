@@ -77,7 +77,7 @@ def _measured(folder: Path, rows: int, seed: int, facts: dict[str, Any]) -> Path
         written.write()
         written.write_level_prob()
 
-    run_step("log", log.folder, {"rows": rows, "seed": seed}, build)
+    run_step("log", log.folder, {"rows": rows, "seed": seed}, build, sources=[Log.__module__])
     shutil.rmtree(folder / "work", ignore_errors=True)
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as child:
         measured = child.submit(measure, log, folder / "work", seed).result()

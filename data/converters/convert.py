@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from prectr.data import report
-from prectr.data.converters import esci, homedepot, result_pages, table, ubi, wands
+from prectr.data.converters import esci, homedepot, result_pages, staging, table, ubi, wands, write
 from prectr.data.converters.arguments import (
     LevelArguments,
     LogArguments,
@@ -26,9 +26,6 @@ from prectr.shared.run.console import console
 from prectr.shared.run.fingerprint import file_fingerprint
 from prectr.shared.run.settings import parse_arguments
 from prectr.shared.run.steps import RECORD, run_step
-
-VERSION = 1
-"""Raised whenever the tables made from the same source and settings change, so that old ones are converted again."""
 
 
 @dataclass(frozen=True)
@@ -113,8 +110,10 @@ def _convert(kind: str, sources: Sequence[str], settings: Settings) -> None:
         files = list_files(FORMATS[kind].files(sources, settings))
         given = {name: value for each in settings.values() for name, value in asdict(each).items()}
         del given["artifacts"], given["name"]
-        inputs = {"converter": kind, "version": VERSION, "files": [file_fingerprint(file) for file in files], **given}
-        run_step("data", folder, inputs, lambda work: _build(work, kind, sources, settings))
+        inputs = {"converter": kind, "files": [file_fingerprint(file) for file in files], **given}
+        work_of = [FORMATS[kind].module, staging, write]
+        code = [module.__name__ for module in work_of]
+        run_step("data", folder, inputs, lambda work: _build(work, kind, sources, settings), sources=code)
     show(folder)
 
 

@@ -59,8 +59,8 @@ def build_tables(source: Path, folder: Path, seed: int = 0) -> None:
     Raises:
         PrectrError: no such file, not that zip, or a column is missing.
     """
-    inputs = {"version": 2, "source": file_fingerprint(source), "seed": seed, "sizes": SIZES, "cuts": list(CUTS)}
-    run_step("data", folder, inputs, lambda work: _build(source, work, seed))
+    inputs = {"source": file_fingerprint(source), "seed": seed, "sizes": SIZES, "cuts": list(CUTS)}
+    run_step("data", folder, inputs, lambda work: _build(source, work, seed), sources=[__name__])
 
 
 def _read(source: Path) -> tuple[np.ndarray, ...]:

@@ -2,8 +2,9 @@
 
 `artifacts/<name>/label_cache/<hash of the teacher's fingerprint>/shards/` holds Parquet files that are written once,
 under a temporary name, renamed, and never changed. A label is found again by its teacher and the two whole texts. Other
-teachers, prompts and adapters have folders of their own, so nothing is lost by trying one. The folder may be deleted:
-it only costs the labelling.
+teachers, prompts and adapters have folders of their own, so nothing is lost by trying one. The code that asked is no
+part of what a label is known by: labels are dear, and most changes of code change none. The folder may be deleted: it
+only costs the labelling.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -26,18 +26,22 @@ def run_job(
     arguments: LabelArguments,
     choose: Callable[[], Chosen],
     open_judge: Callable[[], Teacher],
+    sources: Sequence[str],
 ) -> StepRecord:
     """A judge's labels of the job's pairs, in `folder`; all that any judge ever said is kept in `label_cache/` beside
     it.
 
     A process beside another that is building the folder helps to label. A finished job whose judge rejected pairs
-    asks for them again, and is built anew only if that gains a label.
+    asks for them again, and is built anew only if that gains a label. Where the code that chooses or judges pairs has
+    changed, the table is built anew, but from what the cache holds: a label is known by its teacher, prompt and pair,
+    whatever code asked, since it may have cost a night. To have pairs judged by new code, remove `label_cache/`.
 
     Args:
         name: of the step.
         particular: the inputs that decide the labels, beside `arguments`.
         choose: finds the pairs.
         open_judge: opens the teacher or its assistant; called only if there is something to ask.
+        sources: the modules that do the work, see `run_step`.
     """
     inputs = {**particular, **asdict(arguments), "gains": 0}
     del inputs["label_max_rejected"]
@@ -68,4 +72,4 @@ def run_job(
         inputs["gains"] = built["gains"] + ask_again()
     elif not is_first() or is_being_built(folder):
         ask_for(choose().pairs, arguments.label_max_rejected)
-    return run_step(name, folder, inputs, build)
+    return run_step(name, folder, inputs, build, sources=sources)

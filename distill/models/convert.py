@@ -14,6 +14,9 @@ from prectr.distill.models.random_models import random_causal_lm, random_text_en
 from prectr.distill.models.sources import Source, assemble_packaged
 from prectr.shared.run.steps import StepRecord, run_step
 
+SOURCES = ("prectr.distill.models.random_models",)
+"""Besides what is here."""
+
 
 def convert_teacher(
     source: Source, artifacts: Path, vocabulary_texts: list[str], seed: int
@@ -26,12 +29,14 @@ def convert_teacher(
     """
     if source.kind == "gguf":
         folder = artifacts / "teachers" / source.name
-        return str(folder), run_step("convert", folder, source.identity, lambda work: _unpack(source, work))
+        record = run_step("convert", folder, source.identity, lambda work: _unpack(source, work), sources=SOURCES)
+        return str(folder), record
     if source.kind == "random":
         inputs = {**source.identity, "seed": seed, "vocabulary": sorted(set(" ".join(vocabulary_texts).split()))}
         folder = artifacts / "teachers" / source.name
         make = random_causal_lm if source.role == "causal" else random_text_encoder
-        return str(folder), run_step("convert", folder, inputs, lambda work: make(work, vocabulary_texts, seed))
+        record = run_step("convert", folder, inputs, lambda work: make(work, vocabulary_texts, seed), sources=SOURCES)
+        return str(folder), record
     return source.location, None
 
 

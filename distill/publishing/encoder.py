@@ -51,7 +51,10 @@ def evaluate_and_publish(workspace: Workspace, steps: Mapping[str, StepRecord]) 
         (work / "metrics.json").write_text(content, encoding="utf-8")
         write_card(work, workspace.level_names)
 
-    return run_step("evaluate_encoder", workspace.folder / "encoder", inputs, build)
+    sources = ["prectr.distill.evaluation.judge", "prectr.distill.student.recipe"]
+    if workspace.assistant:
+        sources.append("prectr.distill.teachers.assistant")
+    return run_step("evaluate_encoder", workspace.folder / "encoder", inputs, build, sources=sources)
 
 
 def _facts(workspace: Workspace, temperature: float) -> dict[str, Any]:

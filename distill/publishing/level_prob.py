@@ -35,7 +35,7 @@ def write_level_prob(folder: Path, data_fingerprint: str, seconds: Mapping[str, 
         _build(folder, work)
         (work / "seconds.json").write_text(json.dumps(seconds, indent=2) + "\n", encoding="utf-8")
 
-    run_step("level_prob", folder / "level_prob", inputs, build)
+    run_step("level_prob", folder / "level_prob", inputs, build, sources=[__name__])
 
 
 def logged_pairs(data: Path, spill: Path) -> Iterator[pa.Table]:

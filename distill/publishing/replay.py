@@ -33,7 +33,7 @@ def write_replay(folder: Path, data_fingerprint: str) -> None:
         with atomic_write(work / "replay.parquet") as temporary:
             pq.write_table(pairs_to_replay(encoder, gold, taught), temporary, compression="zstd")
 
-    run_step("replay", folder / "replay", inputs, build)
+    run_step("replay", folder / "replay", inputs, build, sources=[__name__])
 
 
 def pairs_to_replay(encoder: LevelEncoder, gold: Pairs, taught: Pairs) -> pa.Table:

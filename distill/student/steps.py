@@ -47,7 +47,7 @@ def train_students(
     steps: dict[str, StepRecord] = {}
 
     def train(name: str, folder: Path, inputs: dict[str, Any], build: Callable[[Path], None]) -> None:
-        steps[name] = run_step(name, folder, inputs, build, together=True)
+        steps[name] = run_step(name, folder, inputs, build, sources=["prectr.distill.student.recipe"], together=True)
 
     train("hidden_states", states, {**start, **recipe.state_inputs}, learn_states)
     learnt_from = {"hidden_states": fingerprint_of(states), "labels": labels_fingerprint(labels)}

@@ -1,8 +1,8 @@
 """Run folders: a step writes one folder, once for each set of inputs.
 
-A finished folder holds `step.json`, whose fingerprint is the hash of everything that decided its contents. A step that
-finds its own fingerprint there does nothing; a downstream step lists that fingerprint among its own inputs, so that a
-change reruns exactly what depends on it.
+A finished folder holds `step.json`, whose fingerprint is the hash of everything that decided its contents: the inputs,
+and the code of the modules that do the work. A step that finds its own fingerprint there does nothing; a downstream
+step lists that fingerprint among its own inputs, so that a change reruns exactly what depends on it.
 """
 
 import hashlib
@@ -11,10 +11,11 @@ import os
 import shutil
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,9 @@ from prectr.shared.errors import PrectrError
 from prectr.shared.run import launch
 from prectr.shared.run.checkpoints import latest_checkpoint
 from prectr.shared.run.console import console
-from prectr.shared.run.fingerprint import file_fingerprint, fingerprint_inputs
+from prectr.shared.run.fingerprint import differences, file_fingerprint, fingerprint_inputs
 from prectr.shared.run.provenance import git_commit
+from prectr.shared.run.sources import code_of
 
 RECORD = "step.json"
 ATTEMPT = ".attempt.json"
@@ -62,12 +64,35 @@ class StepRecord:
     seconds: float
     finished: str
     git_commit: str | None
+    code: dict[str, str] = field(default_factory=dict)
+    """The modules that did the work, each with the hash of what it does."""
+
+
+@dataclass(frozen=True)
+class _Step:
+    """What `run_step` was asked for."""
+
+    name: str
+    folder: Path
+    inputs: dict[str, Any]
+    code: dict[str, str]
+    build: Callable[[Path], None]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        return _fingerprint(self.name, self.inputs, self.code)
 
 
 def run_step(
-    name: str, folder: Path, inputs: Mapping[str, Any], build: Callable[[Path], None], *, together: bool = False
+    name: str,
+    folder: Path,
+    inputs: Mapping[str, Any],
+    build: Callable[[Path], None],
+    *,
+    sources: Sequence[str] = (),
+    together: bool = False,
 ) -> StepRecord:
-    """Build `folder` unless it already holds the result of exactly these inputs.
+    """Build `folder` unless it already holds the result of exactly these inputs, made by this code.
 
     `build(work)` writes into a hidden folder beside `folder`, named after the fingerprint. It takes the place of
     `folder` only when `build` returns. If the run is killed or fails, the work folder stays, `folder` is untouched, and
@@ -82,21 +107,30 @@ def run_step(
         folder: where the result lies.
         inputs: everything that decides the result, as JSON values.
         build: writes the result; must not write elsewhere.
+        sources: the modules that do the work: they count with what they import, and so does the function that `build`
+            stands in (see `shared/run/sources.py`). None: the folder is kept, whatever becomes of the code.
         together: a training that the launched processes share.
 
     Returns:
         The folder's record; its seconds are those of all attempts together.
 
     Raises:
-        PrectrError: an input is not a JSON value, or another machine of the launch does not see the folder.
+        PrectrError: an input is not a JSON value, a source is no module, or another machine of the launch does not see
+            the folder.
     """
-    folder = Path(folder)
-    fingerprint = fingerprint_inputs(name, inputs)
+    step = _Step(name, Path(folder), dict(inputs), code_of(build, sources), build)
     if not launch.is_launched():
-        return _run(name, folder, fingerprint, inputs, build)
-    if launch.is_first():
-        return _lead(name, folder, fingerprint, inputs, build, together)
-    return _follow(name, folder, fingerprint, build)
+        return _run(step)
+    return _lead(step, together) if launch.is_first() else _follow(step)
+
+
+def step_fingerprint(name: str, inputs: Mapping[str, Any], build: Callable[..., Any], sources: Sequence[str]) -> str:
+    """The fingerprint that `run_step` gives a folder."""
+    return _fingerprint(name, inputs, code_of(build, sources))
+
+
+def _fingerprint(name: str, inputs: Mapping[str, Any], code: Mapping[str, str]) -> str:
+    return fingerprint_inputs(name, {**inputs, "code": code} if code else inputs)
 
 
 def where_it_goes_on() -> str:
@@ -109,49 +143,51 @@ def where_it_goes_on() -> str:
     return f"{name} goes on" + (f" from checkpoint {newest.name.rpartition('-')[2]}" if newest else "")
 
 
-def _run(
-    name: str, folder: Path, fingerprint: str, inputs: Mapping[str, Any], build: Callable[[Path], None]
-) -> StepRecord:
-    if (record := _finished(folder, fingerprint)) is not None:
+def _run(step: _Step) -> StepRecord:
+    name, folder = step.name, step.folder
+    if (record := _finished(folder, step.fingerprint)) is not None:
         _say(f"✓ {name}: up to date ({folder})")
         return record
     folder.parent.mkdir(parents=True, exist_ok=True)
     with _lock(folder, name):
-        if (record := _finished(folder, fingerprint)) is not None:
+        if (record := _finished(folder, step.fingerprint)) is not None:
             return record
-        work = folder.parent / f".{folder.name}.{fingerprint[:12]}.part"
-        if (record := _finished(work, fingerprint)) is None:
-            _say(f"▸ {name}: building {folder}")
-            record = _build(name, work, fingerprint, inputs, build)
+        work = folder.parent / f".{folder.name}.{step.fingerprint[:12]}.part"
+        if (record := _finished(work, step.fingerprint)) is None:
+            why = _why(step)
+            _say(f"▸ {name}: building {folder}" + (f" ({why})" if why else ""))
+            record = _build(step, work)
         _publish(work, folder)
     _say(f"✓ {name}: done in {record.seconds:,.1f} s")
     return record
 
 
-def _lead(
-    name: str,
-    folder: Path,
-    fingerprint: str,
-    inputs: Mapping[str, Any],
-    build: Callable[[Path], None],
-    together: bool,
-) -> StepRecord:
+def _why(step: _Step) -> str:
+    """What is no longer as it was when the folder was built; empty if it was not."""
+    try:
+        before = read_record(step.folder)
+    except PrectrError:
+        return ""
+    return differences(before.inputs, step.inputs, before.code, step.code)
+
+
+def _lead(step: _Step, together: bool) -> StepRecord:
     """The first of several processes: builds alone, or calls the others in, and says how it ended."""
     called_in = False
 
     def build_together(work: Path) -> None:
         nonlocal called_in
         called_in = True
-        launch.agree({"work": str(work), "fingerprint": fingerprint})
-        build(work)
+        launch.agree({"work": str(work), "fingerprint": step.fingerprint})
+        step.build(work)
         launch.wait_for_all()
 
     try:
         if together:
-            record = _run(name, folder, fingerprint, inputs, build_together)
+            record = _run(replace(step, build=build_together))
         else:
             with launch.alone():
-                record = _run(name, folder, fingerprint, inputs, build)
+                record = _run(step)
     except Exception:
         # Whoever was called in does not listen here: it learns from the training's own connections.
         if not called_in:
@@ -162,24 +198,24 @@ def _lead(
     return record
 
 
-def _follow(name: str, folder: Path, fingerprint: str, build: Callable[[Path], None]) -> StepRecord:
+def _follow(step: _Step) -> StepRecord:
     """Every other process: waits for the first one, and helps where it is called in."""
     told = launch.agree(None)
     if "work" in told:
         work = Path(told["work"])
-        if told["fingerprint"] != fingerprint:
+        if told["fingerprint"] != step.fingerprint:
             raise PrectrError(
-                f"step {name!r}: the processes of this launch have other settings or see other data than the first; "
-                "start all of them with the same command, on one folder of artifacts."
+                f"step {step.name!r}: the processes of this launch have other settings or code, or see other data, "
+                "than the first; start all of them with the same command, on one folder of artifacts."
             )
         _wait_until_visible(work / ATTEMPT)
-        with _noted(name, work):
-            build(work)
+        with _noted(step.name, work):
+            step.build(work)
             launch.wait_for_all()
         told = launch.agree(None)
     if "failed" in told:
         raise SystemExit(2)  # the first process has said why
-    _wait_until_visible(folder / RECORD)
+    _wait_until_visible(step.folder / RECORD)
     return StepRecord(**told["record"])
 
 
@@ -205,6 +241,15 @@ def _noted(name: str, work: Path) -> Iterator[None]:
 def is_finished(folder: Path, fingerprint: str) -> bool:
     """Whether `folder` holds the result of the inputs that have this fingerprint."""
     return _finished(Path(folder), fingerprint) is not None
+
+
+def is_made_of(folder: Path, inputs: Mapping[str, Any]) -> bool:
+    """Whether `folder` holds the result of these inputs, whatever code made it."""
+    try:
+        made_of = read_record(folder).inputs
+    except PrectrError:
+        return False
+    return fingerprint_inputs("", made_of) == fingerprint_inputs("", inputs)
 
 
 def is_being_built(folder: Path) -> bool:
@@ -262,27 +307,26 @@ def _finished(folder: Path, fingerprint: str) -> StepRecord | None:
     return record if record.fingerprint == fingerprint else None
 
 
-def _build(
-    name: str, work: Path, fingerprint: str, inputs: Mapping[str, Any], build: Callable[[Path], None]
-) -> StepRecord:
+def _build(step: _Step, work: Path) -> StepRecord:
     work.mkdir(exist_ok=True)
     earlier = _seconds_of_earlier_attempts(work)
     started = time.time()
     attempt = work / ATTEMPT
     attempt.write_text(json.dumps({"seconds_before": earlier, "started": started}), encoding="utf-8")
     try:
-        with _noted(name, work):
-            build(work)
+        with _noted(step.name, work):
+            step.build(work)
     except BaseException:
         attempt.touch()
         raise
     record = StepRecord(
-        name=name,
-        fingerprint=fingerprint,
-        inputs=dict(inputs),
+        name=step.name,
+        fingerprint=step.fingerprint,
+        inputs=step.inputs,
         seconds=round(earlier + time.time() - started, 3),
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
         git_commit=git_commit(),
+        code=step.code,
     )
     shutil.rmtree(work / "checkpoints", ignore_errors=True)
     attempt.unlink()

@@ -17,7 +17,7 @@ import pytest
 from prectr.shared.atomic import atomic_write
 from prectr.shared.errors import PrectrError
 from prectr.shared.run import provenance, steps
-from prectr.shared.run.fingerprint import file_fingerprint
+from prectr.shared.run.fingerprint import differences, file_fingerprint
 from prectr.shared.run.steps import fingerprint_of, fingerprint_of_tables, read_record, run_step
 
 ROOT = Path(steps.__file__).parent.parent
@@ -67,11 +67,44 @@ def test_other_inputs_replace_the_folder(tmp_path: Path) -> None:
 def test_the_record_says_what_was_done(tmp_path: Path) -> None:
     run_step("ranker", tmp_path / "ranker", {"seed": 0}, Builder())
     record = json.loads((tmp_path / "ranker" / "step.json").read_text())
-    assert set(record) == {"name", "fingerprint", "inputs", "seconds", "finished", "git_commit"}
-    assert (record["name"], record["inputs"]) == ("ranker", {"seed": 0})
+    assert set(record) == {"name", "fingerprint", "inputs", "seconds", "finished", "git_commit", "code"}
+    assert (record["name"], record["inputs"], record["code"]) == ("ranker", {"seed": 0}, {})
     assert record["finished"].endswith("+00:00")
     # sha256 of {"seed":0}
     assert record["fingerprint"] == "bd0488843468e63c62bb6d1df790f0a83de90616c0906e9dbd3275d3b4100d97"
+
+
+def test_changed_code_reruns_a_step_and_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    package = tmp_path / "shop_of_steps"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "slices.py").write_text("WEEKS = 26\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    build, folder = Builder(), tmp_path / "features"
+
+    def run(seed: int = 0) -> str:
+        run_step("features", folder, {"seed": seed, "rate": 0.002}, build, sources=["shop_of_steps.slices"])
+        return capsys.readouterr().out
+
+    run()
+    assert "up to date" in run() and len(build.works) == 1
+    (package / "slices.py").write_text("WEEKS = 4\n")
+    assert "(shop_of_steps/slices.py changed)" in run() and len(build.works) == 2
+    assert set(read_record(folder).code) == {"shop_of_steps.slices", "tests.shared.run.test_steps"}
+    assert "(seed: 0 → 1)" in run(seed=1)
+    assert "up to date" in run(seed=1)
+
+
+def test_differences_are_told_in_a_line() -> None:
+    assert differences({"a": 1, "b": [1]}, {"a": 1, "b": (1,)}, {"m": "1"}, {"m": "1"}) == ""
+    assert differences({"data": "0" * 64}, {"data": "1" * 64, "new": None}, {}, {}) == "data changed"
+    assert differences({}, {}, {}, {"m": "1"}) == "made before code counted"
+    code = [{"prectr.rank.a": "1", "gone": "1"}, {"prectr.rank.a": "2", "come": "1"}]
+    assert differences({}, {}, *code) == "come.py added, gone.py no longer used, rank/a.py changed"
+    many = {str(number): number for number in range(6)}
+    assert differences({}, many, {}, {}).endswith("3: None → 3, and 2 more")
 
 
 def test_a_failure_leaves_the_old_folder_and_is_resumed(tmp_path: Path) -> None:
