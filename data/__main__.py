@@ -11,6 +11,7 @@ from prectr.data.checks.advice import check, parse
 from prectr.data.checks.validate import validate
 from prectr.data.config import ARGUMENTS, CONFIG_DIR
 from prectr.data.converters.convert import convert
+from prectr.data.finished import say_if_finished
 from prectr.data.pipeline import build
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.cli import run_main
@@ -27,7 +28,8 @@ def main(argv: list[str]) -> None:
     match argv:
         case ["build", *flags]:
             (arguments,) = parse_arguments(ARGUMENTS, CONFIG_DIR, flags, program="python -m data build")
-            build(arguments)
+            if not say_if_finished(arguments):
+                build(arguments)
         case ["convert", *rest]:
             convert(rest)
         case ["check", *flags]:

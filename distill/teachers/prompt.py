@@ -38,6 +38,11 @@ class Prompt:
         return f"{self.before}{one_line(query)}{self.between}{one_line(item_text)}{self.after}"
 
 
+def prompt_file(name: str) -> Path:
+    """Where a prompt stands: the file `name`, or `distill/prompts/<name>.txt`."""
+    return Path(name) if Path(name).suffix == ".txt" else FOLDER / f"{name}.txt"
+
+
 def read_prompt(name: str, num_levels: int | None) -> Prompt:
     """Reads `distill/prompts/<name>.txt`, or the file `name`.
 
@@ -51,7 +56,7 @@ def read_prompt(name: str, num_levels: int | None) -> Prompt:
         PrectrError: no such file, a header line that is neither, a placeholder missing or out of order, not one word
             per level, or an example with a level word there is not.
     """
-    path = Path(name) if Path(name).suffix == ".txt" else FOLDER / f"{name}.txt"
+    path = prompt_file(name)
     if not path.is_file():
         known = ", ".join(sorted(file.stem for file in FOLDER.glob("*.txt")))
         raise PrectrError(f"{path}: no such prompt; name one of {known}, or a .txt file.")

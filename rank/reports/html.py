@@ -26,11 +26,10 @@ from prectr.rank.reports.figures import (
     slices,
     told,
 )
-from prectr.rank.reports.terminal import EXPOSED, OPEN, counts, rung_with_interval, with_interval
+from prectr.rank.reports.terminal import EXPOSED, OPEN, REPORT, counts, rung_with_interval, with_interval
 from prectr.shared.atomic import atomic_write
 from prectr.shared.errors import PrectrError
 
-FILE = "report.html"
 BENCH = "bench.json"
 TEMPLATE = "report_template.html"
 
@@ -86,7 +85,7 @@ def write_report(stage_folder: Path, bench: Mapping[str, Any] | None = None) -> 
         tiles=_tiles(metrics) if metrics is not None else [],
         sections=sections,
     )
-    path = stage_folder / FILE
+    path = stage_folder / REPORT
     with atomic_write(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
     return path

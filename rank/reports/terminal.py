@@ -9,6 +9,9 @@ from prectr.shared.run.console import console, table
 from prectr.shared.run.steps import read_record
 
 EXPOSED = ("auc", "gauc_page", "gauc_user", "logloss", "pcoc", "ece")
+REPORT = "report.html"
+"""The page of a run's results, in the folder of its data set."""
+
 OPEN = ("ndcg@10", "auc", "excess_low@10")
 
 
@@ -99,7 +102,19 @@ def rung_with_interval(metrics: Mapping[str, Any], rung: str) -> str:
 
 
 def show_results(folder: Path) -> None:
-    """Print the results of a finished run in `folder`, artifacts/<name>."""
+    """Print the results of a finished run.
+
+    Args:
+        folder: of the data set.
+
+    Raises:
+        PrectrError: the run is not finished.
+    """
     ranker = folder / "ranker"
     read_record(ranker)
     show(json.loads((ranker / "metrics.json").read_text(encoding="utf-8")), ranker)
+
+
+def show_report(page: Path) -> None:
+    """Say where the page of the results is."""
+    console.print(f"Report: {page}", highlight=False, soft_wrap=True)
