@@ -133,9 +133,17 @@ def test_a_warm_start_goes_on_from_the_trained_ranker(shop: Path, tmp_path: Path
 
 def test_a_second_run_does_nothing(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = finished(shop)
+    capsys.readouterr()
     run_all(shop.parent)
+    data, distill, *results = capsys.readouterr().out.splitlines()
+    assert data == f"✓ data: up to date ({shop / 'data'})" and distill.startswith("✓ distill: up to date")
+    assert "Exposed pages" in results[0] and results[-1] == f"Report: {shop / 'report.html'}"
+    shutil.rmtree(shop / ".finished")
+    run_all(shop.parent)
+    long_way = capsys.readouterr().out
+    assert all(f"✓ {step}: up to date" in long_way for step in ("data", "sft", "replay", "features", "ranker"))
+    assert "building" not in long_way and "Tables" not in long_way
     assert finished(shop) == before
-    assert "Exposed pages" in capsys.readouterr().out
 
 
 def test_the_same_seed_gives_the_same_figures_in_both_stages(shop: Path, tmp_path: Path) -> None:
