@@ -22,6 +22,8 @@ VENV   := .venv
 RUN    := $(VENV)/bin/python
 STAMP  := $(VENV)/installed
 RIVALS := $(VENV)/rivals
+# All that `make rank` may ask for, whatever the teacher, and what tests it.
+EXTRAS := train,endpoint,default-data,dev
 
 # CONFIG replaces the profile of the stage that was asked for; the stages before it keep theirs.
 settings = $(if $(and $(CONFIG),$(filter $(1),$(MAKECMDGOALS))),--config "$(CONFIG)",--profile "$(PROFILE)")
@@ -58,7 +60,7 @@ $(STAMP): pyproject.toml constraints.txt
 	  echo "error: $(PYTHON) cannot make environments; install its venv module (Debian and Ubuntu: python3-venv)" >&2; exit 1; }
 	@set -e; started=$$(date +%s); \
 	"$(PYTHON)" -m venv $(VENV); \
-	$(RUN) -m pip install --disable-pip-version-check $(if $(TORCH_INDEX),--extra-index-url "$(TORCH_INDEX)") -c constraints.txt -e '.[dev]'; \
+	$(RUN) -m pip install --disable-pip-version-check $(if $(TORCH_INDEX),--extra-index-url "$(TORCH_INDEX)") -c constraints.txt -e '.[$(EXTRAS)]'; \
 	echo $$(($$(date +%s) - started)) > $(VENV)/install_seconds; \
 	touch $@
 
@@ -89,7 +91,7 @@ lint: $(STAMP) ## check style and types
 	@$(RUN) -m mypy
 
 $(RIVALS): $(STAMP)
-	@$(RUN) -m pip install --disable-pip-version-check $(if $(TORCH_INDEX),--extra-index-url "$(TORCH_INDEX)") -c constraints.txt -e '.[dev,bench]'
+	@$(RUN) -m pip install --disable-pip-version-check $(if $(TORCH_INDEX),--extra-index-url "$(TORCH_INDEX)") -c constraints.txt -e '.[$(EXTRAS),bench]'
 	@touch $@
 
 bench: distill $(RIVALS) ## the ranker against its rivals and its own parts: SEEDS="0 1 2" SYSTEMS="lightgbm no_debias"

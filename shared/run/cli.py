@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import NoReturn
 
 from prectr.shared.errors import PrectrError
+from prectr.shared.extras import how_to_install
 from prectr.shared.run import launch
 from prectr.shared.run.console import console
 from prectr.shared.run.steps import where_it_goes_on
@@ -22,9 +23,9 @@ def run_main(main: Callable[[list[str]], None], together: Collection[str] = ()) 
     Args:
         together: verbs that launched processes do together; of any other command the first takes care alone.
 
-    Exit codes: 0 done · 2 a `PrectrError` or a bad setting, printed as one sentence on stderr · 130 interrupted · 143
-    ended by SIGTERM · 1 another process of the launch died. The last three end with a line that says where the command
-    goes on. Any other exception is a bug and keeps its traceback.
+    Exit codes: 0 done · 2 a `PrectrError`, a bad setting or a missing extra, said in one sentence on stderr · 130
+    interrupted · 143 ended by SIGTERM · 1 another process of the launch died. The last three end with a line that says
+    where the command goes on. Any other exception is a bug and keeps its traceback.
 
     Example:
         >>> if __name__ == "__main__":
@@ -45,6 +46,11 @@ def run_main(main: Callable[[list[str]], None], together: Collection[str] = ()) 
                     main(argv)
     except PrectrError as error:
         _fail(str(error))
+    except ModuleNotFoundError as error:
+        remedy = how_to_install(error.name)
+        if remedy is None:
+            raise
+        _fail(remedy)
     except SystemExit as stop:
         if isinstance(stop.code, str):
             _fail(stop.code)

@@ -39,6 +39,16 @@ def test_a_failure_is_one_sentence_on_stderr(
     assert (shown.out, shown.err) == ("", "error: items.parquet: no such file.\n")
 
 
+def test_a_missing_extra_is_named_and_a_missing_module_of_ours_is_a_bug(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    absent = ModuleNotFoundError("No module named 'lightgbm'", name="lightgbm")
+    assert leave(raising(absent), monkeypatch) == 2
+    assert capsys.readouterr().err == "error: lightgbm is not installed: run `pip install 'prectr[train]'`.\n"
+    with pytest.raises(ModuleNotFoundError):
+        run_main(raising(ModuleNotFoundError("No module named 'prectr.rnk'", name="prectr.rnk")))  # type: ignore[arg-type]
+
+
 def test_help_and_interruption_keep_their_codes(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
