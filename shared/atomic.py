@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, and that whoever may read the folder may read."""
 
 import os
 from collections.abc import Iterator
@@ -19,6 +19,15 @@ def atomic_write(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
     try:
         yield temporary
+        make_readable(temporary)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def make_readable(*files: Path) -> None:
+    """Gives `files` the permissions of any new file (644 under the usual umask): safetensors leaves its own private."""
+    umask = os.umask(0o077)  # it can only be read by setting it
+    os.umask(umask)
+    for file in files:
+        file.chmod(0o666 & ~umask)

@@ -14,6 +14,8 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import PreTrainedTokenizerBase
 
+from prectr.shared.atomic import atomic_write
+
 PROJECTION = "1_Dense"
 MASK = "3_MultiVectorMask"
 
@@ -69,7 +71,8 @@ def save_modules(
         path.parent.mkdir(exist_ok=True)
         path.write_text(json.dumps(content, indent=2) + "\n")
     weight = projection.weight.detach().contiguous()
-    save_file({"linear.weight": weight}, folder / PROJECTION / "model.safetensors")
+    with atomic_write(folder / PROJECTION / "model.safetensors") as temporary:
+        save_file({"linear.weight": weight}, temporary)
 
 
 def load_projection(folder: Path, projection: nn.Linear) -> None:

@@ -21,7 +21,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from prectr.shared.atomic import atomic_write
+from prectr.shared.atomic import atomic_write, make_readable
 from prectr.shared.errors import PrectrError
 from prectr.shared.run import launch
 from prectr.shared.run.checkpoints import latest_checkpoint
@@ -330,6 +330,7 @@ def _build(step: _Step, work: Path) -> StepRecord:
     )
     shutil.rmtree(work / "checkpoints", ignore_errors=True)
     attempt.unlink()
+    make_readable(*(file for file in work.rglob("*") if file.is_file()))
     with atomic_write(work / RECORD) as temporary:
         temporary.write_text(json.dumps(asdict(record), indent=2) + "\n", encoding="utf-8")
     return record

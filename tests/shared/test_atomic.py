@@ -1,0 +1,46 @@
+"""A file that was written is there as a whole, and as readable as any other."""
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from prectr.shared.atomic import atomic_write, make_readable
+
+
+@pytest.fixture(params=[0o022, 0o027], ids=["usual", "group"])
+def umask(request: pytest.FixtureRequest) -> Iterator[int]:
+    before = os.umask(request.param)
+    yield request.param
+    os.umask(before)
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_weights_are_as_readable_as_the_umask_allows(tmp_path: Path, umask: int) -> None:
+    with atomic_write(tmp_path / "model.safetensors") as temporary:
+        save_file({"w": np.zeros(2)}, temporary)
+    assert mode(tmp_path / "model.safetensors") == 0o666 & ~umask
+
+
+def test_a_private_file_is_opened_up_and_the_umask_stays(tmp_path: Path, umask: int) -> None:
+    path = tmp_path / "adapter"
+    path.touch(0o600)
+    make_readable(path)
+    assert mode(path) == 0o666 & ~umask
+    assert os.umask(umask) == umask
+
+
+def test_a_failed_block_leaves_the_file_that_was_there(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.json"
+    path.write_text("before")
+    with pytest.raises(ZeroDivisionError), atomic_write(path) as temporary:
+        temporary.write_text("after")
+        raise ZeroDivisionError
+    assert path.read_text() == "before" and os.listdir(tmp_path) == ["metrics.json"]
