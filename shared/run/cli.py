@@ -13,7 +13,7 @@ from typing import NoReturn
 from prectr.shared.errors import PrectrError
 from prectr.shared.extras import how_to_install
 from prectr.shared.run import launch
-from prectr.shared.run.console import console
+from prectr.shared.run.console import console, show_progress
 from prectr.shared.run.steps import where_it_goes_on
 
 
@@ -37,7 +37,7 @@ def run_main(main: Callable[[list[str]], None], together: Collection[str] = ()) 
     last_word = threading.Lock()
     try:
         launch.require_known()
-        with _ends_on_sigterm(last_word):
+        with _ends_on_sigterm(last_word), show_progress():
             if argv[:1] and argv[0] in together:
                 main(argv)
                 launch.leave()

@@ -19,6 +19,19 @@ SECONDS_BETWEEN_LINES = 30.0
 # Piped into a file there is no width to ask for, and rich's 80 columns break every table.
 console = Console() if sys.stdout.isatty() else Console(width=150)
 
+_shows_progress = False
+
+
+@contextmanager
+def show_progress() -> Iterator[None]:
+    """Within, whatever takes long says how far it is: a command does, a library keeps its caller's output clean."""
+    global _shows_progress
+    before, _shows_progress = _shows_progress, True
+    try:
+        yield
+    finally:
+        _shows_progress = before
+
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], caption: str | None = None) -> None:
     """Print a table: the first column left-aligned, the others right-aligned.
@@ -58,13 +71,17 @@ class _RateColumn(ProgressColumn):
 
 @contextmanager
 def progress_bar(description: str, total: int | None, unit: str = "rows") -> Iterator[Callable[[int], None]]:
-    """A bar with rate and time left; yields `advance(n)`, to be called with the number of units just done.
+    """A bar with rate and time left, in a command (`show_progress`); yields `advance(n)`, to be called with the number
+    of units just done.
 
     Example:
         >>> with progress_bar("labelling", total=len(pairs), unit="pairs") as advance:
         ...     for batch in batches:
         ...         advance(len(batch))
     """
+    if not _shows_progress:
+        yield lambda count: None
+        return
     if not console.is_terminal:
         with _progress_lines(description, total, unit) as advance:
             yield advance

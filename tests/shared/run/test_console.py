@@ -56,7 +56,21 @@ def test_a_log_gets_rate_and_time_left(shown: io.StringIO, monkeypatch: pytest.M
 def test_a_terminal_gets_a_bar_with_a_rate(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = io.StringIO()
     monkeypatch.setattr(console, "console", Console(file=stream, width=120, force_terminal=True))
+    monkeypatch.setattr(console, "_shows_progress", True)
     with console.progress_bar("labelling", total=4, unit="pairs") as advance:
         advance(2)
         advance(2)
     assert "4/4" in stream.getvalue() and "pairs/s" in stream.getvalue()
+
+
+def test_a_library_says_nothing_of_its_progress_until_a_command_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.StringIO()
+    monkeypatch.setattr(console, "console", Console(file=stream, width=120))
+    monkeypatch.setattr(console, "_shows_progress", False)
+    assert list(console.progress("ab", "reading")) == ["a", "b"]
+    assert stream.getvalue() == ""
+    with console.show_progress():
+        assert list(console.progress("ab", "reading")) == ["a", "b"]
+    assert "reading: 2 batches" in stream.getvalue()
+    shown = stream.getvalue()
+    assert list(console.progress("ab", "reading")) == ["a", "b"] and stream.getvalue() == shown
