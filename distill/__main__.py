@@ -17,6 +17,7 @@ from prectr.distill.publishing.model_card import upload
 from prectr.distill.workspace import Workspace
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.cli import run_main
+from prectr.shared.run.provenance import shareable_command
 from prectr.shared.run.settings import parse_arguments
 
 VERBS = ("run", "label", "check-teacher", "merge-teacher", "publish")
@@ -42,7 +43,7 @@ def main(argv: list[str]) -> None:
     logging.disable_progress_bar()
     # peft asks transformers by a name that is on its way out, which is nothing users can mend.
     warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
-    workspace = Workspace(run, teaching, labelling, training, " ".join(["python -m distill", *argv]))
+    workspace = Workspace(run, teaching, labelling, training, shareable_command("python -m distill", argv))
     if verb == "label":
         label(workspace)
     elif verb == "run":

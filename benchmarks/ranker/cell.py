@@ -21,6 +21,7 @@ from prectr.shared.atomic import atomic_write
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.cli import run_main
 from prectr.shared.run.fingerprint import fingerprint_inputs
+from prectr.shared.run.provenance import shareable_command
 from prectr.shared.run.settings import parse_arguments
 from prectr.shared.run.sources import code_of
 from prectr.shared.run.steps import fingerprint_of, run_step
@@ -136,7 +137,7 @@ def main(argv: list[str]) -> None:
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     workspace = Workspace(*parse_arguments(ARGUMENTS, CONFIGS, flags))
-    workspace.command = " ".join(["python -m benchmarks.ranker.cell", *argv])
+    workspace.command = shareable_command("python -m benchmarks.ranker.cell", argv)
     build_features(workspace)
     if is_ours(system):
         build_texts(workspace)

@@ -14,8 +14,8 @@ from prectr.distill.labelling.job import read_labels
 from prectr.distill.publishing.model_card import write_card
 from prectr.distill.workspace import Workspace
 from prectr.shared.encoder.level_encoder import LevelEncoder
-from prectr.shared.hub import source_names, without_addresses
-from prectr.shared.run.provenance import git_commit
+from prectr.shared.hub import source_names
+from prectr.shared.run.provenance import git_commit, shareable
 from prectr.shared.run.steps import StepRecord, fingerprint_of, run_step
 
 
@@ -63,14 +63,14 @@ def _facts(workspace: Workspace, temperature: float) -> dict[str, Any]:
         "data": workspace.run.name,
         "reconstructed": reconstructed(workspace.data),
         "teacher_source": ",".join(source_names(workspace.teaching.teacher)),
-        "assistant_source": workspace.teaching.assistant,
-        "init_from": workspace.training.init_from,
+        "assistant_source": shareable(workspace.teaching.assistant),
+        "init_from": shareable(workspace.training.init_from),
         "num_layers": workspace.training.num_layers,
         "seed": workspace.run.seed,
         "temperature": temperature,
         "pairs": {split: len(found) for split, found in sorted(workspace.pairs.items())},
         "labelled_pairs": len(read_labels(workspace.student_labels)[0]),
-        "command": without_addresses(workspace.command),
+        "command": workspace.command,
         "commit": git_commit() or "unknown",
         "date": datetime.now(UTC).date().isoformat(),
     }

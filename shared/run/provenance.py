@@ -1,10 +1,39 @@
-"""On what machine a result came to be."""
+"""How a result came to be, as far as others may read it: the command, the commit, the machine."""
 
 import os
 import platform
+import re
+import shlex
 import subprocess
-from pathlib import Path
+from collections.abc import Sequence
+from pathlib import Path, PureWindowsPath
 from typing import Any
+
+ADDRESS = "<address>"
+
+
+def shareable_command(program: str, argv: Sequence[str]) -> str:
+    """The command line of `program` for cards, metrics and reports, without what only this machine knows.
+
+    Example:
+        >>> shareable_command("prectr distill", ["run", "--teacher", "http://10.0.0.7/v1,/home/me/models/judge"])
+        "prectr distill run --teacher '<address>,judge'"
+    """
+    return f"{program} {shlex.join(map(shareable, argv))}".strip()
+
+
+def shareable(text: str) -> str:
+    """`text`, such as a model's source or `--flag=a,b`, with an endpoint's address left out and only the last part of a
+    path that begins at the root, at a home folder or above the working folder; hub ids and other paths stay.
+    """
+    text = re.sub(r"(?:https?|file)://[^\s,]+", ADDRESS, text)
+    return "".join(_name_alone(part) for part in re.split(r"([,=:])", text))
+
+
+def _name_alone(part: str) -> str:
+    path = PureWindowsPath(part)  # parts paths of either kind
+    is_private = bool(path.root) or part.startswith("~") or ".." in path.parts
+    return (path.name.replace("..", "") or "<a folder>") if is_private else part
 
 
 def machine() -> dict[str, Any]:

