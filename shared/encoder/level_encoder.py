@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -23,11 +24,14 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import logging
 
+from prectr.shared.atomic import atomic_write, make_readable
 from prectr.shared.encoder.level_head import EncoderConfig, LevelHead, TokenVectors
 from prectr.shared.encoder.sentence_transformers import load_projection, save_modules
 from prectr.shared.errors import PrectrError
 from prectr.shared.hub import local_folder
+from prectr.shared.hub_model import HubModel
 from prectr.shared.run.console import progress_bar
 from prectr.shared.run.schema import read_versioned, versioned
 
@@ -47,7 +51,7 @@ PAIRS_PER_BLOCK = 131_072
 """Pairs whose texts `score_pairs` holds encoded at once; bounds its memory."""
 
 
-class LevelEncoder(nn.Module):
+class LevelEncoder(nn.Module, HubModel):
     """Text encoder + projection to token vectors + level head.
 
     Args:
@@ -278,41 +282,50 @@ class LevelEncoder(nn.Module):
             self.device
         )
 
-    def save_pretrained(self, folder: str | Path) -> None:
+    def _save_pretrained(self, save_directory: Path) -> None:
         """Writes the whole folder: safetensors and JSON only."""
-        folder = Path(folder)
-        (folder / "level_head").mkdir(parents=True, exist_ok=True)
+        folder = save_directory
+        (folder / "level_head").mkdir(exist_ok=True)
         names = self.config.level_names
         self.text_encoder.config.id2label = dict(enumerate(names))
         self.text_encoder.config.label2id = {name: level for level, name in enumerate(names)}
         self.text_encoder.save_pretrained(folder)
+        make_readable(*folder.glob("model*.safetensors"))
         self.tokenizer.save_pretrained(folder)
         config = versioned(asdict(self.config), SCHEMA_VERSION)
         (folder / "level_head" / "config.json").write_text(json.dumps(config, indent=2) + "\n")
-        save_file({"idf": self.idf, **self.head.state_dict()}, folder / "level_head" / "model.safetensors")
+        with atomic_write(folder / "level_head" / "model.safetensors") as temporary:
+            save_file({"idf": self.idf, **self.head.state_dict()}, temporary)
         save_modules(folder, self.projection, self.tokenizer, self.config.query_length, self.config.item_length)
 
     @classmethod
-    def from_pretrained(cls, folder: str | Path) -> LevelEncoder:
-        """Opens a folder written by `save_pretrained`, or a hub id that one was published under.
-
-        Raises:
-            PrectrError: the folder is not there, holds no level head, or was written by newer or much older code.
-        """
-        folder = local_folder(folder)
+    def _from_pretrained(cls, *, model_id: str, **download: Any) -> LevelEncoder:
+        """As `from_pretrained`; a `PrectrError` too where the folder holds no level head."""
+        folder = local_folder(model_id, **download)
         head = folder / "level_head"
         if not (head / "config.json").is_file():
             raise PrectrError(
                 f"{folder} is no published encoder: {head / 'config.json'} is missing; run `make distill`."
             )
         config = EncoderConfig(**read_versioned(head / "config.json", SCHEMA_VERSION, SCHEMA_VERSION))
-        text_encoder = AutoModel.from_pretrained(folder, dtype=torch.float32)
+        with _without_a_bar():
+            text_encoder = AutoModel.from_pretrained(folder, dtype=torch.float32)
         encoder = cls(text_encoder, AutoTokenizer.from_pretrained(folder), config)
         weights = load_file(head / "model.safetensors")
         encoder.idf.copy_(weights.pop("idf"))
         encoder.head.load_state_dict(weights)
         load_projection(folder, encoder.projection)
         return encoder.eval()
+
+
+@contextmanager
+def _without_a_bar() -> Iterator[None]:
+    """Within, transformers loads weights in silence; whatever else shows its progress goes on doing so."""
+    before = logging.set_tqdm_hook(lambda bar, arguments, settings: bar(*arguments, **{**settings, "disable": True}))
+    try:
+        yield
+    finally:
+        logging.set_tqdm_hook(before)
 
 
 def _coded(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
