@@ -18,6 +18,10 @@ class RunArguments:
     name: str = field(default="journey", metadata={"help": "data set: the folder artifacts/<name>/data"})
     seed: int = field(default=0, metadata={"help": "of every random number"})
     artifacts: str = field(default="artifacts", metadata={"help": "folder of everything generated"})
+    report_to: list[str] = field(
+        default_factory=lambda: ["tensorboard"],
+        metadata={"help": "trackers of training curves: tensorboard, wandb, trackio, mlflow, …; or none"},
+    )
 
 
 @dataclass

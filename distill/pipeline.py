@@ -30,6 +30,7 @@ from prectr.shared.run.console import console
 from prectr.shared.run.finished import remember_run
 from prectr.shared.run.launch import is_first
 from prectr.shared.run.steps import StepRecord, fingerprint_of, run_step
+from prectr.shared.training.trackers import report_to
 
 SOURCES = {
     "teach": ("prectr.distill.teachers.panel", "prectr.distill.evaluation.judge"),
@@ -71,6 +72,7 @@ def run_stage(workspace: Workspace) -> None:
 
 def make_labels(workspace: Workspace, panel: Panel) -> dict[str, StepRecord]:
     """What the student will learn from: teach · label, and where an assistant is named assist · label again."""
+    report_to(workspace.run.report_to)
     records = {"teach": teach(workspace, panel), "label": label_pairs(workspace, panel)}
     if workspace.assistant is not None:
         records |= {"assist": assist(workspace, workspace.assistant), "label_again": label_again(workspace)}

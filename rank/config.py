@@ -26,6 +26,10 @@ class RunArguments:
     label: str = field(
         default="clicked", metadata={"help": "0/1 column of impressions that is predicted: clicked, or a label_..."}
     )
+    report_to: list[str] = field(
+        default_factory=lambda: ["tensorboard"],
+        metadata={"help": "trackers of training curves: tensorboard, wandb, trackio, mlflow, …; or none"},
+    )
 
     def __post_init__(self) -> None:
         if self.warm_start and self.encoder:

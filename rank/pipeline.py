@@ -36,6 +36,7 @@ from prectr.shared.run import launch
 from prectr.shared.run.finished import remember_run, settings_of
 from prectr.shared.run.steps import RECORD, fingerprint_of, fingerprint_of_tables, read_record, run_step
 from prectr.shared.training.device import compute_device, has_bf16
+from prectr.shared.training.trackers import report_to
 
 SOURCES = {
     "behaviours": ("prectr.rank.history.log",),
@@ -51,6 +52,7 @@ SOURCES = {
 
 def run_stage(workspace: Workspace) -> None:
     """behaviours · features · texts · lightgbm · ranker, then the results as tables and as a page."""
+    report_to(workspace.run.report_to)
     build_behaviours(workspace)
     build_features(workspace)
     build_texts(workspace)

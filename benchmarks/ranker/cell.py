@@ -106,6 +106,7 @@ class Cell:
     def inputs(self, home: Workspace) -> str:
         """A fingerprint of everything that decides the cell's result."""
         settings = {name: value for group in self.settings() for name, value in asdict(group).items()}
+        del settings["report_to"]  # decides no result
         found = {name: fingerprint_of(home.folder / name) for name in ("level_prob", "behaviours")}
         found["encoder"] = home.encoder_fingerprint()
         if self.system == RANDOM_ENCODER:

@@ -1,11 +1,9 @@
-"""Where a training can be watched: a bar with its losses on the terminal, and TensorBoard's logs."""
+"""A training on the terminal: a bar of its steps, and lines with its losses."""
 
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
-from transformers.integrations import TensorBoardCallback
 
 from prectr.shared.run.console import print_line, progress_bar
 
@@ -55,13 +53,3 @@ def losses_in(logs: dict[str, float]) -> str:
         return ""
     parts = {name: value for name, value in logs.items() if name not in ("grad_norm", "learning_rate", "epoch")}
     return ", ".join(f"{name} {value:.4f}" for name, value in parts.items())
-
-
-def tensorboard(folder: Path) -> TensorBoardCallback:
-    """Logs of a `Trainer` in `folder`/runs, for `tensorboard --logdir`.
-
-    `report_to="tensorboard"` would put them among the checkpoints, which a step removes at its end.
-    """
-    callback = TensorBoardCallback()
-    callback.logging_dir = str(folder / "runs")
-    return callback

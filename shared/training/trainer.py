@@ -13,7 +13,8 @@ from transformers import PrinterCallback, ProgressCallback, Trainer, TrainingArg
 
 from prectr.shared.run.checkpoints import latest_checkpoint
 from prectr.shared.run.launch import agree, is_launched, wait_for_all
-from prectr.shared.training.progress import ProgressBar, tensorboard
+from prectr.shared.training import trackers
+from prectr.shared.training.progress import ProgressBar
 from prectr.shared.training.whole_batch import part
 
 
@@ -50,14 +51,16 @@ class PartTrainer(Trainer):
             self.remove_callback(theirs)
 
     def train_or_resume(self, description: str) -> None:
-        """Train, from the newest whole checkpoint in `output_dir` if a killed run left one; TensorBoard's logs go
-        beside that folder.
+        """Train, from the newest whole checkpoint in `output_dir` if a killed run left one; TensorBoard's logs,
+        where `trackers.report_to` asks for them, go beside that folder.
 
         Args:
-            description: of the progress bar.
+            description: of the progress bar, and a tracker's name for the training.
         """
         checkpoints = Path(str(self.args.output_dir))
-        self.add_callback(tensorboard(checkpoints.parent))
+        self.args.run_name = description
+        for tracker in trackers.callbacks(checkpoints.parent):
+            self.add_callback(tracker)
         with ExitStack() as stack:
             self.add_callback(ProgressBar(description, stack))
             self.train(resume_from_checkpoint=agree(latest_checkpoint(checkpoints)))
