@@ -109,7 +109,7 @@ def _difference_figure(differences: Mapping[str, list[tuple[str, Mapping[str, An
     return Figure(
         "Paired differences",
         "Each row is prectr_v2, or the system named first, minus another on the same pages and seeds; a whisker, the "
-        "95 % interval over households crossed with seeds, that does not touch 0 is a difference beyond chance.",
+        "95 % interval over users crossed with seeds, that does not touch 0 is a difference beyond chance.",
         charts,
         Table("Paired differences", ["difference", "mean"], rows),
     )

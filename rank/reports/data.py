@@ -1,4 +1,4 @@
-"""What the report reads back: the judged impressions, with their households and, where there are any, gold levels."""
+"""What the report reads back: the judged impressions, with their users and, where there are any, gold levels."""
 
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -19,14 +19,14 @@ from prectr.shared.run.steps import RECORD
 class Scored:
     """n judged impressions of one set under K levels.
 
-    page, clicked, tau: [n]. household: [n] int codes. ours, rival: [n] P(click) of the ranker and of LightGBM.
+    page, clicked, tau: [n]. user: [n] int codes. ours, rival: [n] P(click) of the ranker and of LightGBM.
     level_prob, click_given_level: [n, K]. gold_level: [n] int, -1 unknown.
-    history_pages: [n] int, to how many pages the household's history was cut; -1 not cut.
-    past_pages: [n] pages the household had seen before; None where the log is not there any more.
+    history_pages: [n] int, to how many pages the user's history was cut; -1 not cut.
+    past_pages: [n] pages the user had seen before; None where the log is not there any more.
     """
 
     page: np.ndarray
-    household: np.ndarray
+    user: np.ndarray
     clicked: np.ndarray
     ours: np.ndarray
     rival: np.ndarray
@@ -67,7 +67,7 @@ def read_scored(stage_folder: Path, split: str) -> Scored | None:
 
     return Scored(
         page=rows["page_id"].to_numpy(),
-        household=np.unique(households(impressions["user_id"], impressions["page_id"]), return_inverse=True)[1],
+        user=np.unique(households(impressions["user_id"], impressions["page_id"]), return_inverse=True)[1],
         clicked=rows["clicked"].to_numpy().astype(np.float64),
         ours=rows["p_click"].to_numpy(),
         rival=rows["p_click_lightgbm"].to_numpy(),

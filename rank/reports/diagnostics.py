@@ -1,6 +1,6 @@
 """What the report's charts show, computed from predictions: pure functions of arrays. [O]
 
-Intervals are 95 % percentiles of a bootstrap over households; None where there is one household only.
+Intervals are 95 % percentiles of a bootstrap over users; None where there is one user only.
 """
 
 from collections.abc import Iterable
@@ -26,9 +26,9 @@ class Mean:
     n: int
 
     @classmethod
-    def of(cls, values: np.ndarray, household: np.ndarray) -> "Mean":
-        """Of values [n] of the households [n]; n ≥ 1."""
-        _, code = np.unique(household, return_inverse=True)
+    def of(cls, values: np.ndarray, user: np.ndarray) -> "Mean":
+        """Of values [n] of the users [n]; n ≥ 1."""
+        _, code = np.unique(user, return_inverse=True)
         sums, counts = np.bincount(code, values), np.bincount(code)
 
         def mean(weights: np.ndarray) -> float | None:
@@ -40,10 +40,10 @@ class Mean:
         return cls(float(np.mean(values)), interval, (ends[1], ends[2]), (ends[0], ends[3]), len(values))
 
 
-def means_by(group: np.ndarray, groups: Iterable[int], values: np.ndarray, household: np.ndarray) -> list[Mean | None]:
+def means_by(group: np.ndarray, groups: Iterable[int], values: np.ndarray, user: np.ndarray) -> list[Mean | None]:
     """The mean of `values` [n] in each of `groups`; None for a group without rows."""
     masks = (group == one for one in groups)
-    return [Mean.of(values[mask], household[mask]) if mask.any() else None for mask in masks]
+    return [Mean.of(values[mask], user[mask]) if mask.any() else None for mask in masks]
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Bin:
     clicked: Mean
 
 
-def reliability(clicked: np.ndarray, probability: np.ndarray, household: np.ndarray) -> list[Bin]:
+def reliability(clicked: np.ndarray, probability: np.ndarray, user: np.ndarray) -> list[Bin]:
     """Mean prediction and click-through rate in 15 bins of equally many rows, sorted by prediction; arrays [n].
 
     Rows of equal prediction share their clicks, so that their order does not matter. The gaps, weighted by the bins'
@@ -65,7 +65,7 @@ def reliability(clicked: np.ndarray, probability: np.ndarray, household: np.ndar
     order = np.argsort(probability, kind="stable")
     edges = np.unique(np.arange(BINS) * len(order) // BINS)
     parts = np.split(order, edges[1:])
-    return [Bin(float(probability[rows].mean()), Mean.of(rate[rows], household[rows])) for rows in parts if len(rows)]
+    return [Bin(float(probability[rows].mean()), Mean.of(rate[rows], user[rows])) for rows in parts if len(rows)]
 
 
 def violations(click_given_level: np.ndarray) -> tuple[float, list[float]]:
@@ -84,7 +84,7 @@ def in_top(page: np.ndarray, score: np.ndarray, top: int = TOP) -> np.ndarray:
 
 
 def activity(past_pages: np.ndarray) -> tuple[np.ndarray, list[str]]:
-    """Fifths of the rows by how many pages their household had seen before [n], fewer where many have the same number.
+    """Fifths of the rows by how many pages their user had seen before [n], fewer where many have the same number.
 
     Returns:
         Class of each row [n], and how the classes are written: 12, 13–40, …

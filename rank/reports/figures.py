@@ -72,8 +72,8 @@ def ladder(systems: Mapping[str, Mapping[str, Any]]) -> Figure:
     return Figure(
         title,
         "Further up is better; the rungs share their pages, so a rise to the right is what knowing more of the same "
-        "households is worth, and the bands are 95 % intervals over households.",
-        {title: line_chart(title, series, "pages of the household that are known", "AUC", x_names=rungs)},
+        "users is worth, and the bands are 95 % intervals over users.",
+        {title: line_chart(title, series, "pages of the user that are known", "AUC", x_names=rungs)},
         Table(title, ["system", *(f"{rung} pages" for rung in rungs)], [
             [one.name, *map(told, one.value, one.interval)] for one in series
         ]),
@@ -93,7 +93,7 @@ def slices(systems: Mapping[str, Mapping[str, Any]]) -> Figure:
     return Figure(
         title,
         "Each row is a part of the test pages; further right is better, a whisker is the 95 % interval over "
-        "households, and parts differ in how hard they are: compare systems within a row.",
+        "users, and parts differ in how hard they are: compare systems within a row.",
         {title: dot_plot(title, names, series, "AUC")},
         Table(title, ["slice", *(f"AUC, {one.name}" for one in series)], [
             [name, *(told(one.value[row], one.bounds(row)) for one in series)] for row, name in enumerate(names)
@@ -104,7 +104,7 @@ def slices(systems: Mapping[str, Mapping[str, Any]]) -> Figure:
 def calibration(scored: Scored, systems: Mapping[str, Mapping[str, Any]]) -> Figure:
     """Reliability diagram of both systems."""
     bins = {
-        name: reliability(scored.clicked, probability, scored.household)
+        name: reliability(scored.clicked, probability, scored.user)
         for name, probability in zip(systems, (scored.ours, scored.rival), strict=True)
     }
     series = [
@@ -143,7 +143,7 @@ def calibration(scored: Scored, systems: Mapping[str, Mapping[str, Any]]) -> Fig
 
 def click_given_level(scored: Scored, levels: Sequence[str]) -> Figure:
     """What the ranker learnt of P(click | level)."""
-    means = [Mean.of(scored.click_given_level[:, level], scored.household) for level in range(len(levels))]
+    means = [Mean.of(scored.click_given_level[:, level], scored.user) for level in range(len(levels))]
     anywhere, steps = violations(scored.click_given_level)
     series = Series(OURS, [one.value for one in means], [one.most for one in means], [one.middle for one in means])
     title = "Learned P(click | level) on the exposed pages"
@@ -165,7 +165,7 @@ def click_given_level(scored: Scored, levels: Sequence[str]) -> Figure:
 def open_scores(scored: Scored, levels: Sequence[str]) -> Figure:
     """Score against gold level among everything on sale; every gold level is known."""
     found = {
-        name: means_by(scored.gold_level, range(len(levels)), probability, scored.household)
+        name: means_by(scored.gold_level, range(len(levels)), probability, scored.user)
         for name, probability in ((OURS, scored.ours), (RIVAL, scored.rival))
     }
     series = [_of_means(name, means) for name, means in found.items()]
@@ -173,7 +173,7 @@ def open_scores(scored: Scored, levels: Sequence[str]) -> Figure:
     return Figure(
         title,
         "A ranker that respects relevance rises from level to level and stays near 0 for what does not fit the query; "
-        "whiskers are 95 % intervals over households.",
+        "whiskers are 95 % intervals over users.",
         {title: dot_plot(title, levels, series, "mean predicted P(click), probability", reference=0.0)},
         _means_table(title, "gold level", levels, found),
     )
@@ -185,7 +185,7 @@ def open_top(scored: Scored, levels: Sequence[str]) -> Figure:
     chosen = {OURS: in_top(scored.page, scored.ours), RIVAL: in_top(scored.page, scored.rival)}
     chosen["all candidates"] = np.ones(len(gold), bool)
     found: dict[str, list[Mean | None]] = {
-        name: [Mean.of((gold[rows] == level) * 1.0, scored.household[rows]) for level in range(len(levels))]
+        name: [Mean.of((gold[rows] == level) * 1.0, scored.user[rows]) for level in range(len(levels))]
         for name, rows in chosen.items()
     }
     series = [_of_means(name, means) for name, means in found.items()]
@@ -194,7 +194,7 @@ def open_top(scored: Scored, levels: Sequence[str]) -> Figure:
         title,
         f"Of each system's first {TOP} places, the share that each level takes, beside its share among all "
         "candidates: low levels should get fewer places and high ones more; whiskers are 95 % intervals over "
-        "households.",
+        "users.",
         {title: dot_plot(title, levels, series, f"share of the top {TOP}", reference=0.0)},
         _means_table(title, "gold level", levels, found),
     )
@@ -202,22 +202,22 @@ def open_top(scored: Scored, levels: Sequence[str]) -> Figure:
 
 def incentive_by_level(scored: Scored, levels: Sequence[str]) -> Figure:
     """τ by the level the ranker thinks most probable."""
-    means = means_by(scored.level_prob.argmax(1), range(len(levels)), scored.tau, scored.household)
+    means = means_by(scored.level_prob.argmax(1), range(len(levels)), scored.tau, scored.user)
     return _incentive("Incentive τ by relevance level", "most probable level", levels, means)
 
 
 def incentive_by_activity(shown: Scored, new_users: Scored | None) -> Figure | None:
-    """τ by how much is known of the household; None where nothing tells."""
+    """τ by how much is known of the user; None where nothing tells."""
     names: list[str] = []
     means: list[Mean | None] = []
     if new_users is not None:
         rungs = np.unique(new_users.history_pages).tolist()
         names += [f"new users, {rung} known" for rung in rungs]
-        means += means_by(new_users.history_pages, rungs, new_users.tau, new_users.household)
+        means += means_by(new_users.history_pages, rungs, new_users.tau, new_users.user)
     if shown.past_pages is not None:
         row_class, classes = activity(shown.past_pages)
         names += [f"{pages} pages" for pages in classes]
-        means += means_by(row_class, range(len(classes)), shown.tau, shown.household)
+        means += means_by(row_class, range(len(classes)), shown.tau, shown.user)
     return _incentive("Incentive τ by user activity", "past pages", names, means) if means else None
 
 
@@ -252,7 +252,7 @@ def _incentive(title: str, what: str, names: Sequence[str], means: Sequence[Mean
     )  # fmt: skip
     return Figure(
         title,
-        "What the shopper's and other shoppers' past adds to the click logit: right of 0 it speaks for a click, left "
+        "What the user's own and other users' past adds to the click logit: right of 0 it speaks for a click, left "
         "of it against one; dot the mean, thick bar the middle half of the impressions, thin one the middle 90 %.",
         {title: dot_plot(title, [name for name, _ in kept], [series], f"τ, logits; by {what}", reference=0.0)},
         Table(title, [what, "mean τ", "middle half", "middle 90 %", "impressions"], [

@@ -26,6 +26,7 @@ from prectr.rank.reports.figures import (
     slices,
     told,
 )
+from prectr.rank.reports.glossary import of_columns, read_terms
 from prectr.rank.reports.terminal import EXPOSED, OPEN, REPORT, counts, rung_with_interval, with_interval
 from prectr.shared.atomic import atomic_write
 from prectr.shared.errors import PrectrError
@@ -79,11 +80,14 @@ def write_report(stage_folder: Path, bench: Mapping[str, Any] | None = None) -> 
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    terms = read_terms()
     page = environment.get_template(TEMPLATE).render(
         name=stage_folder.resolve().name,
         reconstructed=(metrics or bench or {}).get("reconstructed", ""),
         tiles=_tiles(metrics) if metrics is not None else [],
         sections=sections,
+        terms=list(terms.values()),
+        term_of=of_columns(terms),
     )
     path = stage_folder / REPORT
     with atomic_write(path) as temporary:
@@ -136,7 +140,7 @@ def _users_section(
     tables, figures = [], []
     if rungs := list(systems[OURS].get("new_users") or {}):
         table = Table(
-            "AUC when only the last n pages of an unseen household are known ↑",
+            "AUC when only the last n pages of a new user are known ↑",
             ["system", *(f"n = {rung}" for rung in rungs)],
             [[name, *(rung_with_interval(part, rung) for rung in rungs)] for name, part in systems.items()],
             f"{counts(systems[OURS]['new_users_n'])}, the same pages on every rung.",
@@ -196,12 +200,12 @@ def _bench_sections(bench: Mapping[str, Any]) -> list[Section]:
 
 def _metrics_table(title: str, part: str, names: Sequence[str], systems: Mapping[str, Mapping[str, Any]]) -> Table:
     ours = systems[OURS][part]
-    note = f"{counts(ours['n'])}; 95 % intervals over households."
+    note = f"{counts(ours['n'])}; 95 % intervals over users."
     if "coverage" in ours:
         shares = ", ".join(f"{name} {share:.0%}" for name, share in ours["coverage"].items())
         note += f" GAUC covers {shares} of the impressions."
     if ours["n"]["users"] == 1:
-        note += " One household only: the intervals mean nothing."
+        note += " One user only: the intervals mean nothing."
     return Table(
         title,
         ["system", *(f"{name} {BETTER[name]}" for name in names)],

@@ -104,6 +104,6 @@ def _tables(metrics: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     if "new_users" in metrics:
         rungs = list(metrics["new_users"])
         rows = [[name, *(rung_with_interval(found, rung) for rung in rungs)] for name, found in systems.items()]
-        title = "Unseen households whose last n pages are known: AUC"
+        title = "New users whose last n pages are known: AUC"
         columns = [f"n = {rung}" for rung in rungs]
         yield {"title": title, "columns": columns, "rows": rows, "counts": counts(metrics["new_users_n"])}

@@ -37,7 +37,7 @@ def show(metrics: Mapping[str, Any], folder: Path) -> None:
     exposed = metrics["exposed"]
     coverage = ", ".join(f"{name} {share:.0%}" for name, share in exposed["coverage"].items())
     table(
-        "Exposed pages, test weeks (95 % intervals over households)",
+        "Exposed pages, test weeks (95 % intervals over users)",
         ["system", *EXPOSED],
         [[name, *(with_interval(m["exposed"], key) for key in EXPOSED)] for name, m in systems.items()],
         f"{counts(exposed['n'])}; GAUC covers {coverage} of the impressions. {note}",
@@ -52,7 +52,7 @@ def show(metrics: Mapping[str, Any], folder: Path) -> None:
     if "new_users" in metrics:
         rungs = list(metrics["new_users"])
         table(
-            "New users: AUC when only the last n pages of an unseen household are known",
+            "New users: AUC when only the last n pages of a new user are known",
             ["system", *(f"n = {rung}" for rung in rungs)],
             [[name, *(rung_with_interval(m, rung) for rung in rungs)] for name, m in systems.items()],
             f"{counts(metrics['new_users_n'])}, the same pages on every rung. {note}",
@@ -88,7 +88,8 @@ def show(metrics: Mapping[str, Any], folder: Path) -> None:
     console.print(
         f"Files: {folder}/ (model.safetensors, encoder/, metrics.json, predictions.parquet)\n"
         f'Next:  python -c "from prectr import Ranker; print(Ranker.from_pretrained({str(folder)!r}))"\n'
-        "       make bench  ·  make publish REPO=user/name MODEL=ranker DRY_RUN=1",
+        "       make bench  ·  make publish REPO=user/name MODEL=ranker DRY_RUN=1\n"
+        f"Terms: each is defined at the end of {folder.parent}/report.html",
         highlight=False,
     )
 

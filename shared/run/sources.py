@@ -31,6 +31,7 @@ ORGANISES = {
     "prectr.shared.atomic": "writes the same bytes, whole or not at all",
     "prectr.shared.hub": "finds, names and uploads models; which one was found is an input of the step",
     "prectr.shared.training.progress": "shows how far a training is",
+    "prectr.shared.training.trackers": "sends curves elsewhere",
     "prectr.data.checks": "refuses tables, changes none",
     "prectr.data.report": "tells of tables",
     "prectr.distill.publishing.model_card": "tells of an encoder",

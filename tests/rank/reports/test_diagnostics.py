@@ -9,14 +9,14 @@ from prectr.rank.reports.diagnostics import Mean, activity, in_top, means_by, re
 from prectr.shared.metrics import ece
 
 
-def test_a_mean_with_the_interval_of_its_households() -> None:
+def test_a_mean_with_the_interval_of_its_users() -> None:
     mean = Mean.of(np.array([0.0, 0.0, 1.0, 1.0]), np.array(["a", "a", "b", "b"]))
     assert mean.value == 0.5 and mean.n == 4
-    assert mean.interval == (0.0, 1.0)  # whole households: all of one, or all of the other
+    assert mean.interval == (0.0, 1.0)  # whole users: all of one, or all of the other
     assert mean.middle == (0.0, 1.0)
 
 
-def test_one_household_has_no_interval() -> None:
+def test_one_user_has_no_interval() -> None:
     assert Mean.of(np.array([0.0, 1.0]), np.array(["a", "a"])).interval is None
 
 

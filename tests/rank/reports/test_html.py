@@ -281,11 +281,11 @@ def test_the_machine_is_told_where_it_is_known(changed: Callable[[Callable[[dict
 
 
 def test_a_run_with_less_has_a_shorter_page(tmp_path: Path) -> None:
-    """No open set, no gold levels, no incentive, no clicks, one household, no log of the past."""
+    """No open set, no gold levels, no incentive, no clicks, one user, no log of the past."""
     workspace = make_stage(tmp_path / "less", users=1, with_open=False, with_gold=False, clicks=False, tau=0.0)
     (workspace / "behaviours" / "step.json").unlink()
     page = Page(write_report(workspace).read_text(encoding="utf-8"))
-    assert "One household only" in page.text and "None" not in page.text
+    assert "One user only" in page.text and "None" not in page.text
     titles = " ".join(headings(workspace / "report.html"))
     assert "Open candidates" not in titles and "Incentive" not in titles and "Reliability" in titles
 
@@ -296,11 +296,11 @@ def test_open_candidates_without_gold_levels_have_no_charts_by_level(tmp_path: P
     assert not any("by gold level" in title for title in headings(workspace / "report.html"))
 
 
-def test_impressions_meet_their_households_levels_and_past(workspace: Path) -> None:
+def test_impressions_meet_their_users_levels_and_past(workspace: Path) -> None:
     scored = read_scored(workspace, "open")
     assert scored is not None and scored.past_pages is not None
     assert scored.gold_level.tolist() == [0, 1, 0, 1, -1] * 6
-    assert scored.household[:11].tolist() == [0] * 5 + [1] * 5 + [2]
+    assert scored.user[:11].tolist() == [0] * 5 + [1] * 5 + [2]
     assert scored.past_pages[[0, 5]].tolist() == [1, 0] and (scored.history_pages == -1).all()
     assert read_scored(workspace, "validation") is None
 
