@@ -1,4 +1,7 @@
-"""Stage two: the ranker in which relevance and click-through rate are one model."""
+"""Stage two: the ranker in which relevance and click-through rate are one model, its rooms in the order data flows.
+
+It knows stage one only as a folder on disk; nothing here imports `distill`, or of `data` more than the contract.
+"""
 
 from typing import TYPE_CHECKING, Any
 

@@ -1,1 +1,4 @@
-"""What both stages need and nothing else: settings, run folders, metrics, console, seeds, the published encoder."""
+"""What both stages need: how a command runs, the published encoder, storage, training, metrics, seeds, errors.
+
+Nothing here imports a stage, or knows a table of the contract.
+"""

@@ -1,1 +1,1 @@
-"""What labelling costs: pairs a second, and what an endpoint says differently."""
+"""What labelling costs: pairs a second against the plain way, and whether an endpoint says what a local model does."""

@@ -1,4 +1,4 @@
-"""What is wrong with a data set's tables, row by row, and what they allow.
+"""What is wrong with a data set's tables, every defect at once, and what they allow.
 
-Nothing here changes a table; the contract itself is data/contract.py.
+Nothing here changes a table; which columns there are is the contract's business.
 """

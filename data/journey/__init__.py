@@ -1,4 +1,4 @@
-"""The default data set, made of The Complete Journey: queries, pages, pairs and tables in the order they are built.
+"""The default data set, made of The Complete Journey: queries, pages, pairs and tables, in the order of `build.py`.
 
-This shop's own knowledge (phrasebook, sizes, needs) may stand here and nowhere else.
+What is known of this shop alone (phrasebook, package sizes, needs) stands here and nowhere else.
 """

@@ -1,4 +1,4 @@
-"""How well a judge of relevance judges pairs it has not seen.
+"""How well a judge of relevance judges pairs it has not seen: one set of figures for teacher, student and baselines.
 
-A judge is a teacher, the student or a rival; nothing here trains.
+Where the student ends and is judged beside all others; nothing learns here.
 """

@@ -1,4 +1,4 @@
-"""Which pairs the teacher is asked for, and what it said: the job, its cache and its tables.
+"""Which pairs the teacher is asked about, and what it said: strategies, the job that processes share, the label cache.
 
-A label is never computed twice, and what failed is never a label.
+No label is computed twice, what failed is never a label, and nothing here is trained.
 """

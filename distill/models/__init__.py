@@ -1,4 +1,4 @@
-"""What a name given for a model stands for: a folder, a hub id, a package, a GGUF file or an endpoint.
+"""What a name given for a model stands for: a folder, hub id, package, GGUF file, endpoint, or one made from nothing.
 
-Opening and converting only; teachers/ and student/ use what is opened.
+Named, checked, converted and opened here; what a model is used for is said in `teachers` and `student`.
 """

@@ -1,4 +1,4 @@
-"""The published folder: model card, stored level probabilities and the pairs that stage two replays.
+"""What leaves stage one: the published folder's model card, level probabilities of the log, and pairs to replay.
 
-What stage two knows of stage one is written here.
+All that stage two reads of stage one is written here or in `prectr.shared.encoder`; nothing is trained.
 """

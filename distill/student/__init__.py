@@ -1,4 +1,4 @@
-"""The light encoder: its start, its trainings in order, and the recipe that puts them together.
+"""The light encoder: its start, its trainings in the order of `recipe.py`, and the pairs it sees.
 
-The folder format it is saved in is shared/encoder/.
+The folder it is saved as is `prectr.shared.encoder`'s; of teachers only their judgements are known.
 """

@@ -1,4 +1,4 @@
-"""Every kind of judge that can teach, behind one interface (base.py). A new kind is a file here and a line in panel.py.
+"""Every kind of judge that can teach, behind the interface of `base.py`; `panel.py` teaches, calibrates and opens them.
 
-Nothing here knows the student.
+A new kind is a file here, a branch in `panel.py` and one in `models/sources.py`. Nothing here knows the student.
 """

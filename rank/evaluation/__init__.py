@@ -1,4 +1,4 @@
-"""How a ranker and its rivals are judged: the protocol, calibration, drift, and LightGBM on the same features.
+"""How a ranker is judged: the protocol, LightGBM on the same columns, calibration after training, drift on newer logs.
 
-Predictions come in, figures go out; nothing is drawn here.
+Scores come in and figures go out, as metrics.json; nothing is drawn here.
 """

@@ -1,4 +1,5 @@
-"""Hand-made features and counts of every impression, computed once and written memory-mapped.
+"""What is known of an impression before the network sees it: hand-made features, counts, history slices, feature map.
 
-They see the past only through history/.
+Computed once and written to files that are read memory-mapped; the past is seen through `history` alone, and nothing
+here is learnt by gradient.
 """

@@ -1,4 +1,4 @@
-"""The log of past events, its indices and its slices. Here, and only here, is decided what a page may have known.
+"""The log of past events: its columns, indices and slices, and stage one's stored probabilities of every logged pair.
 
-Nothing in it sees an event at or after the page's own time.
+Here, and only here, is decided what a page may know: events strictly before it. No features and no network.
 """

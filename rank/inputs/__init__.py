@@ -1,4 +1,4 @@
-"""Batches: what the network reads of prepared features, past events and texts.
+"""From prepared sets to the network's batches: pages, past events, texts and their tokens, exact matches, replay.
 
-No parameters and no losses.
+Nothing here has parameters that learn, and no loss is computed. Which pages make a batch is decided in `training`.
 """

@@ -1,4 +1,4 @@
-"""The network: ranker_model.py mirrors the equations, the other files are its parts.
+"""The network: `ranker_model.py` mirrors the paper's equations, the other files are its parts.
 
-No data, no losses, no files read.
+Tensors in, tensors out: no tables, no losses, no files.
 """

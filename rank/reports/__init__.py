@@ -1,4 +1,4 @@
-"""What people look at: tables in the terminal, the report's page and the model card.
+"""What people read: tables in the terminal, the report's page, the model card.
 
-Every figure comes from metrics.json; none is computed here.
+Figures come from metrics.json and charts from the stored predictions; no model is opened here.
 """

@@ -1,4 +1,4 @@
-"""Losses, the exposure-bias correction and the schedule, put around the network by transformers' Trainer.
+"""How the network learns: losses, the exposure-bias loss with its hard negatives, the schedule of batches, the Trainer.
 
-Nothing here judges: that is evaluation/.
+Nothing here judges a ranker: that is `evaluation`.
 """

@@ -1,1 +1,4 @@
-"""How any command runs: settings, steps, several processes, and what the terminal shows."""
+"""How any command runs: settings, steps and their fingerprints, checkpoints, several processes, the terminal.
+
+Nothing here knows what a step computes.
+"""
