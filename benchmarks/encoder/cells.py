@@ -279,7 +279,7 @@ class Bench:
     def with_states(self, recipe: Recipe) -> LevelEncoder:
         """The student before any label.
 
-        The text states are learnt once, with the first seed; what each seed draws anew is the head, the order of pairs
+        Hidden states are distilled once, with the first seed; what each seed draws anew is the head, the order of pairs
         and dropout.
         """
         first, folder = self.workspace.recipe, self.folder / "states"

@@ -4,8 +4,8 @@
 
 The plain way is what one writes first: `AutoModelForCausalLM`, batches of 32 in the order given, padded to their
 longest, the whole vocabulary's logits at every position, then the level tokens at the last one. The other is
-`CausalTeacher` as the labelling job calls it, shard by shard as that job is cut. Both take the same shards in turns, so
-that whatever else the machine does slows both alike; tokenisation is part of both. Their log-odds must agree.
+`CausalTeacher` as the labelling job calls it, shard by shard as that job is cut. Both take the same shards alternately,
+so that whatever else the machine does slows both alike; tokenisation is part of both. Their log-odds must agree.
 
 `peak_share` is the FLOP/s spent on tokens that are not padding ÷ the fastest matrix product of the same type in the
 same run. A token costs 2 × the parameters outside the embeddings; the head's K rows and the attention's products of
@@ -133,7 +133,7 @@ class PlainTeacher:
 
 
 def measure(teacher: CausalTeacher, shards: Sequence[Sequence[Pair]]) -> dict[str, Any]:
-    """Times both ways in turns, each warmed up by two passes or more; then compares what they said.
+    """Times both ways alternately, each warmed up by two passes or more; then compares what they said.
 
     Raises:
         PrectrError: their log-odds differ by more than rounding explains.

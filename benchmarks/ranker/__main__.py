@@ -48,7 +48,7 @@ class BenchArguments:
         metadata={"help": f"of {', '.join(SYSTEMS)}; or all. prectr_v2 always runs"},
     )
     jobs: int = field(default=2, metadata={"help": "trainings at a time, each on its share of the cores"})
-    resamples: int = field(default=500, metadata={"help": "resamples of households and seeds behind the intervals"})
+    resamples: int = field(default=500, metadata={"help": "resamples of users and seeds behind the intervals"})
     results: str = field(default="benchmarks/results", metadata={"help": "folder of ranker_<name>.json"})
 
 

@@ -1,7 +1,7 @@
-"""Intervals over households and seeds together, fast enough for every system, seed and measure. [O]
+"""Intervals over users and seeds together, fast enough for every system, seed and measure. [O]
 
-A resample draws households with replacement and, apart from them, seeds. Every system is seen through the same
-resamples, so that the difference of two is paired: by household, by seed and by row.
+A resample draws users with replacement and, apart from them, seeds. Every system is seen through the same
+resamples, so that the difference of two is paired: by user, by seed and by row.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,34 +21,34 @@ Values = dict[str, np.ndarray]
 
 @dataclass(frozen=True)
 class Draws:
-    """Households of a set as they are drawn. times: [resamples, households]. household: of each row [n]."""
+    """Users of a set as they are drawn. times: [resamples, users]. user: of each row [n]."""
 
     times: np.ndarray
-    household: np.ndarray
+    user: np.ndarray
 
     @classmethod
     def of(cls, judged: Judged, resamples: int, name: str) -> "Draws":
-        households, household = np.unique(judged.user, return_inverse=True)
-        number = len(households)
+        users, user = np.unique(judged.user, return_inverse=True)
+        number = len(users)
         drawn = generator(0, "households of a benchmark", name).multinomial(
             number, np.full(number, 1 / number), resamples
         )
-        return cls(drawn.astype(np.float64), household)
+        return cls(drawn.astype(np.float64), user)
 
     @cached_property
-    def by_household(self) -> np.ndarray:
-        """`times` the other way round [households, resamples]."""
+    def by_user(self) -> np.ndarray:
+        """`times` the other way round [users, resamples]."""
         return np.ascontiguousarray(self.times.T)
 
     def sums(self, rows: np.ndarray) -> np.ndarray:
         """The sum of `rows` [n] in each resample [resamples]."""
-        return self.times @ np.bincount(self.household, rows, self.times.shape[1])
+        return self.times @ np.bincount(self.user, rows, self.times.shape[1])
 
     def each(self, metrics_of_rows: Mapping[str, metrics.WeightedMetric]) -> Values:
         """Each metric in each resample [resamples], NaN where it is undefined."""
         found = {name: np.full(len(self.times), np.nan) for name in metrics_of_rows}
         for number, times in enumerate(self.times):
-            weights = times[self.household]
+            weights = times[self.user]
             for name, metric in metrics_of_rows.items():
                 value = metric(weights)
                 found[name][number] = np.nan if value is None else value
@@ -57,7 +57,7 @@ class Draws:
     def auc(self, judged: Judged, score: np.ndarray) -> np.ndarray:
         """`prectr.shared.metrics.auc` of `score` [n] in each resample [resamples].
 
-        Rows between two scores of clicked impressions are told apart by nothing, so that sums over households of these
+        Rows between two scores of clicked impressions are told apart by nothing, so that sums over users of these
         few parts are enough.
         """
         weight = np.ones(len(score)) if judged.weight is None else judged.weight
@@ -68,8 +68,8 @@ class Draws:
         unclicked, below = np.flatnonzero(~clicked), len(steps)
 
         def drawn(rows: np.ndarray, part: np.ndarray) -> np.ndarray:
-            table = csr_array((weight[rows], (part, self.household[rows])), (below + 1, self.times.shape[1]))
-            return np.asarray(table @ self.by_household)
+            table = csr_array((weight[rows], (part, self.user[rows])), (below + 1, self.times.shape[1]))
+            return np.asarray(table @ self.by_user)
 
         positives = drawn(np.flatnonzero(clicked), place)
         between, ties = drawn(unclicked[~tied], left[~tied]), drawn(unclicked[tied], left[tied])
@@ -92,7 +92,7 @@ class Bootstrap:
         self.seeds = generator(0, "seeds of a benchmark").integers(seeds, size=(resamples, seeds))
 
     def values(self, probability: Probabilities) -> Values:
-        """Each measure of one training in every resample of households [resamples]; ECE has none."""
+        """Each measure of one training in every resample of users [resamples]; ECE has none."""
         sets, test, candidates = self.protocol.sets, self.draws["test"], self.draws["open"]
         shown, offered = sets["test"], sets["open"]
         clicked, p = np.asarray(shown.clicked, np.float64), probability["test"]

@@ -80,7 +80,7 @@ def difference(
     measure: str,
     base: str = REFERENCE,
 ) -> Difference:
-    """`base` minus `other` in one measure, paired by seed: `mean`, and `ci95` over households and seeds.
+    """`base` minus `other` in one measure, paired by seed: `mean`, and `ci95` over users and seeds.
 
     Either is None where it is undefined; ECE has no interval.
     """

@@ -41,7 +41,7 @@ ABLATIONS: dict[str, tuple[str, ...]] = {
     FROZEN: _FROZEN,
     **{name: (*flags, *_FROZEN) for name, flags in _PARTS.items()},
     "no_two_step": ("--warmup_share", "0"),
-    # Replayed pairs teach the level head alone, which rests in all of the above.
+    # Replayed pairs teach the level head alone, which is frozen in all of the above.
     "no_replay": _NO_REPLAY,
     RANDOM_ENCODER: (),  # another encoder, and gold pairs alone to replay, are put into its folder
 }

@@ -12,7 +12,7 @@ from prectr.shared.run.console import console, table
 SECTIONS = {
     "exposed": "Exposed pages, test weeks",
     "open": "Open candidates: everything on sale in the category and others, shown or not",
-    "new_users": "New users: AUC when only the last n pages of an unseen household are known",
+    "new_users": "New users: AUC when only their last n pages are known",
 }
 MAIN = ("exposed.auc", "exposed.gauc_page", "open.ndcg@10", "open.excess_low@10", "new_users.0")
 
@@ -32,7 +32,7 @@ def show(result: Mapping[str, Any], json_path: Path, report: Path) -> None:
             [[system, *(spread(figures[name]) for name in names)] for system, figures in systems.items()],
             f"{n}. {note}",
         )
-    intervals = f"95 % intervals: households drawn with replacement, crossed with seeds. {note}"
+    intervals = f"95 % intervals: users drawn with replacement, crossed with seeds. {note}"
     if result["gains"]:
         table(
             "prectr_v2 minus the best rival of each measure",

@@ -123,7 +123,7 @@ class Log:
         return shown, events
 
     def write_level_prob(self) -> None:
-        """Stage one's table, by its own pass over the log, with a checksum in the place of the encoder's opinion."""
+        """Stage one's table, by its own pass over the log, a checksum in the place of the encoder's probabilities."""
         self.level_prob.parent.mkdir(parents=True, exist_ok=True)
         with pq.ParquetWriter(self.level_prob, _LEVEL_PROB, compression="zstd") as writer:
             for number, pairs in enumerate(logged_pairs(self.data, self.level_prob.parent)):

@@ -147,7 +147,7 @@ def _allowed(ask: Checker, facts: dict[str, Any]) -> Iterator[tuple[str, str, st
     yield line(
         "measured: how low the top ten is", "gold" in ask.tables and "open" in splits, "gold.parquet, and split 'open'"
     )
-    yield line("measured: wordings seen and unseen", "queries" in ask.tables, "queries.parquet")
+    yield line("measured: seen and unseen queries", "queries" in ask.tables, "queries.parquet")
 
 
 def _expected(ask: Checker, facts: dict[str, Any], names: Sequence[str]) -> Iterator[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""Builds the default data set from *The Complete Journey*: real shoppers, reconstructed queries, pages and levels."""
+"""Builds the default data set from *The Complete Journey*: real households, reconstructed queries, pages and levels."""
 
 from __future__ import annotations
 

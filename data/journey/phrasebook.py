@@ -1,4 +1,4 @@
-"""Reads the phrasebook: how shoppers say what the retailer abbreviates. Its own first lines explain the format."""
+"""Reads the phrasebook: how people say what the retailer abbreviates. Its own first lines explain the format."""
 
 from __future__ import annotations
 

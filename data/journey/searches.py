@@ -1,6 +1,6 @@
 """Who searches for what, and when: a search for every basket x category event of the chosen households [reconstructed].
 
-Real are household, basket, store, time and what was bought; the query is drawn among what a shopper could have typed
+Real are household, basket, store, time and what was bought; the query is drawn among what a user could have typed
 for one of the products bought.
 """
 

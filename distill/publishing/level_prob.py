@@ -1,4 +1,4 @@
-"""What stage one hands to stage two beside the encoder: its opinion of every logged pair."""
+"""What stage one hands to stage two beside the encoder: the level probabilities of every logged pair."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ FILES = ("README.md", "metrics.json", *ENCODER_FILES)
 
 METRICS = ("auc", "macro_f1", "qwk", "spearman")
 CALIBRATION = ("ece_before", "ece")
-SPLITS = {"test": "wordings held out", "test_types": "product types without gold labels"}
+SPLITS = {"test": "unseen queries", "test_types": "unseen product types"}
 JUDGES = {
     "tfidf": "char-n-gram TF-IDF",
     "teacher": "teacher",

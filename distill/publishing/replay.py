@@ -1,5 +1,5 @@
-"""What stage one hands to stage two beside its opinions: pairs to replay, so that the encoder, learning from clicks,
-keeps what it knows of relevance.
+"""What stage one hands to stage two beside level probabilities: pairs to replay, so that the encoder, learning from
+clicks, forgets nothing of relevance.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def write_replay(folder: Path, data_fingerprint: str) -> None:
 def pairs_to_replay(encoder: LevelEncoder, gold: Pairs, taught: Pairs) -> pa.Table:
     """The table query, item_text, level_prob list<float32>[K]: gold levels as one-hot rows, then the other pairs.
 
-    Of pairs without a gold level it is the encoder's own opinion, not the teacher's: fine-tuned on gold it may judge
+    Of pairs without a gold level it is the encoder's own judgement, not the teacher's: fine-tuned on gold it may judge
     better than the teacher it learnt from, and would unlearn that (rank/EXPERIMENTS.md) [O; after learning without
     forgetting, Li & Hoiem, ECCV 2016].
 

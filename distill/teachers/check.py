@@ -1,4 +1,4 @@
-"""A look at a teacher before it is let loose: ten pairs, what it says of them, and what the whole job would take."""
+"""A check of a teacher before it labels: ten pairs, what it says of them, and what the whole job would take."""
 
 from __future__ import annotations
 

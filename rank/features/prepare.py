@@ -24,7 +24,7 @@ PAGES_AT_ONCE = 20_000  # bounds the memory that preparing takes
 
 
 class Shop:
-    """What impressions refer to: the catalogue, the past, and stage one's opinion of every pair.
+    """What impressions refer to: the catalogue, the past, and stage one's level probabilities of every pair.
 
     Args:
         items: the contract's table. log: the behaviour log. level_prob: stage one's probabilities.

@@ -86,11 +86,11 @@ class BehaviourIndex:
 
     def until(self, lists: np.ndarray, before_row: np.ndarray) -> np.ndarray:
         """Where the events of windows [n] end, whenever they begin: the second half of `bounds`."""
-        return self._bisect(*self._stretch(lists, before_row), before_row)
+        return self._bisect(*self._segment(lists, before_row), before_row)
 
     def since(self, lists: np.ndarray, since_row: np.ndarray, stop: np.ndarray) -> np.ndarray:
         """Where the events of windows [n] that end at the positions `stop` begin: the first half of `bounds`."""
-        begin, end = self._stretch(lists, since_row)
+        begin, end = self._segment(lists, since_row)
         return np.minimum(self._bisect(begin, np.minimum(end, stop), since_row), stop)
 
     def count(self, lists: np.ndarray, since_row: np.ndarray, before_row: np.ndarray) -> np.ndarray:
@@ -134,10 +134,10 @@ class BehaviourIndex:
         found[order] = np.searchsorted(self.keys, packed[order])
         return found
 
-    def _stretch(self, lists: np.ndarray, row: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _segment(self, lists: np.ndarray, row: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Positions [n] between which each list's first row number >= `row` [n] is to be searched for.
 
-        What is looked at together is near in time: where the lists are few, the stretch of each that all of `row` fall
+        What is looked at together is near in time: where the lists are few, the segment of each that all of `row` fall
         into is found first. It is short however long the log is.
         """
         begin, end = self.offsets[:-1], self.offsets[1:]

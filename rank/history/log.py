@@ -1,5 +1,4 @@
-"""The behaviour log: every past event once, in the order of time, with indices that find a shopper's or a query's
-events.
+"""The behaviour log: every past event once, in the order of time, with indices that find a user's or a query's events.
 
 Past events are not copied into the impressions. They lie sorted by (timestamp, page_id) as memory-mapped columns, and
 events of one time and page by what they are, so that the order in which a table lists them changes nothing;

@@ -1,7 +1,7 @@
-"""From parts of the behaviours table to parts of the log: ids become codes, and equal times an order.
+"""From parts of the behaviours table to segments of the log: ids become codes, and equal times an order.
 
-A part of the log ends where a second ends, so that each is put in order by itself and only counters go on from one
-part to the next: the log does not depend on where its table was cut.
+A segment ends where a second ends, so that each is sorted by itself and only counters go on from one
+to the next: the log does not depend on where its table was cut.
 """
 
 from __future__ import annotations

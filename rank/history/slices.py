@@ -1,6 +1,6 @@
-"""What a shopper, and what other shoppers, did before a page: the past events the preference modules attend to.
+"""What a user, and what other users, did before a page: the past events that target attention reads.
 
-`user_slices` reads the shopper's own events, `cross_slices` other shoppers' events under the same query; both return
+`user_slices` reads the user's own events, `cross_slices` other users' events under the same query; both return
 row numbers of the behaviour log, so that a batch carries its history as one integer array.
 """
 

@@ -52,7 +52,7 @@ def show(metrics: Mapping[str, Any], folder: Path) -> None:
     if "new_users" in metrics:
         rungs = list(metrics["new_users"])
         table(
-            "New users: AUC when only the last n pages of a new user are known",
+            "New users: AUC when only their last n pages are known",
             ["system", *(f"n = {rung}" for rung in rungs)],
             [[name, *(rung_with_interval(m, rung) for rung in rungs)] for name, m in systems.items()],
             f"{counts(metrics['new_users_n'])}, the same pages on every rung. {note}",

@@ -1,4 +1,4 @@
-"""Intervals over households and seeds: the fast sums equal the plain metrics, and seeds count."""
+"""Intervals over users and seeds: the fast sums equal the plain metrics, and seeds count."""
 
 import numpy as np
 import pytest
@@ -27,19 +27,19 @@ def test_auc_of_draws_is_auc_of_the_drawn_rows(seed: int, weighted: bool, scores
     score = np.random.default_rng(seed + 1).integers(0, scores, len(one.clicked)) / scores  # few scores: many ties
     draws = Draws.of(one, 20, "test")
     plain = one.weighted(metrics.auc_of_weights(one.clicked, score))
-    expected = [plain(times[draws.household]) for times in draws.times]
+    expected = [plain(times[draws.user]) for times in draws.times]
     found = draws.auc(one, score)
     assert [None if np.isnan(value) else value for value in found] == [
         None if value is None else pytest.approx(value) for value in expected
     ]
 
 
-def test_a_resample_draws_as_many_households_as_there_are_and_is_the_same_each_time() -> None:
+def test_a_resample_draws_as_many_users_as_there_are_and_is_the_same_each_time() -> None:
     one = judged(0)
     draws = Draws.of(one, 10, "open")
     assert (draws.times.sum(1) == len(np.unique(one.user))).all()
     assert np.array_equal(draws.times, Draws.of(one, 10, "open").times)
-    assert np.array_equal(draws.sums(np.ones(60)), draws.times[:, draws.household].sum(1))
+    assert np.array_equal(draws.sums(np.ones(60)), draws.times[:, draws.user].sum(1))
 
 
 class SmallProtocol:
@@ -65,7 +65,7 @@ def test_every_measure_equals_the_plain_one_on_the_drawn_rows(weighted: bool) ->
     test, opened = protocol.sets["test"], protocol.sets["open"]
     weight = np.ones(60) if test.weight is None else test.weight
     for number, times in enumerate(bootstrap.draws["test"].times):
-        drawn = times[bootstrap.draws["test"].household]
+        drawn = times[bootstrap.draws["test"].user]
         assert values["exposed.logloss"][number] == pytest.approx(
             metrics.logloss(test.clicked, p["test"], drawn * weight)
         )
@@ -73,14 +73,14 @@ def test_every_measure_equals_the_plain_one_on_the_drawn_rows(weighted: bool) ->
         page = metrics.gauc_of_weights(test.clicked, p["test"], test.page)(drawn)
         assert values["exposed.gauc_page"][number] == pytest.approx(page)
     for number, times in enumerate(bootstrap.draws["open"].times):
-        drawn = times[bootstrap.draws["open"].household]
+        drawn = times[bootstrap.draws["open"].user]
         low = metrics.excess_low_at_k_of_weights(opened.page, p["open"], opened.gold_level)(drawn)
         assert values["open.excess_low@10"][number] == pytest.approx(low)
     assert {"new_users.0", "new_users.3", "open.ndcg@10", "open.auc", "exposed.auc"} < set(values)
 
 
 def test_seeds_widen_the_interval() -> None:
-    """Every household agrees, seeds do not: an interval over households alone would have no width."""
+    """Every user agrees, seeds do not: an interval over users alone would have no width."""
     bootstrap = Bootstrap(SmallProtocol(), 200, 3)  # type: ignore[arg-type]
     right, wrong = np.ones(200), np.zeros(200)
     assert bootstrap.interval([right, wrong, right], [right] * 3) == [-1, 0]

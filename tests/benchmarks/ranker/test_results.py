@@ -117,7 +117,7 @@ def test_the_result_has_every_section_for_every_system_and_seed(cells: list[Cell
     assert json.loads(json.dumps(result, allow_nan=False)) == result
 
 
-def test_differences_are_paired_and_their_intervals_are_over_households(cells: list[Cell]) -> None:
+def test_differences_are_paired_and_their_intervals_are_over_users(cells: list[Cell]) -> None:
     result = compute_results("", cells, 200)
     earned = result["ablations"]["no_debias"]["exposed.auc"]
     assert earned["mean"] == pytest.approx(0.125)

@@ -74,17 +74,17 @@ def test_the_card_carries_metrics_base_model_and_terms(encoder: Path) -> None:
     card = ModelCard.load(encoder / "README.md")
     assert card.data.base_model == "sentence-transformers/all-MiniLM-L6-v2"
     results = card.data.eval_results
-    measured = {r.metric_type: r.metric_value for r in results if r.dataset_name == "journey (wordings held out)"}
+    measured = {r.metric_type: r.metric_value for r in results if r.dataset_name == "journey (unseen queries)"}
     assert measured == {"auc": 0.9, "macro_f1": 0.5, "qwk": 0.7, "spearman": 0.8, "ece": 0.0123}
-    assert [r.metric_value for r in results if "without gold" in r.dataset_name and r.metric_type == "auc"] == [0.6]
+    assert [r.metric_value for r in results if "unseen product" in r.dataset_name and r.metric_type == "auc"] == [0.6]
     assert card.data.license == "other" and "Gemma Terms of Use" in card.content
 
 
 def test_the_card_says_how_it_was_made_calibrated_and_compared(encoder: Path) -> None:
     lines = (encoder / "README.md").read_text(encoding="utf-8").splitlines()
-    assert "| wordings held out | minilm cosine | 1,234 | 0.9000 | – | 0.7000 | 0.4321 |" in lines
-    assert "| wordings held out | student | 1,234 | 0.9000 | 0.5000 | 0.7000 | 0.8000 |" in lines
-    assert "| wordings held out | 0.0456 | 0.0123 |" in lines
+    assert "| unseen queries | minilm cosine | 1,234 | 0.9000 | – | 0.7000 | 0.4321 |" in lines
+    assert "| unseen queries | student | 1,234 | 0.9000 | 0.5000 | 0.7000 | 0.8000 |" in lines
+    assert "| unseen queries | 0.0456 | 0.0123 |" in lines
     assert "python -m distill run --profile default" in lines
     assert any("`0123abc`, 2026-11-23" in line for line in lines)
     assert "What was not observed in the data: Queries are reconstructed." in lines
