@@ -1,4 +1,4 @@
-"""How well a judge of relevance judges pairs it has not seen: one set of figures for teacher, student and baselines.
+"""How well a judge of relevance judges pairs it has not seen: one set of figures, and all judges of a run side by side.
 
-Where the student ends and is judged beside all others; nothing learns here.
+Judgements come in and figures go out; nothing learns here, and nothing is published.
 """

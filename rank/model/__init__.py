@@ -1,4 +1,4 @@
-"""The network: `ranker_model.py` mirrors the paper's equations, the other files are its parts.
+"""The network: `ranker_model.py` mirrors the paper's equations; beside it its parts, its saved folder, its scoring.
 
-Tensors in, tensors out: no tables, no losses, no files.
+No tables of the contract, no losses: what is read here was prepared in `features` and `inputs`.
 """

@@ -1,4 +1,4 @@
-"""The trained ranker in use: one request, a table of impressions, a page explained.
+"""The trained ranker in use: one request, a table of impressions, a page explained, a newer log validated.
 
-It prepares pages with the code that training uses, so that all see the same thing; nothing is trained here.
+`Scorer` is the one way to score: pages are prepared by the code that training uses. Nothing is trained here.
 """
