@@ -1,15 +1,23 @@
-"""What every training of stage one has in common: the schedule's form."""
+"""What every training of stage one has in common: the schedule's form, rows on disk, figures on validation."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import datasets
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from scipy.special import softmax
 from torch.utils.data import Sampler
-from transformers import TrainingArguments
+from transformers import EvalPrediction, TrainingArguments
 
+from prectr.shared.metric_modules.front import open_metric
+from prectr.shared.run import launch
+from prectr.shared.run.console import progress_bar
 from prectr.shared.training.device import trainer_settings
 from prectr.shared.training.trainer import PartTrainer
 
@@ -55,6 +63,109 @@ def keep_best(every: int | None = None) -> dict[str, Any]:
     return {**times, "load_best_model_at_end": True, "metric_for_best_model": "loss"}
 
 
+def level_metrics(prediction: EvalPrediction) -> dict[str, float]:
+    """A Trainer's `compute_metrics` on pairs with gold levels: the figures that reports give of every judge, so that
+    TensorBoard shows them epoch by epoch. Which epoch is kept is decided by the loss.
+
+    Args:
+        prediction: logits [n, K] and levels [n].
+    """
+    level_prob = softmax(np.asarray(prediction.predictions), axis=1)
+    found = open_metric("graded_relevance").compute(predictions=level_prob, references=prediction.label_ids)
+    return {name: value for name, value in found.items() if name != "n" and value is not None}
+
+
+ROWS_AT_ONCE = 1 << 15
+"""They also lie together in the file: a batch is picked out of few parts."""
+
+
+def rows_on_disk(
+    file: Path,
+    order: np.ndarray,
+    make: Callable[[np.ndarray], pa.Table],
+    at_once: int = ROWS_AT_ONCE,
+    description: str | None = None,
+) -> datasets.Dataset:
+    """Training rows as an Arrow file that is mapped into memory, so that they may be more than fit there.
+
+    The file is made once, by the first process; it belongs among the checkpoints of a step, where a killed run finds it
+    again, and nothing comes to lie in ~/.cache. It is made in one process: what takes time here, tokenisers and
+    networks, has threads of its own.
+
+    Args:
+        file: of another set of rows, or after other settings, another one.
+        order: row numbers [n], as they are to stand in the file. make: the columns of some of them, `at_once` at most.
+        description: of a progress bar; None: it is done before anyone would look at one.
+    """
+
+    def mapped(advance: Callable[[int], None] = lambda rows: None) -> datasets.Dataset:
+        def columns(numbers: dict[str, list[int]]) -> pa.Table:
+            advance(len(numbers["row"]))
+            return make(np.asarray(numbers["row"]))
+
+        return datasets.Dataset.from_dict({"row": order}).map(
+            columns,
+            batched=True,
+            batch_size=at_once,
+            writer_batch_size=at_once,
+            remove_columns=["row"],
+            cache_file_name=str(file),
+            load_from_cache_file=True,
+            new_fingerprint=file.stem,  # else `make` is pickled for a hash of it, with all the models it knows
+        )
+
+    theirs = not datasets.are_progress_bars_disabled()
+    datasets.disable_progress_bars()
+    try:
+        if launch.is_first() and not file.exists():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with (
+                progress_bar(description, len(order), "rows") if description else nullcontext(lambda rows: None) as bar
+            ):
+                mapped(bar)
+        launch.wait_for_all()
+        return mapped()
+    finally:
+        if theirs:
+            datasets.enable_progress_bars()
+
+
+class MappedColumn:
+    """A column of `rows_on_disk`, numbers or lists of one length K, as arrays over the mapped file. Reading a batch of
+    them is many times faster than by way of `datasets`, which cuts every row out of every column first.
+    """
+
+    def __init__(self, rows: datasets.Dataset, name: str) -> None:
+        self.parts = [_array(chunk) for chunk in rows.data.column(name).chunks]
+        self.starts = np.cumsum([0, *map(len, self.parts)])
+
+    def take(self, rows: np.ndarray) -> np.ndarray:
+        """The rows of some numbers [n] as an array [n] or [n, K] of its own."""
+        part = np.searchsorted(self.starts, rows, side="right") - 1
+        taken = np.empty((len(rows), *self.parts[0].shape[1:]), self.parts[0].dtype)
+        for number in np.unique(part):
+            here = part == number
+            taken[here] = self.parts[number][rows[here] - self.starts[number]]
+        return taken
+
+
+def _array(column: pa.Array) -> np.ndarray:
+    is_list = pa.types.is_fixed_size_list(column.type)
+    values: np.ndarray = (column.flatten() if is_list else column).to_numpy(zero_copy_only=False)
+    return values.reshape(len(column), -1) if is_list else values
+
+
+def fixed_lists(values: np.ndarray) -> pa.Array:
+    """A column of n lists from an array [n, K]."""
+    return pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1])
+
+
+def lengths_of(rows: datasets.Dataset) -> np.ndarray:
+    """Tokens of each row [n] of a column `input_ids`."""
+    ids = rows.with_format("arrow")["input_ids"][:]
+    return pc.list_value_length(ids).to_numpy(zero_copy_only=False)
+
+
 BATCHES_PER_POOL = 20
 """Batches that are sorted by length together: a batch then spans a twentieth of all lengths."""
 
@@ -71,7 +182,7 @@ class LikeLengthSampler(Sampler[int]):
         seed: rules both draws.
     """
 
-    def __init__(self, lengths: Sequence[int], batch_size: int, seed: int) -> None:
+    def __init__(self, lengths: Sequence[int] | np.ndarray, batch_size: int, seed: int) -> None:
         self.lengths, self.batch_size, self.seed = np.asarray(lengths), batch_size, seed
         self.epoch = 0
 
@@ -98,9 +209,8 @@ class LikeLengthSampler(Sampler[int]):
 
 
 class LikeLengthTrainer(PartTrainer):
-    """A `PartTrainer` whose training rows are dicts with `input_ids`, batched by like length."""
+    """A `PartTrainer` whose training rows have `input_ids` (`rows_on_disk`), batched by like length."""
 
     def _get_train_sampler(self, train_dataset: Any = None) -> LikeLengthSampler:
         rows: Any = train_dataset if train_dataset is not None else self.train_dataset
-        lengths = [len(row["input_ids"]) for row in rows]
-        return LikeLengthSampler(lengths, self._train_batch_size, self.args.seed)
+        return LikeLengthSampler(lengths_of(rows), self._train_batch_size, self.args.seed)

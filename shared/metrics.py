@@ -156,6 +156,24 @@ def spearman(targets: ArrayLike, scores: ArrayLike) -> float | None:
     return _or_none(spearmanr(x, y).statistic) if len(x) > 1 and np.ptp(x) > 0 and np.ptp(y) > 0 else None
 
 
+def graded_relevance(levels: ArrayLike, level_prob: ArrayLike) -> dict[str, float | int | None]:
+    """What a judge of relevance is measured by: predicted level probabilities [n, K] against gold levels [n].
+
+    `auc`: level in the upper half of the scale (>= K/2) or not, and `spearman`: with the level, both of the expected
+    level; `macro_f1` and `qwk` of the most probable level; `n` pairs.
+    """
+    level, probability = np.asarray(levels), np.asarray(level_prob)
+    num_levels = probability.shape[1]
+    score, predicted = probability @ np.arange(num_levels), probability.argmax(1)
+    return {
+        "auc": auc(level >= num_levels / 2, score),
+        "macro_f1": macro_f1(level, predicted),
+        "qwk": qwk(level, predicted),
+        "spearman": spearman(level, score),
+        "n": len(level),
+    }
+
+
 def household_bootstrap(
     households: ArrayLike,
     metric: WeightedMetric,

@@ -11,27 +11,16 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from prectr.distill.pairs import Pairs
 from prectr.distill.teachers.calibration import Calibration
 from prectr.shared.encoder.level_encoder import LevelEncoder
-from prectr.shared.metrics import auc, ece, macro_f1, qwk, spearman
+from prectr.shared.metric_modules.front import open_metric
+from prectr.shared.metrics import ece
 
 Metrics = dict[str, float | int | None]
 
 
 def judge(level: np.ndarray, level_prob: np.ndarray) -> Metrics:
-    """Metrics of predicted level probabilities [n, K] against gold levels [n].
-
-    `auc`: level in the upper half of the scale (>= K/2) or not, and `spearman`: with the level, both of the expected
-    level; `macro_f1` and `qwk` of the most probable level; `n` pairs.
-    """
-    num_levels = level_prob.shape[1]
-    score = level_prob @ np.arange(num_levels)
-    predicted = level_prob.argmax(1)
-    return {
-        "auc": auc(level >= num_levels / 2, score),
-        "macro_f1": macro_f1(level, predicted),
-        "qwk": qwk(level, predicted),
-        "spearman": spearman(level, score),
-        "n": len(level),
-    }
+    """Metrics of predicted level probabilities [n, K] against gold levels [n]: `shared.metrics.graded_relevance`."""
+    found: Metrics = open_metric("graded_relevance").compute(predictions=level_prob, references=level)
+    return found
 
 
 Score = Callable[[Pairs], np.ndarray]

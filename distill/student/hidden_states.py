@@ -12,21 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import datasets
 import numpy as np
+import pyarrow as pa
 import torch
 from torch import Tensor, nn
-from torch.utils.data import Dataset
 
-from prectr.distill.training import LikeLengthTrainer, training_arguments
+from prectr.distill.training import LikeLengthTrainer, fixed_lists, rows_on_disk, training_arguments
 from prectr.shared.encoder.level_encoder import LENGTH_STEP, LevelEncoder
-from prectr.shared.run import launch
-from prectr.shared.run.console import progress_bar
 from prectr.shared.seeds import set_seed
-from prectr.shared.storage.npy import open_array
 from prectr.shared.training.device import autocast, compute_device
 from prectr.shared.training.whole_batch import batch_mean
 
-CONTEXTUAL, POOLED = "contextual.npy", "pooled.npy"
 TEXTS_AT_ONCE = 256
 
 
@@ -69,63 +66,50 @@ def tokenize_texts(encoder: LevelEncoder, texts: Sequence[str]) -> list[np.ndarr
     return [ids[:length] for ids, length in zip(tokens["input_ids"], lengths, strict=True)]
 
 
-@torch.inference_mode()
-def write_whole_vectors(whole: LevelEncoder, rows: Sequence[np.ndarray], folder: Path, bf16: bool) -> None:
-    """What the whole encoder says of n texts, once for all passes over them: the folder is there when it is finished.
+def whole_vectors(whole: LevelEncoder, texts: Sequence[np.ndarray], file: Path, bf16: bool) -> datasets.Dataset:
+    """What the whole encoder says of n texts, once for all passes over them, in a `file` among the checkpoints: a
+    catalogue of a million texts has some 4 GB of it.
 
-    contextual.npy float16 [Σ tokens, V], text after text; pooled.npy float16 [n, H]. On disk, since a catalogue of a
-    million texts has some 4 GB of them.
+    Columns, text by text: input_ids; contextual float16 [tokens · V], one token vector after the other; pooled
+    float16 [H].
 
     Args:
         whole: its projection is the student's as it was before any training.
-        rows: token ids of the texts.
+        texts: token ids, without padding.
         bf16: bfloat16 matrix products, where the device has them.
     """
     device = compute_device()
     whole.eval().to(device)
-    lengths = np.array([len(ids) for ids in rows])
-    ends = lengths.cumsum()
-    unfinished = folder.with_suffix(".part")
-    unfinished.mkdir(parents=True, exist_ok=True)
-    hidden_size = whole.text_encoder.config.hidden_size
-    shapes = {CONTEXTUAL: (int(lengths.sum()), whole.config.vector_size), POOLED: (len(rows), hidden_size)}
-    files = {name: np.lib.format.open_memmap(unfinished / name, "w+", np.float16, s) for name, s in shapes.items()}
-    with progress_bar("vectors of the whole encoder", len(rows), "texts") as advance, autocast(device, bf16):
-        for batch in np.split(np.argsort(lengths, kind="stable"), range(TEXTS_AT_ONCE, len(rows), TEXTS_AT_ONCE)):
-            ids, mask = (part.to(device) for part in _pad([rows[row] for row in batch]))
+    by_length = np.argsort([len(ids) for ids in texts], kind="stable")
+
+    @torch.inference_mode()
+    def make(rows: np.ndarray) -> pa.Table:
+        chosen = [texts[row] for row in rows]
+        ids, mask = (part.to(device) for part in _pad(chosen))
+        with autocast(device, bf16):
             vectors = whole.encode(ids, mask)
-            contextual, pooled = (part.float().cpu().numpy() for part in (vectors.contextual, vectors.pooled))
-            for place, row in enumerate(batch):
-                files[CONTEXTUAL][ends[row] - lengths[row] : ends[row]] = contextual[place, : lengths[row]]
-            files[POOLED][batch] = pooled
-            advance(len(batch))
-    for file in files.values():
-        file.flush()
-    unfinished.rename(folder)
+        parts = (part.float().cpu().numpy().astype(np.float16) for part in (vectors.contextual, vectors.pooled))
+        contextual, pooled = parts
+        found = [tokens[: len(ids)].ravel() for ids, tokens in zip(chosen, contextual, strict=True)]
+        return pa.table({"input_ids": _lists(chosen), "contextual": _lists(found), "pooled": fixed_lists(pooled)})
+
+    stored = rows_on_disk(file, by_length, make, TEXTS_AT_ONCE, "vectors of the whole encoder")
+    # Texts of like length stand beside each other in the file; their numbers are those of `texts`.
+    return stored.select(np.argsort(by_length, kind="stable")).with_format("numpy")
 
 
-class TextDataset(Dataset):
-    """Token ids of texts with the vectors that `write_whole_vectors` left in `folder`, without padding."""
-
-    def __init__(self, rows: Sequence[np.ndarray], folder: Path) -> None:
-        self.rows = rows
-        self.ends = np.cumsum([len(ids) for ids in rows])
-        self.contextual, self.pooled = open_array(folder / CONTEXTUAL), open_array(folder / POOLED)
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, row: int) -> dict[str, Any]:
-        ids, end = self.rows[row], self.ends[row]
-        return {"input_ids": ids, "contextual": self.contextual[end - len(ids) : end], "pooled": self.pooled[row]}
+def _lists(parts: Sequence[np.ndarray]) -> pa.Array:
+    offsets = np.cumsum([0, *map(len, parts)])
+    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(np.concatenate(parts)))
 
 
 def pad_texts(rows: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
-    """A batch padded to a multiple of 8 tokens."""
+    """A batch of `whole_vectors`, padded to a multiple of 8 tokens."""
     ids, mask = _pad([row["input_ids"] for row in rows])
-    contextual = np.zeros((*ids.shape, rows[0]["contextual"].shape[1]), np.float32)
-    for row, text in enumerate(rows):
-        contextual[row, : len(text["contextual"])] = text["contextual"]
+    found = [row["contextual"].reshape(len(row["input_ids"]), -1) for row in rows]
+    contextual = np.zeros((*ids.shape, found[0].shape[1]), np.float32)
+    for row, vectors in enumerate(found):
+        contextual[row, : len(vectors)] = vectors
     pooled = torch.from_numpy(np.stack([row["pooled"] for row in rows]).astype(np.float32))
     vectors = {"contextual": torch.from_numpy(contextual), "pooled": pooled}
     return {"input_ids": ids, "attention_mask": mask, **vectors, "labels": mask[:, 0]}
@@ -148,11 +132,9 @@ def distil_states(
     """Trains `student` in place on distinct `texts`; resumes from `work/checkpoints`. Its head and word embeddings stay
     as they are.
     """
-    rows, vectors = tokenize_texts(student, texts), work / "checkpoints" / "whole"
-    if launch.is_first() and not vectors.is_dir():
-        whole.projection.load_state_dict(student.projection.state_dict())
-        write_whole_vectors(whole, rows, vectors, schedule.bf16)
-    launch.wait_for_all()
+    whole.projection.load_state_dict(student.projection.state_dict())
+    file = work / "checkpoints" / "rows" / "whole.arrow"
+    rows = whole_vectors(whole, tokenize_texts(student, texts), file, schedule.bf16)
     set_seed(schedule.seed)
     student.freeze_token_embeddings()
     student.head.requires_grad_(False)
@@ -170,7 +152,7 @@ def distil_states(
             logging_steps=0.1,
             save_steps=0.2,
         ),
-        train_dataset=TextDataset(rows, vectors),
+        train_dataset=rows,
         data_collator=pad_texts,
     )
     trainer.train_or_resume("text vectors")

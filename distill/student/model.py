@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
+import pyarrow as pa
 import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
@@ -14,6 +16,7 @@ from torch.utils.data import Dataset
 from prectr.distill.losses import distillation_loss, gold_loss
 from prectr.distill.pairs import Pairs
 from prectr.distill.teachers.base import Judgement
+from prectr.distill.training import MappedColumn, fixed_lists, rows_on_disk
 from prectr.shared.encoder.level_encoder import LevelEncoder
 
 
@@ -78,41 +81,66 @@ class StudentModel(nn.Module):
 
 
 class PairDataset(Dataset):
-    """Pairs whose distinct texts are tokenised once, with gold levels or a teacher's judgement."""
+    """Pairs with gold levels or a teacher's judgement, and their distinct texts, each tokenised once; all of it lies in
+    Arrow files that are mapped into memory.
 
-    def __init__(self, encoder: LevelEncoder, pairs: Pairs, judgement: Judgement | None = None) -> None:
-        queries, self.query_code = np.unique(pairs.query, return_inverse=True)
-        items, self.item_code = np.unique(pairs.item_text, return_inverse=True)
-        self.query_tokens = encoder.tokenize(queries.tolist(), "query")
-        self.item_tokens = encoder.tokenize(items.tolist(), "item")
-        self.level = pairs.level
-        self.judgement = judgement
+    Args:
+        folder: of those files, among the checkpoints of a step (`prectr.distill.training.rows_on_disk`).
+    """
+
+    def __init__(self, encoder: LevelEncoder, pairs: Pairs, folder: Path, judgement: Judgement | None = None) -> None:
+        self.tokens: dict[str, dict[str, MappedColumn]] = {}
+        columns: dict[str, np.ndarray] = {}
+        of_kind: tuple[tuple[Literal["query", "item"], np.ndarray], ...]
+        of_kind = (("query", pairs.query), ("item", pairs.item_text))
+        for kind, texts in of_kind:
+            distinct, columns[kind] = np.unique(texts, return_inverse=True)
+            self.tokens[kind] = _tokenised(encoder, distinct, kind, folder / f"{kind}.arrow")
+        # There even where soft labels take their place: Trainer reports no validation loss without them.
+        columns["labels"] = pairs.level
+        if judgement is not None:
+            given = {
+                "teacher_log_odds": judgement.log_odds,
+                "teacher_state": judgement.state,
+                "censored": judgement.censored,
+            }
+            columns |= {name: values for name, values in given.items() if values is not None}
+
+        def make(rows: np.ndarray) -> pa.Table:
+            chosen = {name: values[rows] for name, values in columns.items()}
+            return pa.table({name: v if v.ndim == 1 else fixed_lists(v) for name, v in chosen.items()})
+
+        stored = rows_on_disk(folder / "pairs.arrow", np.arange(len(pairs)), make)
+        self.columns = {name: MappedColumn(stored, name) for name in columns}
+        self.size = len(pairs)
+        self.has_gold = bool(len(pairs) and pairs.level.min() >= 0)
 
     def __len__(self) -> int:
-        return len(self.level)
+        return self.size
 
     def __getitems__(self, rows: Sequence[int]) -> dict[str, Tensor]:
         """A whole batch, each distinct text once; the loader needs no further collating (`as_is`)."""
-        chosen = np.asarray(rows)
+        chosen = {name: column.take(np.asarray(rows)) for name, column in self.columns.items()}
         batch: dict[str, Any] = {}
-        for kind, codes, tokens in (
-            ("query", self.query_code, self.query_tokens),
-            ("item", self.item_code, self.item_tokens),
-        ):
-            distinct, row_of_pair = np.unique(codes[chosen], return_inverse=True)
+        for kind, tokens in self.tokens.items():
+            distinct, row_of_pair = np.unique(chosen.pop(kind), return_inverse=True)
             for part, name in (("input_ids", "ids"), ("attention_mask", "mask")):
-                batch[f"{kind}_{name}"] = torch.from_numpy(tokens[part][distinct])
+                batch[f"{kind}_{name}"] = torch.from_numpy(tokens[part].take(distinct))
             batch[f"{kind}_row"] = torch.from_numpy(row_of_pair)
-        # There even where soft labels take their place: Trainer reports no validation loss without them.
-        batch["labels"] = torch.from_numpy(self.level[chosen])
-        if self.judgement is None:
-            return batch
-        batch["teacher_log_odds"] = torch.from_numpy(self.judgement.log_odds[chosen])
-        if self.judgement.state is not None:
-            batch["teacher_state"] = torch.from_numpy(self.judgement.state[chosen])
-        if self.judgement.censored is not None:
-            batch["censored"] = torch.from_numpy(self.judgement.censored[chosen])
-        return batch
+        return {**batch, **{name: torch.from_numpy(values) for name, values in chosen.items()}}
+
+
+def _tokenised(
+    encoder: LevelEncoder, texts: np.ndarray, kind: Literal["query", "item"], file: Path
+) -> dict[str, MappedColumn]:
+    """`input_ids` and `attention_mask` of texts [n], lists of the kind's length."""
+
+    def make(rows: np.ndarray) -> pa.Table:
+        tokens = encoder.tokenize(texts[rows].tolist(), kind)
+        return pa.table({name: fixed_lists(part) for name, part in tokens.items()})
+
+    stored = rows_on_disk(file, np.arange(len(texts)), make)
+    return {name: MappedColumn(stored, name) for name in stored.column_names}
 
 
 def as_is(batch: Any) -> Any:

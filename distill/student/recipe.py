@@ -147,13 +147,18 @@ class Recipe:
         width = 0 if judgement.state is None else judgement.state.shape[1]
         target = SoftTarget(arguments.distill_temperature, arguments.hidden_state_weight, width)
         schedule = self._schedule(arguments.distill_epochs, arguments.distill_learning_rate)
+        rows = work / "checkpoints" / "rows"
         if len(self.validation):
-            taught, validation = PairDataset(encoder, pairs, judgement), PairDataset(encoder, self.validation)
+            taught = PairDataset(encoder, pairs, rows / "train", judgement)
+            validation = PairDataset(encoder, self.validation, rows / "validation")
         else:
             held_out = self.held_out(pairs)
             # Of a single query nothing can be held out.
-            parts = (np.flatnonzero(mask) for mask in (~held_out, held_out if held_out.any() else ~held_out))
-            taught, validation = (PairDataset(encoder, pairs.take(rows), judgement.take(rows)) for rows in parts)
+            parts = {"train": ~held_out, "validation": held_out if held_out.any() else ~held_out}
+            taught, validation = (
+                PairDataset(encoder, pairs.take(part), rows / name, judgement.take(part))
+                for name, part in ((name, np.flatnonzero(mask)) for name, mask in parts.items())
+            )
         train_student(StudentModel(encoder, target), taught, validation, schedule, work)
         save(encoder, work)
 
@@ -166,7 +171,9 @@ class Recipe:
     def fine_tune(self, encoder: LevelEncoder, work: Path) -> None:
         """Trains on gold levels and saves the encoder to `work`."""
         schedule = self._schedule(self.arguments.sft_epochs, self.arguments.sft_learning_rate)
-        gold, validation = PairDataset(encoder, self.gold), PairDataset(encoder, self.validation)
+        rows = work / "checkpoints" / "rows"
+        gold = PairDataset(encoder, self.gold, rows / "train")
+        validation = PairDataset(encoder, self.validation, rows / "validation")
         train_student(StudentModel(encoder), gold, validation, schedule, work)
         save(encoder, work)
 

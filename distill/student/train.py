@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from prectr.distill.student.model import PairDataset, StudentModel, as_is
-from prectr.distill.training import keep_best, training_arguments
+from prectr.distill.training import keep_best, level_metrics, training_arguments
 from prectr.shared.seeds import set_seed
 from prectr.shared.training.trainer import PartTrainer
 
@@ -71,6 +71,7 @@ def train_student(
         train_dataset=pairs,
         eval_dataset=validation,
         data_collator=as_is,
+        compute_metrics=level_metrics if validation.has_gold else None,
         optimizers=(optimizer, None),
     )
     before = {name: value.detach().clone() for name, value in model.state_dict().items()}

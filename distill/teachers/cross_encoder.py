@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypedDict
 
+import datasets
 import numpy as np
+import pyarrow as pa
 import torch
-from torch.utils.data import Dataset
 from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
@@ -28,7 +29,7 @@ from prectr.distill.pairs import Pairs
 from prectr.distill.teachers.base import Judgement, Pair
 from prectr.distill.teachers.dtype import reads_bf16
 from prectr.distill.teachers.prompt import padded_length
-from prectr.distill.training import LikeLengthTrainer, keep_best, training_arguments
+from prectr.distill.training import LikeLengthTrainer, fixed_lists, keep_best, rows_on_disk, training_arguments
 from prectr.shared.errors import PrectrError
 from prectr.shared.seeds import set_seed
 from prectr.shared.training.device import compute_device
@@ -44,28 +45,28 @@ def encode_jointly(
     return [dict(zip(tokens, row, strict=True)) for row in zip(*tokens.values(), strict=True)]
 
 
-class JointDataset(Dataset):
-    """Jointly encoded pairs with gold levels, or with a teacher's log-odds and which of them are mere bounds."""
+def joint_rows(
+    tokenizer: PreTrainedTokenizerBase,
+    pairs: Pairs,
+    max_length: int,
+    file: Path,
+    judgement: Judgement | None = None,
+) -> datasets.Dataset:
+    """Jointly encoded pairs with gold levels as `labels`, or with a teacher's `teacher_log_odds` and which of them are
+    mere bounds (`censored`), in a `file` among the checkpoints.
+    """
 
-    def __init__(
-        self, tokenizer: PreTrainedTokenizerBase, pairs: Pairs, max_length: int, judgement: Judgement | None = None
-    ) -> None:
-        self.rows: list[dict[str, Any]] = []
-        if len(pairs):
-            self.rows = encode_jointly(tokenizer, pairs.query.tolist(), pairs.item_text.tolist(), max_length)
-        for row, tokens in enumerate(self.rows):
-            if judgement is None:
-                tokens["labels"] = int(pairs.level[row])
-            else:
-                tokens["teacher_log_odds"] = judgement.log_odds[row].tolist()
-                if judgement.censored is not None:
-                    tokens["censored"] = judgement.censored[row].tolist()
+    def make(rows: np.ndarray) -> pa.Table:
+        encoded = encode_jointly(tokenizer, pairs.query[rows].tolist(), pairs.item_text[rows].tolist(), max_length)
+        columns = {name: pa.array([row[name] for row in encoded], pa.list_(pa.int32())) for name in encoded[0]}
+        if judgement is None:
+            return pa.table({**columns, "labels": pairs.level[rows]})
+        columns["teacher_log_odds"] = fixed_lists(judgement.log_odds[rows])
+        if judgement.censored is not None:
+            columns["censored"] = fixed_lists(judgement.censored[rows])
+        return pa.table(columns)
 
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, row: int) -> dict[str, Any]:
-        return self.rows[row]
+    return rows_on_disk(file, np.arange(len(pairs)), make)
 
 
 class CrossEncoderTrainer(LikeLengthTrainer):
@@ -137,9 +138,12 @@ def finetune_cross_encoder(
     """
     tokenizer = _open_tokenizer(location)
 
-    def train(start: str, data: JointDataset, epochs: float, folder: Path) -> PreTrainedModel:
+    def train(
+        start: str, learnt: Pairs, epochs: float, folder: Path, judgement: Judgement | None = None
+    ) -> PreTrainedModel:
         set_seed(seed)
         model = _open_model(start, tokenizer, max_length, num_levels)
+        rows = folder / "checkpoints" / "rows"
         trainer = CrossEncoderTrainer(
             model=model,
             args=training_arguments(
@@ -155,8 +159,8 @@ def finetune_cross_encoder(
                 logging_strategy="epoch",
                 **keep_best(),
             ),
-            train_dataset=data,
-            eval_dataset=JointDataset(tokenizer, validation, max_length),
+            train_dataset=joint_rows(tokenizer, learnt, max_length, rows / "train.arrow", judgement),
+            eval_dataset=joint_rows(tokenizer, validation, max_length, rows / "validation.arrow"),
             data_collator=DataCollatorWithPadding(tokenizer, pad_to_multiple_of=LENGTH_STEP),
         )
         trainer.train_or_resume("cross-encoder")
@@ -166,11 +170,11 @@ def finetune_cross_encoder(
         result = work / "checkpoints" / "soft" / "model"
         if not result.is_dir():
             judged = np.flatnonzero(np.isfinite(soft[1].log_odds).all(1))
-            data = JointDataset(tokenizer, soft[0].take(judged), max_length, soft[1].take(judged))
-            train(location, data, soft_epochs, result.parent).save_pretrained(result.with_suffix(".part"))
+            model = train(location, soft[0].take(judged), soft_epochs, result.parent, soft[1].take(judged))
+            model.save_pretrained(result.with_suffix(".part"))
             result.with_suffix(".part").rename(result)
         location = str(result)
-    train(location, JointDataset(tokenizer, pairs, max_length), epochs, work).save_pretrained(work)
+    train(location, pairs, epochs, work).save_pretrained(work)
     tokenizer.save_pretrained(work)
 
 

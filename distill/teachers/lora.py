@@ -11,11 +11,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
+import datasets
 import numpy as np
+import pyarrow as pa
 import torch
 from peft import LoraConfig, get_peft_model
 from torch import Tensor
-from torch.utils.data import Dataset
 from transformers import AutoTokenizer, EarlyStoppingCallback, PreTrainedModel
 
 from prectr.distill.config import TeacherArguments
@@ -24,24 +25,20 @@ from prectr.distill.pairs import Pairs
 from prectr.distill.teachers.causal import CausalTeacher, LabelTokenModel, load_adapter, open_causal_lm
 from prectr.distill.teachers.dtype import reads_bf16
 from prectr.distill.teachers.prompt import pad, padded_length
-from prectr.distill.training import LikeLengthTrainer, keep_best, training_arguments
+from prectr.distill.training import LikeLengthTrainer, keep_best, lengths_of, rows_on_disk, training_arguments
 from prectr.shared.errors import PrectrError
 from prectr.shared.seeds import set_seed
 from prectr.shared.training.device import compute_device
 
 
-class PromptDataset(Dataset):
-    """Tokenised prompts with their gold levels."""
+def tokenise_prompts(teacher: CausalTeacher, pairs: Pairs, file: Path) -> datasets.Dataset:
+    """`input_ids` of the prompts, and as `labels` the gold levels, in a `file` among the checkpoints."""
 
-    def __init__(self, teacher: CausalTeacher, pairs: Pairs) -> None:
-        self.prompts = [teacher.prompts(query, text) for query, text in zip(pairs.query, pairs.item_text, strict=True)]
-        self.levels = pairs.level
+    def make(rows: np.ndarray) -> pa.Table:
+        prompts = [teacher.prompts(pairs.query[row], pairs.item_text[row]) for row in rows]
+        return pa.table({"input_ids": pa.array(prompts, pa.list_(pa.int32())), "labels": pairs.level[rows]})
 
-    def __len__(self) -> int:
-        return len(self.prompts)
-
-    def __getitem__(self, row: int) -> dict[str, Any]:
-        return {"input_ids": self.prompts[row], "labels": int(self.levels[row])}
+    return rows_on_disk(file, np.arange(len(pairs)), make)
 
 
 class PromptCollator:
@@ -90,7 +87,8 @@ def finetune(
     causal_lm = get_peft_model(teacher.model.causal_lm, adapter)
     steps = math.ceil(len(pairs) * arguments.teacher_epochs / arguments.teacher_batch_size)
     interval = max(1, steps // arguments.teacher_evaluations)
-    by_length = np.argsort([len(prompt) for prompt in PromptDataset(teacher, validation).prompts], kind="stable")
+    rows = work / "checkpoints" / "rows"
+    judged = tokenise_prompts(teacher, validation, rows / "validation.arrow")
     trainer = LabelTokenTrainer(
         model=causal_lm,
         args=training_arguments(
@@ -105,8 +103,8 @@ def finetune(
             logging_steps=max(1, interval // 4),
             **keep_best(every=interval),
         ),
-        train_dataset=PromptDataset(teacher, pairs),
-        eval_dataset=PromptDataset(teacher, validation.take(by_length)),
+        train_dataset=tokenise_prompts(teacher, pairs, rows / "train.arrow"),
+        eval_dataset=judged.select(np.argsort(lengths_of(judged), kind="stable")),
         data_collator=PromptCollator(teacher.filler),
         callbacks=[EarlyStoppingCallback(arguments.teacher_patience)],
     )

@@ -248,7 +248,7 @@ def test_any_number_of_levels_is_taught_and_judged(tmp_path: Path, num_levels: i
     require_training_pairs(pairs, tmp_path)
     encoder = tiny_encoder(tmp_path / "encoder", names)
     schedule = Schedule(1, 1e-3, 1e-2, batch_size=64, bf16=False, train_embeddings=True, seed=0)
-    datasets = (PairDataset(encoder, pairs[split]) for split in ("train", "validation"))
+    datasets = (PairDataset(encoder, pairs[split], tmp_path / split) for split in ("train", "validation"))
     train_student(StudentModel(encoder), *datasets, schedule, tmp_path / "work")
     test = pairs["test"]
     level_prob = encoder.score_pairs(test.query.tolist(), test.item_text.tolist())

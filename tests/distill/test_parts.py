@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from prectr.distill.pairs import Pairs
-from prectr.distill.student.hidden_states import StateModel, TextDataset, pad_texts, tokenize_texts, write_whole_vectors
+from prectr.distill.student.hidden_states import StateModel, pad_texts, tokenize_texts, whole_vectors
 from prectr.distill.student.model import PairDataset, SoftTarget, StudentModel
 from prectr.distill.teachers.base import Judgement
 from prectr.shared.encoder.level_encoder import LevelEncoder
@@ -36,7 +36,7 @@ def pairs() -> Pairs:
 
 
 @pytest.mark.parametrize("taught", [True, False])
-def test_parts_of_pairs(encoder: LevelEncoder, launch: Launch, taught: bool) -> None:
+def test_parts_of_pairs(encoder: LevelEncoder, launch: Launch, taught: bool, tmp_path: Path) -> None:
     draw = np.random.default_rng(0)
     shape = (len(TEXTS), len(LEVELS))
     judgement = Judgement(
@@ -44,7 +44,7 @@ def test_parts_of_pairs(encoder: LevelEncoder, launch: Launch, taught: bool) -> 
     )
     torch.manual_seed(0)
     model = StudentModel(encoder, SoftTarget(2.0, 0.5, 5) if taught else None)
-    data = PairDataset(encoder, pairs(), judgement if taught else None)
+    data = PairDataset(encoder, pairs(), tmp_path, judgement if taught else None)
 
     def work() -> dict[str, torch.Tensor]:
         return gradients(model, lambda: model(**data.__getitems__(part([6, 0, 3, 1, 5])))["loss"])
@@ -56,8 +56,7 @@ def test_parts_of_texts(encoder: LevelEncoder, launch: Launch, tmp_path: Path) -
     whole = tiny_encoder(tmp_path, LEVELS, words=WORDS, seed=3)
     encoder.idf.copy_(torch.where(encoder.idf > 0, torch.linspace(1, 3, len(encoder.idf)), 0.0))
     rows = tokenize_texts(encoder, TEXTS)
-    write_whole_vectors(whole, rows, tmp_path / "whole", bf16=False)
-    model, data = StateModel(encoder), TextDataset(rows, tmp_path / "whole")
+    model, data = StateModel(encoder), whole_vectors(whole, rows, tmp_path / "whole.arrow", bf16=False)
 
     def work() -> dict[str, torch.Tensor]:
         return gradients(model, lambda: model(**pad_texts([data[row] for row in part([6, 0, 3, 1, 2])]))["loss"])

@@ -12,11 +12,10 @@ from transformers import Trainer
 from prectr.distill.student.hidden_states import (
     StateModel,
     StateSchedule,
-    TextDataset,
     distil_states,
     pad_texts,
     tokenize_texts,
-    write_whole_vectors,
+    whole_vectors,
 )
 from prectr.shared.encoder.level_encoder import EncoderConfig, LevelEncoder
 from prectr.shared.seeds import set_seed
@@ -53,20 +52,19 @@ def distance(student: LevelEncoder, whole: LevelEncoder) -> float:
 def test_what_is_stored_is_what_the_whole_encoder_says_text_by_text(source: Path, tmp_path: Path) -> None:
     whole = first_layers(source, 2)
     rows = tokenize_texts(whole, TEXTS)
-    write_whole_vectors(whole, rows, tmp_path / "whole", bf16=False)
-    data = TextDataset(rows, tmp_path / "whole")
+    data = whole_vectors(whole, rows, tmp_path / "whole.arrow", bf16=False)
     for row, ids in enumerate(rows):
         with torch.no_grad():
             alone = whole.encode(torch.from_numpy(ids)[None], torch.ones(1, len(ids)))
-        np.testing.assert_allclose(data[row]["contextual"], alone.contextual[0].numpy(), atol=1e-3)
+        contextual = data[row]["contextual"].reshape(len(ids), -1)
+        np.testing.assert_allclose(contextual, alone.contextual[0].numpy(), atol=1e-3)
         np.testing.assert_allclose(data[row]["pooled"], alone.pooled[0].numpy(), atol=1e-3)
 
 
 def test_the_loss_is_that_of_its_formula_and_padding_does_not_count(source: Path, tmp_path: Path) -> None:
     student, whole = first_layers(source, 1).eval(), first_layers(source, 2)
     rows = tokenize_texts(student, TEXTS)
-    write_whole_vectors(whole, rows, tmp_path / "whole", bf16=False)
-    data = TextDataset(rows, tmp_path / "whole")
+    data = whole_vectors(whole, rows, tmp_path / "whole.arrow", bf16=False)
     with torch.no_grad():
         loss = StateModel(student)(**pad_texts([data[row] for row in range(len(TEXTS))]))["loss"]
         away, weights, pooled = [], [], []
@@ -93,10 +91,8 @@ def test_the_student_comes_nearer_and_a_killed_run_ends_as_an_undisturbed_one(so
 
     with patch.object(Trainer, "_save_checkpoint", save_and_die), pytest.raises(KeyboardInterrupt):
         distil_states(killed, first_layers(source, 2), TEXTS, SCHEDULE, tmp_path / "killed")
-    again = first_layers(source, 1)
-    with patch(
-        "prectr.distill.student.hidden_states.write_whole_vectors", side_effect=AssertionError("computed twice")
-    ):
-        distil_states(again, first_layers(source, 2), TEXTS, SCHEDULE, tmp_path / "killed")
+    again, whole_again = first_layers(source, 1), first_layers(source, 2)
+    with patch.object(whole_again, "encode", side_effect=AssertionError("computed twice")):
+        distil_states(again, whole_again, TEXTS, SCHEDULE, tmp_path / "killed")
     for name, weights in again.state_dict().items():
         torch.testing.assert_close(weights, calm.state_dict()[name], atol=1e-6, rtol=0)

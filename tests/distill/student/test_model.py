@@ -49,7 +49,7 @@ def test_a_batch_holds_each_text_once_and_every_pair(tmp_path: Path) -> None:
     pairs = Pairs(
         np.array(["red", "red", "blue"], object), np.array(["hat", "shoe", "hat"], object), np.array([0, 1, 1])
     )
-    batch = PairDataset(encoder, pairs).__getitems__([0, 1, 2, 1])
+    batch = PairDataset(encoder, pairs, tmp_path / "rows").__getitems__([0, 1, 2, 1])
     assert batch["query_ids"].shape[0] == 2 and batch["item_ids"].shape[0] == 2
     words = encoder.tokenizer.batch_decode(batch["item_ids"][batch["item_row"]], skip_special_tokens=True)
     assert words == ["hat", "shoe", "hat", "shoe"]
@@ -59,7 +59,7 @@ def test_a_batch_holds_each_text_once_and_every_pair(tmp_path: Path) -> None:
 def test_soft_labels_travel_with_their_pairs(tmp_path: Path) -> None:
     pairs = matches(10, 0)
     judgement = judged(pairs)
-    batch = PairDataset(student(tmp_path), pairs, judgement).__getitems__([7, 2])
+    batch = PairDataset(student(tmp_path), pairs, tmp_path / "rows", judgement).__getitems__([7, 2])
     assert batch["labels"].tolist() == pairs.level[[7, 2]].tolist()  # not looked at: Trainer counts rows by them
     np.testing.assert_array_equal(batch["teacher_log_odds"], judgement.log_odds[[7, 2]])
     assert batch["teacher_state"].shape == (2, 3)
@@ -69,8 +69,8 @@ def test_soft_labels_travel_with_their_pairs(tmp_path: Path) -> None:
 def test_the_student_learns_to_match_words(tmp_path: Path, soft: bool) -> None:
     encoder, train, held_out = student(tmp_path), matches(256, 1), matches(100, 2)
     model = StudentModel(encoder, SoftTarget(1.0, 0.1, 3) if soft else None)
-    data = PairDataset(encoder, train, judged(train) if soft else None)
-    train_student(model, data, PairDataset(encoder, held_out), SCHEDULE, tmp_path)
+    data = PairDataset(encoder, train, tmp_path / "rows", judged(train) if soft else None)
+    train_student(model, data, PairDataset(encoder, held_out, tmp_path / "held_out"), SCHEDULE, tmp_path)
     level_prob = encoder.eval().score_pairs(held_out.query, held_out.item_text)
     assert (level_prob.argmax(1) == held_out.level).mean() > 0.8
 
@@ -79,7 +79,8 @@ def test_the_seed_decides_every_weight(tmp_path: Path) -> None:
     def weights(seed: int, folder: Path) -> torch.Tensor:
         encoder, pairs = student(tmp_path), matches(64, 1)
         schedule = Schedule(1, 1e-3, 1e-2, 16, False, True, seed)
-        train_student(StudentModel(encoder), PairDataset(encoder, pairs), PairDataset(encoder, pairs), schedule, folder)
+        data = PairDataset(encoder, pairs, folder / "rows")
+        train_student(StudentModel(encoder), data, data, schedule, folder)
         return torch.cat([parameter.detach().flatten() for parameter in encoder.parameters()])
 
     first = weights(0, tmp_path / "a")
@@ -91,7 +92,8 @@ def test_frozen_word_embeddings_stay_and_the_layers_move(tmp_path: Path) -> None
     encoder, pairs = student(tmp_path), matches(32, 1)
     before = {name: parameter.detach().clone() for name, parameter in encoder.named_parameters()}
     frozen = Schedule(1, 1e-2, 1e-2, 16, False, False, 0)
-    train_student(StudentModel(encoder), PairDataset(encoder, pairs), PairDataset(encoder, pairs), frozen, tmp_path)
+    data = PairDataset(encoder, pairs, tmp_path / "rows")
+    train_student(StudentModel(encoder), data, data, frozen, tmp_path)
     moved = {name for name, parameter in encoder.named_parameters() if not torch.equal(parameter, before[name])}
     assert "text_encoder.embeddings.word_embeddings.weight" not in moved
     assert {"projection.weight", "text_encoder.encoder.layer.0.attention.self.query.weight"} <= moved

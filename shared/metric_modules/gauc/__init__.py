@@ -1,0 +1,1 @@
+"""GAUC: AUC within each page or user."""

@@ -1,0 +1,1 @@
+"""Predicted probabilities of relevance levels against gold levels."""

@@ -1,0 +1,1 @@
+"""PCOC: predicted click-through over observed."""

@@ -1,0 +1,1 @@
+"""QWK: agreement of ordered levels."""

@@ -1,0 +1,1 @@
+"""NDCG within each query or page."""
