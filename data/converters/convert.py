@@ -17,13 +17,12 @@ from prectr.data.converters.arguments import (
     ReadingArguments,
     SplitArguments,
 )
-from prectr.data.converters.files import list_files
+from prectr.data.converters.files import fingerprint, is_hub, list_files
 from prectr.data.converters.levels import LevelRule
 from prectr.data.converters.staging import Staging, open_staging
 from prectr.data.converters.write import Settings, finish, write_tables
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.console import console
-from prectr.shared.run.fingerprint import file_fingerprint
 from prectr.shared.run.settings import parse_arguments
 from prectr.shared.run.steps import RECORD, run_step
 
@@ -59,7 +58,8 @@ FORMATS = {
 USAGE = """usage: python -m data convert FORMAT SOURCE... --name NAME [--flags]
 
 Writes artifacts/NAME/data from somebody's files, checks it, and says what was kept, what was dropped, and what is next.
-The sources come first; each is a file (plain, .gz or .zip) or a folder of files.
+The sources come first; each is a file (plain, .gz or .zip), a folder of files, or for `table` a data set of the
+Hugging Face Hub: hf:org/name[:split], or hf:./folder of one.
 
 FORMAT          SOURCE
   table         any CSV, TSV, JSON, JSON lines or Parquet: judged pairs, what was shown, or clicks; flags name columns
@@ -104,13 +104,15 @@ def _convert(kind: str, sources: Sequence[str], settings: Settings) -> None:
     folder = Path(naming.artifacts) / naming.name / "data"
     if not (folder / RECORD).is_file() and any(folder.glob("*.parquet")):
         raise PrectrError(f"{folder} holds tables that no command wrote: give another --name, or move them away.")
+    if kind != "table" and (hub := next((source for source in sources if is_hub(Path(source))), None)):
+        raise PrectrError(f"{hub}: convert {kind} reads files alone: use convert table and name the columns.")
     if kind == "homedepot":
         homedepot.build_tables(homedepot.source_file(sources), folder, naming.seed)
     else:
         files = list_files(FORMATS[kind].files(sources, settings))
         given = {name: value for each in settings.values() for name, value in asdict(each).items()}
         del given["artifacts"], given["name"]
-        inputs = {"converter": kind, "files": [file_fingerprint(file) for file in files], **given}
+        inputs = {"converter": kind, "files": [fingerprint(file) for file in files], **given}
         work_of = [FORMATS[kind].module, staging, write]
         code = [module.__name__ for module in work_of]
         run_step("data", folder, inputs, lambda work: _build(work, kind, sources, settings), sources=code)

@@ -1,4 +1,7 @@
-"""Opens a source: plain, gzipped or zipped, in whatever encoding; what was found is told, and can be overridden."""
+"""Opens a source: a file, plain, gzipped or zipped, in whatever encoding; or a data set of the Hugging Face Hub.
+
+What was found is told, and can be overridden.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +13,20 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from prectr.shared.errors import PrectrError
+from prectr.shared.run.fingerprint import file_fingerprint
 
 FORMATS = {
     ".csv": "csv", ".tsv": "csv", ".tab": "csv", ".txt": "csv", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl",
     ".parquet": "parquet", ".pq": "parquet",
 }  # fmt: skip
 """How a file is read, by the end of its name, `.gz` and `.zip` taken off."""
+
+HUB = "hf:"
+"""How a source begins that `datasets` opens: hf:org/name, hf:org/name:split, hf:org/name:configuration:split, or a
+folder instead of org/name."""
 
 SNIFFED = 64 << 20
 """Bytes of a file that are looked at to tell its encoding."""
@@ -28,7 +36,7 @@ _DAMAGE = (OSError, EOFError, zlib.error, zipfile.BadZipFile, NotImplementedErro
 
 
 def list_files(sources: Sequence[str]) -> list[Path]:
-    """The files that are meant: of a folder, those in it that a reader knows, by name.
+    """The files that are meant: of a folder, those in it that a reader knows, by name; what begins with `HUB` as it is.
 
     Raises:
         PrectrError: a source that is not there, or a folder without any.
@@ -36,7 +44,9 @@ def list_files(sources: Sequence[str]) -> list[Path]:
     found: list[Path] = []
     for source in sources:
         path = Path(source)
-        if path.is_dir():
+        if is_hub(path):
+            found.append(path)
+        elif path.is_dir():
             inside = sorted(file for file in path.iterdir() if file.is_file() and _ending(file) in FORMATS)
             if not inside:
                 raise PrectrError(
@@ -48,6 +58,120 @@ def list_files(sources: Sequence[str]) -> list[Path]:
         else:
             raise PrectrError(f"{path}: no such file or folder: name a source that is there.")
     return found
+
+
+def is_hub(source: Path) -> bool:
+    """Whether it is opened by `open_hub`."""
+    return str(source).startswith(HUB)
+
+
+def fingerprint(source: Path) -> Any:
+    """What tells a changed source: of a file its contents, of a data set on the hub its commit.
+
+    Raises:
+        PrectrError: there is no such data set, or the hub cannot be reached.
+    """
+    if not is_hub(source):
+        return file_fingerprint(source)
+    name, configuration, split = _parts_of(source)
+    if folder := _folder(source, name):
+        files = sorted(file for file in folder.rglob("*") if file.is_file())
+        content: Any = [[file.relative_to(folder).as_posix(), file_fingerprint(file)] for file in files]
+    else:
+        from huggingface_hub import HfApi
+
+        with _of_hub(source):
+            content = HfApi().dataset_info(name).sha
+    return [configuration, split, content]
+
+
+def open_hub(source: Path) -> Any:
+    """One split of a data set, as a `Dataset` or `IterableDataset`: mapped into memory or streamed, never whole.
+
+    Raises:
+        PrectrError: no such data set, configuration or split, or the hub cannot be reached.
+    """
+    # Seconds to import, which other sources need not wait for.
+    from datasets import Dataset, Features, Value, load_dataset_builder, load_from_disk
+    from datasets.packaged_modules.csv.csv import Csv
+
+    name, configuration, split = _parts_of(source)
+    folder = _folder(source, name)
+    with _of_hub(source):
+        builder: Any = None
+        if folder and any((folder / mark).is_file() for mark in _SAVED_TO_DISK):
+            found: Any = load_from_disk(folder)
+            if isinstance(found, Dataset):
+                found = {str(found.split or "train"): found}
+        else:
+            builder = load_dataset_builder(str(folder or name), configuration)
+            found = builder.as_streaming_dataset()
+        if split is None and len(found) == 1:
+            [split] = found
+        if split in found and isinstance(builder, Csv):
+            # An id stays as it was written: 007 is not 7, and NA is a word.
+            words = Features(dict.fromkeys(next(iter(found[split]), {}), Value("string")))
+            as_written = {"features": words, "keep_default_na": False}
+            found = load_dataset_builder(str(folder or name), configuration, **as_written).as_streaming_dataset()
+    if split not in found:
+        problem = f"it has {len(found)} splits" if split is None else f"it has no split {split!r}"
+        names = ", ".join(map(str, found))
+        raise PrectrError(f"{source}: {problem}: name one of {names}, such as {HUB}{name}:{next(iter(found))}.")
+    return found[split]
+
+
+_SAVED_TO_DISK = ("state.json", "dataset_dict.json")
+
+
+def _parts_of(source: Path) -> tuple[str, str | None, str | None]:
+    """Name or folder, configuration and split."""
+    name, *rest = str(source).removeprefix(HUB).split(":")
+    if not name or not all(rest) or len(rest) > 2:
+        raise PrectrError(f"{source}: write {HUB}org/name, {HUB}org/name:split or {HUB}org/name:configuration:split.")
+    configuration, split = rest if len(rest) == 2 else (None, rest[0] if rest else None)
+    return name, configuration, split
+
+
+def _folder(source: Path, name: str) -> Path | None:
+    """The folder that is meant; None where it is a name on the hub.
+
+    Raises:
+        PrectrError: a folder that is not there.
+    """
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return folder
+    if name.startswith((".", "/", "~")):
+        raise PrectrError(f"{source}: no such folder: name one that is there, or a data set of the hub as org/name.")
+    return None
+
+
+@contextmanager
+def _of_hub(source: Path) -> Iterator[None]:
+    """What `datasets` and the hub's client may find fault with, in a sentence."""
+    from datasets.exceptions import DatasetNotFoundError, DatasetsError
+    from huggingface_hub.errors import HFValidationError, HTTPError, OfflineModeIsEnabled, RepositoryNotFoundError
+
+    try:
+        yield
+    except (DatasetNotFoundError, RepositoryNotFoundError, HFValidationError) as error:
+        raise PrectrError(
+            f"{source}: no such data set on the hub: correct its name, or if it is private log in with `hf auth login`."
+        ) from error
+    except (ConnectionError, OfflineModeIsEnabled, HTTPError) as error:
+        raise PrectrError(
+            f"{source}: the hub cannot be reached ({_sentence(error)}): connect to the network, or download the "
+            f"data set and name its folder: {HUB}./folder."
+        ) from error
+    except (DatasetsError, ValueError, RuntimeError, OSError) as error:
+        raise PrectrError(
+            f"{source}: `datasets` cannot open it ({_sentence(error)}): name its files, or another configuration as "
+            f"{HUB}org/name:configuration:split."
+        ) from error
+
+
+def _sentence(error: Exception) -> str:
+    return " ".join(str(error).split())[:300].rstrip(".") or type(error).__name__
 
 
 def format_of(path: Path, asked: str, default: str | None = None) -> str:

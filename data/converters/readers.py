@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from prectr.data.converters.files import find_encoding, format_of, open_bytes, open_text
+from prectr.data.converters.files import find_encoding, format_of, is_hub, open_bytes, open_hub, open_text
 from prectr.shared.errors import PrectrError
 
 BATCH = 1 << 15
@@ -49,6 +49,9 @@ def read_batches(
     Raises:
         PrectrError: what is wrong, with file, row and remedy.
     """
+    if is_hub(path):
+        yield from _hub(path, columns)
+        return
     kind = format_of(path, reading.format)
     if kind == "parquet":
         yield from _parquet(path, columns)
@@ -270,6 +273,21 @@ def _parquet(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
     except pa.ArrowException as error:
         reason = " ".join(str(error).split())[:300]
         raise PrectrError(f"{path}: not a Parquet file, or a damaged one ({reason}): write it again.") from error
+
+
+def _hub(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    start = 1
+    try:
+        for table in open_hub(path).with_format("arrow").iter(BATCH):
+            require_columns(path, columns, table.column_names)
+            for batch in table.select(columns).combine_chunks().to_batches():
+                texts = [_strings(path, name, batch.column(name)) for name in columns]
+                rows = pa.array(range(start, start + batch.num_rows), pa.int64())
+                yield pa.RecordBatch.from_arrays([rows, *texts], names=["row", *columns])
+                start += batch.num_rows
+    except (pa.ArrowException, ConnectionError, OSError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise PrectrError(f"{path}: it cannot be read on after row {start - 1} ({reason}): try again.") from error
 
 
 def _strings(path: Path, name: str, column: pa.Array) -> pa.Array:
