@@ -45,7 +45,7 @@ help: ## list targets and variables
 	@echo "  ASSISTANT=encoder   a cross-encoder that learns the teacher's labels and judges in its place"
 	@echo "  PROMPT=file.txt     what language models are asked; the default one is for four levels"
 	@echo "  REPO=user/name      where publish uploads to; DRY_RUN=1 only lists the files, PRIVATE=1 makes it private"
-	@echo "  MODEL=encoder       what publish uploads: encoder or ranker"
+	@echo "  MODEL=encoder       what publish uploads: encoder, ranker, labels or data (pairs and items, no log)"
 	@echo "  PYTHON=python3      the Python (3.11 or newer) that makes the environment"
 	@echo "  TORCH_INDEX=url     another index to take torch from, such as PyTorch's own for CPU wheels"
 
@@ -77,10 +77,10 @@ distill: tables ## stage one: teach the teacher, label pairs, distil and fine-tu
 rank: distill ## stage two, and all before it: train the ranker and print the results
 	@$(RUN) -m rank run $(call flags,$@) $(named)
 
-publish: $(STAMP) ## upload the encoder or the ranker to a model hub: make publish REPO=user/name
-	@case "$(MODEL)" in encoder|ranker) ;; *) \
-	  echo "error: MODEL is '$(MODEL)'; publish the encoder or the ranker: make publish REPO=user/name MODEL=ranker" >&2; exit 2; esac
-	@$(RUN) -m $(if $(filter ranker,$(MODEL)),rank,distill) publish $(call settings,$@) $(named) --repo "$(REPO)" $(if $(DRY_RUN),--dry_run) $(if $(PRIVATE),--private)
+publish: $(STAMP) ## upload the encoder, the ranker, labels or pairs to a hub: make publish REPO=user/name
+	@case "$(MODEL)" in encoder|ranker|labels|data) ;; *) \
+	  echo "error: MODEL is '$(MODEL)'; publish encoder, ranker, labels or data: make publish REPO=user/name MODEL=ranker" >&2; exit 2; esac
+	@$(RUN) -m $(if $(filter ranker,$(MODEL)),rank,distill) publish $(call settings,$@) $(named) --repo "$(REPO)" $(if $(filter labels data,$(MODEL)),--what "$(MODEL)") $(if $(DRY_RUN),--dry_run) $(if $(PRIVATE),--private)
 
 test: $(STAMP) ## run the tests, offline, in up to four processes
 	@$(RUN) -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile

@@ -13,6 +13,7 @@ from prectr.distill.commands import check, label, merge
 from prectr.distill.config import ARGUMENTS, RunArguments
 from prectr.distill.finished import say_if_finished
 from prectr.distill.pipeline import run_stage
+from prectr.distill.publishing.dataset_card import upload_dataset
 from prectr.distill.publishing.model_card import upload
 from prectr.distill.workspace import Workspace
 from prectr.shared.errors import PrectrError
@@ -34,7 +35,11 @@ def main(argv: list[str]) -> None:
     )
     run, teaching, labelling, training, publishing, merging = arguments
     if verb == "publish":
-        upload(Path(run.artifacts) / run.name / "encoder", publishing.repo, publishing.dry_run, publishing.private)
+        folder, where = Path(run.artifacts) / run.name, (publishing.repo, publishing.dry_run, publishing.private)
+        if publishing.what == "encoder":
+            upload(folder / "encoder", *where)
+        else:
+            upload_dataset(folder, publishing.what, *where)
         return
     if verb == "run" and already_finished(run, (run, teaching, labelling, training)):
         return

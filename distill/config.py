@@ -181,10 +181,20 @@ class StudentArguments:
 
 
 @dataclass
+class UploadArguments(PublishArguments):
+    """What `publish` uploads, and where to; only that verb reads them."""
+
+    what: Literal["encoder", "labels", "data"] = field(
+        default="encoder",
+        metadata={"help": "the encoder; the teacher's labels; or the data set's pairs, items, queries and gold"},
+    )
+
+
+@dataclass
 class MergeArguments:
     """Where `merge-teacher` writes to; only that verb reads it."""
 
     output: str = field(default="", metadata={"help": "new folder of the merged teacher"})
 
 
-ARGUMENTS = (RunArguments, TeacherArguments, LabelArguments, StudentArguments, PublishArguments, MergeArguments)
+ARGUMENTS = (RunArguments, TeacherArguments, LabelArguments, StudentArguments, UploadArguments, MergeArguments)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from huggingface_hub import CommitOperationAdd, HfApi, get_token, snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, HTTPError
@@ -151,8 +151,15 @@ def published_files(folder: Path, allowed: Sequence[str]) -> list[str]:
     return sorted(file.relative_to(folder).as_posix() for file in found)
 
 
-def publish(folder: Path, allowed: Sequence[str], repo: str, dry_run: bool, private: bool = False) -> None:
-    """Uploads the `published_files` of `folder` in one commit to the model repository `repo`, or lists them.
+def publish(
+    folder: Path,
+    allowed: Sequence[str],
+    repo: str,
+    dry_run: bool,
+    private: bool = False,
+    repo_type: Literal["model", "dataset"] = "model",
+) -> None:
+    """Uploads the `published_files` of `folder` in one commit to the repository `repo`, or lists them.
 
     Args:
         private: of a repository that is not there yet; else it has what the account makes of new ones.
@@ -169,8 +176,8 @@ def publish(folder: Path, allowed: Sequence[str], repo: str, dry_run: bool, priv
     operations = [CommitOperationAdd(path_in_repo=name, path_or_fileobj=folder / name) for name in files]
     try:
         api = HfApi()
-        api.create_repo(repo, repo_type="model", exist_ok=True, private=private or None)
-        commit = api.create_commit(repo, operations, commit_message="Publish with prectr")
+        api.create_repo(repo, repo_type=repo_type, exist_ok=True, private=private or None)
+        commit = api.create_commit(repo, operations, commit_message="Publish with prectr", repo_type=repo_type)
     # ValueError: the hub finds fault with the card's front matter.
     except (HTTPError, OSError, ValueError) as error:
         raise PrectrError(refusal(repo, error)) from error

@@ -25,7 +25,7 @@ class FakeHub:
         self.created.append(repo)
         self.private = private
 
-    def create_commit(self, repo: str, operations: list[Any], commit_message: str) -> Any:
+    def create_commit(self, repo: str, operations: list[Any], **_: Any) -> Any:
         if self.error is not None:
             raise self.error
         assert repo in self.created
