@@ -10,8 +10,8 @@ import pytest
 
 from prectr.data import pipeline as data
 from prectr.distill import pipeline as distill
-from prectr.distill.evaluation import encoder
-from prectr.distill.publishing import level_prob, replay
+from prectr.distill.publishing import encoder, level_prob, replay
+from prectr.distill.student import steps
 from prectr.rank import pipeline as rank
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.sources import ORGANISES, closure, code_of, files_of, organises
@@ -147,15 +147,15 @@ STEPS: dict[str, tuple[Callable[..., Any], tuple[str, ...], str, str]] = {
         "distill.student distill.evaluation rank",
     ),
     "student": (
-        distill.train_students,
-        distill.SOURCES["student"],
+        steps.train_students,
+        ("prectr.distill.student.recipe",),
         "distill.student.model distill.student.train distill.losses shared.encoder.level_head shared.training.trainer",
         "distill.teachers.causal distill.teachers.lora distill.labelling.job distill.evaluation rank",
     ),
     "evaluate_encoder": (
         encoder.evaluate_and_publish,
         ("prectr.distill.evaluation.judge", "prectr.distill.student.recipe"),
-        "distill.evaluation.judge shared.metrics distill.evaluation.encoder",
+        "distill.evaluation.judge shared.metrics distill.publishing.encoder",
         "distill.publishing.model_card rank",
     ),
     "level_prob": (
