@@ -17,7 +17,7 @@ from prectr.distill.labelling.job import label, read_labels, read_rejected, writ
 from prectr.distill.pairs import Pairs
 from prectr.distill.teachers.base import Judgement, Pair, Teacher
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(["prectr.distill.labelling.job"])
 SHARD_SIZE = 4

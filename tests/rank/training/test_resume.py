@@ -16,7 +16,7 @@ from prectr.data.__main__ import main as data_main
 from prectr.distill.__main__ import main as distill_main
 from prectr.shared.run.checkpoints import latest_checkpoint
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SETTINGS = ["--profile", "smoke", "--epochs", "6", "--save_steps", "3", "--position_debias", "true"]
 PATIENCE = 240.0  # seconds to the first checkpoint, on a machine that does much else
 
