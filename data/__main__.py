@@ -1,47 +1,75 @@
-"""`python -m data build [--profile NAME] [--seed N]` builds a data set, `python -m data convert FORMAT SOURCE...` makes
-one of somebody's files, `python -m data validate FOLDER` checks one, `python -m data check FOLDER` says besides what it
-allows."""
+"""`python -m data VERB`: the commands about tables. What does the work is imported when the arguments are right."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
+from typing import NoReturn
 
-from prectr.data.checks.advice import check, parse
-from prectr.data.checks.validate import validate
-from prectr.data.config import ARGUMENTS, CONFIG_DIR
-from prectr.data.converters.convert import convert
-from prectr.data.finished import say_if_finished
-from prectr.data.pipeline import build
-from prectr.shared.errors import PrectrError
+from prectr.data.config import ARGUMENTS, CONFIG_DIR, CheckArguments, DataArguments, FolderArguments
 from prectr.shared.run.cli import run_main
-from prectr.shared.run.console import console
-from prectr.shared.run.settings import parse_arguments
+from prectr.shared.run.verbs import Command, Stage, Verb
 
-USAGE = (
-    "usage: python -m data build [--profile smoke|default|full] [--SETTING VALUE]... | python -m data convert FORMAT "
-    "SOURCE... --name NAME [--FLAG VALUE]... | python -m data validate FOLDER | python -m data check FOLDER"
+STAGE = Stage(
+    "data",
+    "Tables: build the default ones, make them of your own files, check them.",
+    {
+        "build": Verb("build a data set, the default one or a toy", ARGUMENTS),
+        "convert": Verb("make a data set of somebody's files", takes="FORMAT SOURCE..."),
+        "validate": Verb("say whether a folder keeps the contract", (FolderArguments,), False, "FOLDER"),
+        "check": Verb(
+            "say what a data set allows, what is missing, and what to expect",
+            (FolderArguments, CheckArguments),
+            False,
+            "FOLDER",
+        ),
+    },
+    CONFIG_DIR,
 )
 
 
 def main(argv: list[str]) -> None:
-    match argv:
-        case ["build", *flags]:
-            (arguments,) = parse_arguments(ARGUMENTS, CONFIG_DIR, flags, program="python -m data build")
-            if not say_if_finished(arguments):
-                build(arguments)
-        case ["convert", *rest]:
-            convert(rest)
-        case ["check", *flags]:
-            check(parse(flags))
-        case ["validate", folder]:
-            validate(Path(folder))
-            console.print(f"{folder} keeps the contract.")
-        case ["-h" | "--help"]:
-            console.print(USAGE)
-        case _:
-            raise PrectrError(USAGE)
+    if STAGE.verb(argv) == "convert":  # its formats have settings of their own
+        from prectr.data.converters.convert import convert
+
+        convert(argv[1:])
+        return
+    command = STAGE.read(argv)
+    if command.verb == "build" and already_finished(command):
+        return
+    work(command)
+
+
+def already_finished(command: Command) -> bool:
+    """Whether the data set was built before with these settings; then it has been said."""
+    from prectr.data.finished import say_if_finished
+
+    return say_if_finished(command[DataArguments])
+
+
+def work(command: Command) -> None:
+    """Do what was asked for; the libraries that it takes are loaded here."""
+    if command.verb == "build":
+        from prectr.data.pipeline import build
+
+        build(command[DataArguments])
+        return
+    folder = Path(command[FolderArguments].folder)
+    if command.verb == "check":
+        from prectr.data.checks.advice import check
+
+        check(folder, command[CheckArguments])
+        return
+    from prectr.data.checks.validate import validate
+    from prectr.shared.run.console import console
+
+    validate(folder)
+    console.print(f"{folder} keeps the contract.")
+
+
+def run() -> NoReturn:
+    """The command line, as a process."""
+    run_main(main)
 
 
 if __name__ == "__main__":
-    sys.exit(run_main(main))
+    run()

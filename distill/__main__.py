@@ -1,68 +1,127 @@
-"""python -m distill run | label | check-teacher | merge-teacher | publish   [--profile smoke|default|full] [--flags]"""
+"""`python -m distill VERB`: the commands of stage one. What does the work is imported when the arguments are right."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, NoReturn
 
-from transformers.utils import logging
-
-from prectr.distill.commands import check, label, merge
-from prectr.distill.config import ARGUMENTS, RunArguments
-from prectr.distill.finished import say_if_finished
-from prectr.distill.pipeline import run_stage
-from prectr.distill.publishing.dataset_card import upload_dataset
-from prectr.distill.publishing.model_card import upload
-from prectr.distill.workspace import Workspace
-from prectr.shared.errors import PrectrError
+from prectr.distill.config import (
+    ARGUMENTS,
+    CONFIGS,
+    JudgeArguments,
+    LabelArguments,
+    MergeArguments,
+    RunArguments,
+    StartArguments,
+    StudentArguments,
+    TeacherArguments,
+    UploadArguments,
+    WhereArguments,
+)
 from prectr.shared.run.cli import run_main
-from prectr.shared.run.provenance import shareable_command
-from prectr.shared.run.settings import parse_arguments
+from prectr.shared.run.verbs import Command, Stage, Verb
 
-VERBS = ("run", "label", "check-teacher", "merge-teacher", "publish")
-CONFIGS = Path(__file__).parent / "configs"
+if TYPE_CHECKING:
+    from prectr.distill.workspace import Workspace
+
+_LABELLING = (LabelArguments, TeacherArguments, StartArguments, RunArguments)
+
+STAGE = Stage(
+    "distill",
+    "Stage one: a large language model's relevance judgement, distilled into a light text encoder.",
+    {
+        "run": Verb("teach the teacher, label pairs, distil and fine-tune the encoder, judge it", ARGUMENTS),
+        "label": Verb("teach and label only; any number of processes may do it together", _LABELLING),
+        "check-teacher": Verb("show what the teacher says of a few pairs, and what the job will cost", _LABELLING),
+        "merge-teacher": Verb(
+            "write a fine-tuned teacher as a model of its own", (MergeArguments, JudgeArguments, RunArguments)
+        ),
+        "publish": Verb("upload the encoder or the teacher's labels to a hub", (UploadArguments, WhereArguments)),
+    },
+    CONFIGS,
+)
 
 
 def main(argv: list[str]) -> None:
-    verb, *flags = argv or ["--help"]
-    if verb not in (*VERBS, "-h", "--help"):
-        raise PrectrError(f"python -m distill {verb}: unknown verb; use {', '.join(VERBS)}.")
-    program = f"python -m distill {verb if verb in VERBS else 'VERB'}"
-    arguments = parse_arguments(
-        ARGUMENTS, CONFIGS, flags if verb in VERBS else argv, program=program, description=__doc__
-    )
-    run, teaching, labelling, training, publishing, merging = arguments
-    if verb == "publish":
-        folder, where = Path(run.artifacts) / run.name, (publishing.repo, publishing.dry_run, publishing.private)
-        if publishing.what == "encoder":
-            upload(folder / "encoder", *where)
-        else:
-            upload_dataset(folder, publishing.what, *where)
+    command = STAGE.read(argv)
+    if command.verb == "run" and already_finished(command):
         return
-    if verb == "run" and already_finished(run, (run, teaching, labelling, training)):
+    work(command)
+
+
+def already_finished(command: Command) -> bool:
+    """Whether the run was done before with these settings; then it has been said."""
+    from prectr.distill.finished import say_if_finished
+
+    where = command[WhereArguments]
+    return say_if_finished(where.name, where.artifacts, [command[arguments] for arguments in ARGUMENTS])
+
+
+def work(command: Command) -> None:
+    """Do what was asked for; the libraries that it takes are loaded here."""
+    if command.verb == "publish":
+        publish(command[WhereArguments], command[UploadArguments])
         return
+    silence_libraries()
+    match command.verb:
+        case "run":
+            from prectr.distill.pipeline import run_stage
+
+            run_stage(open_workspace(command))
+        case "label":
+            from prectr.distill.commands import label
+
+            label(open_workspace(command))
+        case "check-teacher":
+            from prectr.distill.commands import check
+
+            check(open_workspace(command))
+        case "merge-teacher":
+            from prectr.distill.commands import merge
+
+            merge(open_workspace(command), command[MergeArguments].output)
+
+
+def publish(where: WhereArguments, publishing: UploadArguments) -> None:
+    folder, how = Path(where.artifacts) / where.name, (publishing.repo, publishing.dry_run, publishing.private)
+    if publishing.what == "encoder":
+        from prectr.distill.publishing.model_card import upload
+
+        upload(folder / "encoder", *how)
+    else:
+        from prectr.distill.publishing.dataset_card import upload_dataset
+
+        upload_dataset(folder, publishing.what, *how)
+
+
+def silence_libraries() -> None:
+    from transformers.utils import logging
+
     # Layers left out on purpose would be reported as weights that were not used, and every file read as a bar.
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     # peft asks transformers by a name that is on its way out, which is nothing users can mend.
     warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
-    workspace = Workspace(run, teaching, labelling, training, shareable_command("python -m distill", argv))
-    if verb == "label":
-        label(workspace)
-    elif verb == "run":
-        run_stage(workspace)
-    elif verb == "check-teacher":
-        check(workspace)
-    else:
-        merge(workspace, merging.output)
 
 
-def already_finished(run: RunArguments, settings: Sequence[Any]) -> bool:
-    """Whether a run with these settings has nothing to do; then it has been said."""
-    return say_if_finished(run.name, run.artifacts, settings)
+def open_workspace(command: Command) -> Workspace:
+    """The workspace of a verb; settings that the verb does not take are at their defaults, and are not read."""
+    from prectr.distill.workspace import Workspace
+
+    given = command.settings
+    teaching = given.get(TeacherArguments) or TeacherArguments(**vars(given[JudgeArguments]))
+    labelling = given.get(LabelArguments) or LabelArguments()
+    # Where no student is made, no encoder has to be there for it to start from.
+    start = given.get(StartArguments) or StartArguments(init_from="random")
+    training = given.get(StudentArguments) or StudentArguments(**vars(start))
+    return Workspace(given[RunArguments], teaching, labelling, training, command.line)
+
+
+def run() -> NoReturn:
+    """The command line, as a process."""
+    run_main(main, together=("run", "label"))
 
 
 if __name__ == "__main__":
-    run_main(main, together=("run", "label"))
+    run()

@@ -11,7 +11,7 @@ from prectr.distill.teachers.lora import merge_teacher
 from prectr.distill.teachers.panel import open_teacher
 from prectr.distill.workspace import Workspace
 from prectr.shared.errors import PrectrError
-from prectr.shared.run.console import console
+from prectr.shared.run.console import print_line
 from prectr.shared.run.steps import is_made_of
 
 
@@ -35,7 +35,7 @@ def check(workspace: Workspace) -> None:
     if not is_made_of(workspace.folder / "teacher", workspace.teaching_inputs(panel)):
         taught = Path(workspace.teaching.teacher_adapter) if workspace.teaching.teacher_adapter else None
     how = f"as taught in {taught}" if taught else "as it comes: nothing was taught with these settings yet"
-    console.print(f"{workspace.teaching.teacher}, {how}", highlight=False, markup=False, soft_wrap=True)
+    print_line(f"{workspace.teaching.teacher}, {how}")
     pairs = example_pairs(workspace.pairs["validation"], workspace.pairs["unlabelled"], workspace.run.seed)
     job_size = len(workspace.choose().pairs)
     check_teacher(
@@ -45,11 +45,9 @@ def check(workspace: Workspace) -> None:
 
 def merge(workspace: Workspace, output: str) -> None:
     """The teacher `run` left, or `teacher_adapter` on its base model, as a folder of its own."""
-    if not output:
-        raise PrectrError("merge-teacher: no folder to write to; name a new one with --output.")
     if [source.role for source in workspace.teacher_sources] != ["causal"]:
         raise PrectrError(f"merge-teacher: --teacher {workspace.teaching.teacher} is not one causal model; name one.")
     adapter = Path(workspace.teaching.teacher_adapter or workspace.folder / "teacher")
     [(location, _)] = workspace.convert_teachers()
     merge_teacher(location, adapter, Path(output), resolved_dtype(workspace.teaching))
-    console.print(f"✓ {output}: open it with --teacher {output} --teacher_pairs 0", highlight=False, soft_wrap=True)
+    print_line(f"✓ {output}: open it with --teacher {output} --teacher_pairs 0")

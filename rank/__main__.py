@@ -1,86 +1,145 @@
-"""python -m rank run | table | report | publish | score | explain | validate   [--profile NAME] [--SETTING …] …"""
+"""`python -m rank VERB`: the commands of stage two. What does the work is imported when the arguments are right."""
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-from transformers.utils import logging
+from typing import NoReturn
 
 from prectr.rank.config import (
     ARGUMENTS,
-    PUBLISH_ARGUMENTS,
+    CONFIGS,
+    BatchArguments,
+    DataArguments,
+    DriftArguments,
     EvaluateArguments,
-    LossArguments,
-    RunArguments,
-    TrainArguments,
+    ExplainArguments,
+    JudgedArguments,
+    PrecisionArguments,
+    RankerArguments,
+    SamplingArguments,
+    ScoreArguments,
+    WhereArguments,
 )
-from prectr.rank.finished import show_if_finished
-from prectr.rank.pipeline import report, run_stage
-from prectr.rank.reports.model_card import upload
-from prectr.rank.reports.terminal import show_results
-from prectr.rank.serving.explain import ExplainArguments, explain
-from prectr.rank.serving.score_table import ScoreArguments, score
-from prectr.rank.serving.scorer import DataArguments, RankerArguments
-from prectr.rank.serving.validate import DriftArguments, validate
-from prectr.rank.workspace import Workspace
-from prectr.shared.errors import PrectrError
+from prectr.shared.run.arguments import PublishArguments
 from prectr.shared.run.cli import run_main
-from prectr.shared.run.provenance import shareable_command
-from prectr.shared.run.settings import parse_arguments
+from prectr.shared.run.verbs import Command, Stage, Verb
 
-CONFIGS = Path(__file__).parent / "configs"
-VERBS: dict[str, tuple[type[Any], ...]] = {
-    "run": ARGUMENTS,
-    "table": ARGUMENTS,
-    "report": ARGUMENTS,
-    "publish": PUBLISH_ARGUMENTS,
-    "score": (*ARGUMENTS, RankerArguments, DataArguments, ScoreArguments),
-    "explain": (*ARGUMENTS, RankerArguments, DataArguments, ExplainArguments),
-    "validate": (*ARGUMENTS, RankerArguments, DriftArguments),
-}
-"""Each verb, and the settings it takes: those of `run`, from the same profiles, and its own."""
+_SCORING = (RankerArguments, DataArguments, WhereArguments, PrecisionArguments, BatchArguments)
+_JUDGING = (RankerArguments, JudgedArguments, SamplingArguments, PrecisionArguments, EvaluateArguments)
+
+STAGE = Stage(
+    "rank",
+    "Stage two: the ranker in which relevance and click-through rate are one model.",
+    {
+        "run": Verb("train the ranker, judge it, print the results and write the report", ARGUMENTS),
+        "table": Verb("print the results of a finished run", (WhereArguments,)),
+        "report": Verb("write the report of a finished run as a page", (WhereArguments,)),
+        "score": Verb("score the impressions of a Parquet file", (ScoreArguments, *_SCORING)),
+        "explain": Verb(
+            "say what each part of the ranker contributed to a page's scores", (ExplainArguments, *_SCORING)
+        ),
+        "validate": Verb("compare a newer log with what the ranker was trained on", (DriftArguments, *_JUDGING)),
+        "publish": Verb("upload the ranker to a model hub", (PublishArguments, WhereArguments)),
+    },
+    CONFIGS,
+)
 
 
 def main(argv: list[str]) -> None:
-    verb, *flags = argv or ["--help"]
-    if verb not in (*VERBS, "-h", "--help"):
-        *others, last = VERBS
-        raise PrectrError(f"python -m rank {verb}: unknown verb; use {', '.join(others)} or {last}.")
-    classes = VERBS.get(verb, ARGUMENTS)
-    program = f"python -m rank {verb if verb in VERBS else 'VERB'}"
-    settings = parse_arguments(classes, CONFIGS, flags if verb in VERBS else argv, program=program, description=__doc__)
-    given = {type(each): each for each in settings}
-    run = given[RunArguments]
-    if verb == "publish":
-        *_, publishing = settings
-        upload(Path(run.artifacts) / run.name / "ranker", publishing.repo, publishing.dry_run, publishing.private)
+    command = STAGE.read(argv)
+    if command.verb == "run" and already_finished(command):
         return
-    if verb == "run" and already_finished(run, settings):
-        return
+    work(command)
+
+
+def already_finished(command: Command) -> bool:
+    """Whether the run was done before with these settings; then its results have been shown."""
+    from prectr.rank.finished import show_if_finished
+
+    where = command[WhereArguments]
+    return show_if_finished(where.name, where.artifacts, [command[arguments] for arguments in ARGUMENTS])
+
+
+def work(command: Command) -> None:
+    """Do what was asked for; the libraries that it takes are loaded here."""
+    match command.verb:
+        case "run":
+            run_stage(command)
+        case "table":
+            from prectr.rank.reports.terminal import show_results
+
+            show_results(folder_of(command[WhereArguments]))
+        case "report":
+            from prectr.rank.pipeline import report
+
+            report(folder_of(command[WhereArguments]))
+        case "publish":
+            from prectr.rank.reports.model_card import upload
+
+            publishing = command[PublishArguments]
+            ranker = folder_of(command[WhereArguments]) / "ranker"
+            upload(ranker, publishing.repo, publishing.dry_run, publishing.private)
+        case "validate":
+            validate(command)
+        case _:
+            score_or_explain(command)
+
+
+def folder_of(where: WhereArguments) -> Path:
+    """artifacts/<name>"""
+    return Path(where.artifacts) / where.name
+
+
+def run_stage(command: Command) -> None:
+    from prectr.rank import pipeline
+    from prectr.rank.workspace import Workspace
+
+    silence_transformers()
+    workspace = Workspace(*(command[arguments] for arguments in ARGUMENTS))
+    workspace.command = command.line
+    pipeline.run_stage(workspace)
+
+
+def validate(command: Command) -> None:
+    from prectr.rank.serving import validate
+
+    silence_transformers()
+    evaluation = command[EvaluateArguments]
+    validate.validate(
+        command[JudgedArguments],
+        command[RankerArguments],
+        command[PrecisionArguments].bf16,
+        evaluation.evaluation_batch,
+        evaluation.bootstrap_resamples,
+        command[SamplingArguments].negative_sampling_rate,
+        command[DriftArguments],
+    )
+
+
+def score_or_explain(command: Command) -> None:
+    silence_transformers()
+    where, ranker, data = (command[each] for each in (WhereArguments, RankerArguments, DataArguments))
+    scoring = (command[PrecisionArguments].bf16, command[BatchArguments].evaluation_batch)
+    if command.verb == "score":
+        from prectr.rank.serving.score_table import score
+
+        score(where, ranker, data, *scoring, command[ScoreArguments])
+    else:
+        from prectr.rank.serving.explain import explain
+
+        explain(where, ranker, data, *scoring, command[ExplainArguments])
+
+
+def silence_transformers() -> None:
+    """Neither its advice nor its bars."""
+    from transformers.utils import logging
+
     logging.set_verbosity_error()
     logging.disable_progress_bar()
-    if verb in ("run", "table", "report"):
-        workspace = Workspace(*settings)
-        workspace.command = shareable_command("python -m rank", argv)
-        if verb == "run":
-            run_stage(workspace)
-        else:
-            {"table": show_results, "report": report}[verb](workspace.folder)
-        return
-    scoring = (given[TrainArguments].bf16, given[EvaluateArguments].evaluation_batch)
-    if verb == "validate":
-        judging = (given[EvaluateArguments].bootstrap_resamples, given[LossArguments].negative_sampling_rate)
-        validate(run, given[RankerArguments], *scoring, *judging, given[DriftArguments])
-    elif verb == "score":
-        score(run, given[RankerArguments], given[DataArguments], *scoring, given[ScoreArguments])
-    else:
-        explain(run, given[RankerArguments], given[DataArguments], *scoring, given[ExplainArguments])
 
 
-def already_finished(run: RunArguments, settings: Sequence[Any]) -> bool:
-    """Whether a run with these settings has nothing to do; then its results have been shown."""
-    return show_if_finished(run.name, run.artifacts, settings)
+def run() -> NoReturn:
+    """The command line, as a process."""
+    run_main(main, together=("run",))
 
 
 if __name__ == "__main__":
-    run_main(main, together=("run",))
+    run()

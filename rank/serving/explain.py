@@ -9,7 +9,6 @@ when it is set to its training mean, all else as it is [O]; parts of correlated 
 import json as json_module
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass, field
 from pathlib import Path
 from sys import stderr
 from typing import Any
@@ -22,11 +21,11 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from prectr.data.contract import has_table, read_table, reconstructed
-from prectr.rank.config import RunArguments
+from prectr.rank.config import DataArguments, ExplainArguments, RankerArguments, WhereArguments
 from prectr.rank.history.log import DAY
 from prectr.rank.inputs.batch import Batch, page_batch, to_device
 from prectr.rank.model.ranker_model import RankerModel
-from prectr.rank.serving.scorer import DataArguments, RankerArguments, Scorer, ranker_and_data
+from prectr.rank.serving.scorer import Scorer, ranker_and_data
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.console import console, table
 
@@ -34,19 +33,8 @@ KINDS = {"user": "r_user: the shopper's own past", "cross": "r_cross: other shop
 CROSS_FROM = ("the query", "the query and its category", "nothing")
 
 
-@dataclass
-class ExplainArguments:
-    """Which page is explained, and how."""
-
-    page: int = field(metadata={"help": "page_id of the page"})
-    split: str = field(default="test", metadata={"help": "the split it is in"})
-    top_events: int = field(default=3, metadata={"help": "past events shown per candidate, most attended first"})
-    top_features: int = field(default=3, metadata={"help": "single inputs shown per candidate, largest part first"})
-    json: bool = field(default=False, metadata={"help": "print JSON instead of tables"})
-
-
 def explain(
-    run: RunArguments,
+    run: WhereArguments,
     chosen: RankerArguments,
     given: DataArguments,
     bf16: bool,

@@ -5,7 +5,6 @@ the table. Beforehand one pass over its page ids finds where each page ends: a p
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +13,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from prectr.data.contract import MAY_BE_ABSENT, OPTIONAL_COLUMNS, PREFIXES, SCHEMAS, reconstructed
-from prectr.rank.config import RunArguments
-from prectr.rank.serving.scorer import DataArguments, RankerArguments, Scorer, ranker_and_data
+from prectr.rank.config import DataArguments, RankerArguments, ScoreArguments, WhereArguments
+from prectr.rank.serving.scorer import Scorer, ranker_and_data
 from prectr.shared.atomic import atomic_write
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.console import console, progress_bar
@@ -27,21 +26,8 @@ KEPT = ("impression_id", "position", "clicked", "split", *OPTIONAL_COLUMNS["impr
 PER_PAGE = ("user_id", "query", "query_category", "timestamp")
 
 
-@dataclass
-class ScoreArguments:
-    """What is scored, and where the scores go."""
-
-    impressions: str = field(metadata={"help": "Parquet file of impressions, whole pages; `clicked` may be absent"})
-    output: str = field(metadata={"help": "Parquet file of scores to write"})
-    rows_at_once: int = field(default=65_536, metadata={"help": "impressions read at once; bounds the memory"})
-
-    def __post_init__(self) -> None:
-        if self.rows_at_once < 1:
-            raise PrectrError(f"rows_at_once is {self.rows_at_once}: give a number of rows from 1 on.")
-
-
 def score(
-    run: RunArguments,
+    run: WhereArguments,
     chosen: RankerArguments,
     given: DataArguments,
     bf16: bool,

@@ -8,7 +8,6 @@ probabilities are read from there, and only pairs that are not among them are sc
 those.
 """
 
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from prectr.data.contract import SCHEMAS, has_table, read_table
-from prectr.rank.config import RunArguments
+from prectr.rank.config import DataArguments, RankerArguments, WhereArguments
 from prectr.rank.features.prepare import RawSet, Shop, prepare
 from prectr.rank.features.prepared_set import PreparedSet
 from prectr.rank.history.codes import encode
@@ -30,24 +29,6 @@ from prectr.rank.model.trained import TrainedRanker
 from prectr.shared.encoder.level_encoder import LevelEncoder
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.steps import RECORD, fingerprint_of_tables, read_record
-
-
-@dataclass
-class RankerArguments:
-    """Which trained ranker."""
-
-    ranker: str | None = field(
-        default=None, metadata={"help": "a trained ranker's folder or hub id; default: artifacts/<name>/ranker"}
-    )
-
-
-@dataclass
-class DataArguments:
-    """Which items and past events it is given."""
-
-    data: str | None = field(
-        default=None, metadata={"help": "folder of items.parquet, behaviours.parquet; default: data/ beside the ranker"}
-    )
 
 
 class StageOne:
@@ -166,7 +147,7 @@ class Scorer:
         return {name: values[order] for name, values in found.items()}
 
 
-def ranker_and_data(run: RunArguments, chosen: RankerArguments, given: DataArguments) -> tuple[str, Path]:
+def ranker_and_data(run: WhereArguments, chosen: RankerArguments, given: DataArguments) -> tuple[str, Path]:
     """The ranker's folder (or hub id) and the data folder that the settings name.
 
     Raises:

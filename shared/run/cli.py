@@ -14,7 +14,6 @@ from prectr.shared.errors import PrectrError
 from prectr.shared.extras import how_to_install
 from prectr.shared.run import launch
 from prectr.shared.run.console import console, show_progress
-from prectr.shared.run.steps import where_it_goes_on
 
 
 def run_main(main: Callable[[list[str]], None], together: Collection[str] = ()) -> NoReturn:
@@ -76,12 +75,21 @@ def _say_last(cause: str, last_word: threading.Lock) -> None:
     """The last line of a command that was stopped: why, how to resume, and where that goes on."""
     if not last_word.acquire(blocking=False):
         threading.Event().wait()  # the other thread ends the process
+    from prectr.shared.run.steps import where_it_goes_on
+
+    where = where_it_goes_on()
+    line = f"{cause}: run the same command again ({_as_typed()})"
+    print(f"{line}; {where}." if where else f"{line}.", file=sys.stderr, flush=True)
+
+
+def _as_typed() -> str:
+    """The command line, so that it can be typed again; whatever launched several processes is left to the user."""
     words = sys.orig_argv[1:]
+    if "-m" not in words and sys.argv[0].startswith("prectr "):  # the console script's name is a path
+        return f"{sys.argv[0]} {shlex.join(sys.argv[1:])}"
     started = words[words.index("-m") :] if "-m" in words else words
     launcher = "…" if "TORCHELASTIC_RUN_ID" in os.environ or launch.is_launched() else "python"
-    where = where_it_goes_on()
-    line = f"{cause}: run the same command again ({launcher} {shlex.join(started)})"
-    print(f"{line}; {where}." if where else f"{line}.", file=sys.stderr, flush=True)
+    return f"{launcher} {shlex.join(started)}"
 
 
 def _who_died() -> str:

@@ -59,12 +59,21 @@ def test_validate_says_whether_a_folder_keeps_the_contract(tmp_path: Path, capsy
         main(["validate", str(folder)])
 
 
-@pytest.mark.parametrize("argv", [[], ["bild"], ["validate"], ["validate", "a", "b"]])
-def test_a_wrong_command_shows_the_right_one(argv: list[str]) -> None:
-    with pytest.raises(PrectrError, match="usage: python -m data build"):
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["bild"], "python -m data bild: unknown verb; did you mean 'build'"),
+        (["validate"], "FOLDER; usage: python -m data validate FOLDER"),
+        (["check", "--init_from", "random"], "FOLDER; usage: python -m data check FOLDER"),
+        (["validate", "a", "b"], "'b' belongs to no flag"),
+        (["validate", "a", "--profile", "smoke"], "unknown flag '--profile'"),
+    ],
+)
+def test_a_wrong_command_shows_the_right_one(argv: list[str], message: str) -> None:
+    with pytest.raises(PrectrError, match=message):
         main(argv)
 
 
 def test_a_wrong_setting_names_the_closest() -> None:
-    with pytest.raises(SystemExit, match="--train_pages"):
+    with pytest.raises(PrectrError, match="--train_pages"):
         main(["build", "--profile", "smoke", "--train_page", "3"])
