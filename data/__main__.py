@@ -29,9 +29,12 @@ STAGE = Stage(
 
 def main(argv: list[str]) -> None:
     if STAGE.verb(argv) == "convert":  # its formats have settings of their own
+        from prectr.data.converters.arguments import read_conversion
+
+        conversion = read_conversion(argv[1:])
         from prectr.data.converters.convert import convert
 
-        convert(argv[1:])
+        convert(conversion)
         return
     command = STAGE.read(argv)
     if command.verb == "build" and already_finished(command):

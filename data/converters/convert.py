@@ -3,101 +3,40 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from prectr.data import report
 from prectr.data.converters import esci, homedepot, result_pages, staging, table, ubi, wands, write
-from prectr.data.converters.arguments import (
-    LevelArguments,
-    LogArguments,
-    NameArguments,
-    ReadingArguments,
-    SplitArguments,
-)
+from prectr.data.converters.arguments import Conversion, NameArguments
 from prectr.data.converters.files import fingerprint, is_hub, list_files
-from prectr.data.converters.levels import LevelRule
-from prectr.data.converters.staging import Staging, open_staging
+from prectr.data.converters.staging import open_staging
 from prectr.data.converters.write import Settings, finish, write_tables
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.console import console
-from prectr.shared.run.settings import parse_arguments
 from prectr.shared.run.steps import RECORD, run_step
 
-
-@dataclass(frozen=True)
-class Format:
-    """A converter: the flags it takes, the files it reads, and how it makes the views of `prectr.data.converters.*`."""
-
-    module: Any
-    arguments: tuple[type, ...]
-
-    @property
-    def read(self) -> Callable[[Staging, Sequence[str], Settings], LevelRule | None]:
-        return self.module.read
-
-    @property
-    def files(self) -> Callable[[Sequence[str], Settings], list[str]]:
-        return self.module.files
-
-
-_JUDGED = (NameArguments, ReadingArguments, SplitArguments)
-_LOG = (*_JUDGED, LevelArguments, LogArguments)
-
-FORMATS = {
-    "table": Format(table, (*_LOG, table.TableArguments)),
-    "homedepot": Format(homedepot, (NameArguments,)),
-    "esci": Format(esci, (NameArguments, SplitArguments, esci.EsciArguments)),
-    "wands": Format(wands, (*_JUDGED, wands.WandsArguments)),
-    "ubi": Format(ubi, (*_LOG, ubi.UbiArguments)),
-    "result_pages": Format(result_pages, (*_LOG, result_pages.PageArguments)),
+MODULES: dict[str, Any] = {
+    "table": table,
+    "esci": esci,
+    "wands": wands,
+    "ubi": ubi,
+    "result_pages": result_pages,
 }
-
-USAGE = """usage: python -m data convert FORMAT SOURCE... --name NAME [--flags]
-
-Writes artifacts/NAME/data from somebody's files, checks it, and says what was kept, what was dropped, and what is next.
-The sources come first; each is a file (plain, .gz or .zip), a folder of files, or for `table` a data set of the
-Hugging Face Hub: hf:org/name[:split], or hf:./folder of one.
-
-FORMAT          SOURCE
-  table         any CSV, TSV, JSON, JSON lines or Parquet: judged pairs, what was shown, or clicks; flags name columns
-  homedepot     train.csv.zip of Home Depot Product Search Relevance (Kaggle)
-  esci          the folder of Amazon's Shopping Queries Dataset with its two Parquet files
-  wands         the folder of Wayfair's WANDS with query.csv, product.csv and label.csv
-  ubi           the queries and the events of OpenSearch's User Behavior Insights, one JSON object per line
-  result_pages  one JSON object per result page: who, query, time, ranked results, clicked ranks
-
-python -m data convert FORMAT --help lists the flags of a format."""
+"""What reads each format: `files(sources, settings)` are its files, `read(staging, sources, settings)` makes the views
+of `prectr.data.converters.*` and returns the rule of the levels, if it has one. Home Depot's writes its tables itself.
+"""
 
 
-def convert(argv: Sequence[str]) -> None:
-    """Convert what the command line says.
+def convert(conversion: Conversion) -> None:
+    """Convert what the command line said.
 
     Raises:
-        PrectrError: what is wrong with the command, the source or its contents, in one sentence.
+        PrectrError: what is wrong with the source or its contents, in one sentence.
     """
-    if not argv or argv[0] in ("-h", "--help"):
-        console.print(USAGE, highlight=False, markup=False, soft_wrap=True)
-        return
-    kind, *rest = argv
-    if kind not in FORMATS:
-        raise PrectrError(f"python -m data convert {kind}: no such format; use {', '.join(FORMATS)}.")
-    number = next((place for place, word in enumerate(rest) if word.startswith("-")), len(rest))
-    sources, flags = rest[:number], rest[number:]
-    chosen = FORMATS[kind]
-    command = f"python -m data convert {kind}"
-    instances = parse_arguments(
-        chosen.arguments, None, flags, program=f"{command} SOURCE...", description=chosen.module.__doc__
-    )
-    settings = {type(each): each for each in instances}
-    if not sources:
-        raise PrectrError(f"{command}: name the source before the flags: {command} FILE --name NAME.")
-    _convert(kind, sources, settings)
-
-
-def _convert(kind: str, sources: Sequence[str], settings: Settings) -> None:
+    kind, sources, settings = conversion.kind, conversion.sources, conversion.settings
     naming: NameArguments = settings[NameArguments]
     if not naming.name or Path(naming.name).name != naming.name or naming.name.startswith("."):
         raise PrectrError(f"--name {naming.name!r}: give a plain name for the folder: artifacts/<name>/data.")
@@ -109,11 +48,11 @@ def _convert(kind: str, sources: Sequence[str], settings: Settings) -> None:
     if kind == "homedepot":
         homedepot.build_tables(homedepot.source_file(sources), folder, naming.seed)
     else:
-        files = list_files(FORMATS[kind].files(sources, settings))
+        files = list_files(MODULES[kind].files(sources, settings))
         given = {name: value for each in settings.values() for name, value in asdict(each).items()}
         del given["artifacts"], given["name"]
         inputs = {"converter": kind, "files": [fingerprint(file) for file in files], **given}
-        work_of = [FORMATS[kind].module, staging, write]
+        work_of = [MODULES[kind], staging, write]
         code = [module.__name__ for module in work_of]
         run_step("data", folder, inputs, lambda work: _build(work, kind, sources, settings), sources=code)
     show(folder)
@@ -121,7 +60,7 @@ def _convert(kind: str, sources: Sequence[str], settings: Settings) -> None:
 
 def _build(work: Path, kind: str, sources: Sequence[str], settings: Settings) -> None:
     with open_staging(work) as staging:
-        rule = FORMATS[kind].read(staging, sources, settings)
+        rule = MODULES[kind].read(staging, sources, settings)
         stated = write_tables(staging, ", ".join(sources), settings, rule)
         finish(work, staging.told, kind, stated)
 

@@ -10,11 +10,9 @@ is drawn from its training queries.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
-from prectr.data.converters.arguments import columns
+from prectr.data.converters.arguments import EsciArguments
 from prectr.data.converters.levels import LevelRule
 from prectr.data.converters.readers import Reading
 from prectr.data.converters.staging import Staging, quoted
@@ -22,20 +20,6 @@ from prectr.shared.errors import PrectrError
 
 EXAMPLES, PRODUCTS = "shopping_queries_dataset_examples.parquet", "shopping_queries_dataset_products.parquet"
 LEVELS = {"I": "irrelevant", "C": "complement", "S": "substitute", "E": "exact"}
-
-
-@dataclass
-class EsciArguments:
-    """Which part of it, and what of a product is its text."""
-
-    locale: Literal["us", "es", "jp", "all"] = field(
-        default="us", metadata={"help": "whose queries and products; all: item ids then begin with the locale"}
-    )
-    version: Literal["small", "large", "all"] = field(
-        default="all",
-        metadata={"help": "small: the harder queries of the ranking task; large: those of the other tasks"},
-    )
-    item: list[str] = columns("product columns that make its text; product_title if none is named")
 
 
 def files(sources: Sequence[str], settings: dict) -> list[str]:

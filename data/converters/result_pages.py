@@ -12,33 +12,15 @@ the session counts as one. Other names of the keys are flags; a dot goes into ob
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from prectr.data.converters.arguments import ReadingArguments, columns
+from prectr.data.converters.arguments import PageArguments, ReadingArguments
 from prectr.data.converters.readers import as_text, value_at
 from prectr.data.converters.staging import Staging
 from prectr.shared.errors import PrectrError
 
 _NAMES = ("user_id", "query", "timestamp", "page", "item_id", "text", "category", "position", "clicked")
-
-
-@dataclass
-class PageArguments:
-    """Names of the keys."""
-
-    user: list[str] = columns(
-        "keys that may hold the user, the first that does counts; user and session if none is named"
-    )
-    query: str = field(default="query", metadata={"help": "what was searched for"})
-    timestamp: str = field(default="timestamp", metadata={"help": "when"})
-    results: str = field(default="results", metadata={"help": "the list of results, in the order shown"})
-    result_id: str = field(default="id", metadata={"help": "the id, in a result"})
-    result_text: list[str] = columns("the text, in a result, of one key or several; text if none is named")
-    result_category: str = field(default="category", metadata={"help": "the category, in a result, where it has one"})
-    clicks: str = field(default="clicks", metadata={"help": "the list of clicked ranks"})
-    first_rank: int = field(default=1, metadata={"help": "rank of the first result: 1 or 0"})
 
 
 def files(sources: Sequence[str], settings: dict) -> list[str]:

@@ -12,11 +12,10 @@ a search (with `_source`). UBI holds no texts: --items names the files that do.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from prectr.data.converters.arguments import ReadingArguments, columns
+from prectr.data.converters.arguments import ReadingArguments, UbiArguments
 from prectr.data.converters.readers import as_text, value_at
 from prectr.data.converters.staging import RowsOf, Staging, quoted
 from prectr.shared.errors import PrectrError
@@ -24,33 +23,6 @@ from prectr.shared.errors import PrectrError
 IMPRESSION = "impression"
 _SHOWN = ("user_id", "query_id", "query", "item_id", "position", "timestamp")
 _EVENT = ("user_id", "query_id", "item_id", "action", "timestamp")
-
-
-@dataclass
-class UbiArguments:
-    """Where the items are, and which actions count."""
-
-    items: list[str] = columns("files of the items: CSV, TSV, JSON, JSON lines or Parquet")
-    items_id: str = field(default="id", metadata={"help": "column of the id in them: what UBI calls object_id"})
-    item: list[str] = columns("columns of an item's text in them, joined with spaces; title if none is named")
-    category: str = field(default="", metadata={"help": "column of an item's category in them"})
-    user: list[str] = columns(
-        "keys that may hold the user, the first that does counts; user_id and client_id if none is named"
-    )
-    click_actions: list[str] = field(
-        default_factory=lambda: ["click", "click_through", "item_click", "product_click"],
-        metadata={"help": "action_name of events that are clicks on a result"},
-    )
-    other_actions: list[str] = field(
-        default_factory=lambda: ["add_to_cart", "purchase"],
-        metadata={"help": "action_name of events that count besides"},
-    )
-
-    def __post_init__(self) -> None:
-        if not self.items:
-            raise PrectrError(
-                "--items: UBI holds no texts of items: name the files that do, with --items_id and --item."
-            )
 
 
 def files(sources: Sequence[str], settings: dict) -> list[str]:

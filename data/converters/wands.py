@@ -8,23 +8,16 @@ Levels are Irrelevant, Partial and Exact; a product's category is its product_cl
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-from prectr.data.converters.arguments import ReadingArguments, columns
+from prectr.data.converters.arguments import ReadingArguments, WandsArguments
 from prectr.data.converters.levels import LevelRule
 from prectr.data.converters.staging import Staging
 from prectr.shared.errors import PrectrError
 
 FILES = ("label.csv", "query.csv", "product.csv")
 LEVELS = ("Irrelevant", "Partial", "Exact")
-
-
-@dataclass
-class WandsArguments:
-    """What of a product is its text."""
-
-    item: list[str] = columns("product columns that make its text; product_name if none is named")
 
 
 def files(sources: Sequence[str], settings: dict) -> list[str]:

@@ -81,7 +81,7 @@ class _Setting:
         """Declare it to the parser."""
         told = self.field.metadata.get("help", "")
         if self.is_positional:
-            group.add_argument(self.name, type=self.hint, help=told)
+            group.add_argument(self.name, type=self.hint, nargs="?", default=SUPPRESS, help=told)
             return
         kind: dict[str, Any] = {"type": self.hint}
         if self.hint is bool:
@@ -328,14 +328,12 @@ def _written(value: Any) -> Any:
 
 def _parse_words(parser: ArgumentParser, words: Sequence[str], settings: Mapping[str, _Setting]) -> dict[str, Any]:
     try:
-        return vars(parser.parse_args(list(words)))
+        return dict(parser.parse_args(list(words)).as_dict())
     except ArgumentError as error:
         sentence = " ".join(str(error).split())
     if sentence.startswith("unrecognized arguments: "):
         stray = sentence.removeprefix("unrecognized arguments: ").split()[0]
         raise PrectrError(f"{COMMAND_LINE}: {stray!r} belongs to no flag; write --name value.")
-    if needed := re.search(r"following arguments are required: (.*)", sentence):
-        raise PrectrError(f"{COMMAND_LINE}: missing: {needed[1].upper()}; usage: {parser.usage}.")
     named = re.match(r'(?:Parser key "|argument --)(\w+)', sentence)
     setting = settings.get(named[1]) if named else None
     if setting is None or setting.is_positional:

@@ -63,8 +63,8 @@ def test_validate_says_whether_a_folder_keeps_the_contract(tmp_path: Path, capsy
     ("argv", "message"),
     [
         (["bild"], "python -m data bild: unknown verb; did you mean 'build'"),
-        (["validate"], "FOLDER; usage: python -m data validate FOLDER"),
-        (["check", "--init_from", "random"], "FOLDER; usage: python -m data check FOLDER"),
+        (["validate"], "missing: FOLDER, folder of the tables"),
+        (["check", "--init_from", "random"], "missing: FOLDER, folder of the tables"),
         (["validate", "a", "b"], "'b' belongs to no flag"),
         (["validate", "a", "--profile", "smoke"], "unknown flag '--profile'"),
     ],

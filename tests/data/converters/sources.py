@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from prectr.data.contract import read_table
+from prectr.data.converters.arguments import read_conversion
 from prectr.data.converters.convert import convert
 
 COLOURS = ("red", "blue", "green", "black", "white")
@@ -85,7 +86,7 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, Any]], delimiter: str = ",
 
 def convert_to(folder: Path, command: str, *flags: str) -> Path:
     """Run `python -m data convert COMMAND --name mine`, and give the folder of the tables."""
-    convert([*command.split(), "--artifacts", str(folder / "artifacts"), "--name", "mine", *flags])
+    convert(read_conversion([*command.split(), "--artifacts", str(folder / "artifacts"), "--name", "mine", *flags]))
     return folder / "artifacts" / "mine" / "data"
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from prectr.data.converters.result_pages import PageArguments, _rows
+from prectr.data.converters.arguments import PageArguments
+from prectr.data.converters.result_pages import _rows
 from prectr.distill.__main__ import main as distill
 from prectr.rank.__main__ import main as rank
 from prectr.shared.errors import PrectrError

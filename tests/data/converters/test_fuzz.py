@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from prectr.data.checks.validate import validate
+from prectr.data.converters.arguments import read_conversion
 from prectr.data.converters.convert import convert
 from prectr.shared.errors import PrectrError
 from tests.data.converters.sources import judgements, log_rows, pages, write_csv, write_lines
@@ -57,7 +58,7 @@ def attempt(folder: Path, *argv: str) -> None:
     """Convert; what is written must be whole, and what fails must leave nothing behind but a sentence."""
     target = folder / "artifacts" / "mine" / "data"
     try:
-        convert([*argv, "--artifacts", str(folder / "artifacts"), "--name", "mine"])
+        convert(read_conversion([*argv, "--artifacts", str(folder / "artifacts"), "--name", "mine"]))
     except (PrectrError, SystemExit) as error:
         sentence = str(error)
         assert len(sentence) > 20 and "Traceback" not in sentence, sentence

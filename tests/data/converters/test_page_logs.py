@@ -175,7 +175,7 @@ def test_ubi_that_makes_no_sense_is_one_sentence(tmp_path: Path) -> None:
         convert_to(tmp_path, command.replace(events, queries))
     with pytest.raises(PrectrError, match="found 1 sources: name the file of the queries, then that of the events"):
         convert_to(tmp_path, command.replace(events, ""))
-    with pytest.raises(SystemExit, match="--items: UBI holds no texts of items"):
+    with pytest.raises(PrectrError, match="--items: UBI holds no texts of items"):
         convert_to(tmp_path, f"ubi {queries} {events}")
     with pytest.raises(PrectrError, match="column 'ean' is missing; found id, title, kind"):
         convert_to(tmp_path, command.replace("--items_id id", "--items_id ean"))

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from prectr.data.contract import levels, read_table
+from prectr.data.converters.arguments import read_conversion
 from prectr.data.converters.convert import convert
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.steps import read_record
@@ -103,7 +104,7 @@ def test_a_mapping_file_says_what_flags_say(tmp_path: Path) -> None:
     folder = convert_to(tmp_path, f"table {source} --mapping {tmp_path / 'mine.yaml'}", "--test_share", "0.3")
     assert len(rows_of(folder, "pairs", "query"))
     (tmp_path / "mine.yaml").write_text("query: query\nitems_text: title\n")
-    with pytest.raises(SystemExit, match="unknown key 'items_text'; did you mean"):
+    with pytest.raises(PrectrError, match="unknown key 'items_text'; did you mean"):
         convert_to(tmp_path, f"table {source} --mapping {tmp_path / 'mine.yaml'}")
 
 
@@ -248,8 +249,8 @@ def test_flags_that_make_no_sense_are_one_sentence(tmp_path: Path, flags: str) -
     source = write_csv(tmp_path / "a.csv", [{"q": "a", "t": "b", "r": number} for number in range(9)])
     (tmp_path / "b.csv").touch()
     argv = [word if word != "b.csv" else str(tmp_path / "b.csv") for word in flags.split()]
-    with pytest.raises((PrectrError, SystemExit), match=BAD_FLAGS[flags]):
-        convert(["table", str(source), "--artifacts", str(tmp_path), "--name", "mine", *argv])
+    with pytest.raises(PrectrError, match=BAD_FLAGS[flags]):
+        convert(read_conversion(["table", str(source), "--artifacts", str(tmp_path), "--name", "mine", *argv]))
 
 
 def test_what_fails_leaves_no_copy_of_the_source(tmp_path: Path) -> None:
@@ -269,19 +270,25 @@ def test_tables_somebody_wrote_by_hand_are_not_replaced(tmp_path: Path) -> None:
 
 def test_unknown_formats_flags_and_sources_are_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(PrectrError, match="convert excel: no such format; use table, homedepot"):
-        convert(["excel", "a.xls"])
+        convert(read_conversion(["excel", "a.xls"]))
     with pytest.raises(PrectrError, match="name the source before the flags"):
-        convert(["table", "--name", "mine", "--query", "q", "--item", "t", "--level", "r"])
-    with pytest.raises(SystemExit, match="unknown flag '--qery'; did you mean '--query'"):
-        convert(["table", "a.csv", "--name", "mine", "--query", "q", "--item", "t", "--level", "r", "--qery", "q"])
+        convert(read_conversion(["table", "--name", "mine", "--query", "q", "--item", "t", "--level", "r"]))
+    with pytest.raises(PrectrError, match="unknown flag '--qery'; did you mean '--query'"):
+        convert(
+            read_conversion(
+                ["table", "a.csv", "--name", "mine", "--query", "q", "--item", "t", "--level", "r", "--qery", "q"]
+            )
+        )
     with pytest.raises(PrectrError, match="nowhere.csv: no such file or folder"):
-        convert(["table", "nowhere.csv", "--name", "mine", "--query", "q", "--item", "t", "--level", "r"])
+        convert(
+            read_conversion(["table", "nowhere.csv", "--name", "mine", "--query", "q", "--item", "t", "--level", "r"])
+        )
 
 
 @pytest.mark.parametrize("argv", [[], ["--help"], ["table", "--help"]])
 def test_help_says_how(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     try:
-        convert(argv)
+        convert(read_conversion(argv))
     except SystemExit as stop:
         assert stop.code == 0
     shown = capsys.readouterr().out

@@ -37,6 +37,7 @@ class Checked:
 class Elsewhere:
     folder: str = field(metadata={"help": "of the tables", "positional": True})
     output: str | None = None
+    items: list[str] = field(default_factory=list)  # also a method of the namespace that jsonargparse fills
 
 
 @pytest.fixture
@@ -166,9 +167,11 @@ def test_a_required_setting_must_stand_somewhere(configs: Path) -> None:
 
 
 def test_what_stands_behind_the_verb_is_a_setting_without_a_flag() -> None:
-    assert parse_arguments([Elsewhere], None, ["a folder", "--output", "b"]) == (Elsewhere("a folder", "b"),)
+    assert parse_arguments([Elsewhere], None, ["a folder", "--output", "b", "--items", "1"]) == (
+        Elsewhere("a folder", "b", ["1"]),
+    )
     for argv in ([], ["--output", "b"]):
-        with pytest.raises(PrectrError, match="missing: FOLDER; usage: data check FOLDER"):
+        with pytest.raises(PrectrError, match="missing: FOLDER, of the tables"):
             parse_arguments([Elsewhere], None, argv, program="data check")
 
 
@@ -182,6 +185,12 @@ def test_a_file_may_hold_settings_of_other_commands_of_the_stage(configs: Path) 
     (configs / "default.yaml").write_text("lr: 1\n")
     with pytest.raises(PrectrError, match="'lr' is called 'learning_rate'"):
         parse_arguments([Checked], configs, [], others=[Train])
+
+
+def test_a_setting_may_be_called_as_a_method_of_the_namespace(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("items: [a, 2]\n")
+    (found,) = parse_arguments([Elsewhere], None, ["f", "--mapping", f"{tmp_path}/mine.yaml"], mapping=True)
+    assert found == Elsewhere("f", None, ["a", "2"])
 
 
 def test_without_profiles_a_file_can_be_named_all_the_same(tmp_path: Path) -> None:
