@@ -14,8 +14,10 @@ PHRASEBOOK = Path(__file__).parent / "journey" / "phrasebook.txt"
 class DataArguments:
     """Which data set to build, and how large. Counts that are null take all there are."""
 
-    name: str = field(metadata={"help": "folder of the data set: <artifacts>/<name>/data"})
-    source: Literal["journey", "toy"] = field(metadata={"help": "journey (The Complete Journey) or toy (generated)"})
+    name: str = field(default="journey", metadata={"help": "folder of the data set: <artifacts>/<name>/data"})
+    source: Literal["journey", "toy"] = field(
+        default="journey", metadata={"help": "journey (The Complete Journey) or toy (generated)"}
+    )
     seed: int = field(default=17, metadata={"help": "decides every draw"})
     artifacts: str = field(default="artifacts", metadata={"help": "where everything generated goes"})
     households: int | None = field(default=600, metadata={"help": "users, drawn by seed; a tenth are held out"})

@@ -17,7 +17,9 @@ MAX_VOCABULARY, HASH_BUCKETS = 500_000, 50_000
 class WhereArguments:
     """Which data set, and where its folders lie."""
 
-    name: str = field(metadata={"help": "data set: artifacts/<name>/ holds its tables, encoder and results"})
+    name: str = field(
+        default="journey", metadata={"help": "data set: artifacts/<name>/ holds its tables, encoder and results"}
+    )
     artifacts: str = field(default="artifacts", metadata={"help": "folder of everything generated"})
 
 

@@ -2,7 +2,7 @@
 
 import importlib
 import re
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, Field, fields
 from pathlib import Path
 
 import pytest
@@ -32,16 +32,37 @@ def test_a_profile_is_read_by_its_stage(stage: str, profile: str) -> None:
     assert isinstance(values["seed"], int)
 
 
-@pytest.mark.parametrize("stage", ["distill", "rank"])
+@pytest.mark.parametrize("stage", STAGES)
 def test_a_settings_file_that_leaves_something_out_gets_the_default_profiles_value(stage: str) -> None:
     arguments = importlib.import_module(f"{stage}.config").ARGUMENTS
     settings = parse_arguments(arguments, ROOT / stage / "configs", ["--profile", "default"])
-    for found in settings:
-        for field in fields(found):
-            if field.default is not MISSING:
-                assert getattr(found, field.name) == field.default or field.name == "name", field.name
-            elif field.default_factory is not MISSING:
-                assert getattr(found, field.name) == field.default_factory(), field.name
+    assert list(settings) == [each() for each in arguments]
+
+
+@pytest.mark.parametrize(("stage", "profile"), [each for each in PROFILES if each[1] != "default"])
+def test_a_profile_says_only_what_differs(stage: str, profile: str) -> None:
+    arguments = importlib.import_module(f"{stage}.config").ARGUMENTS
+    settings = parse_arguments(arguments, ROOT / stage / "configs", ["--profile", profile])
+    values = {name: value for each in settings for name, value in vars(each).items()}
+    inherited = {name: value for each in arguments for name, value in vars(each()).items()}
+    said = read_config(ROOT / stage / "configs" / f"{profile}.yaml")
+    assert [name for name in said if values[name] == inherited[name]] == []
+
+
+@pytest.mark.parametrize(("stage", "profile"), PROFILES)
+def test_every_verb_reads_the_profile(stage: str, profile: str) -> None:
+    front = importlib.import_module(f"prectr.{stage}.__main__").STAGE
+    others = [each for verb in front.verbs.values() for each in verb.arguments]
+    for verb in front.verbs.values():
+        own = [each for each in verb.arguments if not any(_is_required(field) for field in fields(each))]
+        if verb.takes_profile:
+            found = parse_arguments(own, front.configs, ["--profile", profile], others=others)
+            names = [each.name for each in found if hasattr(each, "name")]
+            assert names == [(DATA_SETS | OTHERS.get(stage, {}))[profile]] or not own
+
+
+def _is_required(field: Field[object]) -> bool:
+    return field.default is MISSING and field.default_factory is MISSING
 
 
 @pytest.mark.parametrize(("stage", "profile"), PROFILES)
@@ -55,4 +76,5 @@ def test_a_profile_explains_itself(stage: str, profile: str) -> None:
         if re.match(r"\w+:", line) and " # " not in line and not before.startswith("#")
     ]
     assert uncommented == []
-    assert {"name", "seed"} <= set(read_config(path))
+    if profile == "default":
+        assert {"name", "seed"} <= set(read_config(path)), "the default profile is the reference"
