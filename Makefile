@@ -18,6 +18,15 @@ TORCH_INDEX ?=
 # Not from the environment, where shells keep their own.
 PROMPT :=
 
+# A variable that nothing reads would change nothing, silently. What the environment holds is its own affair.
+KNOWN   := PYTHON PROFILE CONFIG SEED TEACHER ASSISTANT PROMPT REPO MODEL DRY_RUN PRIVATE DATA SEEDS SYSTEMS TORCH_INDEX
+given   := $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name)))
+unknown := $(firstword $(filter-out $(KNOWN) MAKEFLAGS SHELL,$(given)))
+closest  = $(shell "$(PYTHON)" -c 'import difflib, sys; print(*difflib.get_close_matches(*sys.argv[1:2], sys.argv[2:], 1, 0))' '$(unknown)' $(KNOWN) 2>/dev/null)
+ifneq ($(unknown),)
+$(error unknown variable $(unknown)$(if $(closest),; did you mean $(closest),; there are $(KNOWN)))
+endif
+
 VENV   := .venv
 RUN    := $(VENV)/bin/python
 STAMP  := $(VENV)/installed
