@@ -8,7 +8,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from safetensors.torch import load_file, save_file
 
@@ -20,13 +20,14 @@ from prectr.shared.atomic import atomic_write
 from prectr.shared.encoder.level_encoder import LevelEncoder
 from prectr.shared.errors import PrectrError
 from prectr.shared.hub import local_folder
+from prectr.shared.hub_model import HubModel
 from prectr.shared.run.schema import read_versioned, versioned
 
 CONFIG, FEATURE_MAP, WEIGHTS, ENCODER = "config.json", "feature_map.json", "model.safetensors", "encoder"
 SCHEMA_VERSION = 2  # of config.json and what lies beside it; raised whenever older code could not read it
 
 
-class TrainedRanker:
+class TrainedRanker(HubModel):
     """A network with the feature map that feeds it.
 
     Attributes:
@@ -53,10 +54,9 @@ class TrainedRanker:
         numbers = len(self.feature_map.numeric_names)
         return f"{type(self).__name__}({size:.1f} M parameters, {numbers} numbers, levels {self.level_names})"
 
-    def save_pretrained(self, folder: Path | str) -> None:
+    def _save_pretrained(self, save_directory: Path) -> None:
         """Write the folder described above; a ranker that embeds user ids has them in its feature map."""
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = save_directory
         self.save_weights(folder)
         self.model.encoder.save_pretrained(folder / ENCODER)
         (folder / FEATURE_MAP).write_text(self.feature_map.to_json() + "\n", encoding="utf-8")
@@ -80,18 +80,22 @@ class TrainedRanker:
         with atomic_write(folder / WEIGHTS) as temporary:
             save_file(weights, temporary, metadata={"format": "pt"})
 
-    @classmethod
-    def from_pretrained(cls, folder: Path | str) -> Self:
-        """Open a ranker's folder, or a Hugging Face hub id.
+    def push_to_hub(self, repo_id: str, **options: Any) -> str:
+        """As `HubModel.push_to_hub`; a `PrectrError` too where the ranker embeds user ids."""
+        if "user_id" in self.feature_map.categorical_names:
+            raise PrectrError(
+                "The feature map holds user ids, which must not be published: train a ranker with "
+                "user_id_embedding: false."
+            )
+        return super().push_to_hub(repo_id, **options)
 
-        Raises:
-            PrectrError: a file is missing, or written by newer code; the message names it.
-        """
-        path = local_folder(folder)
+    @classmethod
+    def _from_pretrained(cls, *, model_id: str, **download: Any) -> Self:
+        path = local_folder(model_id, **download)
         missing = [name for name in (CONFIG, FEATURE_MAP, WEIGHTS, ENCODER) if not (path / name).exists()]
         if missing:
             raise PrectrError(
-                f"{folder}: {missing[0]} is missing, so this is not a ranker's folder; `make rank` writes one."
+                f"{model_id}: {missing[0]} is missing, so this is not a ranker's folder; `make rank` writes one."
             )
         config = read_versioned(path / CONFIG, SCHEMA_VERSION, SCHEMA_VERSION)
         model = RankerModel(RankerConfig(**config["network"]), LevelEncoder.from_pretrained(path / ENCODER))
