@@ -1,4 +1,4 @@
-"""What both stages' trainings share around transformers' Trainer: batches over several processes, precision, progress.
+"""What both trainings share around transformers' Trainer: batches over several processes, device, precision, trackers.
 
 No model and no loss.
 """
