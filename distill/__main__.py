@@ -54,7 +54,7 @@ def already_finished(command: Command) -> bool:
     """Whether the run was done before with these settings; then it has been said."""
     from prectr.distill.finished import say_if_finished
 
-    where = command[WhereArguments]
+    where = command[RunArguments]
     return say_if_finished(where.name, where.artifacts, [command[arguments] for arguments in ARGUMENTS])
 
 

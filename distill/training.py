@@ -75,6 +75,11 @@ def level_metrics(prediction: EvalPrediction) -> dict[str, float]:
     return {name: value for name, value in found.items() if name != "n" and value is not None}
 
 
+def logits_alone(outputs: Any, labels: Any) -> Any:
+    """`preprocess_logits_for_metrics` of a Trainer: where a model gives hidden states too, only the logits are kept."""
+    return outputs[0] if isinstance(outputs, tuple) else outputs
+
+
 ROWS_AT_ONCE = 1 << 15
 """They also lie together in the file: a batch is picked out of few parts."""
 

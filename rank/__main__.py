@@ -14,6 +14,7 @@ from prectr.rank.config import (
     JudgedArguments,
     PrecisionArguments,
     RankerArguments,
+    RunArguments,
     SamplingArguments,
     ScoreArguments,
     WhereArguments,
@@ -54,7 +55,7 @@ def already_finished(command: Command) -> bool:
     """Whether the run was done before with these settings; then its results have been shown."""
     from prectr.rank.finished import show_if_finished
 
-    where = command[WhereArguments]
+    where = command[RunArguments]
     return show_if_finished(where.name, where.artifacts, [command[arguments] for arguments in ARGUMENTS])
 
 

@@ -7,6 +7,7 @@ Who searched or clicked is never published: `users`, `impressions` and `behaviou
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any, Literal
 
@@ -115,10 +116,16 @@ def _teacher(artifacts: Path) -> dict[str, Any]:
     # Labels younger than the encoder may be another teacher's.
     if encoder is not None and encoder.finished >= labelled.finished:
         facts = json.loads((artifacts / "encoder" / "metrics.json").read_text(encoding="utf-8"))
-        found["sources"] = [name for name in (facts["teacher_source"], facts.get("assistant_source")) if name]
-        found["names"] = [f"`{name}`" if name != ENDPOINT else name for name in source_names(facts["teacher_source"])]
-        found["assistant"] = facts.get("assistant_source")
+        teacher, assistant = (_without_folders(facts.get(f"{name}_source") or "") for name in ("teacher", "assistant"))
+        found["sources"] = [source for source in (teacher, assistant) if source]
+        found["names"] = [f"`{name}`" if name != ENDPOINT else name for name in source_names(teacher)]
+        found["assistant"] = assistant
     return found
+
+
+def _without_folders(sources: str) -> str:
+    """`a,b` with a model's own folder named by its last part alone: where it lies is nobody else's business."""
+    return re.sub(r"(^|[,:])(?:~|\.{1,2})?/(?!/)(?:[^,]*/)?([^,/]+)/?(?=,|$)", r"\1\2", sources)
 
 
 def _record(folder: Path) -> StepRecord | None:

@@ -29,7 +29,15 @@ from prectr.distill.pairs import Pairs
 from prectr.distill.teachers.base import Judgement, Pair
 from prectr.distill.teachers.dtype import reads_bf16
 from prectr.distill.teachers.prompt import padded_length
-from prectr.distill.training import LikeLengthTrainer, fixed_lists, keep_best, rows_on_disk, training_arguments
+from prectr.distill.training import (
+    LikeLengthTrainer,
+    fixed_lists,
+    keep_best,
+    level_metrics,
+    logits_alone,
+    rows_on_disk,
+    training_arguments,
+)
 from prectr.shared.errors import PrectrError
 from prectr.shared.seeds import set_seed
 from prectr.shared.training.device import compute_device
@@ -162,6 +170,8 @@ def finetune_cross_encoder(
             train_dataset=joint_rows(tokenizer, learnt, max_length, rows / "train.arrow", judgement),
             eval_dataset=joint_rows(tokenizer, validation, max_length, rows / "validation.arrow"),
             data_collator=DataCollatorWithPadding(tokenizer, pad_to_multiple_of=LENGTH_STEP),
+            compute_metrics=level_metrics,
+            preprocess_logits_for_metrics=logits_alone,
         )
         trainer.train_or_resume("cross-encoder")
         return model

@@ -25,7 +25,15 @@ from prectr.distill.pairs import Pairs
 from prectr.distill.teachers.causal import CausalTeacher, LabelTokenModel, load_adapter, open_causal_lm
 from prectr.distill.teachers.dtype import reads_bf16
 from prectr.distill.teachers.prompt import pad, padded_length
-from prectr.distill.training import LikeLengthTrainer, keep_best, lengths_of, rows_on_disk, training_arguments
+from prectr.distill.training import (
+    LikeLengthTrainer,
+    keep_best,
+    lengths_of,
+    level_metrics,
+    logits_alone,
+    rows_on_disk,
+    training_arguments,
+)
 from prectr.shared.errors import PrectrError
 from prectr.shared.seeds import set_seed
 from prectr.shared.training.device import compute_device
@@ -106,6 +114,8 @@ def finetune(
         train_dataset=tokenise_prompts(teacher, pairs, rows / "train.arrow"),
         eval_dataset=judged.select(np.argsort(lengths_of(judged), kind="stable")),
         data_collator=PromptCollator(teacher.filler),
+        compute_metrics=level_metrics,
+        preprocess_logits_for_metrics=logits_alone,
         callbacks=[EarlyStoppingCallback(arguments.teacher_patience)],
     )
     trainer.level_ids = teacher.model.level_ids

@@ -15,7 +15,7 @@ from huggingface_hub import DatasetCard
 
 import prectr.shared.hub as hub
 from prectr.data.toy import build
-from prectr.distill.publishing.dataset_card import TABLES, upload_dataset
+from prectr.distill.publishing.dataset_card import TABLES, _without_folders, upload_dataset
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.steps import run_step
 
@@ -141,3 +141,16 @@ def test_what_is_not_there_is_one_sentence(tmp_path: Path) -> None:
         upload_dataset(tmp_path, "data", "someone/it", dry_run=True)
     with pytest.raises(PrectrError, match="name it as user/name"):
         upload_dataset(tmp_path, "data", "it", dry_run=True)
+
+
+@pytest.mark.parametrize(
+    ("sources", "told"),
+    [
+        ("/home/me/models/judge/", "judge"),
+        ("./judge,org/name,similarity:~/secret/bert", "judge,org/name,similarity:bert"),
+        ("pypi:a,https://host:8080/v1", "pypi:a,https://host:8080/v1"),
+        ("", ""),
+    ],
+)
+def test_a_folder_of_this_machine_is_named_by_its_last_part(sources: str, told: str) -> None:
+    assert _without_folders(sources) == told
