@@ -116,10 +116,9 @@ def _teacher(artifacts: Path) -> dict[str, Any]:
     # Labels younger than the encoder may be another teacher's.
     if encoder is not None and encoder.finished >= labelled.finished:
         facts = json.loads((artifacts / "encoder" / "metrics.json").read_text(encoding="utf-8"))
-        teacher, assistant = (_without_folders(facts.get(f"{name}_source") or "") for name in ("teacher", "assistant"))
-        found["sources"] = [source for source in (teacher, assistant) if source]
+        teacher = _without_folders(facts["teacher_source"])
+        found["sources"] = [teacher]
         found["names"] = [f"`{name}`" if name != ENDPOINT else name for name in source_names(teacher)]
-        found["assistant"] = assistant
     return found
 
 

@@ -18,7 +18,7 @@ from prectr.shared.errors import PrectrError
 from prectr.shared.run.steps import is_finished, run_step
 
 FLAGS = ("--profile", "smoke")
-SHARED = ("data", "level_prob", "replay", "behaviours", "pair_features", "judged_pair_features")
+SHARED = ("data", "level_prob", "replay", "behaviours", "texts", "pair_features", "judged_pair_features")
 
 
 @pytest.fixture
@@ -216,7 +216,7 @@ def test_one_command_writes_figures_and_report(
 ) -> None:
     shown: list[Any] = []
     monkeypatch.setattr(bench, "Workspace", lambda *arguments: shop.workspace)
-    for name in ("behaviours", "features", "pair_features"):
+    for name in ("behaviours", "features", "texts", "pair_features"):
         monkeypatch.setattr(bench, f"build_{name}", lambda *_: None)
     monkeypatch.setattr(bench, "compute_results", lambda command, cells, resamples: {"command": command})
     monkeypatch.setattr(bench, "write_report", lambda folder: folder / "report.html")

@@ -12,6 +12,7 @@ from datasets.exceptions import DatasetNotFoundError
 from huggingface_hub.errors import OfflineModeIsEnabled
 
 from prectr.data.converters import readers
+from prectr.data.converters.arguments import read_conversion
 from prectr.data.converters.convert import convert
 from prectr.data.converters.files import fingerprint
 from prectr.data.converters.readers import Reading, read_batches
@@ -147,4 +148,4 @@ def test_a_commit_on_the_hub_is_what_tells_a_changed_source(monkeypatch: pytest.
 
 def test_other_formats_read_files_alone(tmp_path: Path) -> None:
     with pytest.raises(PrectrError, match="hf:org/name: convert wands reads files alone"):
-        convert(["wands", "hf:org/name", "--name", "x", "--artifacts", str(tmp_path)])
+        convert(read_conversion(["wands", "hf:org/name", "--name", "x", "--artifacts", str(tmp_path)]))

