@@ -33,6 +33,7 @@ from prectr.rank.serving.scorer import RankerArguments, Scorer
 from prectr.shared.atomic import atomic_write
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.console import console, progress_bar, table
+from prectr.shared.run.provenance import shareable
 
 SHOWN = 15  # inputs in the table, most drifted first
 
@@ -72,8 +73,8 @@ def validate(
     reference = reference_of(scorer.ranker, folder, negative_sampling_rate)
     observed = observe(scorer, log, reference, arguments.split, run.label, negative_sampling_rate)
     report: dict[str, Any] = {
-        "ranker": str(folder),
-        "log": str(log),
+        "ranker": shareable(str(folder)),
+        "log": shareable(str(log)),
         "split": arguments.split,
         "rows": len(observed.clicked),
         "users": len(np.unique(observed.user)),

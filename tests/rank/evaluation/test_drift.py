@@ -71,6 +71,7 @@ def test_a_planted_change_is_found_and_named(
     )
     main(["validate", "--profile", "smoke", "--ranker", str(home / "ranker"), "--log", str(log)])
     report = json.loads((home / "drift.json").read_text())
+    assert (report["ranker"], report["log"]) == ("ranker", "log"), "not where they lie on this machine"
     found = {row["input"]: row for row in report["inputs"]}
     assert report["inputs"][0]["input"].startswith("ctx_num_price")
     assert found["ctx_num_price"]["shift"] > 0.5 and found["ctx_num_price"]["outside"] > 0.5
