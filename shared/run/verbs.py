@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from prectr.shared.errors import PrectrError
+from prectr.shared.run.provenance import shareable_command
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Command:
     verb: str
     settings: Mapping[type[Any], Any]
     line: str
-    """As it was typed."""
+    """As it was typed, but for where on this machine things lie: metrics and cards quote it."""
 
     def __getitem__(self, arguments: type[Any]) -> Any:
         """The settings of one dataclass."""
@@ -76,7 +77,8 @@ class Stage:
             description=f"{verb.summary[:1].upper()}{verb.summary[1:]}.",
             others=[cls for other in self.verbs.values() for cls in other.arguments],
         )
-        return Command(word, {type(each): each for each in instances}, " ".join([program(self.name), *argv]))
+        line = shareable_command(program(self.name), argv)
+        return Command(word, {type(each): each for each in instances}, line)
 
     def verb(self, argv: Sequence[str]) -> str:
         """The verb that `argv` begins with.

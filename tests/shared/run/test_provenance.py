@@ -1,5 +1,7 @@
 """What a card or a report may say of the command that made a model."""
 
+import importlib
+
 import pytest
 
 from prectr.shared.run.provenance import machine, shareable, shareable_command
@@ -48,3 +50,10 @@ def test_a_command_keeps_its_words_apart() -> None:
 
 def test_a_machine_is_its_processor_and_memory_alone() -> None:
     assert set(machine()) == {"cpu", "cores", "memory_gib"}
+
+
+def test_a_verb_tells_metrics_its_command_without_where_things_lie() -> None:
+    command = importlib.import_module("prectr.rank.__main__").STAGE.read(
+        ["table", "--artifacts", "/home/someone/artifacts"]
+    )
+    assert command.line == "python -m rank table --artifacts artifacts"
