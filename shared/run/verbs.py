@@ -47,6 +47,11 @@ class Command:
         """The settings of one dataclass."""
         return self.settings[arguments]
 
+    @property
+    def values(self) -> dict[str, Any]:
+        """Every setting by its name."""
+        return {name: value for each in self.settings.values() for name, value in vars(each).items()}
+
 
 @dataclass(frozen=True)
 class Stage:

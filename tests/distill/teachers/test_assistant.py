@@ -24,12 +24,13 @@ ARGUMENTS = TeacherArguments(
 )
 SMALL: dict[str, Any] = {
     **{"teacher": "random-cross-encoder", "teacher_pairs": 32, "cross_encoder_epochs": 0.5, "label_pairs": 64},
-    **{"hidden_state_epochs": 0, "distill_epochs": 0.2, "sft_epochs": 0.1, "num_layers": 1},
 }
+SMALL_STUDENT: dict[str, Any] = {"hidden_state_epochs": 0, "distill_epochs": 0.2, "sft_epochs": 0.1, "num_layers": 1}
 
 
 def stage_one(artifacts: Path, verb: str, *flags: str) -> Path:
-    settings = [f"--{name}={value}" for name, value in {**SMALL, "artifacts": artifacts}.items()]
+    given = {**SMALL, **(SMALL_STUDENT if verb == "run" else {}), "artifacts": artifacts}
+    settings = [f"--{name}={value}" for name, value in given.items()]
     distill_main([verb, "--profile", "smoke", *settings, *flags])
     return artifacts / "toy"
 

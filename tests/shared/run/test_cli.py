@@ -59,6 +59,19 @@ def test_help_and_interruption_keep_their_codes(
     assert capsys.readouterr().err.startswith(said)
 
 
+def test_what_the_console_script_was_told_can_be_typed_again(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(argv: list[str]) -> None:
+        monkeypatch.setattr(sys, "argv", ["prectr rank", "run", "--name", "a shop"])  # as prectr.__main__ leaves it
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys, "orig_argv", ["python3.11", "/usr/bin/prectr", "rank", "run", "--name", "a shop"])
+    assert leave(interrupted, monkeypatch) == 130
+    said = "Interrupted: run the same command again (prectr rank run --name 'a shop')"
+    assert capsys.readouterr().err.startswith(said)
+
+
 def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["prectr"])
     with pytest.raises(ZeroDivisionError):
