@@ -3,8 +3,8 @@
 A stage declares its settings as dataclasses and ships `configs/{smoke,default,full}.yaml`. A profile's values replace
 the dataclass defaults, and flags replace the profile's. A key or flag that no dataclass declares is an error.
 
-Metadata of a field: `help`, what `--help` says of it; `positional`, true for an argument that has no flag's name;
-`was`, what the setting was called before: (old name, version that renamed it).
+Metadata of a field: `help`, what `--help` says of it; `choices`, texts it may be; `positional`, true for an argument
+that has no flag's name; `was`, what the setting was called before: (old name, version that renamed it).
 """
 
 from __future__ import annotations
@@ -186,8 +186,16 @@ def _settings(classes: Iterable[type[Any]]) -> dict[str, _Setting]:
     found: dict[str, _Setting] = {}
     for cls in classes:
         hints = get_type_hints(cls)
-        found |= {field.name: _Setting(field, hints[field.name]) for field in fields(cls) if field.init}
+        found |= {field.name: _Setting(field, _chosen(field, hints[field.name])) for field in fields(cls) if field.init}
     return found
+
+
+def _chosen(field: Field[Any], hint: Any) -> Any:
+    """The hint of a text, or of a list of texts, that has to be one of the `choices` in the field's metadata."""
+    if not (choices := field.metadata.get("choices")):
+        return hint
+    literal = Literal.__getitem__(tuple(choices))
+    return list.__class_getitem__(literal) if get_origin(hint) is list else literal
 
 
 def _kind(hint: Any) -> str:

@@ -49,7 +49,12 @@ def test_every_system_is_compared_with_the_reference() -> None:
 
 
 @pytest.mark.parametrize(
-    ("flags", "says"), [(["--pairs", "1"], "at least 2"), (["--pair", "9"], "unknown flag"), (["--pairs", "x"], "int")]
+    ("flags", "says"),
+    [
+        (["--pairs", "1"], "at least 2"),
+        (["--pair", "9"], "unknown flag"),
+        (["--pairs", "x"], "expected a whole number"),
+    ],
 )
 def test_a_wrong_flag_is_one_sentence(flags: list[str], says: str) -> None:
     with pytest.raises(PrectrError, match=says):

@@ -37,6 +37,7 @@ class Checked:
 class Elsewhere:
     folder: str = field(metadata={"help": "of the tables", "positional": True})
     output: str | None = None
+    parts: list[str] = field(default_factory=lambda: ["ears"], metadata={"choices": ["ears", "eyes"]})
     items: list[str] = field(default_factory=list)  # also a method of the namespace that jsonargparse fills
 
 
@@ -168,7 +169,7 @@ def test_a_required_setting_must_stand_somewhere(configs: Path) -> None:
 
 def test_what_stands_behind_the_verb_is_a_setting_without_a_flag() -> None:
     assert parse_arguments([Elsewhere], None, ["a folder", "--output", "b", "--items", "1"]) == (
-        Elsewhere("a folder", "b", ["1"]),
+        Elsewhere("a folder", "b", ["ears"], ["1"]),
     )
     for argv in ([], ["--output", "b"]):
         with pytest.raises(PrectrError, match="missing: FOLDER, of the tables"):
@@ -187,10 +188,17 @@ def test_a_file_may_hold_settings_of_other_commands_of_the_stage(configs: Path) 
         parse_arguments([Checked], configs, [], others=[Train])
 
 
+def test_choices_may_be_known_only_when_the_program_runs() -> None:
+    (found,) = parse_arguments([Elsewhere], None, ["f", "--parts", "eyes", "ears"])
+    assert found.parts == ["eyes", "ears"]
+    with pytest.raises(PrectrError, match="--parts: found 'nose', expected a list, each of it one of ears, eyes"):
+        parse_arguments([Elsewhere], None, ["f", "--parts", "nose"])
+
+
 def test_a_setting_may_be_called_as_a_method_of_the_namespace(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("items: [a, 2]\n")
     (found,) = parse_arguments([Elsewhere], None, ["f", "--mapping", f"{tmp_path}/mine.yaml"], mapping=True)
-    assert found == Elsewhere("f", None, ["a", "2"])
+    assert found == Elsewhere("f", None, ["ears"], ["a", "2"])
 
 
 def test_without_profiles_a_file_can_be_named_all_the_same(tmp_path: Path) -> None:
