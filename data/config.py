@@ -18,8 +18,8 @@ class DataArguments:
     source: Literal["journey", "toy"] = field(
         default="journey", metadata={"help": "journey (The Complete Journey) or toy (generated)"}
     )
-    seed: int = field(default=17, metadata={"help": "decides every draw"})
-    artifacts: str = field(default="artifacts", metadata={"help": "where everything generated goes"})
+    seed: int = field(default=17, metadata={"help": "random seed"})
+    artifacts: str = field(default="artifacts", metadata={"help": "folder of everything generated"})
     households: int | None = field(default=600, metadata={"help": "users, drawn by seed; a tenth are held out"})
     train_pages: int | None = field(default=9000, metadata={"help": "pages of split train"})
     validation_pages: int | None = field(default=1200, metadata={"help": "pages of split validation (journey)"})
@@ -27,13 +27,13 @@ class DataArguments:
     open_pages: int | None = field(default=1000, metadata={"help": "open candidate lists (journey)"})
     gold_pairs: int = field(default=3000, metadata={"help": "gold pairs to train on (journey)"})
     validation_pairs: int = field(default=500, metadata={"help": "gold pairs of split validation (journey)"})
-    test_pairs: int = field(default=2000, metadata={"help": "gold pairs of held-out wordings (journey)"})
-    test_types_pairs: int = field(default=1500, metadata={"help": "gold pairs of types without gold labels (journey)"})
+    test_pairs: int = field(default=2000, metadata={"help": "gold pairs of unseen queries (journey)"})
+    test_types_pairs: int = field(default=1500, metadata={"help": "gold pairs of unseen product types (journey)"})
     unlabelled_pairs: int = field(default=12000, metadata={"help": "pairs for the teacher to label (journey)"})
     least_sales: int = field(
         default=20, metadata={"help": "sales before week 43 that make a product an item (journey)"}
     )
-    phrasebook: str = field(default=str(PHRASEBOOK), metadata={"help": "how shoppers say it (journey)"})
+    phrasebook: str = field(default=str(PHRASEBOOK), metadata={"help": "how people say it (journey)"})
     raw_folder: str = field(
         default="", metadata={"help": "The Complete Journey's Parquet files; empty: the package's (journey)"}
     )

@@ -28,7 +28,7 @@ class WhereArguments:
 class RunArguments(WhereArguments):
     """What is run, and where."""
 
-    seed: int = field(default=0, metadata={"help": "of every random number"})
+    seed: int = field(default=0, metadata={"help": "random seed"})
     report_to: list[str] = field(
         default_factory=lambda: ["tensorboard"],
         metadata={"help": "trackers of training curves: tensorboard, wandb, trackio, mlflow, …; or none"},
@@ -69,7 +69,7 @@ class TeacherArguments(JudgeArguments):
     teacher_query_tokens: int = field(default=16, metadata={"help": "tokens kept of a query in the prompt"})
     teacher_pairs: int = field(default=2000, metadata={"help": "gold pairs it is fine-tuned on; 0: no fine-tuning"})
     teacher_calibration_pairs: int = field(
-        default=200, metadata={"help": "gold pairs a teacher without fine-tuning is calibrated on; 0: as it comes"}
+        default=200, metadata={"help": "gold pairs a teacher without fine-tuning is calibrated on; 0: none"}
     )
     teacher_validation_pairs: int = field(default=200, metadata={"help": "gold pairs it is validated on"})
     teacher_test_pairs: int = field(default=400, metadata={"help": "pairs of each test split it is judged on"})
@@ -79,7 +79,7 @@ class TeacherArguments(JudgeArguments):
     teacher_evaluations: int = field(
         default=6, metadata={"help": "validations spread over LoRA training; the best is kept"}
     )
-    teacher_patience: int = field(default=3, metadata={"help": "validations in a row without gain that end it"})
+    teacher_patience: int = field(default=3, metadata={"help": "early stopping: validations in a row without gain"})
     lora_rank: int = field(default=16, metadata={"help": "r of LoRA"})
     lora_alpha: int = field(default=32, metadata={"help": "alpha of LoRA"})
     cross_encoder_length: int = field(default=64, metadata={"help": "tokens of query and item together"})
@@ -100,15 +100,15 @@ class TeacherArguments(JudgeArguments):
     endpoint_top_logprobs: int = field(
         default=20, metadata={"help": "tokens an endpoint lists per answer; levels beyond them are censored"}
     )
-    endpoint_concurrency: int = field(default=8, metadata={"help": "requests under way at once"})
+    endpoint_concurrency: int = field(default=8, metadata={"help": "concurrent requests"})
     endpoint_timeout: float = field(default=60.0, metadata={"help": "seconds to wait for an answer"})
-    endpoint_retries: int = field(default=6, metadata={"help": "of a request that failed, with growing pauses"})
+    endpoint_retries: int = field(default=6, metadata={"help": "retries of a failed request, with growing pauses"})
     endpoint_token_budget: int = field(default=0, metadata={"help": "tokens a run may use up; 0: any number"})
     endpoint_chat_template: str = field(
         default="", metadata={"help": "JSON file of messages with {prompt}, for servers that only chat"}
     )
     endpoint_price: float = field(
-        default=0.0, metadata={"help": "what a teacher asks for a million tokens; check-teacher reckons with it"}
+        default=0.0, metadata={"help": "price of a million tokens, for the estimate of check-teacher"}
     )
 
 
@@ -175,23 +175,23 @@ class StartArguments:
 class StudentArguments(StartArguments):
     """The published encoder and its two trainings."""
 
-    num_layers: int = field(default=3, metadata={"help": "its first layers that are kept"})
+    num_layers: int = field(default=3, metadata={"help": "how many of its first layers are kept"})
     train_embeddings: bool = field(default=False, metadata={"help": "also train the word embeddings"})
     query_length: int = field(default=16, metadata={"help": "tokens kept of a query"})
     item_length: int = field(default=32, metadata={"help": "tokens kept of an item text"})
     hidden_state_epochs: float = field(
         default=4.0,
         metadata={
-            "help": "passes over all texts that teach it the vectors of all layers; 0: none",
+            "help": "hidden-state distillation: passes over all texts; 0: none",
             "was": ("state_epochs", "0.2.0"),
         },
     )
     hidden_state_learning_rate: float = field(
         default=5e-4,
-        metadata={"help": "of the text encoder, learning those vectors", "was": ("state_learning_rate", "0.2.0")},
+        metadata={"help": "of the text encoder, in hidden-state distillation", "was": ("state_learning_rate", "0.2.0")},
     )
     hidden_state_batch_size: int = field(
-        default=64, metadata={"help": "texts per step, learning those vectors", "was": ("state_batch_size", "0.2.0")}
+        default=64, metadata={"help": "texts per step, distilling hidden states", "was": ("state_batch_size", "0.2.0")}
     )
     distill_temperature: float = field(default=1.0, metadata={"help": "T of the soft labels"})
     hidden_state_weight: float = field(

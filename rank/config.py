@@ -27,7 +27,7 @@ class WhereArguments:
 class JudgedArguments(WhereArguments):
     """Which data set, where its folders lie, and what is judged."""
 
-    seed: int = field(default=0, metadata={"help": "rules every draw of stage two"})
+    seed: int = field(default=0, metadata={"help": "random seed of stage two"})
     label: str = field(
         default="clicked", metadata={"help": "0/1 column of impressions that is predicted: clicked, or a label_..."}
     )
@@ -42,7 +42,7 @@ class RunArguments(JudgedArguments):
         metadata={"help": "another published encoder, a folder or hub id; default: artifacts/<name>/encoder"},
     )
     warm_start: str | None = field(
-        default=None, metadata={"help": "a trained ranker's folder to go on from: its weights, encoder and feature map"}
+        default=None, metadata={"help": "warm start: the folder of a trained ranker to go on from"}
     )
     report_to: list[str] = field(
         default_factory=lambda: ["tensorboard"],
@@ -56,25 +56,25 @@ class RunArguments(JudgedArguments):
 
 @dataclass
 class HistoryArguments:
-    """How much of the past an impression sees, and how cold users are trained for."""
+    """How much of the past an impression sees, and training for cold start."""
 
     history_in_category: int = field(default=40, metadata={"help": "the user's last events in the query's category"})
     history_overall: int = field(default=40, metadata={"help": "the user's last events in any category"})
     cross_history: int = field(default=120, metadata={"help": "other users' last events under the same query"})
-    cold_share: float = field(default=0.3, metadata={"help": "share of training pages whose user's history is cut"})
+    cold_share: float = field(default=0.3, metadata={"help": "cold start: share of training pages with a cut history"})
     cold_lengths: list[int] = field(
         default_factory=lambda: [0, 1, 3, 10, 30],
-        metadata={"help": "pages a cut history keeps; also the ladder's rungs"},
+        metadata={"help": "pages a cut history keeps; also the rungs of the new-user ladder"},
     )
     user_id_embedding: bool = field(
-        default=False, metadata={"help": "embed the user id (unknown wherever the history is cut); never published"}
+        default=False, metadata={"help": "embed the user id (OOV wherever the history is cut); never published"}
     )
     item_id_embedding: bool = field(default=True, metadata={"help": "embed the item id"})
     max_vocabulary: int = field(
-        default=MAX_VOCABULARY, metadata={"help": "values of a categorical with an embedding of their own, at most"}
+        default=MAX_VOCABULARY, metadata={"help": "largest vocabulary of a categorical: the most frequent values"}
     )
     hash_buckets: int = field(
-        default=HASH_BUCKETS, metadata={"help": "embeddings that the other values of such a categorical share"}
+        default=HASH_BUCKETS, metadata={"help": "hashed embeddings that values beyond the vocabulary share"}
     )
 
 
@@ -88,15 +88,15 @@ class ModelArguments:
     dropout: float = field(default=0.1, metadata={"help": "dropout in the base module"})
     attention_size: int = field(default=48, metadata={"help": "width of the preference vector"})
     attention_heads: int = field(default=4, metadata={"help": "heads of the target attention"})
-    user_preference: bool = field(default=True, metadata={"help": "attention over the user's own past"})
-    cross_preference: bool = field(default=True, metadata={"help": "attention over other users' past"})
+    user_preference: bool = field(default=True, metadata={"help": "target attention over the user's own past"})
+    cross_preference: bool = field(default=True, metadata={"help": "target attention over other users' past"})
     incentive: Literal["inside", "outside", "none"] = field(
         default="inside", metadata={"help": "signed incentive: inside the fusion, outside it, or absent"}
     )
     incentive_max: float = field(default=2.0, metadata={"help": "largest incentive, in logits"})
     fusion: Literal["conditional", "sigmoid"] = field(
         default="conditional",
-        metadata={"help": "P(click) from a click logit per level and π, or from one logit whose inputs hold π"},
+        metadata={"help": "conditional: Σ over levels of π_k σ(a_k); sigmoid: one click logit that reads π"},
     )
     ordinal_head: bool = field(
         default=False, metadata={"help": "click logits that rise with the level by construction"}
@@ -106,7 +106,7 @@ class ModelArguments:
         default=True, metadata={"help": "read the features made of stage one's P(level | query, item)"}
     )
     exact_match: bool = field(
-        default=True, metadata={"help": "read the counts of the user's clicks on this item and on items like it"}
+        default=True, metadata={"help": "read exact matches: clicks on this item and on items of its attributes"}
     )
 
     def __post_init__(self) -> None:
@@ -132,7 +132,7 @@ class SamplingArguments:
     """How the log was sampled."""
 
     negative_sampling_rate: float = field(
-        default=1.0, metadata={"help": "share of the unclicked impressions that the log kept; 1: all of them"}
+        default=1.0, metadata={"help": "negative sampling: share of unclicked impressions that the log kept"}
     )
 
     def __post_init__(self) -> None:
@@ -150,17 +150,17 @@ class LossArguments(SamplingArguments):
     relevance_weight: float = field(default=0.5, metadata={"help": "λ of the relevance loss on replayed pairs"})
     replay_share: float = field(default=0.2, metadata={"help": "replayed pairs as a share of a batch"})
     consistency_weight: float = field(default=0.05, metadata={"help": "λ of semantic consistency"})
-    consistency_margin: float = field(default=0.0, metadata={"help": "least rise between levels, in logits"})
+    consistency_margin: float = field(default=0.0, metadata={"help": "margin between neighbouring levels, in logits"})
     debias_weight: float = field(default=0.05, metadata={"help": "λ of the exposure-bias loss; at most .1 to start"})
     margin_per_level: float = field(default=1.0, metadata={"help": "m₁: margin per level of fall, in logits"})
     margin_max: float = field(default=3.0, metadata={"help": "margin clip, in logits"})
     noise: Literal["isotropic", "covariance", "toward_neighbour"] = field(
-        default="toward_neighbour", metadata={"help": "what makes the hard negatives less relevant"}
+        default="toward_neighbour", metadata={"help": "noise that makes hard negatives of impressions"}
     )
-    noise_scale: float = field(default=1.0, metadata={"help": "its strength"})
+    noise_scale: float = field(default=1.0, metadata={"help": "scale of that noise"})
     incentive_penalty: float = field(default=0.01, metadata={"help": "λ of τ²"})
     position_debias: bool = field(
-        default=False, metadata={"help": "learn what each place on the page adds, and leave it out of the scores"}
+        default=False, metadata={"help": "learn the position bias of each place, and leave it out of the scores"}
     )
 
     def __post_init__(self) -> None:
@@ -175,7 +175,7 @@ class LossArguments(SamplingArguments):
 
 @dataclass
 class PrecisionArguments:
-    """How exactly it reckons."""
+    """The precision of its arithmetic."""
 
     bf16: bool = field(default=True, metadata={"help": "matrix products in bfloat16, where the machine has them"})
 
@@ -187,17 +187,17 @@ class TrainArguments(PrecisionArguments):
     frozen_epochs: float = field(
         default=2.5,
         metadata={
-            "help": "first passes over the training pages, in which the text encoder is frozen and all else learns",
+            "help": "first epochs, in which the text encoder is frozen and all else is trained",
             "was": ("resting_epochs", "0.2.0"),
         },
     )
-    epochs: float = field(default=0.15, metadata={"help": "passes after them, in which everything learns"})
+    epochs: float = field(default=0.15, metadata={"help": "epochs after them, in which everything is trained"})
     pages_per_batch: int = field(default=42, metadata={"help": "pages (of about 12 impressions) per batch"})
     pages_together: int = field(
         default=6, metadata={"help": "pages of one category that go into a batch together, to share item texts"}
     )
     warmup_share: float = field(
-        default=0.05, metadata={"help": "step one, the level module alone, as a share of all batches; 0: no such step"}
+        default=0.05, metadata={"help": "two-step training: share of the batches that train the level module alone"}
     )
     learning_rate: float = field(default=2e-3, metadata={"help": "of everything but the encoder"})
     embedding_learning_rate: float = field(default=4e-4, metadata={"help": "of the embeddings of categoricals"})
@@ -205,7 +205,7 @@ class TrainArguments(PrecisionArguments):
     weight_decay: float = field(default=0.01, metadata={"help": "AdamW's, on matrices"})
     calibrate: bool = field(
         default=True,
-        metadata={"help": "after training, shift all click logits so that validation has as many clicks as predicted"},
+        metadata={"help": "after training, shift all click logits until PCOC is 1 on the validation split"},
     )
     save_steps: int = field(
         default=100, metadata={"help": "batches between checkpoints (a killed run goes on from one)"}
@@ -248,7 +248,7 @@ class BatchArguments:
 class EvaluateArguments(BatchArguments):
     """The evaluation protocol."""
 
-    bootstrap_resamples: int = field(default=200, metadata={"help": "household resamples behind the intervals"})
+    bootstrap_resamples: int = field(default=200, metadata={"help": "bootstrap resamples of users behind intervals"})
 
 
 @dataclass

@@ -174,19 +174,19 @@ def graded_relevance(levels: ArrayLike, level_prob: ArrayLike) -> dict[str, floa
     }
 
 
-def household_bootstrap(
-    households: ArrayLike,
+def user_bootstrap(
+    users: ArrayLike,
     metric: WeightedMetric,
     *,
     resamples: int = 200,
     seed: int = 0,
 ) -> tuple[float, float] | None:
-    """95 % percentile interval of a metric when whole households are drawn with replacement.
+    """95 % percentile interval of a metric when whole users are drawn with replacement.
 
-    A household's rows stand or fall together, so that many rows of few people do not look like much evidence.
+    A user's rows stand or fall together, so that many rows of few people do not look like much evidence.
 
     Args:
-        households: [n] the household of each row.
+        users: [n] the user of each row.
         metric: value given how many times each row was drawn, float [n]; a difference of two systems' metrics gives the
             paired interval.
 
@@ -194,9 +194,9 @@ def household_bootstrap(
         The 2.5th and 97.5th percentile; None if the metric is undefined on every resample.
 
     Example:
-        >>> low, high = household_bootstrap(user_id, auc_of_weights(clicked, p_click))
+        >>> low, high = user_bootstrap(user_id, auc_of_weights(clicked, p_click))
     """
-    codes, sizes = _group_codes(households, len(np.asarray(households)))
+    codes, sizes = _group_codes(users, len(np.asarray(users)))
     if not len(sizes):
         return None
     counts = np.random.default_rng(seed).multinomial(len(sizes), np.full(len(sizes), 1 / len(sizes)), size=resamples)

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from benchmarks.ranker.cell import Cell
 from benchmarks.ranker.systems import is_ours
-from prectr.rank.evaluation.protocol import Judged, gold_levels, households, judge_exposed, judge_new_users, judge_open
+from prectr.rank.evaluation.protocol import Judged, gold_levels, judge_exposed, judge_new_users, judge_open, users_of
 from prectr.rank.features.prepared_set import PreparedSet
 from prectr.rank.reports.diagnostics import violations
 from prectr.rank.workspace import Workspace
@@ -92,7 +92,7 @@ class Protocol:
         return Judged(
             clicked=np.asarray(prepared.clicked),
             page=np.asarray(prepared.page),
-            user=np.unique(households(rows["user_id"], rows["page_id"]), return_inverse=True)[1],
+            user=np.unique(users_of(rows["user_id"], rows["page_id"]), return_inverse=True)[1],
             gold_level=gold_levels(rows, self.workspace.data) if name == "open" else None,
             # An open list is no log: nothing of it was thinned out.
             weight=None if name == "open" else prepared.full_log_weight(self.workspace.losses.negative_sampling_rate),

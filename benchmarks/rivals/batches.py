@@ -71,7 +71,7 @@ class Batches:
     """A set, batch by batch; FuxiCTR's `fit` and `predict` walk through it, `fit` once per epoch.
 
     Args:
-        history: [P, L] rows of the log, -1 first. order: the rows [n] of an epoch, by its number; None: as they lie.
+        history: [G, L] rows of the log, -1 first. order: the rows [n] of an epoch, by its number; None: as they lie.
             A shuffled last batch that is short is left out.
         wrap: put around the batches of an epoch, to show progress.
     """

@@ -19,7 +19,7 @@ LONG_OVERALL = 90
 
 
 def short_history(prepared: PreparedSet) -> np.ndarray:
-    """Rows of the log int32 [P, H] in the order of time; -1 first."""
+    """Rows of the log int32 [G, H] in the order of time; -1 first."""
     return np.sort(prepared.user_rows, axis=1)
 
 
@@ -33,7 +33,7 @@ def long_history(
     """As `short_history`, with `in_category` + `overall` places.
 
     Args:
-        cut: pages of history kept, one number or one per page [P]; `history_cut` knows it.
+        cut: pages of history kept, one number or one per page [G]; `history_cut` knows it.
     """
     before = log.rows_before(prepared.seconds)
     since = log.cut_since(prepared.user, before, cut)
@@ -42,7 +42,7 @@ def long_history(
 
 
 def history_cut(name: str, num_pages: int, history: HistoryArguments, seed: int) -> np.ndarray | int:
-    """To how many pages the histories of a set were cut when its features were built: per page [P], or for all."""
+    """To how many pages the histories of a set were cut when its features were built: per page [G], or for all."""
     if name == "train":
         return cold_cuts(num_pages, history.cold_share, history.cold_lengths, seed)
     return int(name.removeprefix("new_users_")) if name.startswith("new_users_") else UNCUT

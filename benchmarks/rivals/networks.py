@@ -157,7 +157,7 @@ class Inputs:
         )
 
     def history(self, name: str) -> np.ndarray:
-        """Rows of past events [P, L] of a set."""
+        """Rows of past events [G, L] of a set."""
         prepared, workspace = self.sets.prepared[name], self.sets.workspace
         if not self.long:
             return short_history(prepared)

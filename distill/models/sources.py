@@ -108,7 +108,7 @@ def check_head(source: Source, num_levels: int, arguments: TeacherArguments, has
 
     Raises:
         PrectrError: a cross-encoder without a head, with neither one output nor K, or with one that is not to be
-            calibrated; or a judge of likeness. Only where `teacher_pairs` is 0, or there is no gold to learn from.
+            calibrated; or a similarity judge. Only where `teacher_pairs` is 0, or there is no gold to learn from.
     """
     learns = source.role == "similarity" or (source.role == "cross_encoder" and source.outputs != num_levels)
     if learns and not has_gold:
@@ -143,7 +143,7 @@ def find_assistant(source: str, has_gold: bool) -> Source:
     except PrectrError as error:
         raise PrectrError(f"assistant: {error}") from error
     if found.role != "cross_encoder":
-        kinds = {"causal": "a causal language model", "similarity": "trees over likeness", "endpoint": "an endpoint"}
+        kinds = {"causal": "a causal language model", "similarity": "trees over similarity", "endpoint": "an endpoint"}
         raise PrectrError(
             f"assistant {source}: it is {kinds[found.role]}; name a cross-encoder, or a text encoder that becomes one."
         )

@@ -124,7 +124,7 @@ def open_teacher(panel: Panel, taught: Path | None, identity: str) -> Teacher:
         identity: of what `taught` holds (`learnt`), for the fingerprint.
 
     Raises:
-        PrectrError: a cross-encoder or a judge of likeness that has not learnt to say K levels.
+        PrectrError: a cross-encoder or a similarity judge that has not learnt to say K levels.
     """
     members = [_open_member(panel, member, taught, identity) for member in range(len(panel.sources))]
     if len(members) == 1:

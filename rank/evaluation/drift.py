@@ -40,7 +40,7 @@ class Observed:
 
     clicked: np.ndarray
     p_click: np.ndarray
-    user: np.ndarray  # [n] strings, see `households`
+    user: np.ndarray  # [n] strings, see `users_of`
     weight: np.ndarray  # [n], what each impression counts in the full log
     level_prob: np.ndarray  # [K], mean
     counts: dict[str, np.ndarray]  # by input, [bins]
@@ -69,7 +69,7 @@ def compare_figures(
     reference: Reference, judged: Mapping[str, Any], observed: Observed, resamples: int, seed: int
 ) -> dict[str, dict[str, Any]]:
     """CTR, AUC, PCOC and ECE: `trained` (CTR only), `then` (when the ranker was judged) and `now`, with 95 % intervals
-    over households where they are known.
+    over users where they are known.
 
     Args:
         judged: part `exposed` of the ranker's metrics.json; empty if there is none.
@@ -91,7 +91,7 @@ def compare_figures(
             "then": then[name],
             "then_ci95": judged.get("ci95", {}).get(name),
             "now": metric(np.ones(len(clicked))),
-            "now_ci95": metrics.household_bootstrap(user, metric, resamples=resamples, seed=seed),
+            "now_ci95": metrics.user_bootstrap(user, metric, resamples=resamples, seed=seed),
         }
         for name, metric in figures.items()
     }

@@ -16,11 +16,11 @@ from prectr.rank.evaluation.protocol import (
     Judged,
     exposed_slices,
     gold_levels,
-    households,
     judge_exposed,
     judge_new_users,
     judge_open,
     judge_slices,
+    users_of,
 )
 from prectr.rank.features.prepared_set import PreparedSet
 from prectr.rank.history.codes import encode
@@ -103,7 +103,7 @@ def _judged(workspace: Workspace, prepared: PreparedSet, table: pa.Table, with_g
     return Judged(
         clicked=np.asarray(prepared.clicked),
         page=np.asarray(prepared.page),
-        user=households(rows["user_id"], rows["page_id"]),
+        user=users_of(rows["user_id"], rows["page_id"]),
         known=rows["user_id"].is_valid().to_numpy(),
         gold_level=gold,
         # An open list is no log: nothing of it was thinned out.

@@ -1,8 +1,8 @@
 """The evaluation protocol: how any ranker's scores are judged, whoever made them.
 
 Four sets, all from test weeks: `exposed` (pages as shown), `open` (all candidates on sale, shown or not), `new_users`
-(held-out households, their history cut to the last n pages) and slices of the exposed pages. Intervals are 95 %
-percentiles of a bootstrap over households.
+(held-out users, their history cut to the last n pages) and slices of the exposed pages. Intervals are 95 %
+percentiles of a bootstrap over users.
 """
 
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ class Judged:
     user: np.ndarray
     gold_level: np.ndarray | None = None  # the evaluator's own; only `open` needs it
     weight: np.ndarray | None = None  # how much each impression counts in AUC, logloss, PCOC and ECE; None: all alike
-    known: np.ndarray | None = None  # whether its user is known (see `households`); None: all are
+    known: np.ndarray | None = None  # whether its user is known (see `users_of`); None: all are
 
     def weighted(self, metric: metrics.WeightedMetric) -> metrics.WeightedMetric:
         """The metric of impressions that count by their weight, beside how often each was drawn."""
@@ -54,14 +54,14 @@ class Judged:
         }
 
 
-def households(user_id: pa.ChunkedArray, page_id: pa.ChunkedArray) -> np.ndarray:
+def users_of(user_id: pa.ChunkedArray, page_id: pa.ChunkedArray) -> np.ndarray:
     """Who stands or falls together in a bootstrap: [n] the user of an impression or, of an anonymous one, its page."""
     page = pc.binary_join_element_wise("\0page", page_id.cast(pa.string()), " ")
     return pc.coalesce(user_id, page).to_numpy(zero_copy_only=False)
 
 
 def _interval(judged: Judged, metric: metrics.WeightedMetric, resamples: int, seed: int) -> list[float] | None:
-    bounds = metrics.household_bootstrap(judged.user, metric, resamples=resamples, seed=seed)
+    bounds = metrics.user_bootstrap(judged.user, metric, resamples=resamples, seed=seed)
     return None if bounds is None else list(bounds)
 
 
@@ -123,7 +123,7 @@ def judge_open(judged: Judged, score: np.ndarray, resamples: int, seed: int) -> 
 def judge_new_users(
     judged: Judged, probability: Mapping[int, np.ndarray], resamples: int, seed: int
 ) -> dict[str, dict[str, Any]]:
-    """The ladder: AUC on the same pages of unseen households, per number of past pages their history was cut to."""
+    """The ladder: AUC on the same pages of new users, per number of past pages their history was cut to."""
     return {
         "new_users": {str(n): metrics.auc(judged.clicked, p, judged.weight) for n, p in probability.items()},
         "new_users_ci95": {
@@ -158,7 +158,7 @@ def judge_slices(
 def exposed_slices(
     query: np.ndarray,
     training_queries: np.ndarray,
-    seen_wording: np.ndarray | None,
+    seen_query: np.ndarray | None,
     has_gold: np.ndarray | None,
     cross_depth: np.ndarray,
 ) -> dict[str, np.ndarray]:
@@ -167,7 +167,7 @@ def exposed_slices(
     Args:
         query: [n] query of each impression. training_queries: [m] query of each training impression, for head (the
             queries with half of the training impressions), torso (the next 40 %) and tail (the rest and unseen ones).
-        seen_wording, has_gold: [n] bool, or None where the data set does not say.
+        seen_query, has_gold: [n] bool, or None where the data set does not say.
         cross_depth: [n], how far cross-user events had to back off.
     """
     names, counts = np.unique(training_queries, return_counts=True)
@@ -180,8 +180,8 @@ def exposed_slices(
         "query torso": (place >= 0.5) & (place < 0.9),
         "query tail": place >= 0.9,
     }
-    if seen_wording is not None:
-        slices |= {"wording seen": seen_wording, "wording unseen": ~seen_wording}
+    if seen_query is not None:
+        slices |= {"query seen": seen_query, "query unseen": ~seen_query}
     if has_gold is not None:
         slices |= {"type with gold labels": has_gold, "type without gold labels": ~has_gold}
     names_of_depth = ("cross-user: same query", "cross-user: category", "cross-user: none")

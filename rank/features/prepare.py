@@ -64,7 +64,7 @@ class RawSet:
     query: np.ndarray
     category: np.ndarray
     seconds: np.ndarray
-    cut: np.ndarray  # [P] pages of history kept, or UNCUT
+    cut: np.ndarray  # [G] pages of history kept, or UNCUT
     user_rows: np.ndarray
     cross_rows: np.ndarray
     cross_depth: np.ndarray
@@ -139,7 +139,7 @@ def with_label(impressions: pa.Table, label: str) -> pa.Table:
 
 
 def cold_cuts(num_pages: int, share: float, lengths: list[int], seed: int) -> np.ndarray:
-    """How many pages of history each training page keeps [P]: with probability `share` one of `lengths`, else UNCUT."""
+    """How many pages of history each training page keeps [G]: with probability `share` one of `lengths`, else UNCUT."""
     draw = generator(seed, "cold users")
     cut = draw.random(num_pages) < share
     return np.where(cut, draw.choice(np.asarray(lengths), num_pages), UNCUT)
@@ -150,7 +150,7 @@ def prepare(impressions: pa.Table, shop: Shop, history: HistoryArguments, cut: n
 
     Args:
         impressions: rows of the contract's table, of one split; any order, each page whole.
-        cut: pages of history to keep, one number or one per page in ascending order of page_id [P].
+        cut: pages of history to keep, one number or one per page in ascending order of page_id [G].
     """
     order = np.argsort(impressions["page_id"].to_numpy(), kind="stable")
     impressions = impressions.take(order)

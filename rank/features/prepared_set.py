@@ -17,7 +17,7 @@ OF_PAGES = frozenset({"user", "query", "category", "seconds", "user_rows", "cros
 
 @dataclass
 class PreparedSet:
-    """The impressions of one split, everything known about them before the network: n impressions on P pages.
+    """The impressions of one split, everything known about them before the network: n impressions on G pages.
 
     Kept as one .npy file per field, so that a set is opened memory-mapped.
     """
@@ -29,14 +29,14 @@ class PreparedSet:
     level_prob: np.ndarray  # [n, K] float32, stage one's
     query_text: np.ndarray  # [n] int32, row of `Texts.query`
     item_text: np.ndarray  # [n] int32, row of `Texts.item`
-    page: np.ndarray  # [n] int32, ascending 0 … P − 1
-    user: np.ndarray  # [P] int32, code in the log; -1 unknown
-    query: np.ndarray  # [P] int32, code in the log; -1 unknown
-    category: np.ndarray  # [P] int32, the query's category in the log; -1 unknown
-    seconds: np.ndarray  # [P] int64, when the page was shown
-    user_rows: np.ndarray  # [P, H] int32, rows of the log, -1 where there is no event
-    cross_rows: np.ndarray  # [P, X] int32
-    cross_depth: np.ndarray  # [P] int8: 0 the query's own events, 1 backed off to its category, 2 none
+    page: np.ndarray  # [n] int32, ascending 0 … G − 1
+    user: np.ndarray  # [G] int32, code in the log; -1 unknown
+    query: np.ndarray  # [G] int32, code in the log; -1 unknown
+    category: np.ndarray  # [G] int32, the query's category in the log; -1 unknown
+    seconds: np.ndarray  # [G] int64, when the page was shown
+    user_rows: np.ndarray  # [G, H] int32, rows of the log, -1 where there is no event
+    cross_rows: np.ndarray  # [G, X] int32
+    cross_depth: np.ndarray  # [G] int8: 0 the query's own events, 1 backed off to its category, 2 none
     position: np.ndarray | None = None  # [n] int32, place on the page from 0, -1 unknown; no feature, training's alone
     weight: np.ndarray | None = None  # [n] float32, how much each impression counts; None: all alike
 
@@ -60,7 +60,7 @@ class PreparedSet:
         return len(self.seconds)
 
     def page_bounds(self) -> np.ndarray:
-        """[P + 1] first impression of each page, and the end."""
+        """[G + 1] first impression of each page, and the end."""
         return np.searchsorted(self.page, np.arange(self.num_pages + 1))
 
     def full_log_weight(self, negative_sampling_rate: float) -> np.ndarray | None:

@@ -19,7 +19,7 @@ from prectr.shared.seeds import generator
 
 
 class Batch(TypedDict, total=False):
-    """What the network and the losses read: B impressions of P pages, D distinct (query, item text) pairs.
+    """What the network and the losses read: B impressions of G pages, D distinct (query, item text) pairs.
 
     `page_batch` gives the first part, `text_batch` or stored features the second, the training schedule the rest.
     """
@@ -32,7 +32,7 @@ class Batch(TypedDict, total=False):
     row: Tensor  # [B] int64, which row of the prepared set
     user: Past
     cross: Past
-    cross_depth: Tensor  # [P] int64: 0 the query's own events, 1 its category's, 2 none
+    cross_depth: Tensor  # [G] int64: 0 the query's own events, 1 its category's, 2 none
 
     pair: Tensor  # [B] int64, which of the distinct pairs
     query_ids: Tensor  # [distinct queries, L] int64, as `query_mask`

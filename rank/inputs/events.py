@@ -17,10 +17,10 @@ GAP_SCALE = 6.0  # log1p(days since) is about 6 after a year
 class Past(TypedDict, total=False):
     """The past events that a batch's pages see, of the user or of other users; H of them, the missing ones masked."""
 
-    categorical: Tensor  # [P, H, item columns] int64
-    level_prob: Tensor  # [P, H, K], stage one's
-    scalars: Tensor  # [P, H, EVENT_SCALARS + event types − 1]: clicked, log time gap, same query, one-hot of the type
-    mask: Tensor  # [P, H] bool, whether there is an event
+    categorical: Tensor  # [G, H, item columns] int64
+    level_prob: Tensor  # [G, H, K], stage one's
+    scalars: Tensor  # [G, H, EVENT_SCALARS + event types − 1]: clicked, log time gap, same query, one-hot of the type
+    mask: Tensor  # [G, H] bool, whether there is an event
     matches: Tensor  # [B, item columns · STATISTICS], exact matches of each impression's item
 
 
@@ -39,7 +39,7 @@ class Events:
         self.kinds = np.array(self.log.event_types)[:, None] == np.array(self.event_types)[1:]
 
     def gather(self, rows: np.ndarray, seconds: np.ndarray, query: np.ndarray) -> Past:
-        """Columns of the events `rows` [P, H] (-1: none) seen from pages at `seconds` [P] under `query` [P]."""
+        """Columns of the events `rows` [G, H] (-1: none) seen from pages at `seconds` [G] under `query` [G]."""
         known = rows >= 0
         where = np.where(known, rows, 0)
         log = self.log

@@ -28,9 +28,9 @@ def match_statistics(
     events under the page's own query alone. An unknown value (index 0) matches nothing.
 
     Args:
-        target: [B, C] int64, the candidates' attributes. events: [P, H, C] int64, those of their pages' past events.
-        mask: [P, H] bool, True where there is an event. clicked: [P, H] 0/1. days: [P, H], from event to page, >= 0.
-        same_query: [P, H] bool. page: [B] int64, the page of each candidate.
+        target: [B, C] int64, the candidates' attributes. events: [G, H, C] int64, those of their pages' past events.
+        mask: [G, H] bool, True where there is an event. clicked: [G, H] 0/1. days: [G, H], from event to page, >= 0.
+        same_query: [G, H] bool. page: [B] int64, the page of each candidate.
 
     Returns:
         float32 [B, C · 7], finite; attribute by attribute, in the order of `STATISTICS`.
@@ -38,7 +38,7 @@ def match_statistics(
     known = mask.float()
     clicks = clicked.float() * known
     asked = same_query.float()
-    weights = torch.stack([clicks, known, clicks / (1 + days), clicks * asked, known * asked], -1)  # [P, H, 5]
+    weights = torch.stack([clicks, known, clicks / (1 + days), clicks * asked, known * asked], -1)  # [G, H, 5]
     matches = ((events[page] == target[:, None]) & (target[:, None] > 0)).float()  # [B, H, C]
     # Events that are not there weigh nothing, so they need not be masked again.
     n, m, recent, n_query, m_query = (matches.transpose(1, 2) @ weights[page]).unbind(-1)  # each [B, C]

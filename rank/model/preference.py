@@ -1,4 +1,4 @@
-"""What a shopper, and what other shoppers under the same query, prefer: attention over past events.
+"""What a user, and what other users under the same query, prefer: attention over past events.
 
 [P] multi-head target attention from the impression over the user's own past events (user preference) and over
 other users' past events under the same query (cross-user preference); the two are mixed by how much is known of each.
@@ -83,7 +83,7 @@ class TargetAttention(nn.Module):
     def remember(self, events: Tensor, mask: Tensor, page: Tensor) -> Memory:
         """
         Args:
-            events: [P, H, event_size]. mask: [P, H], True where there is an event. page: [B] int64, the page that each
+            events: [G, H, event_size]. mask: [G, H], True where there is an event. page: [B] int64, the page that each
                 impression belongs to.
         """
         pages, seats = len(events), Seats.of(page, len(events))

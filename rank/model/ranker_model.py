@@ -8,8 +8,8 @@
     log (1−p) = logsumexp_k( log σ(−a_k) + log π_k )      s = log p − log(1−p)               fusion [P]
 
 With `fusion: sigmoid` the base module reads π beside its other inputs and gives one logit a; then s = a + τ. [O]
-A part that is switched off is absent: it has no parameters. Shapes: B impressions of P pages, D distinct (query, item
-text) pairs, K levels, H events in a history, S the width of the text state.
+A part that is switched off is absent: it has no parameters. Shapes: B impressions of G pages, D distinct (query, item
+text) pairs, K levels, H events in a history, S the width of the text embedding.
 """
 
 from collections.abc import Iterable
@@ -155,7 +155,7 @@ class RankerModel(nn.Module):
         self.click_head.bias[levels] += by
 
     def pair_states(self, batch: Batch) -> Tensor:
-        """Text states h [D, S] of the batch's distinct pairs; every distinct text is encoded once.
+        """Text embeddings h [D, S] of the batch's distinct pairs; every distinct text is encoded once.
 
         A batch of a pass in which the text encoder is frozen brings the level head's features [D, F] instead of texts.
         """
@@ -265,7 +265,7 @@ class RankerModel(nn.Module):
         return list(found.values())
 
     def _events(self, past: Past) -> Tensor:
-        """Past events [P, H, event_size] from stored columns only: no text is encoded for history."""
+        """Past events [G, H, event_size] from stored columns only: no text is encoded for history."""
         codes = past["categorical"]
         item = [self.embeddings[c](codes[:, :, j]) for j, c in enumerate(self.config.item_columns)]
         return torch.cat([*item, past["level_prob"], past["scalars"]], -1)

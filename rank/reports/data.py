@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from prectr.data.contract import read_table
-from prectr.rank.evaluation.protocol import gold_levels, households
+from prectr.rank.evaluation.protocol import gold_levels, users_of
 from prectr.rank.history.slices import BehaviourLog
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.steps import RECORD
@@ -67,7 +67,7 @@ def read_scored(stage_folder: Path, split: str) -> Scored | None:
 
     return Scored(
         page=rows["page_id"].to_numpy(),
-        user=np.unique(households(impressions["user_id"], impressions["page_id"]), return_inverse=True)[1],
+        user=np.unique(users_of(impressions["user_id"], impressions["page_id"]), return_inverse=True)[1],
         clicked=rows["clicked"].to_numpy().astype(np.float64),
         ours=rows["p_click"].to_numpy(),
         rival=rows["p_click_lightgbm"].to_numpy(),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from prectr.shared.metrics import household_bootstrap
+from prectr.shared.metrics import user_bootstrap
 
 BINS = 15  # as `prectr.shared.metrics.ece`
 TOP = 10
@@ -36,7 +36,7 @@ class Mean:
             return float(weights @ sums / rows) if rows > 0 else None
 
         ends = np.quantile(values, [0.05, 0.25, 0.75, 0.95]).tolist()
-        interval = household_bootstrap(np.arange(len(sums)), mean) if len(sums) > 1 else None
+        interval = user_bootstrap(np.arange(len(sums)), mean) if len(sums) > 1 else None
         return cls(float(np.mean(values)), interval, (ends[1], ends[2]), (ends[0], ends[3]), len(values))
 
 

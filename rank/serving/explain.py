@@ -1,6 +1,6 @@
 """`python -m rank explain --page PAGE_ID`: what each part of the ranker contributed to the scores of one page.
 
-Per candidate: π, P(click | level), the incentive τ, the share α of the shopper's own history in the preference vector,
+Per candidate: π, P(click | level), the incentive τ, the share α of the user's own history in the preference vector,
 which past events the attention looked at, and which inputs of the base module moved the score. Attention weights are
 those of the forward pass that gave the scores. An input's part is found by occlusion: the change of the final logit
 when it is set to its training mean, all else as it is [O]; parts of correlated inputs do not add up.
@@ -29,7 +29,7 @@ from prectr.rank.serving.scorer import Scorer, ranker_and_data
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.console import console, table
 
-KINDS = {"user": "r_user: the shopper's own past", "cross": "r_cross: other shoppers, events of"}
+KINDS = {"user": "r_user: the user's own past", "cross": "r_cross: other users, events of"}
 CROSS_FROM = ("the query", "the query and its category", "nothing")
 
 
@@ -159,7 +159,7 @@ def watched_preference(model: RankerModel) -> Iterator[dict[str, Tensor]]:
 
     Yields:
         A mapping that a forward pass fills: `user` and `cross`, attention weights [B, 1 + H] averaged over heads, the
-        null event first; `alpha` [B], the share of the shopper's own history. A part that is switched off is absent.
+        null event first; `alpha` [B], the share of the user's own history. A part that is switched off is absent.
     """
     seen: dict[str, Tensor] = {}
     handles = []

@@ -24,7 +24,7 @@ from prectr.rank.evaluation.drift import (
     judge,
     reference_of,
 )
-from prectr.rank.evaluation.protocol import households
+from prectr.rank.evaluation.protocol import users_of
 from prectr.rank.features.prepare import with_label
 from prectr.rank.features.reference import Reference, count
 from prectr.rank.model.trained import TrainedRanker
@@ -128,7 +128,7 @@ def observe(
                 level_prob += weight @ prepared.level_prob
                 parts["clicked"].append(np.asarray(prepared.clicked)[order])
                 parts["p_click"].append(scorer.predict(shop, prepared)["p_click"])
-                parts["user"].append(households(wanted["user_id"], wanted["page_id"]))
+                parts["user"].append(users_of(wanted["user_id"], wanted["page_id"]))
                 parts["weight"].append(weight[order])
             advance(len(rows))
     if not parts["clicked"]:
@@ -186,7 +186,7 @@ def show(report: Mapping[str, Any], ranker: TrainedRanker, output: Path) -> None
     )
     levels = zip(ranker.level_names, report["level_prob"]["then"], report["level_prob"]["now"], strict=True)
     table(
-        f"Figures, {report['rows']:,} impressions of {report['users']:,} users (95 % intervals over households)",
+        f"Figures, {report['rows']:,} impressions of {report['users']:,} users (95 % intervals over users)",
         ["figure", "training rows", "when judged", "now"],
         [
             [

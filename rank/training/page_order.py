@@ -12,7 +12,7 @@ PAGES_IN_MEMORY = 1 << 18
 
 
 def page_order(category: np.ndarray, together: int, rng: np.random.Generator) -> np.ndarray:
-    """All pages [P] in a random order in which runs of up to `together` pages have one category."""
+    """All pages [G] in a random order in which runs of up to `together` pages have one category."""
     shuffled = rng.permutation(len(category))
     by_category = shuffled[np.argsort(category[shuffled], kind="stable")]
     new = np.diff(category[by_category], prepend=category[by_category[:1]] - 1) != 0
@@ -28,7 +28,7 @@ class PageBatches:
     random from the whole file: four bytes per page are held, and one block.
 
     Args:
-        category: [P] the category of each page. pages_per_batch: the last batch of a pass is left out when it is short.
+        category: [G] the category of each page. pages_per_batch: the last batch of a pass is left out when it is short.
         pages_together: so many pages of one category go into a batch together. epochs: passes over the pages.
     """
 

@@ -91,7 +91,7 @@ def test_undefined_is_none_and_never_nan() -> None:
     assert metrics.ndcg_at_k([0, 0], [1, 2], [0, 0]) is None
     assert metrics.qwk([2, 2], [2, 2]) is None
     assert metrics.spearman([1, 1], [1, 2]) is None
-    assert metrics.household_bootstrap(["a", "b"], lambda weights: None) is None
+    assert metrics.user_bootstrap(["a", "b"], lambda weights: None) is None
 
 
 @pytest.mark.filterwarnings("error")
@@ -107,7 +107,7 @@ def test_no_rows_at_all() -> None:
     assert metrics.qwk([], []) is None
     assert metrics.macro_f1([], []) is None
     assert metrics.spearman([], []) is None
-    assert metrics.household_bootstrap([], lambda weights: 1.0) is None
+    assert metrics.user_bootstrap([], lambda weights: 1.0) is None
 
 
 @pytest.mark.parametrize(
@@ -239,18 +239,18 @@ def toy_log(rows: int = 4000, households: int = 100) -> tuple[np.ndarray, np.nda
 def test_bootstrap_interval_holds_the_value_and_repeats() -> None:
     user, clicks, scores = toy_log()
     value = metrics.auc(clicks, scores)
-    interval = metrics.household_bootstrap(user, metrics.auc_of_weights(clicks, scores))
+    interval = metrics.user_bootstrap(user, metrics.auc_of_weights(clicks, scores))
     assert value is not None and interval is not None
     low, high = interval
     assert low < value < high and high - low < 0.1
-    assert metrics.household_bootstrap(user, metrics.auc_of_weights(clicks, scores)) == interval
-    assert metrics.household_bootstrap(user, metrics.auc_of_weights(clicks, scores), seed=1) != interval
+    assert metrics.user_bootstrap(user, metrics.auc_of_weights(clicks, scores)) == interval
+    assert metrics.user_bootstrap(user, metrics.auc_of_weights(clicks, scores), seed=1) != interval
 
 
 def test_bootstrap_draws_whole_households() -> None:
     user = np.array([0, 0, 1, 1, 1])
     seen: list[np.ndarray] = []
-    metrics.household_bootstrap(user, lambda weights: seen.append(weights) or 0.0, resamples=50)  # type: ignore[func-returns-value]
+    metrics.user_bootstrap(user, lambda weights: seen.append(weights) or 0.0, resamples=50)  # type: ignore[func-returns-value]
     assert len(seen) == 50
     for weights in seen:
         assert weights[0] == weights[1] and weights[2] == weights[3] == weights[4]
@@ -261,14 +261,12 @@ def test_bootstrap_draws_whole_households() -> None:
 def test_bootstrap_of_one_household_has_no_width() -> None:
     _, clicks, scores = toy_log(rows=50)
     value = metrics.auc(clicks, scores)
-    interval = metrics.household_bootstrap(np.zeros(50), metrics.auc_of_weights(clicks, scores))
+    interval = metrics.user_bootstrap(np.zeros(50), metrics.auc_of_weights(clicks, scores))
     assert interval == (pytest.approx(value), pytest.approx(value))
 
 
 def test_bootstrap_of_copied_rows_is_no_narrower() -> None:
     user, clicks, scores = toy_log()
-    once = metrics.household_bootstrap(user, metrics.auc_of_weights(clicks, scores))
-    twice = metrics.household_bootstrap(
-        np.tile(user, 2), metrics.auc_of_weights(np.tile(clicks, 2), np.tile(scores, 2))
-    )
+    once = metrics.user_bootstrap(user, metrics.auc_of_weights(clicks, scores))
+    twice = metrics.user_bootstrap(np.tile(user, 2), metrics.auc_of_weights(np.tile(clicks, 2), np.tile(scores, 2)))
     assert once == pytest.approx(twice)

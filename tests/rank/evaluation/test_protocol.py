@@ -14,15 +14,15 @@ from hypothesis import strategies as st
 from prectr.rank.evaluation.protocol import (
     Judged,
     exposed_slices,
-    households,
     judge_exposed,
     judge_new_users,
     judge_open,
     judge_slices,
+    users_of,
 )
 from prectr.shared import metrics
 
-# Three pages of two households; the last one has no click.
+# Three pages of two users; the last one has no click.
 JUDGED = Judged(
     clicked=np.array([1, 0, 0, 0, 1, 0, 0]),
     page=np.array([0, 0, 0, 1, 1, 2, 2]),
@@ -93,7 +93,7 @@ def test_exposed_by_hand() -> None:
     assert exposed["n"] == COUNTS
 
 
-def test_the_intervals_of_two_households_reach_from_one_to_the_other() -> None:
+def test_the_intervals_of_two_users_reach_from_one_to_the_other() -> None:
     interval = judge_exposed(JUDGED, P_CLICK, resamples=200, seed=0)["ci95"]
     assert set(interval) == METRICS - {"ece"}
     assert interval["auc"] == pytest.approx([2 / 3, 1])  # bob twice, ann twice
@@ -175,8 +175,8 @@ def test_what_the_data_set_says_of_a_query_makes_slices_and_empty_ones_are_left_
     assert {name: mask.tolist() for name, mask in slices.items()} == {
         "query head": [True, False, True],
         "query tail": [False, True, False],
-        "wording seen": [True, False, True],
-        "wording unseen": [False, True, False],
+        "query seen": [True, False, True],
+        "query unseen": [False, True, False],
         "type with gold labels": [True, True, True],
         "cross-user: same query": [False, False, True],
         "cross-user: category": [False, True, False],
@@ -206,7 +206,7 @@ def test_the_order_of_the_rows_changes_nothing(rows: list[tuple[bool, int, int, 
 
 def test_an_anonymous_page_stands_for_itself() -> None:
     users, pages = pa.chunked_array([["ann", None, None, "ann"]]), pa.chunked_array([[1, 2, 3, 1]])
-    found = households(users, pages)
+    found = users_of(users, pages)
     assert len(set(found.tolist())) == 3 and found[0] == found[3] == "ann"
     known = np.array([True] * 3 + [False] * 4)
     judged = replace(JUDGED, known=known)
