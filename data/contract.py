@@ -120,8 +120,8 @@ class TableWriter:
             PrectrError: a column of mixed types, or one that is not in the contract or not of its kind.
         """
         rows = pa.table({name: _as_array(self._path, name, values) for name, values in columns.items()})
-        _check_columns(self._path, self._table, rows.schema)
-        rows = _cast(self._path, rows, _contract_schema(self._table, rows.column_names))
+        check_columns(self._path, self._table, rows.schema)
+        rows = cast_rows(self._path, rows, contract_schema(self._table, rows.column_names))
         rows = rows.replace_schema_metadata(self._metadata)
         if self._writer is None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -149,7 +149,7 @@ def _as_array(path: Path, name: str, values: Any) -> Any:
         raise PrectrError(f"{path}: {name}: its values are not of one type ({reason}): make them so.") from error
 
 
-def _contract_schema(table: str, columns: Sequence[str]) -> pa.Schema:
+def contract_schema(table: str, columns: Sequence[str]) -> pa.Schema:
     return pa.schema([pa.field(name, expected_type(table, name)) for name in columns])
 
 
@@ -166,7 +166,7 @@ def read_table(folder: Path, table: str, columns: Sequence[str] | None = None) -
         raise PrectrError(f"{path} is missing: build the data set with `python -m data build`, or write that table.")
     try:
         found = pq.read_schema(path)
-        _check_columns(path, table, found)
+        check_columns(path, table, found)
         absent = [name for name in MAY_BE_ABSENT.get(table, ()) if name not in found.names]
         wanted = list(columns) if columns is not None else [*found.names, *absent]
         rows = pq.read_table(path, columns=[name for name in wanted if name not in absent])
@@ -175,10 +175,10 @@ def read_table(folder: Path, table: str, columns: Sequence[str] | None = None) -
         raise PrectrError(f"{path} is not a Parquet file, or a damaged one ({reason}): write it again.") from error
     for name in absent:
         rows = rows.append_column(name, pa.nulls(rows.num_rows, _string)) if name in wanted else rows
-    return _cast(path, rows.select(wanted), _contract_schema(table, wanted))
+    return cast_rows(path, rows.select(wanted), contract_schema(table, wanted))
 
 
-def _cast(path: Path, rows: pa.Table, schema: pa.Schema) -> pa.Table:
+def cast_rows(path: Path, rows: pa.Table, schema: pa.Schema) -> pa.Table:
     columns = []
     for field in schema:
         column = rows[field.name]
@@ -297,7 +297,7 @@ def _hint(found: pa.DataType, expected: pa.DataType) -> str:
     return ""
 
 
-def _check_columns(path: Path, table: str, schema: pa.Schema) -> None:
+def check_columns(path: Path, table: str, schema: pa.Schema) -> None:
     for _, fault in column_faults(table, schema):
         raise PrectrError(f"{path}: {fault}")
 

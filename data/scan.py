@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from prectr.data.contract import SCHEMAS, _cast, _check_columns, _contract_schema, table_path
+from prectr.data.contract import SCHEMAS, cast_rows, check_columns, contract_schema, table_path
 from prectr.shared.errors import PrectrError
 
 ROWS_AT_ONCE = 1 << 17
@@ -46,7 +46,7 @@ def scan_file(
     try:
         file = pq.ParquetFile(path, pre_buffer=False)  # buffered, a file read once ends up in memory whole
         found = file.schema_arrow.names
-        _check_columns(path, table, file.schema_arrow)
+        check_columns(path, table, file.schema_arrow)
         absent = [field.name for field in SCHEMAS[table] if field.nullable and field.name not in found]
         names = list(columns) if columns is not None else [*found, *absent]
         read = [name for name in names if name in found]
@@ -59,7 +59,7 @@ def scan_file(
             for name in names:
                 if name not in found:
                     rows = rows.append_column(name, pa.nulls(rows.num_rows))
-            yield _cast(path, rows.select(names), _contract_schema(table, names))
+            yield cast_rows(path, rows.select(names), contract_schema(table, names))
     except (pa.ArrowException, OSError) as error:
         reason = " ".join(str(error).split())
         raise PrectrError(f"{path} is not a Parquet file, or a damaged one ({reason}): write it again.") from error

@@ -33,7 +33,7 @@ def check(workspace: Workspace) -> None:
     panel = workspace.panel([location for location, _ in workspace.convert_teachers()])
     taught: Path | None = workspace.folder / "teacher"
     if not is_made_of(workspace.folder / "teacher", workspace.teaching_inputs(panel)):
-        taught = Path(workspace.teaching.teacher_adapter) if workspace.teaching.teacher_adapter else None
+        taught = Path(workspace.teaching.teacher_adapter).expanduser() if workspace.teaching.teacher_adapter else None
     how = f"as taught in {taught}" if taught else "as it comes: nothing was taught with these settings yet"
     print_line(f"{workspace.teaching.teacher}, {how}")
     pairs = example_pairs(workspace.pairs["validation"], workspace.pairs["unlabelled"], workspace.run.seed)
@@ -47,7 +47,8 @@ def merge(workspace: Workspace, output: str) -> None:
     """The teacher `run` left, or `teacher_adapter` on its base model, as a folder of its own."""
     if [source.role for source in workspace.teacher_sources] != ["causal"]:
         raise PrectrError(f"merge-teacher: --teacher {workspace.teaching.teacher} is not one causal model; name one.")
-    adapter = Path(workspace.teaching.teacher_adapter or workspace.folder / "teacher")
+    given = workspace.teaching.teacher_adapter
+    adapter = Path(given).expanduser() if given else workspace.folder / "teacher"
     [(location, _)] = workspace.convert_teachers()
     merge_teacher(location, adapter, Path(output), resolved_dtype(workspace.teaching))
     print_line(f"✓ {output}: open it with --teacher {output} --teacher_pairs 0")

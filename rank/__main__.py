@@ -11,12 +11,16 @@ from prectr.rank.config import (
     DriftArguments,
     EvaluateArguments,
     ExplainArguments,
+    HistoryArguments,
     JudgedArguments,
+    LossArguments,
+    ModelArguments,
     PrecisionArguments,
     RankerArguments,
     RunArguments,
     SamplingArguments,
     ScoreArguments,
+    TrainArguments,
     WhereArguments,
 )
 from prectr.shared.run.arguments import PublishArguments
@@ -94,8 +98,15 @@ def run_stage(command: Command) -> None:
     from prectr.rank.workspace import Workspace
 
     silence_transformers()
-    workspace = Workspace(*(command[arguments] for arguments in ARGUMENTS))
-    workspace.command = command.line
+    workspace = Workspace(
+        command[RunArguments],
+        command[HistoryArguments],
+        command[ModelArguments],
+        command[LossArguments],
+        command[TrainArguments],
+        command[EvaluateArguments],
+        command.line,
+    )
     pipeline.run_stage(workspace)
 
 
@@ -117,7 +128,7 @@ def validate(command: Command) -> None:
 
 def score_or_explain(command: Command) -> None:
     silence_transformers()
-    where, ranker, data = (command[each] for each in (WhereArguments, RankerArguments, DataArguments))
+    where, ranker, data = command[WhereArguments], command[RankerArguments], command[DataArguments]
     scoring = (command[PrecisionArguments].bf16, command[BatchArguments].evaluation_batch)
     if command.verb == "score":
         from prectr.rank.serving.score_table import score

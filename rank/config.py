@@ -3,7 +3,7 @@
 What several verbs need is a dataclass of its own, which those of `run` extend: a verb shows what it reads, no more.
 """
 
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -306,23 +306,13 @@ class DriftArguments:
     )
 
 
-_LATER = (
-    "max_vocabulary",
-    "hash_buckets",
-    "label",
-    "negative_sampling_rate",
-    "position_debias",
-    "fusion",
-    "exact_match",
-    "stage_one_features",
-)
+UNDECIDING = ("save_steps",)
+"""Settings that decide no result."""
 
 
 def deciding(arguments: Any) -> dict[str, Any]:
-    """A dataclass of settings as a step's inputs. Settings of `_LATER` are left out at their defaults, so that what
-    was made before there were any need not be made again."""
-    defaults = {item.name: item.default for item in fields(arguments)}
-    return {name: value for name, value in asdict(arguments).items() if name not in _LATER or value != defaults[name]}
+    """A dataclass of settings as a step's inputs."""
+    return {name: value for name, value in asdict(arguments).items() if name not in UNDECIDING}
 
 
 def check_together(

@@ -7,13 +7,14 @@ texts/        every distinct text, tokenised
 lightgbm/     the rival's scores
 pair_features/, judged_pair_features/
               what the level head reads of pairs of texts, for passes in which the text encoder is frozen
-ranker/       the network, its predictions and every figure
+trained/      the network as training leaves it
+ranker/       the same, calibrated, with its predictions and every figure
 
 What a step does lies in the room it belongs to; here stands what it depends on.
 """
 
-import json
-import time
+import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,7 @@ from prectr.rank.features.build import write_feature_sets
 from prectr.rank.features.feature_map import FeatureMap
 from prectr.rank.features.kept_map import kept_feature_map
 from prectr.rank.history.log import BehaviourLog
-from prectr.rank.inputs.frozen_text import fingerprint_of_pairs, stored_pairs, write_frozen_text
-from prectr.rank.inputs.texts import write_texts
+from prectr.rank.inputs.steps import fingerprint_of_pairs, stored_pairs, write_frozen_text, write_texts
 from prectr.rank.model.trained import TrainedRanker
 from prectr.rank.reports.html import write_report
 from prectr.rank.reports.terminal import REPORT, show_report, show_results
@@ -41,17 +41,19 @@ from prectr.shared.training.trackers import report_to
 SOURCES = {
     "behaviours": ("prectr.rank.history.log",),
     "features": ("prectr.rank.features.build",),
-    "texts": ("prectr.rank.inputs.texts",),
+    "texts": ("prectr.rank.inputs.texts", "prectr.rank.inputs.replay"),
     "lightgbm": ("prectr.rank.evaluation.lightgbm",),
-    "pair_features": ("prectr.rank.inputs.frozen_text",),
-    "ranker": ("prectr.rank.training.fit", "prectr.rank.evaluation.judge"),
-    "warm start": ("prectr.rank.features.kept_map",),
+    "pair_features": ("prectr.rank.inputs.frozen_text", "prectr.rank.inputs.replay"),
+    "training": ("prectr.rank.training.fit",),
+    "ranker": ("prectr.rank.evaluation.judge",),
+    "warm start": ("prectr.rank.features.kept_map", "prectr.rank.model.trained"),
 }
 """The modules that do each step's work; a warm start adds its own to the step that reads it."""
 
 
 def run_stage(workspace: Workspace) -> None:
-    """behaviours · features · texts · lightgbm · ranker, then the results as tables and as a page."""
+    """behaviours · features · texts · lightgbm · (pair features) · training · ranker, then the results as tables and as
+    a page."""
     report_to(workspace.run.report_to)
     build_behaviours(workspace)
     build_features(workspace)
@@ -59,6 +61,7 @@ def run_stage(workspace: Workspace) -> None:
     build_rival(workspace)
     for name in workspace.stored_pairs:
         build_pair_features(workspace, name)
+    build_training(workspace)
     build_ranker(workspace)
     if launch.is_first():
         show_results(workspace.folder)
@@ -94,7 +97,7 @@ def build_features(workspace: Workspace) -> None:
         "behaviours": fingerprint_of(workspace.folder / "behaviours"),
         "seed": run.seed,
         **deciding(history),
-        **{name: value for name, value in deciding(run).items() if name == "label"},
+        "label": run.label,
         **workspace.warm_start_inputs(),
     }
 
@@ -124,21 +127,18 @@ def build_features(workspace: Workspace) -> None:
 
 def build_texts(workspace: Workspace) -> None:
     """`texts/`: the catalogue's, the queries' and the replayed pairs' texts, tokenised."""
-
-    def build(work: Path) -> None:
-        write_texts(workspace, work)
-
+    build = partial(write_texts, workspace)
     run_step("texts", workspace.folder / "texts", _text_inputs(workspace), build, sources=SOURCES["texts"])
 
 
 def build_rival(workspace: Workspace) -> None:
     """`lightgbm/`: LightGBM's scores on every set, and what the position would have told it."""
-    inputs = {"features": fingerprint_of(workspace.folder / "features"), "seed": workspace.run.seed}
-    inputs |= {name: value for name, value in deciding(workspace.losses).items() if name == "negative_sampling_rate"}
-
-    def build(work: Path) -> None:
-        write_rival(workspace, work)
-
+    inputs = {
+        "features": fingerprint_of(workspace.folder / "features"),
+        "seed": workspace.run.seed,
+        "negative_sampling_rate": workspace.losses.negative_sampling_rate,
+    }
+    build = partial(write_rival, workspace)
     run_step("lightgbm", workspace.folder / "lightgbm", inputs, build, sources=SOURCES["lightgbm"])
 
 
@@ -152,39 +152,43 @@ def build_pair_features(workspace: Workspace, name: str) -> None:
         "pairs": fingerprint_of_pairs(pairs),
         "bf16": workspace.training.bf16 and has_bf16(compute_device()),
     }
-
-    def build(work: Path) -> None:
-        write_frozen_text(workspace, pairs, work)
-
+    build = partial(write_frozen_text, workspace, pairs)
     run_step(name, workspace.folder / name, inputs, build, sources=SOURCES["pair_features"])
 
 
-def build_ranker(workspace: Workspace) -> None:
-    """`ranker/`: training, predictions and metrics."""
+def build_training(workspace: Workspace) -> None:
+    """`trained/`: the network, trained by all launched processes together."""
+    training = deciding(workspace.training)
+    del training["calibrate"]  # that comes after it
     inputs = {
         "features": fingerprint_of(workspace.folder / "features"),
-        "lightgbm": fingerprint_of(workspace.folder / "lightgbm"),
         **_text_inputs(workspace),
         "seed": workspace.run.seed,
         **deciding(workspace.model),
         **deciding(workspace.losses),
-        **deciding(workspace.training),
+        **training,
+    }
+    build = partial(train_ranker, workspace)
+    run_step("training", workspace.folder / "trained", inputs, build, sources=SOURCES["training"], together=True)
+
+
+def build_ranker(workspace: Workspace) -> None:
+    """`ranker/`: the trained network, calibrated, its predictions and its figures beside the rival's."""
+    trained = workspace.folder / "trained"
+    inputs = {
+        "trained": fingerprint_of(trained),
+        "lightgbm": fingerprint_of(workspace.folder / "lightgbm"),
+        "calibrate": workspace.training.calibrate,
+        "bf16": workspace.training.bf16,
+        "negative_sampling_rate": workspace.losses.negative_sampling_rate,
         **deciding(workspace.evaluation),
     }
 
     def build(work: Path) -> None:
-        seconds = work / "seconds.json"
-        started = time.time()
-        if not launch.agree(seconds.exists()):
-            train_ranker(workspace, work)
-            if launch.is_first():
-                seconds.write_text(json.dumps({"rank": time.time() - started}), encoding="utf-8")
-        if launch.is_first():
-            trained = json.loads(seconds.read_text(encoding="utf-8"))
-            with launch.alone():
-                judge_ranker(workspace, work, trained | {"evaluate": time.time()})
+        shutil.copytree(trained, work, dirs_exist_ok=True, ignore=shutil.ignore_patterns(RECORD, "runs"))
+        judge_ranker(workspace, work)
 
-    run_step("ranker", workspace.folder / "ranker", inputs, build, sources=SOURCES["ranker"], together=True)
+    run_step("ranker", workspace.folder / "ranker", inputs, build, sources=SOURCES["ranker"])
 
 
 def _text_inputs(workspace: Workspace) -> dict[str, Any]:
@@ -203,7 +207,19 @@ def remember(workspace: Workspace) -> None:
     given = [Path(each) for each in (run.encoder, run.warm_start) if each]
     if not all(path.exists() for path in given):
         return
-    made = ("data", "level_prob", "replay", "pairs", "behaviours", "features", "texts", "lightgbm", "ranker", REPORT)
+    made = (
+        "data",
+        "level_prob",
+        "replay",
+        "pairs",
+        "behaviours",
+        "features",
+        "texts",
+        "lightgbm",
+        "trained",
+        "ranker",
+        REPORT,
+    )
     paths = [folder / name for name in (*made, *workspace.stored_pairs)]
     groups = (run, workspace.history, workspace.model, workspace.losses, workspace.training, workspace.evaluation)
     drawn_with = Path(__file__).parent / "reports"

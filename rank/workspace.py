@@ -19,8 +19,9 @@ from prectr.rank.config import (
     check_together,
 )
 from prectr.rank.features.page_reader import PageParts
-from prectr.rank.features.prepare import Shop, with_label
-from prectr.rank.history.slices import BehaviourLog
+from prectr.rank.features.prepare import with_label
+from prectr.rank.features.shop import Shop
+from prectr.rank.history.log import BehaviourLog
 from prectr.rank.history.stage_one import LevelProb
 from prectr.shared.encoder.level_encoder import LevelEncoder
 from prectr.shared.errors import PrectrError

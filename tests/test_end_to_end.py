@@ -22,7 +22,10 @@ from prectr.shared.errors import PrectrError
 from prectr.shared.hub import published_files
 
 ROOT = Path(__file__).parent.parent
-STEPS = ("data", "teacher", "labels", "encoder", "level_prob", "replay", "behaviours", "features", "lightgbm", "ranker")
+STEPS = (
+    *("data", "teacher", "labels", "encoder", "level_prob", "replay"),
+    *("behaviours", "features", "texts", "lightgbm", "pair_features", "trained", "ranker"),
+)
 
 
 def run_all(artifacts: Path, *rank_flags: str) -> Path:
@@ -39,7 +42,9 @@ def read(path: Path) -> Any:
 
 
 def finished(folder: Path) -> dict[str, str]:
-    return {step: read(folder / step / "step.json")["finished"] for step in STEPS}
+    """When each step was finished, and of what it was made."""
+    records = {step: read(folder / step / "step.json") for step in STEPS}
+    return {step: record["fingerprint"] + record["finished"] for step, record in records.items()}
 
 
 @pytest.fixture(scope="module")
@@ -157,8 +162,15 @@ def test_another_setting_of_stage_two_reruns_stage_two_alone(shop: Path) -> None
     before = finished(shop)
     rank_main(["run", "--profile", "smoke", "--artifacts", str(shop.parent), "--debias_weight", "0.02"])
     after = finished(shop)
-    assert {step for step in STEPS if after[step] != before[step]} <= {"ranker"}
-    assert read(shop / "ranker" / "step.json")["inputs"]["debias_weight"] == 0.02
+    assert {step for step in STEPS if after[step] != before[step]} == {"trained", "ranker"}
+    assert read(shop / "trained" / "step.json")["inputs"]["debias_weight"] == 0.02
+
+
+def test_another_setting_of_the_evaluation_trains_nothing(shop: Path) -> None:
+    before = finished(shop)
+    rank_main(["run", "--profile", "smoke", "--artifacts", str(shop.parent), "--bootstrap_resamples", "7"])
+    after = finished(shop)
+    assert {step for step in STEPS if after[step] != before[step]} == {"ranker"}
 
 
 def test_a_downloaded_encoder_takes_the_place_of_ours(shop: Path, tmp_path: Path) -> None:
@@ -168,8 +180,8 @@ def test_a_downloaded_encoder_takes_the_place_of_ours(shop: Path, tmp_path: Path
     before = finished(shop)
     rank_main(["run", "--profile", "smoke", "--artifacts", str(shop.parent), "--encoder", str(encoder)])
     after = finished(shop)
-    assert {step for step in STEPS if after[step] != before[step]} <= {"ranker"}
-    assert "+" in read(shop / "ranker" / "step.json")["inputs"]["encoder"]
+    assert {step for step in STEPS if after[step] != before[step]} <= {"texts", "pair_features", "trained", "ranker"}
+    assert "+" in read(shop / "trained" / "step.json")["inputs"]["encoder"]
     with pytest.raises(PrectrError, match=r"no \*\.safetensors there"):
         rank_main(["run", "--profile", "smoke", "--artifacts", str(shop.parent), "--encoder", str(tmp_path / "none")])
 

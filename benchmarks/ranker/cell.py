@@ -15,7 +15,15 @@ from transformers.utils import logging
 from benchmarks.ranker.systems import RANDOM_ENCODER, REFERENCE, flags_of, is_ours
 from prectr.rank.__main__ import CONFIGS
 from prectr.rank.config import ARGUMENTS, check_together
-from prectr.rank.pipeline import SOURCES, build_features, build_pair_features, build_ranker, build_rival, build_texts
+from prectr.rank.pipeline import (
+    SOURCES,
+    build_features,
+    build_pair_features,
+    build_ranker,
+    build_rival,
+    build_texts,
+    build_training,
+)
 from prectr.rank.workspace import JUDGED_PAIR_FEATURES, PAIR_FEATURES, Workspace
 from prectr.shared.atomic import atomic_write
 from prectr.shared.errors import PrectrError
@@ -145,6 +153,7 @@ def main(argv: list[str]) -> None:
         build_rival(workspace)
         for name in workspace.stored_pairs:
             build_pair_features(workspace, name)
+        build_training(workspace)
         build_ranker(workspace)
         return
     from benchmarks.rivals.fit import SYSTEMS, fit_and_score

@@ -9,7 +9,7 @@ import numpy as np
 from sentence_transformers import SentenceTransformer
 
 from prectr.distill.models.sources import find_encoder
-from prectr.rank.features.prepare import Shop
+from prectr.rank.features.shop import Shop
 from prectr.shared.run.console import progress
 from prectr.shared.run.steps import run_step
 

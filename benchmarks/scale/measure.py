@@ -20,8 +20,9 @@ from prectr.data.contract import levels, read_table, table_path
 from prectr.rank.config import HistoryArguments
 from prectr.rank.features.feature_map import FeatureMapFit
 from prectr.rank.features.page_reader import PageParts
-from prectr.rank.features.prepare import Shop, cold_cuts
+from prectr.rank.features.prepare import cold_cuts
 from prectr.rank.features.prepared_set import PreparedSet
+from prectr.rank.features.shop import Shop
 from prectr.rank.features.write import apply_feature_map, write_features
 from prectr.rank.history.log import BehaviourLog
 from prectr.rank.history.slices import cross_slices, user_slices

@@ -19,8 +19,8 @@ from benchmarks.scale.log import WORDS
 from prectr.distill.models.random_models import word_tokenizer
 from prectr.rank.config import LossArguments, ModelArguments, TrainArguments
 from prectr.rank.features.feature_map import FeatureMap
-from prectr.rank.features.prepare import Shop
 from prectr.rank.features.prepared_set import PreparedSet
+from prectr.rank.features.shop import Shop
 from prectr.rank.inputs.batch import Batch, page_batch, sample_batches
 from prectr.rank.inputs.events import Events, Past
 from prectr.rank.inputs.replay import Replay

@@ -11,7 +11,8 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from prectr.data.contract import has_table, reconstructed
 from prectr.shared.atomic import atomic_write
-from prectr.shared.hub import ENCODER_FILES, ENDPOINT, check_repo, hub_name, publish, source_names, terms
+from prectr.shared.encoder.files import ENCODER_FILES
+from prectr.shared.hub import ENDPOINT, check_repo, hub_name, publish, source_names, terms
 from prectr.shared.run.console import console, format_cell, table
 from prectr.shared.run.steps import fingerprint_of
 

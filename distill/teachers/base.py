@@ -1,4 +1,9 @@
-"""The one interface of all teachers: pairs in, log-odds of the levels out."""
+"""The one interface of all teachers: pairs in, log-odds of the levels out.
+
+A new kind of teacher is a class like `Teacher` in a file of its own; `panel.py` says how it is taught and opened
+(`_teach_member`, `_open_bare`) and which settings decide it (`SETTINGS`), `distill/models/sources.py` which names stand
+for it (`Role`, `find_teacher`).
+"""
 
 from __future__ import annotations
 

@@ -34,9 +34,9 @@ from prectr.shared.run.provenance import git_commit, machine
 from prectr.shared.run.steps import RECORD, read_record
 
 
-def judge_ranker(workspace: Workspace, work: Path, seconds: dict[str, float]) -> None:
-    """Calibrate the ranker, then write metrics.json and predictions.parquet; `seconds["evaluate"]` holds when judging
-    began."""
+def judge_ranker(workspace: Workspace, work: Path) -> None:
+    """Calibrate the ranker in `work`, then write metrics.json and predictions.parquet beside it."""
+    started = time.time()
     ranker = TrainedRanker.from_pretrained(work)
     shop = workspace.shop()
     features, rival = workspace.folder / "features", workspace.folder / "lightgbm"
@@ -66,11 +66,7 @@ def judge_ranker(workspace: Workspace, work: Path, seconds: dict[str, float]) ->
         "not_measured": workspace.not_measured,
         "position_gain": facts["position_gain"],
         "calibration": calibration and {"shift": calibration.shift, "validation_pcoc_before": calibration.pcoc},
-        "seconds": {
-            **_seconds_before(workspace),
-            "rank": seconds["rank"],
-            "evaluate": time.time() - seconds["evaluate"],
-        },
+        "seconds": {**_seconds_before(workspace), "evaluate": time.time() - started},
         "seed": workspace.run.seed,
         "git_commit": git_commit(),
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
@@ -165,7 +161,7 @@ def _write_predictions(
 
 
 def _seconds_before(workspace: Workspace) -> dict[str, float | None]:
-    """What every step before training cost, in the order they run; None where it is not known."""
+    """What every step before judging cost, in the order they run; None where it is not known."""
     folder = workspace.folder
     install = Path(".venv") / "install_seconds"
     stage_one = folder / "level_prob" / "seconds.json"
@@ -173,6 +169,7 @@ def _seconds_before(workspace: Workspace) -> dict[str, float | None]:
         "install": float(install.read_text()) if install.exists() else None,
         "data": read_record(workspace.data).seconds if (workspace.data / RECORD).is_file() else None,
         **(json.loads(stage_one.read_text(encoding="utf-8")) if stage_one.exists() else {}),
-        **{name: read_record(folder / name).seconds for name in ("level_prob", "behaviours", "features", "lightgbm")},
-        **{name: read_record(folder / name).seconds for name in workspace.stored_pairs},
+        **{name: read_record(folder / name).seconds for name in ("level_prob", "pairs", "behaviours", "features")},
+        **{name: read_record(folder / name).seconds for name in ("texts", "lightgbm", *workspace.stored_pairs)},
+        "rank": read_record(folder / "trained").seconds,
     }

@@ -6,8 +6,9 @@ from pathlib import Path
 from prectr.rank.config import HistoryArguments
 from prectr.rank.features.feature_map import FeatureMap, FeatureMapFit
 from prectr.rank.features.page_reader import PageParts
-from prectr.rank.features.prepare import Shop, cold_cuts
+from prectr.rank.features.prepare import cold_cuts
 from prectr.rank.features.prepared_set import PreparedSet
+from prectr.rank.features.shop import Shop
 from prectr.rank.features.write import apply_feature_map, write_features, write_prepared
 from prectr.rank.history.log import UNCUT
 

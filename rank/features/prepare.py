@@ -12,44 +12,15 @@ from prectr.rank.config import HistoryArguments
 from prectr.rank.features.compute import FeatureMatrix, compute_features
 from prectr.rank.features.feature_map import UNKNOWN, FeatureMap
 from prectr.rank.features.prepared_set import PreparedSet
+from prectr.rank.features.shop import Shop
 from prectr.rank.history.codes import encode
 from prectr.rank.history.index import row_type
-from prectr.rank.history.log import UNCUT, BehaviourLog
+from prectr.rank.history.log import UNCUT
 from prectr.rank.history.slices import cross_slices, user_slices
-from prectr.rank.history.stage_one import LevelProb
 from prectr.shared.errors import PrectrError
 from prectr.shared.seeds import generator
 
 PAGES_AT_ONCE = 20_000  # bounds the memory that preparing takes
-
-
-class Shop:
-    """What impressions refer to: the catalogue, the past, and stage one's level probabilities of every pair.
-
-    Args:
-        items: the contract's table. log: the behaviour log. level_prob: stage one's probabilities.
-        query_texts: the distinct queries that will be encoded.
-    """
-
-    def __init__(self, items: pa.Table, log: BehaviourLog, level_prob: LevelProb, query_texts: list[str]) -> None:
-        self.items, self.log, self.level_prob, self.query_texts = items, log, level_prob, query_texts
-        self._queries = pa.array(query_texts, pa.string())
-        encoded = items["text"].combine_chunks().dictionary_encode()
-        self.item_texts: list[str] = encoded.dictionary.to_pylist()
-        self._text_of_item = encoded.indices.to_numpy()
-
-    def text_numbers(self, impressions: pa.Table, page: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Each impression's place in `query_texts` and `item_texts`: int32 [n] twice; `page` [n]: see `RawSet`."""
-        row = encode(impressions["item_id"], self.items["item_id"].combine_chunks())
-        if (row < 0).any():
-            first = int((row < 0).argmax())
-            raise PrectrError(
-                f"impressions.parquet: item_id, row {first}: {impressions['item_id'][first].as_py()!r} is not in "
-                "items.parquet: add the item or drop the impression."
-            )
-        of_pages = impressions["query"].take(pa.array(np.unique(page, return_index=True)[1]))
-        query = encode(of_pages, self._queries)[page]
-        return query, self._text_of_item[row].astype(np.int32)
 
 
 @dataclass

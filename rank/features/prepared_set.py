@@ -10,9 +10,8 @@ from prectr.shared.seeds import generator
 from prectr.shared.storage.npy import NpyWriter, open_array
 
 ROWS_AT_ONCE = 1 << 20  # of what is summed over all rows
-
-
 OF_PAGES = frozenset({"user", "query", "category", "seconds", "user_rows", "cross_rows", "cross_depth"})
+"""The fields with a row per page; the others have one per impression."""
 
 
 @dataclass

@@ -18,6 +18,7 @@ from prectr.rank.history.log import UNCUT
 from prectr.shared.atomic import atomic_write
 from prectr.shared.run.schema import read_versioned, versioned
 
+REFERENCE = "reference.json"  # beside the ranker's weights
 SCHEMA_VERSION = 1
 DECILES = np.linspace(0.1, 0.9, 9)
 MOST_VALUES = 10  # of a categorical, its most frequent values have a bin each, the others one together
@@ -113,8 +114,3 @@ class Reference:
         for kind in ("numeric", "categorical"):
             stored[kind] = {name: Bins(**bins) for name, bins in stored[kind].items()}
         return cls(**stored)
-
-
-REFERENCE = (
-    "reference.json"  # what the training rows looked like (rank/features/reference.py); a ranker opens without it
-)

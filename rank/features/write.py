@@ -15,8 +15,9 @@ from prectr.rank.config import HistoryArguments
 from prectr.rank.features.compute import Feature, FeatureMatrix
 from prectr.rank.features.feature_map import FeatureMap, FeatureMapFit
 from prectr.rank.features.page_reader import PageParts
-from prectr.rank.features.prepare import RawSet, Shop, known_users, map_inputs, prepare
+from prectr.rank.features.prepare import RawSet, known_users, map_inputs, prepare
 from prectr.rank.features.prepared_set import PreparedSet, PreparedWriter
+from prectr.rank.features.shop import Shop
 from prectr.shared.run.console import progress_bar
 from prectr.shared.storage.npy import NpyWriter
 

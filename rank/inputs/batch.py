@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from prectr.rank.features.prepared_set import PreparedSet
-from prectr.rank.inputs.events import GAP_SCALE, Events, Past
+from prectr.rank.inputs.events import EVENT_SCALARS, GAP_SCALE, Events, Past
 from prectr.rank.inputs.exact_match import match_statistics
 from prectr.shared.seeds import generator
 
@@ -113,6 +113,6 @@ def sample_batches(prepared: PreparedSet, events: Events, seed: int) -> Iterator
 
 
 def _matches(past: Past, target: Tensor, page: Tensor) -> Tensor:
-    clicked, gap, same_query = past["scalars"][..., :3].unbind(-1)
+    clicked, gap, same_query = past["scalars"][..., :EVENT_SCALARS].unbind(-1)
     days = torch.expm1(gap * GAP_SCALE)
     return match_statistics(target, past["categorical"], past["mask"], clicked, days, same_query, page)

@@ -11,6 +11,7 @@ from torch import Tensor
 from prectr.data.contract import EVENT_TYPES
 from prectr.rank.history.log import DAY, BehaviourLog
 
+EVENT_SCALARS = 3  # clicked, log time gap, same query; beside them a one-hot of the event's type, all 0 for a search
 GAP_SCALE = 6.0  # log1p(days since) is about 6 after a year
 
 

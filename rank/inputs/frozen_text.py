@@ -1,28 +1,26 @@
 """What the level head reads of pairs of texts, computed once: all that a frozen text encoder has to say of them."""
 
-import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from prectr.rank.features.prepared_set import PreparedSet
-from prectr.rank.inputs.replay import Replay, read_replay
-from prectr.rank.inputs.texts import Texts, number_pairs
-from prectr.rank.workspace import PAIR_FEATURES, Workspace
+from prectr.rank.inputs.texts import Texts, number_pairs, token_tensors
 from prectr.shared.atomic import atomic_write
 from prectr.shared.encoder.level_encoder import LevelEncoder
 from prectr.shared.encoder.level_head import TokenVectors
+from prectr.shared.errors import PrectrError
 from prectr.shared.run.console import progress_bar
 from prectr.shared.storage.npy import open_array
 from prectr.shared.training.device import autocast, compute_device
 
 PAIRS, VALUES, TEXTS = "pairs.npy", "values.npy", "texts.json"
 ROWS_AT_ONCE = 1 << 20
+TEXTS_AT_ONCE = 512  # that are encoded together
+PAIRS_AT_ONCE = 1 << 13  # a text's token vectors take some 65 kB, and of so many pairs each may have another text
 
 
 class PairFeatures:
@@ -42,9 +40,21 @@ class PairFeatures:
         return cls(open_array(folder / PAIRS), open_array(folder / VALUES), texts["items"])
 
     def rows(self, query_text: np.ndarray, item_text: np.ndarray) -> tuple[Tensor, np.ndarray]:
-        """The features of the distinct pairs among n [d, F], and the place of each of the n among them [n]."""
+        """The features of the distinct pairs among n [d, F], and the place of each of the n among them [n].
+
+        Raises:
+            PrectrError: a pair that is not among the stored ones.
+        """
         wanted, place = np.unique(number_pairs(query_text, item_text, self.num_items), return_inverse=True)
-        return torch.from_numpy(self.values[np.searchsorted(self.pairs, wanted)]), place
+        row = np.searchsorted(self.pairs, wanted)
+        stored = self.pairs[np.minimum(row, len(self.pairs) - 1)]
+        if len(wanted) and not np.array_equal(stored, wanted):
+            query, item = divmod(int(wanted[stored != wanted][0]), self.num_items)
+            raise PrectrError(
+                f"no features are stored of query text {query} with item text {item}: remove the folder pair_features/ "
+                "of this data set, so that they are made again."
+            )
+        return torch.from_numpy(self.values[row]), place
 
 
 def distinct_pairs(texts_of_rows: Iterable[tuple[np.ndarray, np.ndarray]], num_items: int) -> np.ndarray:
@@ -61,46 +71,6 @@ def distinct_pairs(texts_of_rows: Iterable[tuple[np.ndarray, np.ndarray]], num_i
     return found
 
 
-class StoredPairs(NamedTuple):
-    """Distinct pairs whose features are stored: their numbers int64 [D], ascending, among `num_items` item texts."""
-
-    pairs: np.ndarray
-    num_items: int
-
-
-def stored_pairs(workspace: Workspace, name: str) -> StoredPairs:
-    """The pairs that training shows or replays (`pair_features`), or those that are judged (`judged_pair_features`)."""
-    replayed = name == PAIR_FEATURES
-    sets = ["train"] if replayed else workspace.sets()[1:]
-    shop = workspace.shop()
-    replay, others = read_replay(workspace.folder / "replay", shop)
-    rows: list[PreparedSet | Replay] = [PreparedSet.open(workspace.folder / "features" / each) for each in sets]
-    if replayed:
-        rows.append(replay)
-    num_items = len(shop.item_texts) + len(others)
-    return StoredPairs(distinct_pairs(((part.query_text, part.item_text) for part in rows), num_items), num_items)
-
-
-def fingerprint_of_pairs(stored: StoredPairs) -> str:
-    """sha256 of which pairs they are."""
-    return hashlib.sha256(stored.pairs.data).hexdigest()
-
-
-def write_frozen_text(workspace: Workspace, stored: StoredPairs, work: Path) -> None:
-    """The steps `pair_features` and `judged_pair_features`: the features of all pairs by the encoder that training
-    starts from."""
-    texts = Texts.open(workspace.folder / "texts")
-    np.save(work / PAIRS, stored.pairs)
-    write_pair_features(workspace.start_encoder(), texts, stored.pairs, work / VALUES, workspace.training.bf16)
-    (work / TEXTS).write_text(json.dumps({"items": stored.num_items}), encoding="utf-8")
-
-
-TEXTS_AT_ONCE = 512
-
-
-PAIRS_AT_ONCE = 1 << 13  # a text's token vectors take some 65 kB, and of so many pairs each may have another text
-
-
 class TextVectors:
     """The token vectors of every text.
 
@@ -112,7 +82,7 @@ class TextVectors:
     def __init__(self, encoder: LevelEncoder, texts: Texts, bf16: bool) -> None:
         self.encoder = encoder.eval()
         with torch.inference_mode(), autocast(encoder.device, bf16):
-            self.query, self.item = (_encoded(encoder, *_ids(tokens)) for tokens in (texts.query, texts.item))
+            self.query, self.item = (_encoded(encoder, *token_tensors(tokens)) for tokens in (texts.query, texts.item))
 
     def states(self, query_text: np.ndarray, item_text: np.ndarray) -> tuple[Tensor, np.ndarray]:
         """States [D, S] of the distinct pairs among n, and the place of each of the n among them [n]."""
@@ -145,19 +115,14 @@ def write_pair_features(encoder: LevelEncoder, texts: Texts, pairs: np.ndarray, 
                 np.unique(side, return_inverse=True) for side in np.divmod(pairs[block], num_items)
             )
             query_vectors, item_vectors = (
-                _encoded(encoder, *_ids(tokens, used)) for tokens, used in ((texts.query, query), (texts.item, item))
+                _encoded(encoder, *token_tensors(tokens, used))
+                for tokens, used in ((texts.query, query), (texts.item, item))
             )
             of_query, of_item = (torch.from_numpy(side).to(encoder.device) for side in (query_row, item_row))
             for which, features in encoder.features_of_rows(query_vectors, item_vectors, of_query, of_item):
                 values[block[which.cpu().numpy()]] = features.float().cpu().numpy()
             advance(len(block))
         values.flush()
-
-
-def _ids(tokens: dict[str, np.ndarray], used: np.ndarray | slice = slice(None)) -> tuple[Tensor, Tensor]:
-    """Token ids and mask [m, L] of the texts `used`."""
-    ids, mask = (torch.from_numpy(tokens[name][used].astype(np.int64)) for name in ("input_ids", "attention_mask"))
-    return ids, mask
 
 
 def _encoded(encoder: LevelEncoder, ids: Tensor, mask: Tensor) -> TokenVectors:

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from prectr.rank.features.prepare import Shop
+from prectr.rank.features.shop import Shop
 from prectr.rank.history.codes import encode
 
 

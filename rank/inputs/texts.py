@@ -10,18 +10,12 @@ import torch
 from torch import Tensor
 
 from prectr.rank.inputs.batch import Batch
-from prectr.rank.inputs.replay import read_replay
-from prectr.rank.workspace import Workspace
 from prectr.shared.encoder.level_encoder import LevelEncoder
 from prectr.shared.storage.npy import NpyWriter, open_array
 
-PAIRS_STEP = 64  # distinct pairs of a batch are padded to a multiple of this: few shapes, few compiled kernels
-
-
-TEXTS_AT_ONCE = 1 << 16  # that are tokenised together
-
-
 TOKENS = ("input_ids", "attention_mask")
+TEXTS_AT_ONCE = 1 << 16  # that are tokenised together
+PAIRS_STEP = 64  # distinct pairs of a batch are padded to a multiple: oneDNN and cuBLAS choose a kernel for every shape
 
 
 @dataclass
@@ -33,12 +27,12 @@ class Texts:
 
     @classmethod
     def tokenize(cls, encoder: LevelEncoder, queries: list[str], items: list[str]) -> "Texts":
-        """In memory; `write_texts` does the same on disk."""
+        """In memory; `tokenize_to_disk` does the same on disk."""
         return cls(encoder.tokenize(queries, "query"), encoder.tokenize(items, "item"))
 
     @classmethod
     def open(cls, folder: Path) -> "Texts":
-        """What `write_texts` wrote, memory-mapped."""
+        """What `tokenize_to_disk` wrote, memory-mapped."""
         query, item = (
             {name: open_array(folder / f"{kind}_{name}.npy") for name in TOKENS} for kind in ("query", "item")
         )
@@ -47,13 +41,6 @@ class Texts:
     def of_catalogue(self, num_items: int) -> "Texts":
         """Without the item texts that only the replay has: they are numbered behind the catalogue's `num_items`."""
         return Texts(self.query, {name: tokens[:num_items] for name, tokens in self.item.items()})
-
-
-def write_texts(workspace: Workspace, work: Path) -> None:
-    """The step `texts`: every query, then the catalogue's item texts and behind them those of the replay alone."""
-    shop, encoder = workspace.shop(), workspace.start_encoder()
-    _, others = read_replay(workspace.folder / "replay", shop)
-    tokenize_to_disk(encoder, shop.query_texts, [*shop.item_texts, *others], work)
 
 
 def tokenize_to_disk(encoder: LevelEncoder, queries: list[str], items: list[str], folder: Path) -> None:
@@ -82,8 +69,8 @@ def text_batch(texts: Texts, query_text: np.ndarray, item_text: np.ndarray) -> t
     used_item, pair_item = np.unique(distinct % width, return_inverse=True)
     # Padding pairs repeat the first one: their states are computed, and read by nobody.
     padding = np.zeros(-len(distinct) % PAIRS_STEP, np.int64)
-    query_ids, query_mask = _of_batch(texts.query, used_query)
-    item_ids, item_mask = _of_batch(texts.item, used_item)
+    query_ids, query_mask = token_tensors(texts.query, used_query)
+    item_ids, item_mask = token_tensors(texts.item, used_item)
     return {
         "query_ids": query_ids,
         "query_mask": query_mask,
@@ -94,8 +81,8 @@ def text_batch(texts: Texts, query_text: np.ndarray, item_text: np.ndarray) -> t
     }, pair
 
 
-def _of_batch(tokens: dict[str, np.ndarray], used: np.ndarray) -> tuple[Tensor, Tensor]:
-    """Ids and mask [m, L] int64 of the texts `used` [m]."""
+def token_tensors(tokens: dict[str, np.ndarray], used: np.ndarray | slice = slice(None)) -> tuple[Tensor, Tensor]:
+    """Ids and mask [m, L] int64 of the texts `used` [m]; all of them if none are named."""
     ids, mask = (torch.from_numpy(tokens[name][used].astype(np.int64)) for name in TOKENS)
     return ids, mask
 

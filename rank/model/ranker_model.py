@@ -23,7 +23,7 @@ from torch.nn import functional
 from prectr.rank.config import ModelArguments
 from prectr.rank.features.groups import is_exact_match, is_stage_one
 from prectr.rank.inputs.batch import Batch, Kind
-from prectr.rank.inputs.events import Past
+from prectr.rank.inputs.events import EVENT_SCALARS, Past
 from prectr.rank.inputs.exact_match import STATISTICS
 from prectr.rank.model.fusion import fuse
 from prectr.rank.model.incentive import SignedIncentive
@@ -31,8 +31,6 @@ from prectr.rank.model.numeric_encoding import NumericEncoding
 from prectr.rank.model.preference import Memory, PreferenceMix, TargetAttention
 from prectr.shared.encoder.level_encoder import LevelEncoder
 from prectr.shared.errors import PrectrError
-
-EVENT_SCALARS = 3  # clicked, log time gap, same query; beside them a one-hot of the event's type, all 0 for a search
 
 
 @dataclass(kw_only=True)
@@ -142,7 +140,7 @@ class RankerModel(nn.Module):
         heads = self.click_head.out_features
         rise = torch.arange(heads) - (heads - 1) / 2
         base = torch.logit(torch.tensor(ctr))
-        # An ordinal head reads all but the first entry as the logarithm of a step between levels.
+        # An ordinal head reads all but the first entry as a step between levels, before softplus.
         self.click_head.bias.copy_(base + 0.5 * rise)
         if self.config.ordinal_head:
             self.click_head.bias[1:] = -0.5

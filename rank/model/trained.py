@@ -1,7 +1,8 @@
-"""A trained ranker as a folder: everything that scoring needs, and nothing about any person.
+"""A trained ranker as a folder: everything that scoring needs.
 
 The folder holds config.json, feature_map.json, model.safetensors (all but the encoder) and encoder/ (the text encoder
-as the ranker's training left it, again in Hugging Face format). It holds no user ids, no queries and no behaviours.
+as the ranker's training left it, again in Hugging Face format). It holds no queries and no behaviours, and user ids
+only if they were embedded; then it cannot be published. What else a run leaves beside them is the run's.
 """
 
 import json
@@ -15,8 +16,10 @@ from safetensors.torch import load_file, save_file
 from prectr.rank.config import HistoryArguments
 from prectr.rank.features.columns import Columns
 from prectr.rank.features.feature_map import FeatureMap
+from prectr.rank.features.reference import REFERENCE
 from prectr.rank.model.ranker_model import RankerConfig, RankerModel
 from prectr.shared.atomic import atomic_write
+from prectr.shared.encoder.files import ENCODER_FILES
 from prectr.shared.encoder.level_encoder import LevelEncoder
 from prectr.shared.errors import PrectrError
 from prectr.shared.hub import local_folder
@@ -24,6 +27,13 @@ from prectr.shared.hub_model import HubModel
 from prectr.shared.run.schema import read_versioned, versioned
 
 CONFIG, FEATURE_MAP, WEIGHTS, ENCODER = "config.json", "feature_map.json", "model.safetensors", "encoder"
+FILES = (
+    *("README.md", "metrics.json"),
+    *(CONFIG, FEATURE_MAP, WEIGHTS, REFERENCE),
+    *(f"{ENCODER}/{name}" for name in ENCODER_FILES),
+)
+"""What is published of a ranker's folder; whatever else a run leaves there stays."""
+
 SCHEMA_VERSION = 2  # of config.json and what lies beside it; raised whenever older code could not read it
 
 

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from prectr.data.contract import read_table
 from prectr.rank.evaluation.protocol import gold_levels, users_of
-from prectr.rank.history.slices import BehaviourLog
+from prectr.rank.history.log import BehaviourLog
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.steps import RECORD
 
@@ -43,13 +43,13 @@ class Scored:
         return replace(self, **{name: column[mask] for name, column in columns.items() if column is not None})
 
 
-def read_scored(stage_folder: Path, split: str) -> Scored | None:
+def read_scored(folder: Path, split: str) -> Scored | None:
     """The predictions of the impressions of `split`; None if none was judged.
 
     Raises:
         PrectrError: the tables are not those the ranker was judged on.
     """
-    data, path = stage_folder / "data", stage_folder / "ranker" / "predictions.parquet"
+    data, path = folder / "data", folder / "ranker" / "predictions.parquet"
     rows = pq.read_table(path, filters=[("split", "=", split)])
     if not len(rows):
         return None
@@ -76,7 +76,7 @@ def read_scored(stage_folder: Path, split: str) -> Scored | None:
         click_given_level=levels("p_click_given_level"),
         gold_level=gold_levels(impressions, data),
         history_pages=pc.fill_null(rows["history_pages"], -1).to_numpy(),
-        past_pages=_past_pages(impressions, stage_folder / "behaviours"),
+        past_pages=_past_pages(impressions, folder / "behaviours"),
     )
 
 

@@ -51,11 +51,11 @@ class Section:
     facts: Mapping[str, str] = field(default_factory=dict)
 
 
-def write_report(stage_folder: Path, bench: Mapping[str, Any] | None = None) -> Path:
+def write_report(folder: Path, bench: Mapping[str, Any] | None = None) -> Path:
     """Write the page of a data set's folder, from what its ranker and, if there is one, a benchmark left behind.
 
     Args:
-        stage_folder: artifacts/<data>/, with ranker/, data/ and, for the user's activity, behaviours/.
+        folder: artifacts/<data>/, with ranker/, data/ and, for the user's activity, behaviours/.
         bench: what `python -m benchmarks.ranker` found; by default `bench.json` of the folder, where there is one.
 
     Returns:
@@ -64,14 +64,14 @@ def write_report(stage_folder: Path, bench: Mapping[str, Any] | None = None) -> 
     Raises:
         PrectrError: there is neither a ranker nor a benchmark to report on.
     """
-    stage_folder = Path(stage_folder)
-    if bench is None and (stage_folder / BENCH).exists():
-        bench = _read(stage_folder / BENCH)
-    ranker = stage_folder / "ranker"
+    folder = Path(folder)
+    if bench is None and (folder / BENCH).exists():
+        bench = _read(folder / BENCH)
+    ranker = folder / "ranker"
     if not (ranker / "metrics.json").exists() and bench is None:
         raise PrectrError(f"{ranker / 'metrics.json'} is missing: there is nothing to report; run `make rank` first.")
     metrics = _read(ranker / "metrics.json") if (ranker / "metrics.json").exists() else None
-    sections = _ranker_sections(stage_folder, metrics) if metrics is not None else []
+    sections = _ranker_sections(folder, metrics) if metrics is not None else []
     sections += _bench_sections(bench) if bench is not None else []
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
@@ -82,33 +82,33 @@ def write_report(stage_folder: Path, bench: Mapping[str, Any] | None = None) -> 
     )
     terms = read_terms()
     page = environment.get_template(TEMPLATE).render(
-        name=stage_folder.resolve().name,
+        name=folder.resolve().name,
         reconstructed=(metrics or bench or {}).get("reconstructed", ""),
         tiles=_tiles(metrics) if metrics is not None else [],
         sections=sections,
         terms=list(terms.values()),
         term_of=of_columns(terms),
     )
-    path = stage_folder / REPORT
+    path = folder / REPORT
     with atomic_write(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
     return path
 
 
-def _ranker_sections(stage_folder: Path, metrics: Mapping[str, Any]) -> list[Section]:
+def _ranker_sections(folder: Path, metrics: Mapping[str, Any]) -> list[Section]:
     systems = {OURS: metrics, RIVAL: metrics["lightgbm"]}
-    levels = _read(stage_folder / "ranker" / "config.json")["level_names"]
+    levels = _read(folder / "ranker" / "config.json")["level_names"]
     level_names = [f"{number} {name}" for number, name in enumerate(levels)]
-    shown, candidates, new_users = (read_scored(stage_folder, split) for split in ("test", "open", "new_users"))
-    log = learning_curves(_read(stage_folder / "ranker" / "training_log.json"))
+    shown, candidates, new_users = (read_scored(folder, split) for split in ("test", "open", "new_users"))
+    log = learning_curves(_read(folder / "ranker" / "training_log.json"))
     found = [
-        Section("What was run", facts=_facts(stage_folder, metrics)),
+        Section("What was run", facts=_facts(folder, metrics)),
         _exposed_section(systems, shown),
         _open_section(systems, candidates, level_names),
         _users_section(systems, shown, new_users),
         _relevance_section(shown, level_names),
         Section("Training", figures=[log]) if log else None,
-        _encoder_section(stage_folder, metrics),
+        _encoder_section(folder, metrics),
     ]
     return [section for section in found if section is not None]
 
@@ -160,9 +160,9 @@ def _relevance_section(shown: Scored | None, level_names: Sequence[str]) -> Sect
     return Section("Relevance and clicks", figures=figures)
 
 
-def _encoder_section(stage_folder: Path, metrics: Mapping[str, Any]) -> Section | None:
+def _encoder_section(folder: Path, metrics: Mapping[str, Any]) -> Section | None:
     """Stage one's figures, if the encoder that lies there is the one the ranker started from."""
-    path, origin = stage_folder / "encoder" / "metrics.json", metrics.get("encoder")
+    path, origin = folder / "encoder" / "metrics.json", metrics.get("encoder")
     if not origin or not path.exists():
         return None
     facts = _read(path)
@@ -230,10 +230,10 @@ def _slices_table(systems: Mapping[str, Mapping[str, Any]]) -> Table:
     )
 
 
-def _facts(stage_folder: Path, metrics: Mapping[str, Any]) -> dict[str, str]:
+def _facts(folder: Path, metrics: Mapping[str, Any]) -> dict[str, str]:
     """What was run, where and on what; only what is known."""
     encoder = metrics.get("encoder") or {}
-    summary = stage_folder / "data" / "summary.json"
+    summary = folder / "data" / "summary.json"
     twins = _read(summary).get("text_twin_rate") if summary.exists() else None
     settings = ", ".join(f"{name} {value}" for name, value in (metrics.get("lightgbm_settings") or {}).items())
     leak = "AUC that LightGBM gains from seeing the position; above +.01 the pages leak their clicks"

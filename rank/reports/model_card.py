@@ -11,21 +11,13 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from prectr.rank.features.feature_map import FeatureMap
-from prectr.rank.features.reference import REFERENCE
-from prectr.rank.model.trained import CONFIG, ENCODER, FEATURE_MAP, WEIGHTS
+from prectr.rank.model.trained import CONFIG, FEATURE_MAP, FILES
 from prectr.rank.reports.terminal import EXPOSED, OPEN, counts, rung_with_interval, with_interval
 from prectr.shared.atomic import atomic_write
 from prectr.shared.errors import PrectrError
-from prectr.shared.hub import ENCODER_FILES, check_repo, hub_name, publish, terms
+from prectr.shared.hub import check_repo, hub_name, publish, terms
 from prectr.shared.run.console import format_cell
 from prectr.shared.run.steps import fingerprint_of
-
-FILES = (
-    *("README.md", "metrics.json"),
-    *(CONFIG, FEATURE_MAP, WEIGHTS, REFERENCE),
-    *(f"{ENCODER}/{name}" for name in ENCODER_FILES),
-)
-"""What is published of a ranker's folder."""
 
 TEMPLATE = Path(__file__).parent / "model_card.md"
 PARTS = {"exposed": "Pages as shown, test weeks", "open": "Everything on sale, shown or not"}

@@ -39,8 +39,8 @@ def request_tables(
     Raises:
         PrectrError: an item without text, or an event without a timestamp.
     """
-    candidates = [_item(item, f"candidate {number}", number) for number, item in enumerate(items)]
-    past = [_item(event, f"event {number}", number) for number, event in enumerate(events)]
+    candidates = [_item(item, f"candidate {number}") for number, item in enumerate(items)]
+    past = [_item(event, f"event {number}") for number, event in enumerate(events)]
     catalogue = {item["item_id"]: item for item in [*past, *candidates]}
     categories = [item["category"] for item in candidates if item["category"] is not None]
     most_frequent = max(sorted(set(categories)), key=categories.count, default=None)
@@ -82,7 +82,7 @@ def _column(name: str, values: list[Any], means: Mapping[str, float]) -> pa.Arra
     return pa.array([means[name] if value is None else float(value) for value in values], pa.float32())
 
 
-def _item(item: Mapping[str, Any], where: str, number: int) -> dict[str, Any]:
+def _item(item: Mapping[str, Any], where: str) -> dict[str, Any]:
     """An item with every column the tables need; one without an id gets one that is in no vocabulary."""
     if not item.get("text"):
         raise PrectrError(f"{where}: 'text' is missing or empty; give the item's text.")

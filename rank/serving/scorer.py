@@ -8,6 +8,7 @@ probabilities are read from there, and only pairs that are not among them are sc
 those.
 """
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,9 @@ import pyarrow.parquet as pq
 
 from prectr.data.contract import SCHEMAS, has_table, read_table
 from prectr.rank.config import DataArguments, RankerArguments, WhereArguments
-from prectr.rank.features.prepare import RawSet, Shop, prepare
+from prectr.rank.features.prepare import RawSet, prepare
 from prectr.rank.features.prepared_set import PreparedSet
+from prectr.rank.features.shop import Shop
 from prectr.rank.history.codes import encode
 from prectr.rank.history.log import BehaviourLog
 from prectr.rank.history.stage_one import LevelProb
@@ -109,15 +111,19 @@ class Scorer:
             PrectrError: a file is missing, or the items lack a column the ranker was trained with.
         """
         trained = TrainedRanker.from_pretrained(ranker)
-        home = Path(ranker).parent
         items = read_table(data, "items")
         if not items.num_rows:
             raise PrectrError(f"{data}/items.parquet has no rows: write the items there.")
-        encoder_folder, stored = home / "encoder", home / "level_prob" / "level_prob.parquet"
-        encoder = LevelEncoder.from_pretrained(encoder_folder) if encoder_folder.is_dir() else trained.model.encoder
-        stage_one = StageOne(encoder, items, pq.read_table(stored) if stored.exists() else None)
-        if _is_indexed(home / "behaviours", data):
-            log = BehaviourLog.open(home / "behaviours")
+        # Of a ranker on a hub there is no run: its own encoder scores, and everything is indexed in memory.
+        run = Path(os.path.abspath(ranker)).parent if Path(ranker).is_dir() else None
+        encoder, stored = trained.model.encoder, None
+        if run and (run / "encoder").is_dir():
+            encoder = LevelEncoder.from_pretrained(run / "encoder")
+        if run and (run / "level_prob" / "level_prob.parquet").exists():
+            stored = pq.read_table(run / "level_prob" / "level_prob.parquet")
+        stage_one = StageOne(encoder, items, stored)
+        if run and _is_indexed(run / "behaviours", data):
+            log = BehaviourLog.open(run / "behaviours")
         else:
             behaviours = SCHEMAS["behaviours"].empty_table()
             if has_table(data, "behaviours"):

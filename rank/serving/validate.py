@@ -5,7 +5,7 @@ The log is scored block by block and its inputs are counted; evaluation/drift.py
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from prectr.data.contract import reconstructed, table_path
-from prectr.rank.config import RunArguments
+from prectr.rank.config import DriftArguments, JudgedArguments, RankerArguments
 from prectr.rank.evaluation.drift import (
     PSI_LARGE,
     PSI_MODERATE,
@@ -29,7 +29,7 @@ from prectr.rank.features.prepare import with_label
 from prectr.rank.features.reference import Reference, count
 from prectr.rank.model.trained import TrainedRanker
 from prectr.rank.serving.score_table import open_impressions, page_blocks
-from prectr.rank.serving.scorer import RankerArguments, Scorer
+from prectr.rank.serving.scorer import Scorer
 from prectr.shared.atomic import atomic_write
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.console import console, progress_bar, table
@@ -38,21 +38,8 @@ from prectr.shared.run.provenance import shareable
 SHOWN = 15  # inputs in the table, most drifted first
 
 
-@dataclass
-class DriftArguments:
-    """Which newer log is compared, and where the comparison goes."""
-
-    log: str = field(metadata={"help": "a data folder of the contract: impressions, items, behaviours"})
-    split: str | None = field(
-        default=None, metadata={"help": "only this split of its impressions; default: all that were shown"}
-    )
-    report: str | None = field(
-        default=None, metadata={"help": "JSON file to write; default: drift.json beside the ranker's folder"}
-    )
-
-
 def validate(
-    run: RunArguments,
+    run: JudgedArguments,
     chosen: RankerArguments,
     bf16: bool,
     batch_size: int,

@@ -1,4 +1,4 @@
-"""The four losses of stage two.
+"""The losses of stage two; that of exposure bias stands in exposure_bias.py.
 
     L = BCE(s, y) + λ_rel · CE(π, level) + λ_con · consistency(a) + λ_deb · debias(s(x), s(x⁻)) + λ_τ · τ²
 

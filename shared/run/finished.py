@@ -81,8 +81,9 @@ def _look(paths: Iterable[str]) -> dict[str, list[int]]:
             inside[:] = [name for name in inside if not name.startswith((".", "__pycache__"))]
             files += [os.path.join(folder, name) for name in names if not name.startswith(".")]
         for file in files:
-            status = os.stat(file)
-            found[file] = [status.st_size, status.st_mtime_ns]
+            with suppress(FileNotFoundError):  # a link to nothing
+                status = os.stat(file)
+                found[file] = [status.st_size, status.st_mtime_ns]
     return found
 
 

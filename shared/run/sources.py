@@ -11,6 +11,7 @@ Three kinds of modules count in part or not at all:
 - `….config`: the fields of settings, whose values are inputs of the steps already.
 
 Packages count only where something is imported from the package itself: an `__init__` here says what is in a room.
+Libraries do not count: constraints.txt pins them, and whoever changes them knows it.
 """
 
 import ast

@@ -42,8 +42,9 @@ COMMANDS = {
     "encoder": "make distill",
     "level_prob": "make distill",
     "replay": "make distill",
-    "behaviours": "make rank",
-    "ranker": "make rank",
+    "student": "make distill",
+    **dict.fromkeys(("pairs", "behaviours", "features", "texts", "lightgbm", "trained", "ranker"), "make rank"),
+    **dict.fromkeys(("pair_features", "judged_pair_features"), "make rank"),
 }
 """Which command writes which folder, for error messages."""
 
@@ -233,9 +234,10 @@ def _wait_until_visible(path: Path) -> None:
 @contextmanager
 def _noted(name: str, work: Path) -> Iterator[None]:
     """Within, `where_it_goes_on` speaks of this step, and afterwards too if it was stopped."""
+    outer = _unfinished[:]
     _unfinished[:] = [(name, work)]
     yield
-    _unfinished.clear()
+    _unfinished[:] = outer
 
 
 def is_finished(folder: Path, fingerprint: str) -> bool:

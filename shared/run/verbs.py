@@ -11,10 +11,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar, cast
 
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.provenance import shareable_command
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -43,9 +45,9 @@ class Command:
     line: str
     """As it was typed, but for where on this machine things lie: metrics and cards quote it."""
 
-    def __getitem__(self, arguments: type[Any]) -> Any:
+    def __getitem__(self, arguments: type[T]) -> T:
         """The settings of one dataclass."""
-        return self.settings[arguments]
+        return cast(T, self.settings[arguments])
 
     @property
     def values(self) -> dict[str, Any]:

@@ -12,8 +12,9 @@ import torch
 
 from prectr.rank.config import HistoryArguments
 from prectr.rank.features.feature_map import FeatureMap
-from prectr.rank.features.prepare import Shop, prepare
+from prectr.rank.features.prepare import prepare
 from prectr.rank.features.prepared_set import PreparedSet
+from prectr.rank.features.shop import Shop
 from prectr.rank.history.slices import BehaviourLog
 from prectr.rank.inputs.batch import page_batch, sample_batches
 from prectr.rank.inputs.events import Events

@@ -15,8 +15,9 @@ from prectr.data.contract import read_table
 from prectr.rank.config import HistoryArguments
 from prectr.rank.features.columns import Columns
 from prectr.rank.features.feature_map import FeatureMap
-from prectr.rank.features.prepare import Shop, prepare
+from prectr.rank.features.prepare import prepare
 from prectr.rank.features.prepared_set import PreparedSet
+from prectr.rank.features.shop import Shop
 from prectr.rank.history.log import BehaviourLog
 from prectr.rank.history.stage_one import LevelProb
 from prectr.rank.inputs.batch import sample_batches

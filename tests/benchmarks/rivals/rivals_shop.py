@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 
 from prectr.rank.config import HistoryArguments
 from prectr.rank.features.feature_map import FeatureMap
-from prectr.rank.features.prepare import Shop, cold_cuts, prepare
+from prectr.rank.features.prepare import cold_cuts, prepare
+from prectr.rank.features.shop import Shop
 from prectr.shared.run.steps import run_step
 from tests.rank.random_shop import CATEGORY_OF_QUERY, ITEMS, level_prob, make_log, random_events, random_impressions
 

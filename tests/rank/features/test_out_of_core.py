@@ -15,8 +15,9 @@ from prectr.data.contract import read_table, table_path
 from prectr.rank.config import HistoryArguments
 from prectr.rank.features.feature_map import FeatureMap, FeatureMapFit
 from prectr.rank.features.page_reader import PageParts
-from prectr.rank.features.prepare import Shop, cold_cuts, prepare, with_label
+from prectr.rank.features.prepare import cold_cuts, prepare, with_label
 from prectr.rank.features.prepared_set import PreparedSet
+from prectr.rank.features.shop import Shop
 from prectr.rank.features.write import apply_feature_map, write_features, write_prepared
 from prectr.rank.history.log import UNCUT, BehaviourLog
 from prectr.rank.history.rows import COLUMN_TYPES

@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 import prectr.data.toy as toy
 from prectr.data.contract import read_table
-from prectr.rank.features.prepare import Shop
+from prectr.rank.features.shop import Shop
 from prectr.rank.history.log import BehaviourLog
 from prectr.rank.history.stage_one import LevelProb
 

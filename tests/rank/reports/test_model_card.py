@@ -25,7 +25,8 @@ from prectr.rank.features.prepare import prepare
 from prectr.rank.inputs.batch import sample_batches
 from prectr.rank.inputs.events import Events
 from prectr.rank.model.ranker_model import RankerConfig, RankerModel
-from prectr.rank.reports.model_card import FILES, upload
+from prectr.rank.model.trained import FILES
+from prectr.rank.reports.model_card import upload
 from prectr.shared.encoder.level_encoder import LevelEncoder
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.steps import run_step

@@ -38,7 +38,7 @@ def finished(artifacts: Path) -> dict[str, Any]:
 
 
 def checkpoint(artifacts: Path) -> str | None:
-    folders = (artifacts / "toy").glob(".ranker*/checkpoints")
+    folders = (artifacts / "toy").glob(".trained*/checkpoints")
     return next(filter(None, map(latest_checkpoint, folders)), None)
 
 
@@ -57,7 +57,7 @@ def test_a_run_killed_at_a_random_moment_ends_as_an_undisturbed_one(
 ) -> None:
     whole, expected = undisturbed
     artifacts = tmp_path / "artifacts"
-    shutil.copytree(whole, artifacts, ignore=shutil.ignore_patterns("ranker", "*.lock"))
+    shutil.copytree(whole, artifacts, ignore=shutil.ignore_patterns("trained", "ranker", "*.lock"))
     killed_at = []
     for _ in range(kills):
         run, before = started(artifacts), checkpoint(artifacts)

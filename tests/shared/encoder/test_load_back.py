@@ -13,8 +13,9 @@ from torch import Tensor
 from torch.nn.functional import normalize
 from transformers import AutoModel, AutoTokenizer, ModernBertConfig, ModernBertModel, PreTrainedTokenizerBase
 
+from prectr.shared.encoder.files import ENCODER_FILES
 from prectr.shared.encoder.level_encoder import LevelEncoder
-from prectr.shared.hub import ENCODER_FILES, published_files
+from prectr.shared.hub import published_files
 from tests.shared.encoder.tiny_encoder import WORDS, tiny_encoder
 
 TEXTS = [

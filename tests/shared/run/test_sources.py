@@ -13,6 +13,9 @@ from prectr.distill import pipeline as distill
 from prectr.distill.publishing import encoder, level_prob, replay
 from prectr.distill.student import steps
 from prectr.rank import pipeline as rank
+from prectr.rank.evaluation import lightgbm
+from prectr.rank.inputs import steps as inputs
+from prectr.rank.training import fit
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.sources import ORGANISES, closure, code_of, files_of, organises
 
@@ -178,24 +181,35 @@ STEPS: dict[str, tuple[Callable[..., Any], tuple[str, ...], str, str]] = {
         "rank.reports rank.inputs rank.model rank.training rank.evaluation rank.serving distill",
     ),
     "lightgbm": (
-        rank.build_rival,
+        lightgbm.write_rival,
         rank.SOURCES["lightgbm"],
-        "rank.evaluation.lightgbm rank.features.prepared_set rank.pipeline",
+        "rank.evaluation.lightgbm rank.features.prepared_set",
         "rank.evaluation.judge rank.model rank.training rank.reports",
     ),
+    "texts": (
+        inputs.write_texts,
+        rank.SOURCES["texts"],
+        "rank.inputs.texts rank.inputs.replay rank.inputs.steps rank.features.shop shared.encoder.level_encoder",
+        "rank.features.compute rank.inputs.frozen_text rank.training rank.evaluation rank.reports",
+    ),
     "pair_features": (
-        rank.build_pair_features,
+        inputs.write_frozen_text,
         rank.SOURCES["pair_features"],
         "rank.inputs.frozen_text rank.inputs.replay rank.inputs.texts shared.encoder.level_encoder",
-        "rank.training rank.evaluation rank.reports",
+        "rank.features.compute rank.training rank.evaluation rank.reports",
+    ),
+    "training": (
+        fit.train_ranker,
+        rank.SOURCES["training"],
+        "rank.training.fit rank.training.exposure_bias rank.model.fusion rank.inputs.batch rank.config "
+        "shared.training.trainer",
+        "rank.evaluation rank.reports rank.serving shared.run shared.errors shared.hub distill data.checks",
     ),
     "ranker": (
         rank.build_ranker,
         rank.SOURCES["ranker"],
-        "rank.training.fit rank.training.exposure_bias rank.model.fusion rank.evaluation.judge rank.inputs.batch "
-        "rank.config shared.metrics shared.training.trainer",
-        "rank.reports rank.serving.explain rank.evaluation.drift rank.evaluation.lightgbm shared.run shared.errors "
-        "shared.hub distill data.checks",
+        "rank.evaluation.judge rank.model.predictor rank.model.fusion rank.pipeline shared.metrics",
+        "rank.training rank.reports rank.serving rank.evaluation.drift rank.evaluation.lightgbm shared.run distill",
     ),
 }
 """Of each step: where it is put together, its sources, modules that count and modules (or rooms) that do not."""
