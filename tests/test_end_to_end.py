@@ -167,8 +167,10 @@ def test_another_setting_of_stage_two_reruns_stage_two_alone(shop: Path) -> None
 
 
 def test_another_setting_of_the_evaluation_trains_nothing(shop: Path) -> None:
+    flags = ["run", "--profile", "smoke", "--artifacts", str(shop.parent)]
+    rank_main(flags)
     before = finished(shop)
-    rank_main(["run", "--profile", "smoke", "--artifacts", str(shop.parent), "--bootstrap_resamples", "7"])
+    rank_main([*flags, "--bootstrap_resamples", "7"])
     after = finished(shop)
     assert {step for step in STEPS if after[step] != before[step]} == {"ranker"}
 
