@@ -123,7 +123,7 @@ def test_killing_one_ends_both_and_the_same_command_goes_on(
     home: Path, ranked: Path, tmp_path: Path, victim: int
 ) -> None:
     artifacts, log = tmp_path / "artifacts", tmp_path / "log"
-    shutil.copytree(home / "rank", artifacts, ignore=shutil.ignore_patterns("ranker", "*.lock"))
+    shutil.copytree(home / "rank", artifacts, ignore=shutil.ignore_patterns("trained", "ranker", "*.lock"))
     command = ["-m", "rank", "run", *RANK, *where(artifacts)]
     launcher = launched(*command, log=log)
     try:
@@ -142,12 +142,12 @@ def test_killing_one_ends_both_and_the_same_command_goes_on(
     ours = [line for line in log.read_text().splitlines() if line.startswith("Process ")]
     assert len(ours) == 1, log.read_text()
     cause = f"Process {victim} of the 2 of this launch died: run the same command again (… -m rank run --profile smoke"
-    assert ours[0].startswith(cause) and "; ranker goes on from checkpoint " in ours[0], ours
+    assert ours[0].startswith(cause) and "; training goes on from checkpoint " in ours[0], ours
     assert not (artifacts / "toy" / "ranker").exists()
     in_two(log, *command)
     assert_close(read(ranked / "metrics.json"), read(artifacts / "toy" / "ranker" / "metrics.json"), 1e-6)
 
 
 def checkpoint(artifacts: Path) -> str | None:
-    folders = (artifacts / "toy").glob(".ranker*/checkpoints")
+    folders = (artifacts / "toy").glob(".trained*/checkpoints")
     return next(filter(None, map(latest_checkpoint, folders)), None)

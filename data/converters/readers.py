@@ -270,7 +270,7 @@ def _parquet(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
                 rows = pa.array(range(start, start + batch.num_rows), pa.int64())
                 yield pa.RecordBatch.from_arrays([rows, *texts], names=["row", *columns])
                 start += batch.num_rows
-    except pa.ArrowException as error:
+    except (pa.ArrowException, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())[:300]
         raise PrectrError(f"{path}: not a Parquet file, or a damaged one ({reason}): write it again.") from error
 
@@ -297,4 +297,6 @@ def _strings(path: Path, name: str, column: pa.Array) -> pa.Array:
         raise PrectrError(f"{path}: column {name!r} is {column.type}: write it as strings or numbers.")
     if pa.types.is_floating(column.type):
         column = pc.if_else(pc.is_nan(column), None, column)
-    return pc.if_else(pc.equal(column.cast(pa.string()), ""), None, column.cast(pa.string()))
+    texts = column.cast(pa.string())
+    texts.validate(full=True)  # Parquet says what is UTF-8, and nobody has looked
+    return pc.if_else(pc.equal(texts, ""), None, texts)

@@ -29,7 +29,7 @@ def test_a_small_log_goes_all_the_way_to_a_ranker(tmp_path: Path, format: str) -
     distill(["run", *flags])
     rank(["run", *flags])
     metrics = json.loads((folder.parent / "ranker" / "metrics.json").read_text())
-    assert "test" in json.dumps(metrics) and (folder.parent / "report.html").exists()
+    assert metrics["exposed"]["n"]["pages"] > 10 and (folder.parent / "report.html").exists()
 
 
 @pytest.mark.slow

@@ -165,3 +165,11 @@ def test_an_archive_of_several_files_is_refused(tmp_path: Path) -> None:
         archive.writestr("b.csv", TEXT)
     with pytest.raises(PrectrError, match="holds 2 files"):
         read(tmp_path / "rows.csv.zip")
+
+
+def test_a_parquet_file_whose_text_is_no_utf8_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "rows.parquet"
+    broken = pa.StringArray.from_buffers(1, pa.array([0, 3], pa.int32()).buffers()[1], pa.py_buffer(b"a\x80b"))
+    pq.write_table(pa.table({"query": broken}), path)
+    with pytest.raises(PrectrError, match=r"rows.parquet: not a Parquet file, or a damaged one \(.*UTF8"):
+        list(read_batches(path, ["query"], Reading(), lambda line: None))
