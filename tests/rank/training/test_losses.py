@@ -49,6 +49,8 @@ def simulated_log(seed: int, kept: float) -> tuple[torch.Tensor, torch.Tensor, n
 
 def fitted(x: torch.Tensor, clicked: torch.Tensor, weight: torch.Tensor | None, rate: float) -> torch.nn.Module:
     network = torch.nn.Linear(3, 1)
+    for parameter in network.parameters():
+        torch.nn.init.zeros_(parameter)
     optimizer = torch.optim.LBFGS(network.parameters(), max_iter=100)
 
     def closure() -> torch.Tensor:
