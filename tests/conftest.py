@@ -13,6 +13,7 @@ os.environ["MKL_NUM_THREADS"] = "1"
 import socket
 from typing import Any
 
+import pytest
 from hypothesis import settings
 
 settings.register_profile("prectr", deadline=None, derandomize=True, database=None, max_examples=50)
@@ -53,3 +54,11 @@ def _guarded_getaddrinfo(host: Any, *args: Any, **kwargs: Any) -> Any:
 socket.socket.connect = _guarded_connect  # type: ignore[assignment, method-assign]
 socket.socket.connect_ex = _guarded_connect_ex  # type: ignore[assignment, method-assign]
 socket.getaddrinfo = _guarded_getaddrinfo
+
+
+LONGEST = ("test_end_to_end.py", "test_partial_data.py", "test_assistant.py", "test_encoder.py", "test_bad_input.py")
+"""Files that take longest: they come first, so that no process ends with one of them while the others wait."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
