@@ -52,9 +52,17 @@ SOURCES = {
 
 
 def run_stage(workspace: Workspace) -> None:
-    """behaviours · features · texts · lightgbm · (pair features) · training · ranker, then the results as tables and as
-    a page."""
+    """All steps, then the results as tables and as a page."""
     report_to(workspace.run.report_to)
+    build_all(workspace)
+    if launch.is_first():
+        show_results(workspace.folder)
+        report(workspace.folder)
+        remember(workspace)
+
+
+def build_all(workspace: Workspace) -> None:
+    """behaviours · features · texts · lightgbm · (pair features) · training · ranker."""
     build_behaviours(workspace)
     build_features(workspace)
     build_texts(workspace)
@@ -63,10 +71,6 @@ def run_stage(workspace: Workspace) -> None:
         build_pair_features(workspace, name)
     build_training(workspace)
     build_ranker(workspace)
-    if launch.is_first():
-        show_results(workspace.folder)
-        report(workspace.folder)
-        remember(workspace)
 
 
 def report(folder: Path) -> None:

@@ -4,9 +4,9 @@
 
 Each training has its own folder, artifacts/bench/<name>/<system>-seed<k>/. What a seed or a system does not change
 lies there as a link: tables, encoder, level_prob, behaviours and features of pairs of artifacts/<name>/, features and
-LightGBM of the same seed's `prectr_v2`. `--jobs` trainings run at a time, each on its share of the cores. What is
-finished is not done again, so a killed comparison continues. The figures go to benchmarks/results/ranker_<name>.json
-and into artifacts/<name>/report.html.
+LightGBM of the same seed's `prectr_v2`. One training runs at a time, or `--jobs` of them, each on its share of the
+cores. What is finished is not done again, so a killed comparison continues. The figures go to
+benchmarks/results/ranker_<name>.json and into artifacts/<name>/report.html.
 """
 
 import json
@@ -47,7 +47,9 @@ class BenchArguments:
         default_factory=lambda: list(DEFAULT),
         metadata={"help": f"of {', '.join(SYSTEMS)}; or all. prectr_v2 always runs"},
     )
-    jobs: int = field(default=2, metadata={"help": "trainings at a time, each on its share of the cores"})
+    jobs: int = field(
+        default=1, metadata={"help": "trainings at a time, each on its share of the cores; seconds are told of one"}
+    )
     resamples: int = field(default=500, metadata={"help": "resamples of users and seeds behind the intervals"})
     results: str = field(default="benchmarks/results", metadata={"help": "folder of ranker_<name>.json"})
 

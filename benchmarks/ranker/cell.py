@@ -15,15 +15,7 @@ from transformers.utils import logging
 from benchmarks.ranker.systems import RANDOM_ENCODER, REFERENCE, flags_of, is_ours
 from prectr.rank.__main__ import CONFIGS
 from prectr.rank.config import ARGUMENTS, check_together
-from prectr.rank.pipeline import (
-    SOURCES,
-    build_features,
-    build_pair_features,
-    build_ranker,
-    build_rival,
-    build_texts,
-    build_training,
-)
+from prectr.rank.pipeline import SOURCES, build_all, build_features
 from prectr.rank.workspace import JUDGED_PAIR_FEATURES, PAIR_FEATURES, Workspace
 from prectr.shared.atomic import atomic_write
 from prectr.shared.errors import PrectrError
@@ -79,7 +71,8 @@ class Cell:
         """Flags of stage two; of a flag that stands twice, the last one counts."""
         workspace = self if is_ours(self.system) else self.reference
         where = ["--artifacts", str(self.bench), "--name", workspace.name, "--seed", str(self.seed)]
-        return [*self.flags, *where, *flags_of(workspace.system)]
+        encoder = ["--encoder", str(self.random_encoder)] if self.system == RANDOM_ENCODER else []
+        return [*self.flags, *where, *encoder, *flags_of(workspace.system)]
 
     def command(self) -> list[str]:
         return [sys.executable, "-m", "benchmarks.ranker.cell", self.system, *self.arguments()]
@@ -100,9 +93,10 @@ class Cell:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
         shared = {name: home.folder / name for name in ("data", "level_prob", "replay", "behaviours")}
-        shared["encoder"] = home.encoder
+        if home.run.encoder is None:
+            shared["encoder"] = home.encoder
         if self.system == RANDOM_ENCODER:
-            shared |= {"encoder": self.random_encoder, "replay": self.gold_replay}
+            shared["replay"] = self.gold_replay
         else:
             shared |= {name: home.folder / name for name in ("texts", PAIR_FEATURES, JUDGED_PAIR_FEATURES)}
         if self.system != REFERENCE:
@@ -147,15 +141,10 @@ def main(argv: list[str]) -> None:
     logging.disable_progress_bar()
     workspace = Workspace(*parse_arguments(ARGUMENTS, CONFIGS, flags))
     workspace.command = shareable_command("python -m benchmarks.ranker.cell", argv)
-    build_features(workspace)
     if is_ours(system):
-        build_texts(workspace)
-        build_rival(workspace)
-        for name in workspace.stored_pairs:
-            build_pair_features(workspace, name)
-        build_training(workspace)
-        build_ranker(workspace)
+        build_all(workspace)
         return
+    build_features(workspace)
     from benchmarks.rivals.fit import SYSTEMS, fit_and_score
 
     seed, rival = workspace.run.seed, SYSTEMS[system]

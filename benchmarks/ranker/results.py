@@ -1,4 +1,6 @@
-"""From finished trainings to the figures that are kept: means, gains over the best rival, what each part earns."""
+"""From finished trainings to the figures that are kept: of every seed, gains over the best rival of each measure, what
+each part earns.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,9 +14,13 @@ from benchmarks.ranker.scores import Figures, Protocol, by_system, read_facts, r
 from benchmarks.ranker.systems import ABLATIONS, REFERENCE, RIVALS, VARIANTS, base_of
 from prectr.data.contract import reconstructed
 from prectr.shared.run.console import progress
+from prectr.shared.run.provenance import shareable
 
 LOWER_IS_BETTER = ("exposed.logloss", "exposed.ece", "open.excess_low@10")
 CALIBRATION = "exposed.pcoc"  # 1 is best
+
+PER_SEED = ("violations", "seconds", "cell_seconds", "samples_per_second", "encoder_share")
+"""What each training tells beside its figures, see `read_facts`."""
 
 Systems = Mapping[str, Mapping[str, Sequence[float | None]]]
 Difference = dict[str, Any]
@@ -43,32 +49,36 @@ def compute_results(command: str, cells: Sequence[Cell], resamples: int) -> dict
     def against(other: str, base: str = REFERENCE) -> dict[str, Difference]:
         return {name: difference(systems, drawn, bootstrap, other, name, base) for name in systems[REFERENCE]}
 
+    def gain(measure: str) -> Difference | None:
+        rival = best_rival(systems, measure)
+        if rival is None:
+            return None
+        means = {"ours": mean_of(systems[REFERENCE][measure]), "theirs": mean_of(systems[rival][measure])}
+        return {"over": rival, **means, **difference(systems, drawn, bootstrap, rival, measure)}
+
     ours = [name for name in systems if name in (*ABLATIONS, *VARIANTS)]
+    encoder = protocol.workspace.run.encoder
     return {
+        "fair": True,  # every rival reads the counts that the ranker reads; before 0.3.0 none did
         "command": command,
         "commit": ", ".join(sorted({one["commit"] for one in facts.values() if "commit" in one})),
         "date": today(),
         "machine": machine(),
         "reconstructed": reconstructed(protocol.workspace.data),
         "n": protocol.counts(),
+        "encoder": {"folder": shareable(encoder) if encoder else None, **facts[cells[0]]["encoder"]},
         "seeds": seeds,
         "resamples": resamples,
         "systems": systems,
-        "gains": {
-            name: {"over": rival, **difference(systems, drawn, bootstrap, rival, name)}
-            for name in systems[REFERENCE]
-            if (rival := best_rival(systems, name)) is not None
-        },
+        "gains": {name: found for name in systems[REFERENCE] if (found := gain(name)) is not None},
         "versus": {rival: against(rival) for rival in systems if rival in RIVALS},
         "ablations": {name: against(name, base_of(name)) for name in ours},
         "ablation_of": {name: base_of(name) for name in ours},
+        **{name: _told(told, name) for name in PER_SEED},
         "level_accuracy": {
             "stage_one": protocol.level_accuracy(protocol.stage_one_levels),
             **_told(told, "level_accuracy"),
         },
-        "violations": _told(told, "violations"),
-        "seconds": _told(told, "seconds"),
-        "samples_per_second": _told(told, "samples_per_second"),
     }
 
 

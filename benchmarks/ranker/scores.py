@@ -124,13 +124,15 @@ def read_facts(cell: Cell, protocol: Protocol) -> dict[str, Any]:
     """What a cell tells beside its figures.
 
     Returns:
-        `seconds` of its training. Of a ranker also `samples_per_second` (training impressions, of all passes),
-        `level_accuracy` on open candidates' gold levels, `violations` (how often P(click | k) > P(click | k + 1) at
-        some k, of exposed impressions; None without fusion) and `commit`, which the run was made at.
+        `seconds` of its training, and `cell_seconds` of all that was done for it beside what it borrowed: features,
+        tuning, scoring. Of a ranker also `samples_per_second` (training impressions, of all passes), `encoder_share`
+        of these seconds where it was measured, `level_accuracy` on open candidates' gold levels, `violations` (how
+        often P(click | k) > P(click | k + 1) at some k, of exposed impressions; None without fusion), `encoder`, where
+        the one it started from came from, and `commit`, which the run was made at.
     """
     if not is_ours(cell.system):
         facts = json.loads((cell.folder / "facts.json").read_text(encoding="utf-8"))
-        return {"seconds": facts["seconds"]["train"]}
+        return {"seconds": facts["seconds"]["train"], "cell_seconds": cell.seconds()}
     metrics = json.loads((cell.folder / "ranker" / "metrics.json").read_text(encoding="utf-8"))
     workspace, seconds = cell.workspace(), metrics["seconds"]["rank"]
     trained = len(PreparedSet.open(workspace.folder / "features" / "train")) * sum(workspace.training.passes)
@@ -140,9 +142,12 @@ def read_facts(cell: Cell, protocol: Protocol) -> dict[str, Any]:
     shown = _lists(rows.filter(_is_row_of("test"))["p_click_given_level"])
     return {
         "seconds": seconds,
+        "cell_seconds": cell.seconds(),
         "samples_per_second": trained / seconds,
+        "encoder_share": metrics.get("encoder_share"),
         "level_accuracy": protocol.level_accuracy(level),
         "violations": violations(shown)[0] if fused else None,
+        "encoder": metrics["encoder"],
         "commit": metrics["git_commit"] or "unknown",
     }
 

@@ -10,13 +10,14 @@ from prectr.shared.errors import PrectrError
 from prectr.shared.run.settings import read_config
 
 REFERENCE = "prectr_v2"
-TREES = ("lightgbm", "lambdarank", "cutoff_lightgbm")
+TREES = ("lightgbm", "xgboost", "catboost", "lambdarank", "cutoff_lightgbm")
 NETWORKS = ("din", "dcnv2", "finalmlp", "sim_or_twin")
-RIVALS = (
-    "prectr_v1", "lightgbm", "lambdarank", "din", "dcnv2", "finalmlp", "sim_or_twin", "frozen_emb_mlp",
-    "cutoff_lightgbm",
-)  # fmt: skip
-"""Every system that may be the best rival of a measure."""
+RIVALS = ("prectr_v1", *TREES, *NETWORKS, "frozen_emb_mlp")
+"""Every system that may be the best rival of a measure. All read the whole feature file: counts of exact matches, soft
+counts of frozen text vectors and stage one's levels are columns of it."""
+
+PACKAGES = {"xgboost": "xgboost", "catboost": "catboost", **dict.fromkeys(NETWORKS, "fuxictr")}
+"""What a rival cannot do without, by the name it is imported under; all are of the extra `bench`."""
 
 RANDOM_ENCODER = "random_encoder"
 # Warm-up trains nothing but the encoder's level module.
@@ -51,6 +52,9 @@ A part is taken away from the ranker whose text encoder is frozen, and compared 
 part does is not mixed up with where the encoder drifts [O]. What is about the encoder is compared with `prectr_v2`.
 """
 
+ABOUT_THE_ENCODER = tuple(name for name in ABLATIONS if name not in _PARTS)
+"""Ablations of how the encoder starts and learns."""
+
 BASES = {name: FROZEN for name in _PARTS}
 """What an ablation is compared with, where that is not `prectr_v2`."""
 
@@ -66,6 +70,11 @@ _FROZEN_EMB_MLP = (
     "--user_preference", "false", "--cross_preference", "false", "--incentive", "none", "--fusion", "sigmoid",
     "--debias_weight", "0", "--consistency_weight", "0", *_NO_REPLAY, "--encoder_learning_rate", "0",
 )  # fmt: skip
+
+TELLING = (
+    REFERENCE, "lightgbm", "xgboost", "catboost", FROZEN, RANDOM_ENCODER, "no_debias", "no_cross_preference",
+)  # fmt: skip
+"""What a comparison is made for: trained with every seed before anything else."""
 
 DEFAULT = (REFERENCE, *RIVALS, *ABLATIONS)
 SYSTEMS = (*DEFAULT, *VARIANTS)
@@ -98,7 +107,7 @@ def choose(names: Sequence[str]) -> list[str]:
     """The systems asked for and those they are compared with, in the order of `SYSTEMS`; `prectr_v2` always is one.
 
     Raises:
-        PrectrError: an unknown name, or a network without FuxiCTR.
+        PrectrError: an unknown name, or a rival without its package.
     """
     for name in names:
         if name not in (*SYSTEMS, "all"):
@@ -111,10 +120,19 @@ def choose(names: Sequence[str]) -> list[str]:
         while name != REFERENCE:
             wanted.add(name := base_of(name))
     chosen = [name for name in SYSTEMS if name in wanted]
-    networks = [name for name in chosen if name in NETWORKS]
-    if networks and importlib.util.find_spec("fuxictr") is None:
+    missing = {name: PACKAGES[name] for name in chosen if name in PACKAGES and not _is_installed(PACKAGES[name])}
+    if missing:
         raise PrectrError(
-            f"{', '.join(networks)}: FuxiCTR is not installed; run `pip install -c constraints.txt -e '.[bench]'`, or "
-            "name the other systems with --systems."
+            f"{', '.join(missing)}: not installed: {', '.join(dict.fromkeys(missing.values()))}; run `pip install "
+            "-c constraints.txt -e '.[bench]'`, or name the other systems with --systems."
         )
     return chosen
+
+
+def order_of(system: str) -> tuple[bool, int]:
+    """Sorts systems as they are trained: the telling ones first, whatever the seed."""
+    return (False, TELLING.index(system)) if system in TELLING else (True, SYSTEMS.index(system))
+
+
+def _is_installed(package: str) -> bool:
+    return importlib.util.find_spec(package) is not None

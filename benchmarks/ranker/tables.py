@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.ranker.results import mean_of
+from benchmarks.ranker.systems import ABOUT_THE_ENCODER, REFERENCE
 from prectr.shared.run.console import console, table
 
 SECTIONS = {
@@ -35,24 +36,37 @@ def show(result: Mapping[str, Any], json_path: Path, report: Path) -> None:
     intervals = f"95 % intervals: users drawn with replacement, crossed with seeds. {note}"
     if result["gains"]:
         table(
-            "prectr_v2 minus the best rival of each measure",
-            ["measure", "rival", "difference", "95 % interval"],
-            [[name, gain["over"], *_cells(gain)] for name, gain in result["gains"].items()],
+            f"{REFERENCE} against the best fair rival of each measure",
+            ["measure", REFERENCE, "rival", "which", "difference", "95 % interval"],
+            [
+                [name, _mean(gain["ours"]), _mean(gain["theirs"]), gain["over"], *_cells(gain)]
+                for name, gain in result["gains"].items()
+            ],
             intervals,
         )
     main = [name for name in MAIN if name in measures]
-    pairs = [("prectr_v2", name, part) for name, part in result["versus"].items()]
-    pairs += [(result["ablation_of"][name], name, part) for name, part in result["ablations"].items()]
-    if pairs:
-        table(
-            "What each system lacks",
-            ["", "minus", *main],
-            [[base, name, *(" ".join(_cells(part[measure])) for measure in main)] for base, name, part in pairs],
-            intervals,
-        )
+    base_of, earned = result["ablation_of"], result["ablations"]
+    about_encoder = {name: part for name, part in earned.items() if name in ABOUT_THE_ENCODER}
+    parts = {name: part for name, part in earned.items() if name not in ABOUT_THE_ENCODER}
+    for title, minus in (
+        (f"{REFERENCE} minus each rival", result["versus"]),
+        ("What the encoder is worth", about_encoder),
+        ("What each part is worth", parts),
+    ):
+        if minus:
+            table(
+                title,
+                ["", "minus", *main],
+                [
+                    [base_of.get(name, REFERENCE), name, *(" ".join(_cells(part[measure])) for measure in main)]
+                    for name, part in minus.items()
+                ],
+                intervals,
+            )
     stage_one = result["level_accuracy"]["stage_one"]
     of_training = {
-        "seconds": "training, s", "samples_per_second": "impressions/s", "level_accuracy": "level accuracy, open",
+        "cell_seconds": "all, s", "seconds": "training, s", "samples_per_second": "impressions/s",
+        "encoder_share": "encoder's share", "level_accuracy": "level accuracy, open",
         "violations": "P(click|k) > P(click|k+1)",
     }  # fmt: skip
     table(
@@ -74,6 +88,10 @@ def spread(values: Sequence[float | None]) -> str:
     if mean >= 10:
         return f"{mean:,.0f}"
     return f"{mean:.4f} ± {np.std(np.array(values, float), ddof=1):.4f}" if len(values) > 1 else f"{mean:.4f}"
+
+
+def _mean(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4f}"
 
 
 def _cells(part: Mapping[str, Any]) -> list[str]:

@@ -1,7 +1,9 @@
-"""LightGBM three ways: predicting clicks, ranking pages (LambdaRank), and behind a relevance cut-off.
+"""Boosted trees: LightGBM three ways (on clicks, on a page's order, behind a relevance cut-off), XGBoost, CatBoost.
 
-All read the columns of `prectr.rank.evaluation.lightgbm`: numbers, categoricals and, among the numbers,
-stage one's level probabilities.
+All read the columns of `prectr.rank.evaluation.lightgbm`, which are the whole feature file: every number of
+`PreparedSet.numeric` (what stage one's levels, exact matches and frozen soft counts of texts say is among them) and
+every categorical, each library splitting categoricals its own way. All have four settings, at most `MAX_ROUNDS` trees,
+and stop after `PATIENCE` trees without a gain on the validation weeks.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from typing import Any
 
 import lightgbm
 import numpy as np
+import pandas as pd
 from sklearn.linear_model import LogisticRegression
 
 from benchmarks.rivals.system import Rival, Sets, Setting, System
@@ -19,12 +22,45 @@ from prectr.shared.metrics import ndcg_at_k
 
 LAMBDARANK: Mapping[str, Any] = {**COMMON, "objective": "lambdarank", "metric": "ndcg", "eval_at": [10]}
 
+XGBOOST: Mapping[str, Any] = {
+    "objective": "binary:logistic",
+    "eval_metric": "logloss",
+    "tree_method": "hist",
+    "grow_policy": "lossguide",  # best leaf first, as LightGBM grows
+    "max_depth": 0,  # `max_leaves` bounds a tree
+    "learning_rate": 0.05,
+    "subsample": 0.8,
+    "max_bin": 127,
+}
+XGBOOST_SETTINGS: tuple[Mapping[str, Any], ...] = (
+    {"max_leaves": 31, "min_child_weight": 5, "colsample_bynode": 0.5, "reg_lambda": 10},
+    {"max_leaves": 31, "min_child_weight": 20, "colsample_bytree": 0.5, "reg_lambda": 10},
+    {"max_leaves": 63, "min_child_weight": 20, "colsample_bytree": 0.5, "reg_lambda": 10},
+    {"max_leaves": 15, "min_child_weight": 20, "colsample_bytree": 0.5, "reg_lambda": 1},
+)
+
+CATBOOST: Mapping[str, Any] = {
+    "loss_function": "Logloss",
+    "learning_rate": 0.1,  # at .05 as good, in twice the time
+    "border_count": 127,
+    "boosting_type": "Plain",
+    "max_ctr_complexity": 1,  # click rates of single categoricals, not of all pairs
+    "logging_level": "Silent",
+    "allow_writing_files": False,
+}
+CATBOOST_SETTINGS: tuple[Mapping[str, Any], ...] = (
+    {"depth": 6, "l2_leaf_reg": 3},
+    {"depth": 8, "l2_leaf_reg": 10},
+    {"depth": 8, "l2_leaf_reg": 10, "rsm": 0.5},
+    {"depth": 6, "l2_leaf_reg": 10, "rsm": 0.5},
+)
+
 NDCG_GIVEN_UP = 0.005
 FLOOR = 1e-4  # of P(click) above the cut-off; what is below it lies under this
 
 
 def fit_binary(sets: Sets, setting: Setting, seed: int) -> Rival:
-    """LightGBM on clicks: `prectr.rank.evaluation.lightgbm` with one setting."""
+    """LightGBM on clicks: `prectr.rank.evaluation.lightgbm` with one setting. It reads the whole feature file."""
     train = sets.rows("train")
     rival = fit_lightgbm(train, sets.rows("validation"), seed, num_threads(len(train.clicked)), (setting,))
 
@@ -34,12 +70,65 @@ def fit_binary(sets: Sets, setting: Setting, seed: int) -> Rival:
     return Rival(probability, _leaves(rival.booster), {"rounds": rival.booster.best_iteration})
 
 
+def fit_xgboost(sets: Sets, setting: Setting, seed: int) -> Rival:
+    """XGBoost on clicks. It reads the whole feature file; a split on a categorical parts its values into two sets."""
+    import xgboost
+
+    first = sets.rows("train")
+    threads = num_threads(len(first.clicked))
+    kinds = ["q"] * first.numeric.shape[1] + ["c"] * first.categorical.shape[1]
+
+    def matrix(name: str) -> xgboost.DMatrix:
+        rows = sets.rows(name)
+        return xgboost.DMatrix(
+            rows.matrix(), rows.clicked, feature_types=kinds, enable_categorical=True, nthread=threads
+        )
+
+    params = {**XGBOOST, **setting, "seed": seed, "nthread": threads}
+    held = [(matrix("validation"), "validation")]
+    stopping = xgboost.callback.EarlyStopping(PATIENCE, save_best=True)
+    booster = xgboost.train(params, matrix("train"), MAX_ROUNDS, evals=held, verbose_eval=False, callbacks=[stopping])
+
+    def probability(name: str) -> np.ndarray:
+        return np.asarray(booster.predict(matrix(name)), np.float64)
+
+    leaves = sum(tree.count("leaf=") for tree in booster.get_dump())
+    return Rival(probability, leaves, {"rounds": booster.num_boosted_rounds()})
+
+
+def fit_catboost(sets: Sets, setting: Setting, seed: int) -> Rival:
+    """CatBoost on clicks. It reads the whole feature file; a categorical becomes the click rate of its value among the
+    rows before, in a random order (CatBoost's ordered target statistics).
+    """
+    import catboost
+
+    def pool(name: str) -> catboost.Pool:
+        rows = sets.rows(name)
+        codes = pd.DataFrame(rows.categorical).add_prefix("category ")
+        return catboost.Pool(
+            pd.concat([pd.DataFrame(rows.numeric).add_prefix("number "), codes], axis=1),
+            np.asarray(rows.clicked),
+            cat_features=list(codes.columns),
+        )
+
+    rounds = {"iterations": MAX_ROUNDS, "od_type": "Iter", "od_wait": PATIENCE, "use_best_model": True}
+    threads = num_threads(len(sets.prepared["train"]))
+    model = catboost.CatBoost({**CATBOOST, **rounds, **setting, "random_seed": seed, "thread_count": threads})
+    model.fit(pool("train"), eval_set=pool("validation"))
+
+    def probability(name: str) -> np.ndarray:
+        return np.asarray(model.predict(pool(name), prediction_type="Probability"), np.float64)[:, 1]
+
+    return Rival(probability, len(model.get_leaf_values()), {"rounds": model.tree_count_})
+
+
 def fit_lambdarank(sets: Sets, setting: Setting, seed: int) -> Rival:
     """LightGBM's LambdaRank over pages, its scores turned into probabilities.
 
-    It learns the order within a page and nothing about how likely a page is to be clicked, so its scores are no
-    probabilities. Platt's sigmoid, fitted on the validation weeks, makes them so [O]; being monotone it leaves every
-    ranking as it was. Early stopping and the choice of settings go by NDCG@10 of validation pages.
+    It reads the whole feature file, and which rows share a page. It learns the order within a page and nothing about
+    how likely a page is to be clicked, so its scores are no probabilities. Platt's sigmoid, fitted on the validation
+    weeks, makes them so [O]; being monotone it leaves every ranking as it was. Early stopping and the choice of
+    settings go by NDCG@10 of validation pages.
     """
     train, held = sets.prepared["train"], sets.prepared["validation"]
     rows = sets.rows("train")
@@ -74,11 +163,12 @@ def fit_lambdarank(sets: Sets, setting: Setting, seed: int) -> Rival:
 def fit_cutoff(sets: Sets, setting: Setting, seed: int) -> Rival:
     """Two models, one after the other, as shops have it: a relevance cut-off, then LightGBM [O].
 
-    An item whose expected level (Σ k·P(level = k), frozen stage one's) is under the cut-off ranks below all that are
-    not; on either side LightGBM's P(click) decides. The cut-off is the strictest that costs the clicks little: of the
-    percentiles of the validation rows' expected level, the highest at which NDCG@10 of validation pages is at most
-    `NDCG_GIVEN_UP` lower than without one. Rows under it get LightGBM's probability times `FLOOR`, the others at least
-    `FLOOR`: PCOC and logloss then charge the system for clicks on what it would not have shown.
+    It reads the whole feature file, and stage one's P(level) once more. An item whose expected level (Σ k·P(level = k),
+    frozen stage one's) is under the cut-off ranks below all that are not; on either side LightGBM's P(click) decides.
+    The cut-off is the strictest that costs the clicks little: of the percentiles of the validation rows' expected
+    level, the highest at which NDCG@10 of validation pages is at most `NDCG_GIVEN_UP` lower than without one. Rows
+    under it get LightGBM's probability times `FLOOR`, the others at least `FLOOR`: PCOC and logloss then charge the
+    system for clicks on what it would not have shown.
     """
     clicks = fit_binary(sets, setting, seed)
     held = sets.prepared["validation"]
@@ -115,6 +205,8 @@ def _leaves(booster: lightgbm.Booster) -> int:
 
 TREES = {
     "lightgbm": System(fit_binary, SETTINGS),
+    "xgboost": System(fit_xgboost, XGBOOST_SETTINGS),
+    "catboost": System(fit_catboost, CATBOOST_SETTINGS),
     "lambdarank": System(fit_lambdarank, SETTINGS, chosen_by="ndcg@10"),
     "cutoff_lightgbm": System(fit_cutoff, SETTINGS, tuned_as="lightgbm"),
 }

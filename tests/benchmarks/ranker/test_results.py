@@ -58,7 +58,10 @@ def write_cell(cell: Cell) -> None:
         return
     folder = cell.folder / "ranker"
     folder.mkdir(parents=True)
-    (folder / "metrics.json").write_text(json.dumps({"seconds": {"rank": 4.0}, "git_commit": "c0ffee"}))
+    metrics = {"seconds": {"rank": 4.0}, "git_commit": "c0ffee", "encoder": {"data": "toy"}}
+    if cell.system == "frozen_encoder":
+        metrics["encoder_share"] = 0.25
+    (folder / "metrics.json").write_text(json.dumps(metrics))
     given_level = np.array([[0.2, 0.1]] * 3 + [[0.1, 0.2]] * 3)
     parts = []
     for name, first in SETS.items():
@@ -89,6 +92,7 @@ def cells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Cell]:
             folder=tmp_path,
             data=tmp_path / "data",
             impressions=table_of,
+            run=SimpleNamespace(encoder="/home/me/encoders/other"),
             history=SimpleNamespace(cold_lengths=[0, 3]),
             losses=SimpleNamespace(negative_sampling_rate=1.0),
             training=SimpleNamespace(passes=(1.5, 0.5)),
@@ -96,6 +100,7 @@ def cells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Cell]:
         )
 
     monkeypatch.setattr(Cell, "workspace", stage_of)
+    monkeypatch.setattr(Cell, "seconds", lambda cell: 9.0 + cell.seed)
     monkeypatch.setattr(scores, "gold_levels", lambda rows, data: GOLD)
     monkeypatch.setattr(results, "reconstructed", lambda data: "The pages are reconstructed.")
     made = [Cell(system, seed, tmp_path / "bench", ()) for system in SCORES for seed in (3, 5)]
@@ -136,6 +141,7 @@ def test_differences_are_paired_and_their_intervals_are_over_users(cells: list[C
 
 def test_the_best_rival_is_chosen_measure_by_measure(cells: list[Cell]) -> None:
     gains = compute_results("", cells, 20)["gains"]
+    assert gains["exposed.auc"]["ours"] == 1 and gains["exposed.auc"]["theirs"] == 0.875
     assert gains["exposed.auc"]["over"] == "prectr_v1" and gains["exposed.auc"]["mean"] == pytest.approx(0.125)
     # Of calibration the nearest to 1 is best; ablations are no rivals.
     systems = {
@@ -156,6 +162,14 @@ def test_relevance_and_speed_are_told_of_the_systems_that_have_them(cells: list[
     assert result["violations"]["prectr_v2"] == [0.5, 0.5] and "no_fusion" not in result["violations"]
     assert result["seconds"]["lightgbm"] == [2.0, 2.0] and "lightgbm" not in result["level_accuracy"]
     assert result["samples_per_second"]["prectr_v1"] == [3.0, 3.0]
+    assert result["cell_seconds"]["lightgbm"] == result["cell_seconds"]["prectr_v2"] == [12.0, 14.0]
+    assert result["encoder_share"] == {"frozen_encoder": [0.25, 0.25]}
+
+
+def test_the_result_says_that_its_rivals_were_fair_and_which_encoder_all_started_from(cells: list[Cell]) -> None:
+    result = compute_results("", cells, 5)
+    assert result["fair"] is True
+    assert result["encoder"] == {"folder": "other", "data": "toy"}, "no path of this machine"
 
 
 def test_other_impressions_are_refused(cells: list[Cell]) -> None:
@@ -175,4 +189,7 @@ def test_the_tables_show_systems_gains_and_where_the_figures_are(
     show(compute_results("python -m benchmarks.ranker", cells, 20), Path("ranker_toy.json"), Path("report.html"))
     shown = capsys.readouterr().out
     assert "0.8750 ± 0.0000" in shown and "+0.1250" in shown and "mean ± sd over 2 seeds" in shown
+    assert "What the encoder is worth" in shown and "What each part is worth" in shown
+    gain = next(line for line in shown.splitlines() if line.strip(" │|").startswith("exposed.auc"))
+    assert [cell for cell in gain.replace("│", " ").split()][1:5] == ["1.0000", "0.8750", "prectr_v1", "+0.1250"]
     assert "The pages are reconstructed." in shown and "ranker_toy.json" in shown and "report.html" in shown

@@ -9,14 +9,26 @@ import pytest
 from benchmarks.ranker import systems
 from benchmarks.ranker.__main__ import BUDGET
 from benchmarks.ranker.cell import Cell
-from benchmarks.ranker.systems import ABLATIONS, DEFAULT, NETWORKS, RIVALS, SYSTEMS, TREES, choose, flags_of, is_ours
+from benchmarks.ranker.systems import (
+    ABLATIONS,
+    DEFAULT,
+    NETWORKS,
+    PACKAGES,
+    RIVALS,
+    SYSTEMS,
+    TREES,
+    choose,
+    flags_of,
+    is_ours,
+    order_of,
+)
 from benchmarks.rivals.fit import SYSTEMS as FITTED
 from prectr.rank.__main__ import CONFIGS
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.settings import read_config
 
 OURS = [system for system in SYSTEMS if is_ours(system)]
-WITHOUT_NETWORKS = [system for system in SYSTEMS if system not in NETWORKS]
+WITHOUT_PACKAGES = [system for system in SYSTEMS if system not in PACKAGES]
 
 
 def settings(system: str, *flags: str) -> dict[str, Any]:
@@ -26,8 +38,8 @@ def settings(system: str, *flags: str) -> dict[str, Any]:
 
 def test_the_default_systems_are_those_of_the_comparison() -> None:
     assert DEFAULT == (
-        "prectr_v2", "prectr_v1", "lightgbm", "lambdarank", "din", "dcnv2", "finalmlp", "sim_or_twin",
-        "frozen_emb_mlp", "cutoff_lightgbm", "frozen_encoder", "no_user_preference", "no_cross_preference",
+        "prectr_v2", "prectr_v1", "lightgbm", "xgboost", "catboost", "lambdarank", "cutoff_lightgbm", "din", "dcnv2",
+        "finalmlp", "sim_or_twin", "frozen_emb_mlp", "frozen_encoder", "no_user_preference", "no_cross_preference",
         "no_incentive", "no_debias", "no_consistency", "no_exact_match", "no_stage_one_features", "no_fusion",
         "noise_isotropic", "no_two_step", "no_replay", "random_encoder",
     )  # fmt: skip
@@ -54,7 +66,7 @@ AT_REST = {"encoder_learning_rate": 0.0, "warmup_share": 0.0}
         ("no_two_step", {"warmup_share": 0.0}),
         ("no_fusion", {"fusion": "sigmoid", "consistency_weight": 0.0, **AT_REST}),
         ("frozen_encoder", AT_REST),
-        ("random_encoder", {}),
+        ("random_encoder", {"encoder": "b/untrained_encoder-seed0"}),
         (
             "prectr_v1",
             {
@@ -97,11 +109,25 @@ def test_systems_are_chosen_once_and_in_order(monkeypatch: pytest.MonkeyPatch) -
     assert choose(["all"]) == list(SYSTEMS)
 
 
-def test_networks_without_their_library_are_refused_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rivals_without_their_package_are_refused_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(systems.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(PrectrError, match="^din, sim_or_twin: FuxiCTR is not installed; run .* --systems.$"):
-        choose(["sim_or_twin", "din", "lightgbm"])
-    assert choose(WITHOUT_NETWORKS) == WITHOUT_NETWORKS
+    wanted = "^catboost, din, sim_or_twin: not installed: catboost, fuxictr; run .* --systems.$"
+    with pytest.raises(PrectrError, match=wanted):
+        choose(["sim_or_twin", "din", "lightgbm", "catboost"])
+    assert choose(WITHOUT_PACKAGES) == WITHOUT_PACKAGES
+
+
+def test_what_a_comparison_is_made_for_is_trained_first() -> None:
+    assert sorted(SYSTEMS, key=order_of)[:9] == [
+        "prectr_v2", "lightgbm", "xgboost", "catboost", "frozen_encoder", "random_encoder", "no_debias",
+        "no_cross_preference", "prectr_v1",
+    ]  # fmt: skip
+
+
+def test_the_untrained_encoder_takes_the_place_of_any_that_is_given() -> None:
+    given = ("--profile", "smoke", "--encoder", "other/encoder")
+    assert Cell("frozen_encoder", 3, Path("b"), given).settings()[0].encoder == "other/encoder"
+    assert Cell("random_encoder", 3, Path("b"), given).settings()[0].encoder == "b/untrained_encoder-seed3"
 
 
 def test_an_unknown_system_is_told_the_nearest() -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from benchmarks.ranker.systems import PACKAGES
 from benchmarks.rivals import fit, trees
 from benchmarks.rivals.batches import CANDIDATE, Batches, Columns, fit_edges
 from benchmarks.rivals.fit import SYSTEMS, fit_and_score
@@ -15,7 +17,7 @@ from benchmarks.rivals.histories import history_cut, long_history, short_history
 from benchmarks.rivals.networks import find_model
 from benchmarks.rivals.system import Rival, Sets, System, best
 from benchmarks.rivals.text_vectors import TextVectors
-from benchmarks.rivals.trees import FLOOR, demote
+from benchmarks.rivals.trees import FLOOR, TREES, demote
 from prectr.rank.features.feature_map import FeatureMap
 from prectr.rank.inputs.events import Events
 from prectr.shared import metrics
@@ -26,6 +28,12 @@ SMALL = (
     {"num_leaves": 7, "min_data_in_leaf": 20, "feature_fraction": 0.7, "lambda_l2": 1.0},
     {"num_leaves": 2, "min_data_in_leaf": 400, "feature_fraction": 0.2, "lambda_l2": 100.0},
 )
+
+SMALL_XGBOOST = (
+    {"max_leaves": 7, "min_child_weight": 1, "colsample_bytree": 0.7},
+    {"max_leaves": 2, "min_child_weight": 1, "colsample_bytree": 0.1, "reg_lambda": 1e4},
+)
+SMALL_CATBOOST = ({"depth": 3, "l2_leaf_reg": 1}, {"depth": 1, "l2_leaf_reg": 1e5})
 
 
 @pytest.fixture(scope="module")
@@ -41,16 +49,23 @@ def sets(workspace, tmp_path):
 @pytest.fixture
 def small_trees(monkeypatch):
     monkeypatch.setattr(trees, "num_threads", lambda rows: 1)
-    for name in ("lightgbm", "lambdarank", "cutoff_lightgbm"):
-        monkeypatch.setitem(SYSTEMS, name, SYSTEMS[name]._replace(settings=SMALL))
+    for name in TREES:
+        small = {"xgboost": SMALL_XGBOOST, "catboost": SMALL_CATBOOST}.get(name, SMALL)
+        monkeypatch.setitem(SYSTEMS, name, SYSTEMS[name]._replace(settings=small))
+
+
+def needs_its_package(system: str) -> None:
+    if system in PACKAGES:
+        pytest.importorskip(PACKAGES[system], reason="extra `bench`")
 
 
 def read(folder: Path) -> dict[str, np.ndarray]:
     return {name: np.load(folder / f"{name}.npy") for name in PAGES if name != "train"}
 
 
-@pytest.mark.parametrize("system", ["lightgbm", "lambdarank", "cutoff_lightgbm"])
+@pytest.mark.parametrize("system", list(TREES))
 def test_every_set_gets_probabilities_that_know_what_is_clicked(system, workspace, sets, small_trees, tmp_path):
+    needs_its_package(system)
     fit_and_score(system, workspace, 0, tmp_path / system)
     scores, facts = read(tmp_path / system), json.loads((tmp_path / system / "facts.json").read_text())
     for name, p in scores.items():
@@ -60,16 +75,18 @@ def test_every_set_gets_probabilities_that_know_what_is_clicked(system, workspac
     assert metrics.auc(test.clicked, scores["test"]) > 0.65
     assert metrics.pcoc(test.clicked, scores["test"]) == pytest.approx(1, abs=0.2)
     assert facts["system"] == system and facts["seed"] == 0 and facts["parameters"] > 0
-    assert [entry["setting"] for entry in facts["tried"]] == list(SMALL)
-    assert facts["setting"] == SMALL[0]
+    settings = SYSTEMS[system].settings
+    assert [entry["setting"] for entry in facts["tried"]] == list(settings)
+    assert facts["setting"] == settings[0]
     assert facts["validation"]["logloss"] < facts["tried"][1]["validation"]["logloss"]
 
 
-@pytest.mark.parametrize("system", ["lightgbm", "lambdarank"])
+@pytest.mark.parametrize("system", ["lightgbm", "xgboost", "catboost", "lambdarank"])
 def test_the_same_seed_gives_the_same_scores_and_another_seed_others(system, workspace, small_trees, tmp_path):
-    for seed, name in ((0, "one"), (0, "two"), (1, "other")):
-        fit_and_score(system, workspace, seed, tmp_path / name)
-    one, two, other = (read(tmp_path / name) for name in ("one", "two", "other"))
+    needs_its_package(system)
+    for seed, name in ((0, "one"), (0, "two"), (1, "other")):  # a folder each, or the second would borrow of the first
+        fit_and_score(system, workspace, seed, tmp_path / name / system)
+    one, two, other = (read(tmp_path / name / system) for name in ("one", "two", "other"))
     assert all(np.array_equal(one[name], two[name]) for name in one)
     assert not np.array_equal(one["test"], other["test"])
 
@@ -91,7 +108,9 @@ def test_all_seeds_use_the_setting_the_first_one_chose(workspace, tmp_path, monk
     monkeypatch.setitem(SYSTEMS, "constant", counting_system(trained))
     for seed in (0, 1):
         fit_and_score("constant", workspace, seed, tmp_path / f"constant-seed{seed}")
-    assert trained == [(0.9, 0), (0.4, 0), (0.01, 0), (0.4, 0), (0.4, 1)]
+    assert trained == [(0.9, 0), (0.4, 0), (0.01, 0), (0.4, 1)], "the first seed has its scores from the choice"
+    for seed in (0, 1):
+        assert set(read(tmp_path / f"constant-seed{seed}")["test"]) == {0.4}
     assert json.loads((tmp_path / "constant-seed1" / "facts.json").read_text())["setting"] == {"p": 0.4}
 
 
@@ -104,7 +123,35 @@ def test_a_killed_run_loses_one_training_at_most(workspace, tmp_path, monkeypatc
     after: list = []
     monkeypatch.setitem(SYSTEMS, "constant", counting_system(after))
     fit_and_score("constant", workspace, 0, tmp_path / "work")
-    assert before == [(0.9, 0), (0.4, 0)] and after == [(0.01, 0), (0.4, 0)]
+    assert before == [(0.9, 0), (0.4, 0)] and after == [(0.01, 0)]
+
+
+def test_scores_of_other_features_are_not_borrowed(workspace, sets, tmp_path, monkeypatch):
+    trained: list = []
+    monkeypatch.setitem(SYSTEMS, "constant", counting_system(trained))
+    fit_and_score("constant", workspace, 0, tmp_path / "constant-seed0")
+    record = fit.read_record(sets.folder)
+    changed = record.__class__(**{**record.__dict__, "fingerprint": "other code made them"})
+    monkeypatch.setattr(fit, "read_record", lambda folder: changed)
+    fit_and_score("constant", workspace, 0, tmp_path / "constant-seed0")
+    assert trained[3:] == [(0.4, 0)]
+
+
+def test_every_tree_reads_every_number_of_the_feature_file(workspace, sets, small_trees, monkeypatch):
+    """A number that gives the clicks away, put behind all others, makes each of them all but perfect."""
+    for prepared in sets.prepared.values():
+        told = prepared.clicked[:, None] + np.random.default_rng(0).normal(0, 0.1, (len(prepared), 1))
+        prepared.numeric = np.concatenate([prepared.numeric, told], 1, dtype=np.float32)
+    test = sets.prepared["test"]
+    for system in TREES:
+        if system not in PACKAGES or find_spec(PACKAGES[system]):
+            rival = SYSTEMS[system].fit(sets, SYSTEMS[system].settings[0], 0)
+            assert metrics.auc(test.clicked, rival.probability("test")) > 0.99, system
+
+
+def test_every_tree_has_four_settings_that_differ():
+    for name, system in TREES.items():
+        assert len({str(setting) for setting in system.settings}) == len(system.settings) == 4, name
 
 
 def test_a_choice_holds_for_features_of_another_seed_but_not_of_other_settings(sets, tmp_path, monkeypatch):
