@@ -11,6 +11,7 @@ MODEL       ?= encoder
 DRY_RUN     ?=
 PRIVATE     ?=
 DATA        ?=
+ENCODER     ?=
 SEEDS       ?=
 SYSTEMS     ?=
 TORCH_INDEX ?=
@@ -19,7 +20,7 @@ TORCH_INDEX ?=
 PROMPT :=
 
 # A variable that nothing reads would change nothing, silently. What the environment holds is its own affair.
-KNOWN   := PYTHON PROFILE CONFIG SEED TEACHER ASSISTANT PROMPT REPO MODEL DRY_RUN PRIVATE DATA SEEDS SYSTEMS TORCH_INDEX
+KNOWN   := PYTHON PROFILE CONFIG SEED TEACHER ASSISTANT PROMPT REPO MODEL DRY_RUN PRIVATE DATA ENCODER SEEDS SYSTEMS TORCH_INDEX
 given   := $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name)))
 unknown := $(firstword $(filter-out $(KNOWN) MAKEFLAGS SHELL,$(given)))
 closest  = $(shell "$(PYTHON)" -c 'import difflib, sys; print(*difflib.get_close_matches(*sys.argv[1:2], sys.argv[2:], 1, 0))' '$(unknown)' $(KNOWN) 2>/dev/null)
@@ -37,8 +38,16 @@ EXTRAS := train,endpoint,default-data,dev
 # CONFIG replaces the profile of the stage that was asked for; the stages before it keep theirs.
 settings = $(if $(and $(CONFIG),$(filter $(1),$(MAKECMDGOALS))),--config "$(CONFIG)",--profile "$(PROFILE)")
 flags    = $(call settings,$(1)) $(if $(SEED),--seed "$(SEED)")
-# DATA names tables that somebody else wrote: they are not built, and every stage reads them.
-named    = $(if $(DATA),--name "$(DATA)")
+# DATA=listings is the profile's own shop as a marketplace, under a name of its own. Any other name is of tables that
+# somebody else wrote: they are not built, and every stage reads them.
+listings   := $(filter listings,$(DATA))
+name_smoke := toy-listings
+name_full  := listings-full
+name       := $(if $(listings),$(or $(name_$(PROFILE)),listings),$(DATA))
+named       = $(if $(name),--name "$(name)")
+foreign    := $(if $(DATA),$(if $(filter listings/% journey/default,$(DATA)/$(PROFILE)),,$(DATA)))
+# An id that lives one week has no embedding worth learning.
+ranked      = $(named) $(if $(listings),--no_item_id_embedding)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup data tables distill rank publish test lint bench clean
@@ -48,7 +57,9 @@ help: ## list targets and variables
 	@echo
 	@echo "  PROFILE=default     smoke (a minute), default (a sample) or full (all the data)"
 	@echo "  CONFIG=file.yaml    settings for the stage asked for; what it leaves out is as in the default profile"
+	@echo "  DATA=listings       the profile's data set as a marketplace: an item's id lives one week; text decides"
 	@echo "  DATA=name           your own tables in artifacts/name/data instead of the default data set"
+	@echo "  ENCODER=folder      rank with this encoder, or a hub's, and leave stage one out"
 	@echo "  SEED=0              rules every draw of every stage"
 	@echo "  TEACHER=model       hub id, folder, GGUF file, http://host/v1, similarity:<encoder>; several: a,b"
 	@echo "  ASSISTANT=encoder   a cross-encoder that learns the teacher's labels and judges in its place"
@@ -74,17 +85,17 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $@
 
 data: $(STAMP) ## build the tables of the default data set
-	@$(RUN) -m data build $(call flags,$@)
+	@$(RUN) -m data build $(call flags,$@) $(if $(listings),--listings $(named))
 
-tables: $(if $(DATA),$(STAMP),data)
-	$(if $(DATA),@test -d "artifacts/$(DATA)/data" || { \
+tables: $(if $(foreign),$(STAMP),data)
+	$(if $(foreign),@test -d "artifacts/$(DATA)/data" || { \
 	  echo "error: artifacts/$(DATA)/data is not there; write it first: $(RUN) -m data convert FORMAT SOURCE... --name $(DATA)" >&2; exit 2; })
 
 distill: tables ## stage one: teach the teacher, label pairs, distil and fine-tune the encoder
 	@$(RUN) -m distill run $(call flags,$@) $(named) $(if $(TEACHER),--teacher "$(TEACHER)") $(if $(ASSISTANT),--assistant "$(ASSISTANT)") $(if $(PROMPT),--prompt "$(PROMPT)")
 
-rank: distill ## stage two, and all before it: train the ranker and print the results
-	@$(RUN) -m rank run $(call flags,$@) $(named)
+rank: $(if $(ENCODER),tables,distill) ## stage two, and all before it: train the ranker and print the results
+	@$(RUN) -m rank run $(call flags,$@) $(ranked) $(if $(ENCODER),--encoder "$(ENCODER)")
 
 publish: $(STAMP) ## upload the encoder, the ranker, labels or pairs to a hub: make publish REPO=user/name
 	@case "$(MODEL)" in encoder|ranker|labels|data) ;; *) \
@@ -103,8 +114,8 @@ $(RIVALS): $(STAMP)
 	@$(RUN) -m pip install --disable-pip-version-check $(if $(TORCH_INDEX),--extra-index-url "$(TORCH_INDEX)") -c constraints.txt -e '.[$(EXTRAS),bench]'
 	@touch $@
 
-bench: distill $(RIVALS) ## the ranker against its rivals and its own parts: SEEDS="0 1 2" SYSTEMS="lightgbm no_debias"
-	@$(RUN) -m benchmarks.ranker $(call settings,$@) $(named) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(SYSTEMS),--systems $(SYSTEMS))
+bench: $(if $(ENCODER),tables,distill) $(RIVALS) ## the ranker against its rivals and its own parts: SEEDS="0 1 2" SYSTEMS="lightgbm no_debias"
+	@$(RUN) -m benchmarks.ranker $(call settings,$@) $(ranked) $(if $(ENCODER),--encoder "$(ENCODER)") $(if $(SEEDS),--seeds $(SEEDS)) $(if $(SYSTEMS),--systems $(SYSTEMS))
 
 clean: ## remove the environment, the caches and everything in artifacts/
 	rm -rf $(VENV) artifacts build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

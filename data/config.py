@@ -18,6 +18,10 @@ class DataArguments:
     source: Literal["journey", "toy"] = field(
         default="journey", metadata={"help": "journey (The Complete Journey) or toy (generated)"}
     )
+    listings: bool = field(
+        default=False,
+        metadata={"help": "as on a marketplace: an id lives one week; only text, category and price are known"},
+    )
     seed: int = field(default=17, metadata={"help": "random seed"})
     artifacts: str = field(default="artifacts", metadata={"help": "folder of everything generated"})
     households: int | None = field(default=600, metadata={"help": "users, drawn by seed; a tenth are held out"})

@@ -1,11 +1,12 @@
-"""The default data set and the toy shop: the one step that builds either."""
+"""The default data set and the toy shop, as shops or as marketplaces: the one step that builds any of them."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from prectr.data import report, toy
+from prectr.data import listings, report, toy
 from prectr.data.checks.validate import validate
 from prectr.data.config import DataArguments
 from prectr.data.journey import build as journey
@@ -16,11 +17,20 @@ from prectr.shared.run.steps import run_step
 RECONSTRUCTED = {
     "journey": "Queries, pages (hence clicks and CTR) and relevance levels are reconstructed: see data/README.md.",
     "toy": "The toy shop is generated from beginning to end.",
+    "listings": "As on a marketplace, an item's id lives one week and its attributes are not known.",
 }
-"""What every figure made from a source says of it."""
+"""What every figure made from a source says of it, and from its listings besides."""
 
-SOURCES = {"journey": (journey.__name__,), "toy": (toy.__name__,)}
-"""The modules that make a data set of each source."""
+SOURCES = {"journey": (journey.__name__,), "toy": (toy.__name__,), "listings": (listings.__name__,)}
+"""The modules that make a data set of each source, and listings of it."""
+
+
+def _write_shop(folder: Path, arguments: DataArguments) -> dict[str, list[float]] | None:
+    """The tables of the source, as they come; the share of each gold level by split, where the builder knows it."""
+    if arguments.source == "journey":
+        return journey.build(folder, arguments)
+    toy.build(folder, arguments.seed, arguments.households or 60, train_pages=arguments.train_pages or 200)
+    return None
 
 
 def build(arguments: DataArguments) -> None:
@@ -34,19 +44,24 @@ def build(arguments: DataArguments) -> None:
     if arguments.source == "journey":
         inputs["phrasebook"] = file_fingerprint(Path(arguments.phrasebook))
         inputs["raw_folder"] = arguments.raw_folder
+    reconstructed, sources = RECONSTRUCTED[arguments.source], SOURCES[arguments.source]
+    if arguments.listings:
+        reconstructed = f"{reconstructed} {RECONSTRUCTED['listings']}"
+        sources = (*sources, *SOURCES["listings"])
     built = []
 
     def make(work: Path) -> None:
-        level_mix = None
-        if arguments.source == "journey":
-            level_mix = journey.build(work, arguments)
+        if arguments.listings:
+            with TemporaryDirectory(dir=work) as shop:
+                level_mix = _write_shop(Path(shop), arguments)
+                listings.as_listings(Path(shop), work)
         else:
-            toy.build(work, arguments.seed, arguments.households or 60, train_pages=arguments.train_pages or 200)
+            level_mix = _write_shop(work, arguments)
         validate(work)
-        report.write_summary(work, level_mix, RECONSTRUCTED[arguments.source])
+        report.write_summary(work, level_mix, reconstructed)
         built.append(work)
 
-    run_step("data", folder, inputs, make, sources=SOURCES[arguments.source])
+    run_step("data", folder, inputs, make, sources=sources)
     if built:
         report.show(folder)
     given = [Path(each) for each in (arguments.phrasebook, arguments.raw_folder) if each]

