@@ -86,7 +86,7 @@ def fit_xgboost(sets: Sets, setting: Setting, seed: int) -> Rival:
 
     params = {**XGBOOST, **setting, "seed": seed, "nthread": threads}
     held = [(matrix("validation"), "validation")]
-    stopping = xgboost.callback.EarlyStopping(PATIENCE, save_best=True)
+    stopping = xgboost.callback.EarlyStopping(rounds=PATIENCE, save_best=True)
     booster = xgboost.train(params, matrix("train"), MAX_ROUNDS, evals=held, verbose_eval=False, callbacks=[stopping])
 
     def probability(name: str) -> np.ndarray:

@@ -166,7 +166,7 @@ def test_a_choice_holds_for_features_of_another_seed_but_not_of_other_settings(s
 
 
 def test_an_unknown_system_is_refused(workspace, tmp_path):
-    with pytest.raises(PrectrError, match="no rival 'dinn'; there are lightgbm, lambdarank"):
+    with pytest.raises(PrectrError, match="no rival 'dinn'; there are lightgbm, xgboost"):
         fit_and_score("dinn", workspace, 0, tmp_path)
 
 
