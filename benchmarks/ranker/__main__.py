@@ -4,9 +4,9 @@
 
 Each training has its own folder, artifacts/bench/<name>/<system>-seed<k>/. What a seed or a system does not change
 lies there as a link: tables, encoder, level_prob, behaviours and features of pairs of artifacts/<name>/, features and
-LightGBM of the same seed's `prectr_v2`. `--jobs` trainings run at a time, each on its share of the cores. What is
-finished is not done again, so a killed comparison continues. The figures go to benchmarks/results/ranker_<name>.json
-and into artifacts/<name>/report.html.
+LightGBM of the same seed's `prectr_v2`; `random_encoder` shares the tables alone. `--jobs` trainings run at a time,
+each on its share of the cores. What is finished is not done again, so a killed comparison continues. The figures go to
+benchmarks/results/ranker_<name>.json and into artifacts/<name>/report.html.
 """
 
 import json
@@ -26,7 +26,14 @@ from benchmarks.ranker.systems import DEFAULT, SYSTEMS, choose, flags_in
 from benchmarks.ranker.tables import show
 from prectr.rank.__main__ import CONFIGS
 from prectr.rank.config import ARGUMENTS
-from prectr.rank.pipeline import build_behaviours, build_features, build_pair_features, build_texts
+from prectr.rank.pipeline import (
+    build_behaviours,
+    build_features,
+    build_level_prob,
+    build_pair_features,
+    build_replay,
+    build_texts,
+)
 from prectr.rank.reports.html import BENCH, write_report
 from prectr.rank.workspace import JUDGED_PAIR_FEATURES, PAIR_FEATURES, Workspace
 from prectr.shared.atomic import atomic_write
@@ -59,6 +66,8 @@ def main(argv: list[str]) -> None:
     home = Workspace(*parse_arguments(ARGUMENTS, CONFIGS, flags))
     bench = Path(home.run.artifacts) / "bench" / home.run.name
     cells = [Cell(system, seed, bench, tuple(flags)) for system in arguments.systems for seed in arguments.seeds]
+    build_level_prob(home)
+    build_replay(home)
     build_behaviours(home)
     build_features(home)
     build_texts(home)
