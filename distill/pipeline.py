@@ -15,9 +15,7 @@ from prectr.distill.labelling.job import REJECTED, labels_fingerprint, read_labe
 from prectr.distill.labelling.step import run_job
 from prectr.distill.models.sources import Source
 from prectr.distill.publishing.encoder import evaluate_and_publish
-from prectr.distill.publishing.level_prob import write_level_prob
 from prectr.distill.publishing.model_card import report
-from prectr.distill.publishing.replay import write_replay
 from prectr.distill.student.steps import train_students
 from prectr.distill.teachers import panel as teachers
 from prectr.distill.teachers.assistant import assistant_inputs, open_assistant, teach_assistant
@@ -45,8 +43,8 @@ SOURCES = {
 
 
 def run_stage(workspace: Workspace) -> None:
-    """convert · teach · label · (assist · label again) · hidden_states · distill · sft · gold_only · evaluate_encoder ·
-    level_prob · replay, then the table of results.
+    """convert · teach · label · (assist · label again) · hidden_states · distill · sft · gold_only · evaluate_encoder,
+    then the table of results.
     """
     for line in workspace.remarks:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
@@ -59,12 +57,9 @@ def run_stage(workspace: Workspace) -> None:
         workspace.data_fingerprint,
         workspace.has_gold,
     )
-    judged = evaluate_and_publish(workspace, students)
-    records = {**labelled, **students, "evaluate_encoder": judged}
-    seconds = {name: record.seconds for name, record in records.items()}
     conversion = sum(record.seconds for _, record in converted if record is not None) or None
-    write_level_prob(workspace.folder, workspace.data_fingerprint, {"convert": conversion, **seconds})
-    write_replay(workspace.folder, workspace.data_fingerprint)
+    seconds = {name: record.seconds for name, record in {**labelled, **students}.items()}
+    evaluate_and_publish(workspace, students, {"convert": conversion, **seconds})
     if is_first():
         report(workspace.folder)
         remember(workspace)
@@ -146,7 +141,7 @@ def remember(workspace: Workspace) -> None:
     was_rejected = any((folder / name / REJECTED).is_file() for name in (LABELS, ASSISTANT_LABELS))
     if was_rejected or not all(path.exists() for path in models):
         return
-    made = ("data", "teacher", LABELS, "assistant", ASSISTANT_LABELS, "student", "encoder", "level_prob", "replay")
+    made = ("data", "teacher", LABELS, "assistant", ASSISTANT_LABELS, "student", "encoder")
     given = [Path(each).expanduser() for each in (teaching.teacher_adapter, teaching.endpoint_chat_template) if each]
     unpacked = [Path(workspace.run.artifacts) / "teachers" / judge.name for judge in judges]
     paths = [*(folder / name for name in made), *unpacked, *models, *given, prompt_file(teaching.prompt)]

@@ -149,6 +149,10 @@ class LossArguments(SamplingArguments):
 
     relevance_weight: float = field(default=0.5, metadata={"help": "λ of the relevance loss on replayed pairs"})
     replay_share: float = field(default=0.2, metadata={"help": "replayed pairs as a share of a batch"})
+    replay_pairs: int = field(
+        default=5000,
+        metadata={"help": "replayed pairs without a gold level, as the encoder itself judges them; 0: gold alone"},
+    )
     consistency_weight: float = field(default=0.05, metadata={"help": "λ of semantic consistency"})
     consistency_margin: float = field(default=0.0, metadata={"help": "margin between neighbouring levels, in logits"})
     debias_weight: float = field(default=0.05, metadata={"help": "λ of the exposure-bias loss; at most .1 to start"})
@@ -167,6 +171,8 @@ class LossArguments(SamplingArguments):
         super().__post_init__()
         if not 0 <= self.replay_share < 1:
             raise PrectrError(f"replay_share is {self.replay_share}: give a share from 0 up to, but not, 1.")
+        if self.replay_pairs < 0:
+            raise PrectrError(f"replay_pairs is {self.replay_pairs}: give a number of pairs from 0 on.")
         if self.relevance_weight > 0 and self.replay_share == 0:
             raise PrectrError(
                 "relevance_weight works on replayed pairs, but replay_share is 0: raise it, or set relevance_weight: 0."

@@ -1,5 +1,7 @@
 """Stage two from tables and encoder to a judged ranker: the steps, each building one folder once for its inputs.
 
+level_prob/   what the encoder says of every logged pair, before it meets a click; and that encoder
+replay/       the pairs that are replayed beside the clicks
 pairs/        stage one's probabilities, sorted to be looked up on disk
 behaviours/   the log as memory-mapped columns and indices
 features/     features, history slices and feature map of every evaluated set
@@ -18,6 +20,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
+
 from prectr.data.checks.validate import SHOWN, validate
 from prectr.rank.config import deciding
 from prectr.rank.evaluation.judge import judge_ranker
@@ -26,6 +30,9 @@ from prectr.rank.features.build import write_feature_sets
 from prectr.rank.features.feature_map import FeatureMap
 from prectr.rank.features.kept_map import kept_feature_map
 from prectr.rank.history.log import BehaviourLog
+from prectr.rank.history.score_log import write_level_prob
+from prectr.rank.history.stage_one import keep_encoder
+from prectr.rank.inputs.replayed_pairs import pairs_to_replay
 from prectr.rank.inputs.steps import fingerprint_of_pairs, stored_pairs, write_frozen_text, write_texts
 from prectr.rank.model.trained import TrainedRanker
 from prectr.rank.reports.html import write_report
@@ -39,6 +46,8 @@ from prectr.shared.training.device import compute_device, has_bf16
 from prectr.shared.training.trackers import report_to
 
 SOURCES = {
+    "level_prob": ("prectr.rank.history.score_log",),
+    "replay": ("prectr.rank.inputs.replayed_pairs",),
     "behaviours": ("prectr.rank.history.log",),
     "features": ("prectr.rank.features.build",),
     "texts": ("prectr.rank.inputs.texts", "prectr.rank.inputs.replay"),
@@ -49,6 +58,9 @@ SOURCES = {
     "warm start": ("prectr.rank.features.kept_map", "prectr.rank.model.trained"),
 }
 """The modules that do each step's work; a warm start adds its own to the step that reads it."""
+
+SEEDLESS = ("level_prob", "replay", "behaviours", "texts")
+"""Folders of `build_inputs` that are the same for every seed."""
 
 
 def run_stage(workspace: Workspace) -> None:
@@ -62,10 +74,8 @@ def run_stage(workspace: Workspace) -> None:
 
 
 def build_all(workspace: Workspace) -> None:
-    """behaviours · features · texts · lightgbm · (pair features) · training · ranker."""
-    build_behaviours(workspace)
-    build_features(workspace)
-    build_texts(workspace)
+    """What a training reads · lightgbm · (pair features) · training · ranker."""
+    build_inputs(workspace)
     build_rival(workspace)
     for name in workspace.stored_pairs:
         build_pair_features(workspace, name)
@@ -73,10 +83,49 @@ def build_all(workspace: Workspace) -> None:
     build_ranker(workspace)
 
 
+def build_inputs(workspace: Workspace) -> None:
+    """level_prob · replay · behaviours · features · texts: what a training, and any rival, reads."""
+    build_level_prob(workspace)
+    build_replay(workspace)
+    build_behaviours(workspace)
+    build_features(workspace)
+    build_texts(workspace)
+
+
 def report(folder: Path) -> None:
     """Write `report.html` of a finished run in `folder`, artifacts/<name>, and say where it is."""
     read_record(folder / "ranker")
     show_report(write_report(folder))
+
+
+def build_level_prob(workspace: Workspace) -> None:
+    """`level_prob/`: P(level) of every logged pair, and the encoder that says so, for pairs that are met later."""
+    inputs = {"encoder": workspace.encoder_fingerprint(), "data": fingerprint_of_tables(workspace.data)}
+
+    def build(work: Path) -> None:
+        encoder = workspace.stage_one()
+        if not (workspace.data / RECORD).is_file():  # what our own commands wrote they have checked
+            validate(workspace.data, SHOWN)
+        write_level_prob(encoder, workspace.data, work)
+        keep_encoder(workspace.encoder, work)
+
+    run_step("level_prob", workspace.folder / "level_prob", inputs, build, sources=SOURCES["level_prob"])
+
+
+def build_replay(workspace: Workspace) -> None:
+    """`replay/`: gold pairs, and others as the same encoder judges them."""
+    replay_pairs = workspace.losses.replay_pairs
+    inputs = {
+        "encoder": workspace.encoder_fingerprint(),
+        "data": fingerprint_of_tables(workspace.data),
+        "replay_pairs": replay_pairs,
+    }
+
+    def build(work: Path) -> None:
+        table = pairs_to_replay(workspace.stage_one(), workspace.data, replay_pairs, work)
+        pq.write_table(table, work / "replay.parquet", compression="zstd")
+
+    run_step("replay", workspace.folder / "replay", inputs, build, sources=SOURCES["replay"])
 
 
 def build_behaviours(workspace: Workspace) -> None:
@@ -87,8 +136,6 @@ def build_behaviours(workspace: Workspace) -> None:
     }
 
     def build(work: Path) -> None:
-        if not (workspace.data / RECORD).is_file():  # what our own commands wrote they have checked
-            validate(workspace.data, SHOWN)
         BehaviourLog.build(workspace.data, workspace.level_prob(), work)
 
     run_step("behaviours", workspace.folder / "behaviours", inputs, build, sources=SOURCES["behaviours"])

@@ -22,7 +22,7 @@ from prectr.rank.features.page_reader import PageParts
 from prectr.rank.features.prepare import with_label
 from prectr.rank.features.shop import Shop
 from prectr.rank.history.log import BehaviourLog
-from prectr.rank.history.stage_one import LevelProb
+from prectr.rank.history.stage_one import LevelProb, kept_encoder
 from prectr.shared.encoder.level_encoder import LevelEncoder
 from prectr.shared.errors import PrectrError
 from prectr.shared.hub import local_folder
@@ -52,7 +52,7 @@ class Workspace:
         self.folder = Path(self.run.artifacts) / self.run.name
         self.data = self.folder / "data"
         self._require_clicks()
-        self.encoder = local_folder(self.run.encoder) if self.run.encoder else self.folder / "encoder"
+        self.encoder = self._find_encoder()
         self.level_names = levels(self.data)
 
     def encoder_fingerprint(self) -> str:
@@ -61,7 +61,7 @@ class Workspace:
         Raises:
             PrectrError: there is no encoder.
         """
-        if self.run.encoder is None:
+        if self.run.encoder is None and self.encoder == self.folder / "encoder":
             return fingerprint_of(self.encoder)
         weights = _weights(self.encoder)
         if not weights:
@@ -76,6 +76,27 @@ class Workspace:
             return {}
         folder = local_folder(self.run.warm_start)
         return {"warm_start": f"{_weights(folder)}+{file_fingerprint(folder / 'feature_map.json')}"}
+
+    def stage_one(self) -> LevelEncoder:
+        """The encoder that judges pairs before any click is met.
+
+        Raises:
+            PrectrError: it is none, or its levels are not the data's.
+        """
+        encoder = LevelEncoder.from_pretrained(self.encoder)
+        theirs = encoder.config.level_names
+        if len(theirs) != len(self.level_names):
+            raise PrectrError(
+                f"encoder {self.encoder}: it tells {len(theirs)} relevance levels apart ({', '.join(theirs)}), the "
+                f"data has {len(self.level_names)} ({', '.join(self.level_names)}): distil an encoder on this data "
+                "set's levels."
+            )
+        if theirs != self.level_names and sorted(theirs) == sorted(self.level_names):
+            raise PrectrError(
+                f"encoder {self.encoder}: its levels are {', '.join(theirs)}, the data's "
+                f"{', '.join(self.level_names)}: put the data's in the encoder's order, the lowest first."
+            )
+        return encoder
 
     def start_encoder(self) -> LevelEncoder:
         """The encoder that training starts from: that of the warm start, or stage one's."""
@@ -146,6 +167,25 @@ class Workspace:
         """Folders of features of pairs that this training reads."""
         read = {PAIR_FEATURES: self.training.passes[0] > 0, JUDGED_PAIR_FEATURES: self.training.frozen_throughout}
         return [name for name, is_read in read.items() if is_read]
+
+    def _find_encoder(self) -> Path:
+        """The folder of the encoder that judges pairs before any click is met: the one named, or the data set's own.
+
+        A warm start on a data set without one takes that of the ranker's run, by which its features were made; where
+        there are both, whoever distilled on the new days wants what was learnt there.
+        """
+        own = self.folder / "encoder"
+        if self.run.encoder:
+            return local_folder(self.run.encoder)
+        if not self.run.warm_start or own.is_dir():
+            return own
+        theirs = kept_encoder(local_folder(self.run.warm_start).absolute().parent)
+        if not theirs.is_dir():
+            raise PrectrError(
+                f"warm start: there is no encoder to judge the log by, neither {own} nor {theirs}: run "
+                "`python -m distill run` on this data set, or name the ranker where its run left it."
+            )
+        return theirs
 
     def _require_clicks(self) -> None:
         for table in ("impressions", "behaviours"):

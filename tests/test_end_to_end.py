@@ -23,8 +23,8 @@ from prectr.shared.hub import published_files
 
 ROOT = Path(__file__).parent.parent
 STEPS = (
-    *("data", "teacher", "labels", "encoder", "level_prob", "replay"),
-    *("behaviours", "features", "texts", "lightgbm", "pair_features", "trained", "ranker"),
+    *("data", "teacher", "labels", "encoder"),
+    *("level_prob", "replay", "behaviours", "features", "texts", "lightgbm", "pair_features", "trained", "ranker"),
 )
 
 
@@ -73,7 +73,8 @@ def test_the_results_have_their_stable_keys(shop: Path) -> None:
         assert {"ndcg@10", "auc", "excess_low@10"} <= set(system["open"])
         assert list(system["new_users"]) == ["0", "1", "3", "10", "30"]
     assert {"position_gain", "seed", "git_commit", "slices"} <= set(metrics)
-    assert {"data", "convert", "teach", "label", "distill", "sft", "rank", "evaluate"} <= set(metrics["seconds"])
+    stage_one = {"convert", "teach", "label", "distill", "sft", "evaluate_encoder"}
+    assert {"data", *stage_one, "level_prob", "replay", "rank", "evaluate"} <= set(metrics["seconds"])
     judges = {"tfidf", "teacher", "student", "gold_only_student"}
     encoder = read(shop / "encoder" / "metrics.json")
     for split in ("test", "test_types"):
@@ -175,17 +176,29 @@ def test_another_setting_of_the_evaluation_trains_nothing(shop: Path) -> None:
     assert {step for step in STEPS if after[step] != before[step]} == {"ranker"}
 
 
-def test_a_downloaded_encoder_takes_the_place_of_ours(shop: Path, tmp_path: Path) -> None:
-    encoder = tmp_path / "downloaded"
-    shutil.copytree(shop / "encoder", encoder)
-    (encoder / "step.json").unlink()
-    before = finished(shop)
-    rank_main(["run", "--profile", "smoke", "--artifacts", str(shop.parent), "--encoder", str(encoder)])
-    after = finished(shop)
-    assert {step for step in STEPS if after[step] != before[step]} <= {"texts", "pair_features", "trained", "ranker"}
-    assert "+" in read(shop / "trained" / "step.json")["inputs"]["encoder"]
+def test_a_downloaded_encoder_needs_nothing_of_stage_one(shop: Path, tmp_path: Path) -> None:
+    encoder, home = tmp_path / "downloaded", tmp_path / "artifacts" / "toy"
+    for name in published_files(shop / "encoder", ENCODER):
+        (encoder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(shop / "encoder" / name, encoder / name)
+    shutil.copytree(shop / "data", home / "data")
+    flags = ["run", "--profile", "smoke", "--artifacts", str(home.parent), "--epochs", "0.2", "--encoder"]
+    rank_main([*flags, str(encoder)])
+    for name, table in (("level_prob", "level_prob.parquet"), ("replay", "replay.parquet")):
+        theirs, ours = (pq.read_table(folder / name / table) for folder in (home, shop))
+        assert theirs.drop_columns("level_prob").equals(ours.drop_columns("level_prob"))
+        ours, theirs = (np.array(rows["level_prob"].to_pylist()) for rows in (ours, theirs))
+        assert np.allclose(ours, theirs, atol=1e-5), "the same encoder, the same judgement"
+    assert "+" in read(home / "trained" / "step.json")["inputs"]["encoder"] and not (home / "encoder").exists()
+    assert "teach" not in read(home / "ranker" / "metrics.json")["seconds"]
     with pytest.raises(PrectrError, match=r"no \*\.safetensors there"):
-        rank_main(["run", "--profile", "smoke", "--artifacts", str(shop.parent), "--encoder", str(tmp_path / "none")])
+        rank_main([*flags, str(tmp_path / "none")])
+    # A newer data set without an encoder of its own goes on with the one that the ranker's run was given.
+    shutil.rmtree(encoder)
+    shutil.copytree(shop / "data", home.parent / "newer" / "data")
+    rank_main([*flags[:-1], "--name", "newer", "--warm_start", str(home / "ranker")])
+    again = pq.read_table(home.parent / "newer" / "level_prob" / "level_prob.parquet")
+    assert again.equals(pq.read_table(home / "level_prob" / "level_prob.parquet"))
 
 
 def test_the_ranker_opens_again_and_scores_a_page(shop: Path) -> None:

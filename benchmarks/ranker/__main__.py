@@ -4,9 +4,9 @@
 
 Each training has its own folder, artifacts/bench/<name>/<system>-seed<k>/. What a seed or a system does not change
 lies there as a link: tables, encoder, level_prob, behaviours and features of pairs of artifacts/<name>/, features and
-LightGBM of the same seed's `prectr_v2`. One training runs at a time, or `--jobs` of them, each on its share of the
-cores. What is finished is not done again, so a killed comparison continues. The figures go to
-benchmarks/results/ranker_<name>.json and into artifacts/<name>/report.html.
+LightGBM of the same seed's `prectr_v2`; `random_encoder` shares the tables alone. One training runs at a time, or
+`--jobs` of them, each on its share of the cores. What is finished is not done again, so a killed comparison continues.
+The figures go to benchmarks/results/ranker_<name>.json and into artifacts/<name>/report.html.
 """
 
 import json
@@ -26,7 +26,7 @@ from benchmarks.ranker.systems import DEFAULT, SYSTEMS, choose, flags_in
 from benchmarks.ranker.tables import show
 from prectr.rank.__main__ import CONFIGS
 from prectr.rank.config import ARGUMENTS
-from prectr.rank.pipeline import build_behaviours, build_features, build_pair_features, build_texts
+from prectr.rank.pipeline import build_inputs, build_pair_features
 from prectr.rank.reports.html import BENCH, write_report
 from prectr.rank.workspace import JUDGED_PAIR_FEATURES, PAIR_FEATURES, Workspace
 from prectr.shared.atomic import atomic_write
@@ -61,9 +61,7 @@ def main(argv: list[str]) -> None:
     home = Workspace(*parse_arguments(ARGUMENTS, CONFIGS, flags))
     bench = Path(home.run.artifacts) / "bench" / home.run.name
     cells = [Cell(system, seed, bench, tuple(flags)) for system in arguments.systems for seed in arguments.seeds]
-    build_behaviours(home)
-    build_features(home)
-    build_texts(home)
+    build_inputs(home)
     for name in (PAIR_FEATURES, JUDGED_PAIR_FEATURES):
         build_pair_features(home, name)
     run_all(cells, home, arguments.jobs)

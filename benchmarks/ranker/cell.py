@@ -15,7 +15,7 @@ from transformers.utils import logging
 from benchmarks.ranker.systems import RANDOM_ENCODER, REFERENCE, flags_of, is_ours
 from prectr.rank.__main__ import CONFIGS
 from prectr.rank.config import ARGUMENTS, check_together
-from prectr.rank.pipeline import SOURCES, build_all, build_features
+from prectr.rank.pipeline import SEEDLESS, SOURCES, build_all, build_inputs
 from prectr.rank.workspace import JUDGED_PAIR_FEATURES, PAIR_FEATURES, Workspace
 from prectr.shared.atomic import atomic_write
 from prectr.shared.errors import PrectrError
@@ -24,7 +24,7 @@ from prectr.shared.run.fingerprint import fingerprint_inputs
 from prectr.shared.run.provenance import shareable_command
 from prectr.shared.run.settings import parse_arguments
 from prectr.shared.run.sources import code_of
-from prectr.shared.run.steps import fingerprint_of, run_step
+from prectr.shared.run.steps import fingerprint_of, fingerprint_of_tables, run_step
 
 MARK = "cell.json"
 RIVALS = "benchmarks.rivals.fit"
@@ -58,11 +58,6 @@ class Cell:
         return self.bench / f"untrained_encoder-seed{self.seed}"
 
     @property
-    def gold_replay(self) -> Path:
-        """Where the pairs lie that the untrained encoder is replayed."""
-        return self.bench / f"gold_replay-seed{self.seed}"
-
-    @property
     def reference(self) -> "Cell":
         """The cell whose features this one reads: those of `prectr_v2` and the same seed."""
         return Cell(REFERENCE, self.seed, self.bench, self.flags)
@@ -72,7 +67,7 @@ class Cell:
         workspace = self if is_ours(self.system) else self.reference
         where = ["--artifacts", str(self.bench), "--name", workspace.name, "--seed", str(self.seed)]
         encoder = ["--encoder", str(self.random_encoder)] if self.system == RANDOM_ENCODER else []
-        return [*self.flags, *where, *encoder, *flags_of(workspace.system)]
+        return [*self.flags, *where, *flags_of(workspace.system), *encoder]
 
     def command(self) -> list[str]:
         return [sys.executable, "-m", "benchmarks.ranker.cell", self.system, *self.arguments()]
@@ -92,15 +87,17 @@ class Cell:
         if not is_ours(self.system):
             return
         self.folder.mkdir(parents=True, exist_ok=True)
-        shared = {name: home.folder / name for name in ("data", "level_prob", "replay", "behaviours")}
-        if home.run.encoder is None:
-            shared["encoder"] = home.encoder
-        if self.system == RANDOM_ENCODER:
-            shared["replay"] = self.gold_replay
-        else:
-            shared |= {name: home.folder / name for name in ("texts", PAIR_FEATURES, JUDGED_PAIR_FEATURES)}
-        if self.system != REFERENCE:
+        shared = {"data": home.data}
+        if self.system != RANDOM_ENCODER:  # which makes all that its encoder has a say in
+            made = (*SEEDLESS, PAIR_FEATURES, JUDGED_PAIR_FEATURES)
+            shared |= {name: home.folder / name for name in made}
+            if home.run.encoder is None:
+                shared["encoder"] = home.encoder
+        if self.system not in (REFERENCE, RANDOM_ENCODER):
             shared |= {name: self.reference.folder / name for name in ("features", "lightgbm")}
+        for link in self.folder.iterdir():  # what an earlier version shared
+            if link.is_symlink() and link.name not in shared:
+                link.unlink()
         for name, target in shared.items():
             fingerprint_of(target)  # is it finished?
             _link(self.folder / name, target.resolve())
@@ -109,12 +106,10 @@ class Cell:
         """A fingerprint of everything that decides the cell's result."""
         settings = {name: value for group in self.settings() for name, value in asdict(group).items()}
         del settings["report_to"]  # decides no result
-        found = {name: fingerprint_of(home.folder / name) for name in ("level_prob", "behaviours")}
-        found["encoder"] = home.encoder_fingerprint()
-        if self.system == RANDOM_ENCODER:
-            found["replay"] = "gold"
-        elif is_ours(self.system):
-            found["replay"] = fingerprint_of(home.folder / "replay")
+        found = {"data": fingerprint_of_tables(home.data), "encoder": home.encoder_fingerprint()}
+        if self.system != RANDOM_ENCODER:
+            made = ("level_prob", "behaviours", *(["replay"] if is_ours(self.system) else []))
+            found |= {name: fingerprint_of(home.folder / name) for name in made}
         modules = [name for names in SOURCES.values() for name in names] if is_ours(self.system) else [RIVALS]
         return fingerprint_inputs(self.name, {**settings, **found, "code": code_of(main, modules)})
 
@@ -144,7 +139,7 @@ def main(argv: list[str]) -> None:
     if is_ours(system):
         build_all(workspace)
         return
-    build_features(workspace)
+    build_inputs(workspace)
     from benchmarks.rivals.fit import SYSTEMS, fit_and_score
 
     seed, rival = workspace.run.seed, SYSTEMS[system]

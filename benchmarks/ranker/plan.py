@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from benchmarks.ranker.cell import Cell
-from benchmarks.ranker.random_encoder import build_gold_replay, build_random_encoder
+from benchmarks.ranker.random_encoder import build_random_encoder
 from benchmarks.ranker.systems import RANDOM_ENCODER, REFERENCE, TREES, is_ours, order_of
 from prectr.data.contract import read_table
 from prectr.rank.workspace import Workspace
@@ -68,7 +68,6 @@ def run_one(cell: Cell, home: Workspace, jobs: int) -> None:
     """Train one cell on its share of the cores; what it prints goes to its log."""
     if cell.system == RANDOM_ENCODER:
         build_random_encoder(home.encoder, home.data, cell.seed, cell.random_encoder)
-        build_gold_replay(cell.random_encoder, home.data, cell.gold_replay)
     cell.bench.mkdir(parents=True, exist_ok=True)
     cell.link_inputs(home)
     started, log = time.monotonic(), log_of(cell)

@@ -1,19 +1,13 @@
-"""Stage two as it would be without distilling: an encoder like another one in all but what it learnt, and gold pairs
-alone to replay.
-"""
+"""Stage two as it would be without distilling: `--encoder` is like another one in all but what it learnt."""
 
 from pathlib import Path
 
 import numpy as np
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from transformers import AutoModel
 
 from prectr.data.contract import read_table
-from prectr.distill.pairs import read_pairs
-from prectr.distill.publishing.replay import pairs_to_replay
 from prectr.shared.encoder.level_encoder import LevelEncoder
-from prectr.shared.errors import PrectrError
 from prectr.shared.run.steps import fingerprint_of, fingerprint_of_tables, run_step
 from prectr.shared.seeds import generator, set_seed
 
@@ -39,32 +33,6 @@ def build_random_encoder(source: Path, data: Path, seed: int, folder: Path) -> N
 
     inputs = {"encoder": fingerprint_of(source), "data": fingerprint_of_tables(data), "seed": seed}
     run_step("random encoder", folder, inputs, build, sources=[LevelEncoder.__module__])
-
-
-def build_gold_replay(untrained: Path, data: Path, folder: Path) -> None:
-    """Write a `replay/` to `folder` that holds the gold pairs of `data`: what a log's owner has without a teacher.
-
-    The pairs that stage one judges itself would hand on what the distilled encoder knows.
-
-    Args:
-        untrained: any encoder of the data's levels.
-
-    Raises:
-        PrectrError: there are no gold pairs to train on.
-    """
-
-    def build(work: Path) -> None:
-        gold = read_pairs(data).get("train")
-        if gold is None or not len(gold):
-            raise PrectrError(
-                f"{data}: random_encoder learns relevance from gold pairs, and no pair of the split train has a level; "
-                "name the other systems with --systems."
-            )
-        table = pairs_to_replay(LevelEncoder.from_pretrained(untrained), gold, gold.take(np.array([], int)))
-        pq.write_table(table, work / "replay.parquet", compression="zstd")
-
-    inputs = {"encoder": fingerprint_of(untrained), "data": fingerprint_of_tables(data)}
-    run_step("gold replay", folder, inputs, build, sources=[pairs_to_replay.__module__])
 
 
 def _pairs(data: Path, seed: int) -> tuple[list[str], list[str]]:

@@ -44,9 +44,10 @@ ABLATIONS: dict[str, tuple[str, ...]] = {
     "no_two_step": ("--warmup_share", "0"),
     # Replayed pairs teach the level head alone, which is frozen in all of the above.
     "no_replay": _NO_REPLAY,
-    RANDOM_ENCODER: (),  # another encoder, and gold pairs alone to replay, are put into its folder
+    # Its `--encoder` knows nothing, and its own judgements would be noise: gold pairs alone are replayed.
+    RANDOM_ENCODER: ("--replay_pairs", "0"),
 }
-"""What stage two is told in each, beyond the profile. None changes the features: they are shared.
+"""What stage two is told in each, beyond the profile. None but `random_encoder` changes the features: they are shared.
 
 A part is taken away from the ranker whose text encoder is frozen, and compared with it: that costs a third, and what
 part does is not mixed up with where the encoder drifts [O]. What is about the encoder is compared with `prectr_v2`.

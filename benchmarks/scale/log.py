@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from prectr.data.contract import TableWriter, write_table
-from prectr.distill.publishing.level_prob import logged_pairs
+from prectr.rank.history.score_log import logged_pairs
 from prectr.shared.run.console import progress_bar
 from prectr.shared.seeds import generator
 

@@ -1,4 +1,5 @@
-"""What leaves stage one: the calibrated encoder and its card, level probabilities of the log, replay, data sets.
+"""What leaves stage one: the calibrated encoder with its card, and data sets of labels and pairs.
 
-All that stage two reads of stage one is written here, in the format of `prectr.shared.encoder`; nothing is trained.
+All that stage two reads of stage one is the encoder's folder, in the format of `prectr.shared.encoder`; nothing is
+trained here.
 """

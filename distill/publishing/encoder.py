@@ -19,11 +19,14 @@ from prectr.shared.run.provenance import git_commit, shareable
 from prectr.shared.run.steps import StepRecord, fingerprint_of, run_step
 
 
-def evaluate_and_publish(workspace: Workspace, steps: Mapping[str, StepRecord]) -> StepRecord:
+def evaluate_and_publish(
+    workspace: Workspace, steps: Mapping[str, StepRecord], seconds: Mapping[str, float | None]
+) -> StepRecord:
     """`encoder/`: the student with its temperature folded in, its model card, and every judge's figures.
 
     Args:
         steps: of the students: `sft` and `gold_only`, or without gold `distill`.
+        seconds: of every step before this one, for `seconds.json`; of `convert` None where no teacher had to be made.
     """
     inputs: dict[str, Any] = {"teacher": fingerprint_of(workspace.folder / "teacher")}
     if workspace.assistant:
@@ -49,6 +52,7 @@ def evaluate_and_publish(workspace: Workspace, steps: Mapping[str, StepRecord]) 
         student.save_pretrained(work)
         content = json.dumps({**figures, **_facts(workspace, temperature)}, indent=2) + "\n"
         (work / "metrics.json").write_text(content, encoding="utf-8")
+        (work / "seconds.json").write_text(json.dumps(seconds, indent=2) + "\n", encoding="utf-8")
         write_card(work, workspace.level_names)
 
     sources = ["prectr.distill.evaluation.judge", "prectr.distill.student.recipe"]

@@ -112,8 +112,7 @@ def report(folder: Path) -> None:
     if agreement := facts.get("agreement"):
         told = ", ".join(f"{name.replace('_', ' ')} {format_cell(value)}" for name, value in agreement.items())
         console.print(f"No gold levels: all there is to say is how the student agrees with its teacher: {told}")
-    for what, where in (("encoder", folder / "encoder"), ("P(level) of the log", folder / "level_prob")):
-        console.print(f"{what}: {where}", highlight=False)
+    console.print(f"encoder: {folder / 'encoder'}", highlight=False)
     has_log = has_table(folder / "data", "impressions")
     next_step = "make rank" if has_log else "publish, or score pairs: there is no click log to train a ranker on"
     console.print(f"next: {next_step}", highlight=False)

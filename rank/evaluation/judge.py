@@ -164,12 +164,20 @@ def _seconds_before(workspace: Workspace) -> dict[str, float | None]:
     """What every step before judging cost, in the order they run; None where it is not known."""
     folder = workspace.folder
     install = Path(".venv") / "install_seconds"
-    stage_one = folder / "level_prob" / "seconds.json"
     return {
         "install": float(install.read_text()) if install.exists() else None,
         "data": read_record(workspace.data).seconds if (workspace.data / RECORD).is_file() else None,
-        **(json.loads(stage_one.read_text(encoding="utf-8")) if stage_one.exists() else {}),
-        **{name: read_record(folder / name).seconds for name in ("level_prob", "pairs", "behaviours", "features")},
-        **{name: read_record(folder / name).seconds for name in ("texts", "lightgbm", *workspace.stored_pairs)},
+        **_seconds_of_stage_one(workspace),
+        **{name: read_record(folder / name).seconds for name in ("level_prob", "replay", "pairs", "behaviours")},
+        **{name: read_record(folder / name).seconds for name in ("features", "texts", "lightgbm")},
+        **{name: read_record(folder / name).seconds for name in workspace.stored_pairs},
         "rank": read_record(folder / "trained").seconds,
     }
+
+
+def _seconds_of_stage_one(workspace: Workspace) -> dict[str, float | None]:
+    """What the steps cost that made the encoder, where it was made on this data set."""
+    path = workspace.encoder / "seconds.json"
+    if workspace.run.encoder or not path.exists():
+        return {}
+    return {**json.loads(path.read_text(encoding="utf-8")), "evaluate_encoder": read_record(workspace.encoder).seconds}

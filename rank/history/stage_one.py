@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -11,12 +12,27 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from prectr.rank.history.codes import encode
+from prectr.shared.encoder.files import ENCODER_FILES
 from prectr.shared.errors import PrectrError
+from prectr.shared.hub import published_files
 from prectr.shared.run.console import progress_bar
 from prectr.shared.storage.duckdb import distinct, out_of_core, quoted
 from prectr.shared.storage.npy import NpyWriter, open_array
 
 PAIRS_AT_ONCE = 1 << 18
+
+
+def kept_encoder(run: Path) -> Path:
+    """Where a run keeps the encoder by which its `level_prob/` was made, whatever becomes of the one it was given."""
+    return run / "level_prob" / "encoder"
+
+
+def keep_encoder(encoder: Path, level_prob: Path) -> None:
+    """Copy an encoder's folder, and what it says of its origin, into `level_prob`/encoder."""
+    for name in published_files(encoder, (*ENCODER_FILES, "metrics.json")):
+        target = level_prob / "encoder" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(encoder / name, target)
 
 
 class LevelProb:
@@ -42,7 +58,7 @@ class LevelProb:
         if not table.num_rows or len(values) % table.num_rows:
             raise PrectrError(
                 f"{source}: level_prob: {len(values)} values in {table.num_rows} rows: write K values in each of them "
-                "with `python -m distill run`."
+                "with `python -m rank run`."
             )
         pairs = self._codes(table["query"], table["item_id"])
         order = np.argsort(pairs, kind="stable")
@@ -52,7 +68,7 @@ class LevelProb:
     @classmethod
     def read(cls, path: Path) -> LevelProb:
         if not Path(path).exists():
-            raise PrectrError(f"{path} is missing: score the pairs with `python -m distill run`.")
+            raise PrectrError(f"{path} is missing: score the pairs with `python -m rank run`.")
         return cls(pq.read_table(path, columns=["query", "item_id", "level_prob"]), str(path))
 
     @classmethod
@@ -65,7 +81,7 @@ class LevelProb:
             PrectrError: the table is missing, or a row has another number of levels.
         """
         if not path.exists():
-            raise PrectrError(f"{path} is missing: score the pairs with `python -m distill run`.")
+            raise PrectrError(f"{path} is missing: score the pairs with `python -m rank run`.")
         folder.mkdir(parents=True, exist_ok=True)
         with out_of_core(folder) as database, ExitStack() as stack:
             names = {"queries": "query", "item_ids": "item_id"}
@@ -75,7 +91,7 @@ class LevelProb:
             ordered = database.sql(f"SELECT * FROM read_parquet({quoted(path)}) ORDER BY query, item_id")
             total = pq.read_metadata(path).num_rows
             if not total:
-                raise PrectrError(f"{path} has no rows: score the pairs with `python -m distill run`.")
+                raise PrectrError(f"{path} has no rows: score the pairs with `python -m rank run`.")
             advance = stack.enter_context(progress_bar("pairs", total, "pairs"))
             writers: list[NpyWriter] = []
             for batch in ordered.to_arrow_reader(PAIRS_AT_ONCE):
@@ -122,7 +138,7 @@ class LevelProb:
             row = int(missing.argmax())
             raise PrectrError(
                 f"{self.source}: {int(missing.sum())} pairs are not scored, such as query {query[row].as_py()!r} and "
-                f"item {item_id[row].as_py()!r}: run `python -m distill run` on this data set."
+                f"item {item_id[row].as_py()!r}: run `python -m rank run` on this data set."
             )
         return np.where(no_query[:, None], np.float32(0), self.values[found])
 

@@ -23,7 +23,7 @@ from prectr.rank.features.prepared_set import PreparedSet
 from prectr.rank.features.shop import Shop
 from prectr.rank.history.codes import encode
 from prectr.rank.history.log import BehaviourLog
-from prectr.rank.history.stage_one import LevelProb
+from prectr.rank.history.stage_one import LevelProb, kept_encoder
 from prectr.rank.inputs.events import Events
 from prectr.rank.inputs.texts import Texts
 from prectr.rank.model.predictor import Predictor
@@ -117,9 +117,12 @@ class Scorer:
         # Of a ranker on a hub there is no run: its own encoder scores, and everything is indexed in memory.
         run = Path(os.path.abspath(ranker)).parent if Path(ranker).is_dir() else None
         encoder, stored = trained.model.encoder, None
-        if run and (run / "encoder").is_dir():
-            encoder = LevelEncoder.from_pretrained(run / "encoder")
         if run and (run / "level_prob" / "level_prob.parquet").exists():
+            if not kept_encoder(run).is_dir():
+                raise PrectrError(
+                    f"{kept_encoder(run)} is not there: {run} is of an older version; run `python -m rank run` again."
+                )
+            encoder = LevelEncoder.from_pretrained(kept_encoder(run))
             stored = pq.read_table(run / "level_prob" / "level_prob.parquet")
         stage_one = StageOne(encoder, items, stored)
         if run and _is_indexed(run / "behaviours", data):

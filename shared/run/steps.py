@@ -40,9 +40,8 @@ COMMANDS = {
     "assistant": "make distill",
     "assistant_labels": "make distill",
     "encoder": "make distill",
-    "level_prob": "make distill",
-    "replay": "make distill",
     "student": "make distill",
+    **dict.fromkeys(("level_prob", "replay"), "make rank"),
     **dict.fromkeys(("pairs", "behaviours", "features", "texts", "lightgbm", "trained", "ranker"), "make rank"),
     **dict.fromkeys(("pair_features", "judged_pair_features"), "make rank"),
 }

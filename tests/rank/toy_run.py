@@ -35,13 +35,12 @@ HISTORY = HistoryArguments(history_in_category=6, history_overall=6, cross_histo
 
 
 def build_run(home: Path, **network: Any) -> None:
-    """Fill `home` with data, encoder, level_prob, behaviours, features/train and ranker, as a run does."""
+    """Fill `home` with data, level_prob, behaviours, features/train and ranker, as a run does."""
     data = home / "data"
     toy.build(data, 5)
     items, behaviours, impressions = (read_table(data, name) for name in ("items", "behaviours", "impressions"))
     encoder = tiny_encoder(home / "vocabulary", LEVEL_NAMES)
-    encoder.save_pretrained(home / "encoder")
-    (home / "level_prob").mkdir()
+    encoder.save_pretrained(home / "level_prob" / "encoder")
     stored = random_level_prob(impressions, behaviours)
     pq.write_table(stored, home / "level_prob" / "level_prob.parquet")
 

@@ -51,11 +51,7 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 
     monkeypatch.setattr(plan, "subprocess", SimpleNamespace(run=launch, STDOUT=None))
 
-    def gold(untrained: Path, data: Path, folder: Path) -> None:
-        run_step("gold replay", folder, {}, lambda work: None)
-
     monkeypatch.setattr(plan, "build_random_encoder", untrained)
-    monkeypatch.setattr(plan, "build_gold_replay", gold)
     monkeypatch.setattr(plan, "_training_impressions", lambda home: 100_000)
     return SimpleNamespace(workspace=workspace, started=started, bench=folder, results=tmp_path / "results")
 
@@ -146,12 +142,20 @@ def test_other_settings_or_a_lost_result_are_trained_again(shop: SimpleNamespace
 
 def test_the_random_encoder_takes_the_place_of_the_distilled_one(shop: SimpleNamespace) -> None:
     run_all(cells_of(shop, "prectr_v2", "random_encoder", seeds=(4,)), shop.workspace)
-    assert not (shop.bench / "random_encoder-seed4" / "pair_features").exists()
-    link = shop.bench / "random_encoder-seed4" / "replay"
-    assert link.readlink() == (shop.bench / "gold_replay-seed4").resolve()
-    assert (shop.bench / "random_encoder-seed4" / "level_prob").readlink() == (
-        shop.workspace.folder / "level_prob"
-    ).resolve()
+    cell = Cell("random_encoder", 4, shop.bench, FLAGS)
+    run, _, _, losses, *_ = cell.settings()
+    assert Path(run.encoder) == shop.bench / "untrained_encoder-seed4" and losses.replay_pairs == 0
+    assert [link.name for link in cell.folder.iterdir() if link.is_symlink()] == ["data"], (
+        "nothing of the distilled one"
+    )
+
+
+def test_what_an_earlier_version_linked_is_no_longer_shared(shop: SimpleNamespace) -> None:
+    cell = Cell("random_encoder", 4, shop.bench, FLAGS)
+    cell.folder.mkdir(parents=True)
+    (cell.folder / "level_prob").symlink_to(shop.workspace.folder / "level_prob")
+    cell.link_inputs(shop.workspace)
+    assert not (cell.folder / "level_prob").is_symlink() and (shop.workspace.folder / "level_prob").is_dir()
 
 
 def test_a_failed_training_is_one_sentence_with_its_last_line(
@@ -200,7 +204,7 @@ def test_an_encoder_that_is_given_is_read_where_it_lies(shop: SimpleNamespace) -
 
 def test_inputs_that_are_not_there_are_named_with_their_command(shop: SimpleNamespace) -> None:
     (shop.workspace.folder / "level_prob" / "step.json").unlink()
-    with pytest.raises(PrectrError, match="level_prob is not there or not finished.*make distill"):
+    with pytest.raises(PrectrError, match="level_prob is not there or not finished.*make rank"):
         cells_of(shop, "prectr_v2")[0].link_inputs(shop.workspace)
 
 
@@ -227,7 +231,7 @@ def test_one_command_writes_figures_and_report(
 ) -> None:
     shown: list[Any] = []
     monkeypatch.setattr(bench, "Workspace", lambda *arguments: shop.workspace)
-    for name in ("behaviours", "features", "texts", "pair_features"):
+    for name in ("inputs", "pair_features"):
         monkeypatch.setattr(bench, f"build_{name}", lambda *_: None)
     monkeypatch.setattr(bench, "compute_results", lambda command, cells, resamples: {"command": command})
     monkeypatch.setattr(bench, "write_report", lambda folder: folder / "report.html")

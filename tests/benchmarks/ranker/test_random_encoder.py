@@ -4,15 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import torch
 
 from benchmarks.ranker import random_encoder
-from benchmarks.ranker.random_encoder import build_gold_replay, build_random_encoder
-from prectr.distill.pairs import Pairs
+from benchmarks.ranker.random_encoder import build_random_encoder
 from prectr.shared.encoder.level_encoder import LevelEncoder
-from prectr.shared.errors import PrectrError
 from prectr.shared.run.steps import run_step
 from tests.shared.encoder.tiny_encoder import tiny_encoder
 
@@ -46,24 +43,3 @@ def test_it_has_the_shape_of_its_twin_and_none_of_its_weights(trained: Path) -> 
     again = trained.parent / "again"
     build_random_encoder(trained, trained.parent / "data", 5, again)
     assert np.array_equal(LevelEncoder.from_pretrained(again).score_pairs(["red"], ["blue shoe"]), probabilities[1])
-
-
-def gold(*levels: int) -> Pairs:
-    query, text = (np.array([word] * len(levels), dtype=object) for word in ("red", "blue shoe"))
-    return Pairs(query, text, np.array(levels))
-
-
-def test_gold_pairs_alone_are_replayed(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    known = {"train": gold(3, 0), "validation": gold(1)}
-    monkeypatch.setattr(random_encoder, "read_pairs", lambda data: known)
-    build_gold_replay(trained, trained.parent / "data", trained.parent / "gold")
-    replayed = pq.read_table(trained.parent / "gold" / "replay.parquet").to_pydict()
-    assert replayed["level_prob"] == [[0, 0, 0, 1], [1, 0, 0, 0]] and replayed["query"] == ["red", "red"]
-
-
-@pytest.mark.parametrize("known", [{}, {"train": gold()}])
-def test_without_gold_it_says_so(trained: Path, monkeypatch: pytest.MonkeyPatch, known: dict[str, Pairs]) -> None:
-    monkeypatch.setattr(random_encoder, "read_pairs", lambda data: known)
-    with pytest.raises(PrectrError, match="no pair of the split train has a level; name the other systems"):
-        build_gold_replay(trained, trained.parent / "data", trained.parent / "gold")
-    assert not (trained.parent / "gold").exists()

@@ -66,7 +66,7 @@ AT_REST = {"encoder_learning_rate": 0.0, "warmup_share": 0.0}
         ("no_two_step", {"warmup_share": 0.0}),
         ("no_fusion", {"fusion": "sigmoid", "consistency_weight": 0.0, **AT_REST}),
         ("frozen_encoder", AT_REST),
-        ("random_encoder", {"encoder": "b/untrained_encoder-seed0"}),
+        ("random_encoder", {"encoder": "b/untrained_encoder-seed0", "replay_pairs": 0}),
         (
             "prectr_v1",
             {

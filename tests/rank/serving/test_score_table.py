@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from prectr.data.contract import read_table
 from prectr.rank.__main__ import main
+from prectr.rank.history.stage_one import kept_encoder
 from prectr.rank.serving.score_table import page_blocks, score_file
 from prectr.rank.serving.scorer import Scorer, StageOne
 from prectr.shared.encoder.level_encoder import LevelEncoder
@@ -84,7 +85,7 @@ def test_another_folder_of_the_same_past_gives_the_same_scores(home: Path, score
 
 
 def test_a_pair_nobody_stored_is_scored_by_the_runs_encoder(home: Path) -> None:
-    items, encoder = read_table(home / "data", "items"), LevelEncoder.from_pretrained(home / "encoder")
+    items, encoder = read_table(home / "data", "items"), LevelEncoder.from_pretrained(kept_encoder(home))
     stored = pq.read_table(home / "level_prob" / "level_prob.parquet")
     ids = [stored["item_id"][0].as_py(), items["item_id"][3].as_py()]
     pairs = pa.table({"query": [stored["query"][0].as_py(), "a red table"], "item_id": ids})

@@ -10,7 +10,7 @@ import pytest
 
 from prectr.data import pipeline as data
 from prectr.distill import pipeline as distill
-from prectr.distill.publishing import encoder, level_prob, replay
+from prectr.distill.publishing import encoder
 from prectr.distill.student import steps
 from prectr.rank import pipeline as rank
 from prectr.rank.evaluation import lightgbm
@@ -168,12 +168,17 @@ STEPS: dict[str, tuple[Callable[..., Any], tuple[str, ...], str, str]] = {
         "distill.publishing.model_card rank",
     ),
     "level_prob": (
-        level_prob.write_level_prob,
-        (level_prob.__name__,),
-        "shared.encoder.level_encoder data.scan",
-        "distill.student distill.teachers rank",
+        rank.build_level_prob,
+        rank.SOURCES["level_prob"],
+        "rank.history.score_log rank.workspace rank.pipeline shared.encoder.level_encoder data.scan",
+        "rank.history.log rank.features rank.inputs rank.model rank.training distill",
     ),
-    "replay": (replay.write_replay, (replay.__name__,), "distill.pairs", "distill.student rank"),
+    "replay": (
+        rank.build_replay,
+        rank.SOURCES["replay"],
+        "rank.inputs.replayed_pairs rank.workspace rank.pipeline shared.encoder.level_encoder",
+        "rank.history.log rank.features rank.inputs.replay rank.model rank.training distill",
+    ),
     "behaviours": (
         rank.build_behaviours,
         rank.SOURCES["behaviours"],

@@ -1,15 +1,15 @@
-"""The pairs that stage one scores for stage two are those that occur in the log, each once, in order."""
+"""The pairs that are scored before any click is met are those that occur in the log, each once, in order."""
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 import prectr.data.toy as toy
 from prectr.data.contract import read_table
-from prectr.distill.publishing.level_prob import logged_pairs
+from prectr.rank.history.score_log import logged_pairs
 
 
 def test_every_logged_pair_comes_once_in_order_with_the_text_of_its_item(tmp_path, monkeypatch):
-    monkeypatch.setattr("prectr.distill.publishing.level_prob.PAIRS_AT_ONCE", 2048)
+    monkeypatch.setattr("prectr.rank.history.score_log.PAIRS_AT_ONCE", 2048)
     toy.build(tmp_path, 2, num_users=12, pages_per_user=30, train_pages=40)
     parts = list(logged_pairs(tmp_path, tmp_path / "spill"))
     assert len(parts) > 0

@@ -1,0 +1,60 @@
+"""P(level | query, item) of every logged pair, as an encoder judges it before it meets a click: what features, past
+events and every rival read, and `prectr.rank.history.stage_one` looks up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from prectr.data.contract import read_table, table_path
+from prectr.data.scan import scan_table
+from prectr.shared.atomic import atomic_write
+from prectr.shared.encoder.level_encoder import LevelEncoder
+from prectr.shared.storage.duckdb import out_of_core, quoted
+
+PAIRS_AT_ONCE = 1 << 20
+"""Pairs that are scored together: texts that several of them share are encoded once."""
+
+
+def write_level_prob(encoder: LevelEncoder, data: Path, work: Path) -> None:
+    """Write `level_prob.parquet` into `work`: query, item_id, level_prob list<float32>[K] of every pair that occurs in
+    the log, sorted by both keys.
+    """
+    with atomic_write(work / "level_prob.parquet") as temporary:
+        schema = pa.schema([("query", pa.string()), ("item_id", pa.string()), ("level_prob", pa.list_(pa.float32()))])
+        with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+            for pairs in logged_pairs(data, work):
+                level_prob = encoder.score_pairs(pairs["query"].to_pylist(), pairs["text"].to_pylist())
+                writer.write_table(with_level_prob(pairs.select(["query", "item_id"]), level_prob).cast(schema))
+
+
+def logged_pairs(data: Path, spill: Path) -> Iterator[pa.Table]:
+    """Every distinct (query, item_id) of impressions, and of behaviours that have a query; sorted, with the item's
+    `text`. A part at a time, however large the log: DuckDB spills into `spill`.
+    """
+    items = read_table(data, "items", ["item_id", "text"])
+    ids = items["item_id"].combine_chunks()
+    for table in ("impressions", "behaviours"):
+        next(scan_table(data, table, ["query", "item_id"], 1), None)  # it is there, and so are its columns
+    logged = " UNION ALL ".join(
+        f"SELECT query, item_id FROM read_parquet({quoted(table_path(data, table))}) WHERE query IS NOT NULL"
+        for table in ("impressions", "behaviours")
+    )
+    with out_of_core(spill) as database:
+        distinct = database.sql(f"SELECT DISTINCT query, item_id FROM ({logged}) ORDER BY query, item_id")
+        for batch in distinct.to_arrow_reader(PAIRS_AT_ONCE):
+            pairs = pa.Table.from_batches([batch]).cast(pa.schema([("query", pa.string()), ("item_id", pa.string())]))
+            row = pc.index_in(pairs["item_id"], value_set=ids)
+            yield pairs.append_column("text", items["text"].take(row))
+
+
+def with_level_prob(keys: pa.Table, level_prob: np.ndarray) -> pa.Table:
+    """`keys` with the column level_prob [n, K] behind them."""
+    lists = pa.FixedSizeListArray.from_arrays(pa.array(level_prob.astype(np.float32).ravel()), level_prob.shape[1])
+    return keys.append_column("level_prob", lists.cast(pa.list_(pa.float32())))
