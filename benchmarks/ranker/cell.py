@@ -110,7 +110,8 @@ class Cell:
         if self.system != RANDOM_ENCODER:
             made = ("level_prob", "behaviours", *(["replay"] if is_ours(self.system) else []))
             found |= {name: fingerprint_of(home.folder / name) for name in made}
-        modules = [name for names in SOURCES.values() for name in names] if is_ours(self.system) else [RIVALS]
+        steps = SOURCES if is_ours(self.system) else (*SEEDLESS, "features")
+        modules = [name for step in steps for name in SOURCES[step]] + ([] if is_ours(self.system) else [RIVALS])
         return fingerprint_inputs(self.name, {**settings, **found, "code": code_of(main, modules)})
 
     def seconds(self, inputs: str | None = None) -> float | None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from benchmarks.ranker import __main__ as bench
+from benchmarks.ranker import cell as module_of_cell
 from benchmarks.ranker import plan
 from benchmarks.ranker.cell import Cell
 from benchmarks.ranker.plan import estimates, run_all, told
@@ -138,6 +139,16 @@ def test_other_settings_or_a_lost_result_are_trained_again(shop: SimpleNamespace
     (other.result / "step.json").unlink()
     run_all([other], shop.workspace)
     assert len(shop.started) == 3
+
+
+def test_code_that_makes_features_trains_rivals_again_and_code_that_trains_the_ranker_does_not(
+    shop: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (rival,) = cells_of(shop, "lightgbm", seeds=(0,))
+    before, sources = rival.inputs(shop.workspace), module_of_cell.SOURCES
+    for step in ("training", "features"):
+        monkeypatch.setattr(module_of_cell, "SOURCES", {**sources, step: ("prectr.shared.errors",)})
+        assert (rival.inputs(shop.workspace) == before) is (step == "training")
 
 
 def test_the_random_encoder_takes_the_place_of_the_distilled_one(shop: SimpleNamespace) -> None:
