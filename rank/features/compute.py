@@ -57,6 +57,10 @@ class FeatureMatrix:
     def column(self, name: str) -> np.ndarray:
         return self.values[:, self.names.index(name)]
 
+    def beside(self, other: FeatureMatrix) -> FeatureMatrix:
+        """The same impressions with the columns of both."""
+        return FeatureMatrix(self.features + other.features, np.concatenate([self.values, other.values], 1))
+
 
 def compute_features(
     log: BehaviourLog,

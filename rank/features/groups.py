@@ -1,6 +1,15 @@
 """Which features belong together: those of exact matches, of stage one, of query and item."""
 
+import re
+
+from prectr.rank.features.exact_match import NOTHING
+
+SLICES = ("user", "cross")
+"""Whose past a slice holds: the user's own, or other users' under the same query."""
+
+USER, OTHERS = SLICES
 _OTHER_USER_FEATURES = ("user_pages", "user_all_", "user_query_", "user_level_")
+_MATCH = re.compile(rf"({'|'.join(SLICES)})_match_(item_id|category|cat_.+)_({'|'.join(NOTHING)})")
 _STAGE_ONE = (
     "expected_level", "level_prob_", "level_rank", "level_gap", "top_level_ratio", "query_level_",
     "user_level_affinity", "user_level_gap",
@@ -13,8 +22,25 @@ NEVER_SHOWN = {
 
 
 def is_exact_match(name: str) -> bool:
-    """Whether the feature says how often, or when, the user clicked this very item or items like it."""
-    return name.startswith("user_") and not name.startswith(_OTHER_USER_FEATURES)
+    """Whether the feature says how often, or when, this very item or items like it were clicked: by the user, or in the
+    slice of other users."""
+    if name.startswith("user_"):
+        return not name.startswith(_OTHER_USER_FEATURES)
+    return is_of_slice(name, OTHERS)
+
+
+def is_of_slice(name: str, whose: str) -> bool:
+    """Whether the feature is counted in a slice, one of `SLICES`."""
+    found = _MATCH.fullmatch(name)
+    return found is not None and found[1] == whose
+
+
+def unlike_anything(name: str) -> float:
+    """What a feature that is counted in a slice says of a candidate that none of its events is like."""
+    found = _MATCH.fullmatch(name)
+    if found is None:
+        raise ValueError(f"{name!r} is not counted in a slice.")
+    return NOTHING[found[3]]
 
 
 def is_stage_one(name: str) -> bool:

@@ -11,6 +11,8 @@ import pyarrow as pa
 from prectr.rank.config import HistoryArguments
 from prectr.rank.features.compute import FeatureMatrix, compute_features
 from prectr.rank.features.feature_map import UNKNOWN, FeatureMap
+from prectr.rank.features.groups import OTHERS, USER
+from prectr.rank.features.past_columns import past_columns
 from prectr.rank.features.prepared_set import PreparedSet
 from prectr.rank.features.shop import Shop
 from prectr.rank.history.codes import encode
@@ -141,20 +143,22 @@ def prepare(impressions: pa.Table, shop: Shop, history: HistoryArguments, cut: n
         rows = slice(int(bounds[start]), int(bounds[end]))
         chunk = impressions.slice(rows.start, rows.stop - rows.start)
         of_rows = coded.take(page[rows])._replace(item=item[rows])
-        features.append(compute_features(log, shop.items, chunk, level_prob[rows], since[page[rows]], of_rows))
         some = coded.take(np.arange(start, end))
-        user_rows.append(
-            user_slices(
-                log,
-                some.user,
-                some.category,
-                since[pages],
-                some.before_row,
-                history.history_in_category,
-                history.history_overall,
-            )
+        user = user_slices(
+            log,
+            some.user,
+            some.category,
+            since[pages],
+            some.before_row,
+            history.history_in_category,
+            history.history_overall,
         )
         cross, depth = cross_slices(log, some.user, some.query, some.category, some.before_row, history.cross_history)
+        slices = {USER: user, OTHERS: cross}
+        of_past = past_columns(shop.likeness, log, of_rows.item, page[rows] - start, some.seconds, some.query, slices)
+        of_query_and_item = compute_features(log, shop.items, chunk, level_prob[rows], since[page[rows]], of_rows)
+        features.append(of_query_and_item.beside(of_past))
+        user_rows.append(user)
         cross_rows.append(cross)
         cross_depth.append(depth)
     return RawSet(

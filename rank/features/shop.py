@@ -3,6 +3,7 @@
 import numpy as np
 import pyarrow as pa
 
+from prectr.rank.features.likeness import Likeness
 from prectr.rank.history.codes import encode
 from prectr.rank.history.log import BehaviourLog
 from prectr.rank.history.stage_one import LevelProb
@@ -15,14 +16,30 @@ class Shop:
     Args:
         items: the contract's table. log: the behaviour log. level_prob: stage one's probabilities.
         query_texts: the distinct queries that will be encoded.
+        likeness: of the items of the log, where `items` are only some of them; None: read off `items`.
     """
 
-    def __init__(self, items: pa.Table, log: BehaviourLog, level_prob: LevelProb, query_texts: list[str]) -> None:
+    def __init__(
+        self,
+        items: pa.Table,
+        log: BehaviourLog,
+        level_prob: LevelProb,
+        query_texts: list[str],
+        likeness: Likeness | None = None,
+    ) -> None:
         self.items, self.log, self.level_prob, self.query_texts = items, log, level_prob, query_texts
+        self._likeness = likeness
         self._queries = pa.array(query_texts, pa.string())
         encoded = items["text"].combine_chunks().dictionary_encode()
         self.item_texts: list[str] = encoded.dictionary.to_pylist()
         self._text_of_item = encoded.indices.to_numpy()
+
+    @property
+    def likeness(self) -> Likeness:
+        """What a candidate is compared with past events by."""
+        if self._likeness is None:
+            self._likeness = Likeness.of(self.items, self.log.items)
+        return self._likeness
 
     def text_numbers(self, impressions: pa.Table, page: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Each impression's place in `query_texts` and `item_texts`: int32 [n] twice; `page` [n]: see `RawSet`."""

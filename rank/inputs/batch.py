@@ -13,8 +13,7 @@ import torch
 from torch import Tensor
 
 from prectr.rank.features.prepared_set import PreparedSet
-from prectr.rank.inputs.events import EVENT_SCALARS, GAP_SCALE, Events, Past
-from prectr.rank.inputs.exact_match import match_statistics
+from prectr.rank.inputs.events import Events, Past
 from prectr.shared.seeds import generator
 
 
@@ -24,7 +23,7 @@ class Batch(TypedDict, total=False):
     `page_batch` gives the first part, `text_batch` or stored features the second, the training schedule the rest.
     """
 
-    numeric: Tensor  # [B, F] float32, hand-made features in the network's units
+    numeric: Tensor  # [B, F] float32, features in the network's units
     categorical: Tensor  # [B, C] int64; the item's columns come first
     clicked: Tensor  # [B] float32 in {0, 1}
     level: Tensor  # [B] int64, stage one's most probable level
@@ -77,9 +76,7 @@ def page_batch(prepared: PreparedSet, pages: np.ndarray, bounds: np.ndarray, eve
     page = torch.from_numpy(np.repeat(np.arange(len(pages)), lengths))
 
     def past(event_rows: np.ndarray) -> Past:
-        found = events.gather(event_rows[pages], prepared.seconds[pages], prepared.query[pages])
-        target = categorical[:, : events.item_categorical.shape[1]]
-        return {**found, "matches": _matches(found, target, page)}
+        return events.gather(event_rows[pages], prepared.seconds[pages], prepared.query[pages])
 
     return {
         "numeric": torch.from_numpy(np.ascontiguousarray(prepared.numeric[rows])),
@@ -110,9 +107,3 @@ def sample_batches(prepared: PreparedSet, events: Events, seed: int) -> Iterator
     bounds = prepared.page_bounds()
     for some in np.array_split(pages, -(-size // PAGES_OF_A_SAMPLE)):
         yield page_batch(prepared, some, bounds, events)
-
-
-def _matches(past: Past, target: Tensor, page: Tensor) -> Tensor:
-    clicked, gap, same_query = past["scalars"][..., :EVENT_SCALARS].unbind(-1)
-    days = torch.expm1(gap * GAP_SCALE)
-    return match_statistics(target, past["categorical"], past["mask"], clicked, days, same_query, page)

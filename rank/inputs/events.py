@@ -22,7 +22,6 @@ class Past(TypedDict, total=False):
     level_prob: Tensor  # [G, H, K], stage one's
     scalars: Tensor  # [G, H, EVENT_SCALARS + event types − 1]: clicked, log time gap, same query, one-hot of the type
     mask: Tensor  # [G, H] bool, whether there is an event
-    matches: Tensor  # [B, item columns · STATISTICS], exact matches of each impression's item
 
 
 @dataclass

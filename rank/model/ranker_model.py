@@ -2,8 +2,8 @@
 
     query, item text ──► encoder (unfrozen) ──► h, π = P(level | q, i)                       relevance-level module
     numbers, ids     ──► encodings, embeddings ─┐
-    behaviour slices ──► exact-match counts ────┼─► a_k = logit P(click | level = k, x)      base CTR module
-          └► target attention ──► r ──► τ(x) ───┘   a_k ← a_k + τ                            signed incentive
+                                                ├─► a_k = logit P(click | level = k, x)      base CTR module
+    behaviour slices ──► target attention ──► r ┴─► τ(x),  a_k ← a_k + τ                     signed incentive
     log p     = logsumexp_k( log σ( a_k) + log π_k )                                         conditional-probability
     log (1−p) = logsumexp_k( log σ(−a_k) + log π_k )      s = log p − log(1−p)               fusion [P]
 
@@ -14,6 +14,7 @@ text) pairs, K levels, H events in a history, S the width of the text embedding.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -21,10 +22,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from prectr.rank.config import ModelArguments
-from prectr.rank.features.groups import is_exact_match, is_stage_one
+from prectr.rank.features.groups import SLICES, is_exact_match, is_of_slice, is_stage_one
 from prectr.rank.inputs.batch import Batch, Kind
 from prectr.rank.inputs.events import EVENT_SCALARS, Past
-from prectr.rank.inputs.exact_match import STATISTICS
 from prectr.rank.model.fusion import fuse
 from prectr.rank.model.incentive import SignedIncentive
 from prectr.rank.model.numeric_encoding import NumericEncoding
@@ -56,16 +56,13 @@ class RankerConfig(ModelArguments):
         return [kind for kind, is_read in on.items() if is_read]
 
     @property
-    def matches(self) -> list[Kind]:
-        """Whose past is counted."""
-        return self.preferences if self.exact_match else []
-
-    @property
     def numeric_columns(self) -> list[int]:
         """Which numbers the base module reads."""
         left_out = [
             rule for rule, on in ((is_exact_match, self.exact_match), (is_stage_one, self.stage_one_features)) if not on
         ]
+        unread = [kind for kind in SLICES if kind not in self.preferences]
+        left_out += [partial(is_of_slice, whose=kind) for kind in unread]
         return [n for n, name in enumerate(self.numeric_names) if not any(rule(name) for rule in left_out)]
 
 
@@ -90,8 +87,7 @@ class RankerModel(nn.Module):
         self.config = config
         self.encoder = encoder
         self.numeric_columns = config.numeric_columns
-        numbers = len(self.numeric_columns) + len(config.matches) * len(config.item_columns) * len(STATISTICS)
-        self.numeric_encoding = NumericEncoding(numbers, config.numeric_bins)
+        self.numeric_encoding = NumericEncoding(len(self.numeric_columns), config.numeric_bins)
         self.embeddings = nn.ModuleList(nn.Embedding(n, config.embedding_size) for n in config.cardinalities)
         for table in self.embeddings:
             nn.init.normal_(table.weight, std=0.05)  # type: ignore[arg-type]
@@ -240,9 +236,8 @@ class RankerModel(nn.Module):
         return hidden
 
     def numbers(self, batch: Batch) -> Tensor:
-        """The hand-made features and the exact matches [B, numbers]."""
-        matches = [batch[kind]["matches"] for kind in self.config.matches]
-        return torch.cat([batch["numeric"][:, self.numeric_columns], *matches], 1)
+        """The features that the base module reads [B, numbers]."""
+        return batch["numeric"][:, self.numeric_columns]
 
     def _click_logits(self, base: Tensor) -> Tensor:
         raw: Tensor = self.click_head(base).float()

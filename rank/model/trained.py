@@ -34,7 +34,7 @@ FILES = (
 )
 """What is published of a ranker's folder; whatever else a run leaves there stays."""
 
-SCHEMA_VERSION = 2  # of config.json and what lies beside it; raised whenever older code could not read it
+SCHEMA_VERSION = 3  # of config.json and what lies beside it; raised whenever older code could not read it
 
 
 class TrainedRanker(HubModel):

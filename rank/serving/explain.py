@@ -224,9 +224,7 @@ def _looked_at(scorer: Scorer, weight: np.ndarray, rows: np.ndarray, seconds: in
 def _occlusion(
     model: RankerModel, state: Tensor, batch: Batch, score: Tensor, features: tuple[Any, ...]
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Logits [B] that each group of numbers, and each single one, adds over its training mean (which is 0), and the
-    counts of each kind of past over zeros.
-    """
+    """Logits [B] that each group of numbers, and each single one, adds over its training mean (which is 0)."""
 
     def part(columns: list[int]) -> np.ndarray:
         numeric = batch["numeric"].clone()
@@ -237,10 +235,6 @@ def _occlusion(
     for column, feature in enumerate(features):
         by_source.setdefault(feature.source, []).append(column)
     groups = {source: part(columns) for source, columns in by_source.items()}
-    for kind in model.config.matches:
-        uncounted: Batch = {**batch}
-        uncounted[kind] = {**batch[kind], "matches": torch.zeros_like(batch[kind]["matches"])}
-        groups[f"{kind} matches"] = (score - model.score(state, uncounted)["score"]).float().cpu().numpy()
     return groups, {feature.name: part([column]) for column, feature in enumerate(features)}
 
 

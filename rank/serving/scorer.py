@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from prectr.data.contract import SCHEMAS, has_table, read_table
 from prectr.rank.config import DataArguments, RankerArguments, WhereArguments
+from prectr.rank.features.likeness import Likeness
 from prectr.rank.features.prepare import RawSet, prepare
 from prectr.rank.features.prepared_set import PreparedSet
 from prectr.rank.features.shop import Shop
@@ -97,6 +98,7 @@ class Scorer:
         self.ranker, self.log, self.stage_one = ranker, log, stage_one
         self.bf16, self.batch_size = bf16, batch_size
         self.items = _item_columns(ranker, items)
+        self.likeness = Likeness.of(self.items, log.items)
         feature_map = ranker.feature_map
         self.events = Events(log, feature_map.transform_items(self.items).astype(np.int32), feature_map.event_types)
 
@@ -138,7 +140,8 @@ class Scorer:
         """Everything about whole pages that is known before the network sees them."""
         candidates = pc.is_in(self.items["item_id"], pc.unique(impressions["item_id"]))
         queries = sorted(pc.unique(impressions["query"]).to_pylist())
-        shop = Shop(self.items.filter(candidates), self.log, self.stage_one.of(impressions), queries)
+        level_prob = self.stage_one.of(impressions)
+        shop = Shop(self.items.filter(candidates), self.log, level_prob, queries, self.likeness)
         raw = prepare(impressions, shop, self.ranker.history)
         return shop, raw, raw.finish(self.ranker.feature_map, shop)
 

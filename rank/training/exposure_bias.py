@@ -23,9 +23,8 @@ from torch.nn import functional
 
 from prectr.rank.config import LossArguments
 from prectr.rank.features.feature_map import MAX_DEVIATIONS, FeatureMap
-from prectr.rank.features.groups import NEVER_SHOWN, is_stage_one
+from prectr.rank.features.groups import NEVER_SHOWN, OTHERS, is_of_slice, is_stage_one, unlike_anything
 from prectr.rank.inputs.batch import Batch
-from prectr.rank.inputs.exact_match import no_matches
 from prectr.rank.model.ranker_model import Context, RankerModel
 from prectr.shared.seeds import generator
 from prectr.shared.training.whole_batch import batch_mean, rows_of_all
@@ -119,33 +118,36 @@ class HardNegatives:
 
 
 def never_shown(feature_map: FeatureMap, numeric: np.ndarray) -> np.ndarray:
-    """The network's numbers [n, F] as they were had the query never shown the item."""
+    """The network's numbers [n, F] as they were had the query never shown the item, nor one like it to other users."""
     place = {column.name: at for at, column in enumerate(feature_map.numeric)}
     found = numeric.copy()
+    for at, column in enumerate(feature_map.numeric):
+        if is_of_slice(column.name, OTHERS) and column.std > 0:
+            raw = np.clip(unlike_anything(column.name), column.low, column.high)
+            found[:, at] = (raw - column.mean) / column.std
     for name, source in NEVER_SHOWN.items():
         changed = feature_map.numeric[place[name]]
-        raw: np.ndarray | float = 0.0
+        value: np.ndarray | float = 0.0
         if source is not None:
             read = feature_map.numeric[place[source]]
-            raw = numeric[:, place[source]] * read.std + read.mean
-        found[:, place[name]] = (raw - changed.mean) / changed.std if changed.std > 0 else 0.0
+            value = numeric[:, place[source]] * read.std + read.mean
+        found[:, place[name]] = (value - changed.mean) / changed.std if changed.std > 0 else 0.0
     return np.clip(found, -MAX_DEVIATIONS, MAX_DEVIATIONS)
 
 
 def less_relevant(model: RankerModel, context: Context, batch: Batch) -> Context:
-    """The context of hard negatives: `negative_numeric` [B, F] differs from the batch's numbers in what speaks of query
-    and item, and no other user ever did anything with the item, or with one like it, under the query."""
+    """The context of hard negatives, whose numbers are `negative_numeric` [B, F]: they differ from the batch's in what
+    speaks of query and item."""
     names, read = model.config.numeric_names, model.numeric_columns
-    columns = [n for n, column in enumerate(read) if is_stage_one(names[column]) or names[column] in NEVER_SHOWN]
+    columns = [n for n, column in enumerate(read) if _is_of_query_and_item(names[column])]
     negative: Batch = {**batch, "numeric": batch["negative_numeric"]}
-    if "cross" in model.config.matches:
-        nothing = no_matches(len(model.config.item_columns)).to(batch["cross"]["matches"])
-        numbers = len(model.numeric_encoding.edges)
-        columns += range(numbers - len(nothing), numbers)  # they come last
-        negative["cross"] = {**batch["cross"], "matches": nothing.expand_as(batch["cross"]["matches"])}
     now, then = (model.numeric_encoding(model.numbers(one)[:, columns], columns) for one in (batch, negative))
     change = functional.linear(then - now, model.first_layer.weight[:, model.numeric_encoding.places(columns)])
     return context._replace(base=context.base + change)
+
+
+def _is_of_query_and_item(name: str) -> bool:
+    return is_stage_one(name) or name in NEVER_SHOWN or is_of_slice(name, OTHERS)
 
 
 class ExposureBias(nn.Module):

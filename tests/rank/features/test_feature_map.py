@@ -8,9 +8,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from prectr.rank.config import HistoryArguments
 from prectr.rank.features.compute import Feature, FeatureMatrix, compute_features
 from prectr.rank.features.feature_map import MAX_DEVIATIONS, UNKNOWN, FeatureMap, FeatureMapFit
-from prectr.rank.features.groups import NEVER_SHOWN
+from prectr.rank.features.groups import NEVER_SHOWN, is_of_slice, unlike_anything
+from prectr.rank.features.prepare import prepare
+from prectr.rank.features.shop import Shop
 from prectr.rank.training.exposure_bias import never_shown
 from prectr.shared.errors import PrectrError
 from tests.rank.random_shop import (
@@ -75,6 +78,22 @@ def test_an_item_the_query_never_showed_stays_as_it_is_and_others_become_like_on
     kept = [place for place, name in enumerate(names) if name not in NEVER_SHOWN]
     np.testing.assert_array_equal(found[:, kept], numeric[:, kept])
     assert found.dtype == numeric.dtype and not np.array_equal(found, numeric)
+
+
+def test_to_a_hard_negative_no_other_user_did_anything(impressions):
+    shop = Shop(ITEMS, make_log(random_events(0)), level_prob(), sorted(CATEGORY_OF_QUERY))
+    raw = prepare(random_impressions(0), shop, HistoryArguments())
+    feature_map = FeatureMap.fit(ITEMS, raw.impressions, raw.features)
+    names, before = raw.features.names, feature_map.transform(ITEMS, raw.impressions, raw.features).numeric
+    after = never_shown(feature_map, before)
+    moved = {name for name, one, other in zip(names, before.T, after.T, strict=True) if not np.array_equal(one, other)}
+    assert not [name for name in moved if not is_of_slice(name, "cross") and name not in NEVER_SHOWN]
+    counted = [place for place, name in enumerate(names) if is_of_slice(name, "cross")]
+    assert len(moved) > 20 and (after[:, counted] == after[:1, counted]).all()
+    for name in ("cross_match_cat_brand_clicks", "cross_match_cat_brand_rate"):
+        column = feature_map.numeric[names.index(name)]
+        expected = (np.clip(unlike_anything(name), column.low, column.high) - column.mean) / column.std
+        np.testing.assert_allclose(after[:, names.index(name)], expected, rtol=1e-5)
 
 
 def test_numbers_outside_the_training_range_are_drawn_to_its_edge(impressions):

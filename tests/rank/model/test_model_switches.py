@@ -7,7 +7,6 @@ import torch
 from prectr.rank.config import LossArguments
 from prectr.rank.features.compute import compute_features
 from prectr.rank.features.groups import is_exact_match, is_stage_one
-from prectr.rank.inputs.exact_match import STATISTICS, no_matches
 from prectr.rank.training.exposure_bias import less_relevant
 from prectr.rank.training.objective import Objective
 from prectr.shared.errors import PrectrError
@@ -79,7 +78,7 @@ def test_unread_counts_move_nothing_and_have_no_parameters(encoder):
     network = model(encoder, numeric_names=names, exact_match=False)
     whole = model(encoder, numeric_names=names)
     assert network.numeric_encoding.edges.shape[0] == 2
-    assert whole.numeric_encoding.edges.shape[0] == 3 + 2 * len(STATISTICS)
+    assert whole.numeric_encoding.edges.shape[0] == 3
     assert network.base[0].in_features < whole.base[0].in_features
     one, other = batch(), batch()
     other["numeric"][:, 0] += 5
@@ -107,7 +106,7 @@ def test_unread_features_of_stage_one_move_nothing_and_have_no_parameters(encode
     network = model(
         encoder, numeric_names=["num_spirit_level", "level_gap", "user_item_clicks"], stage_one_features=False
     )
-    assert network.numeric_encoding.edges.shape[0] == 2 + 2 * len(STATISTICS)
+    assert network.numeric_encoding.edges.shape[0] == 2
     one = batch()
     changed = one | {"numeric": one["numeric"] + torch.tensor([0.0, 1, 0])}
     assert torch.equal(network(one)["score"], network(changed)["score"])
@@ -125,16 +124,17 @@ def test_features_of_stage_one_are_those_that_its_levels_move():
     assert not is_stage_one("num_spirit_level") and not is_stage_one("user_level_clicks")
 
 
-NUMBERS = ["level_gap", "user_item_clicks", "query_item_ctr"]
+NUMBERS = ["level_gap", "user_match_item_id_clicks", "query_item_ctr", "cross_match_item_id_share"]
 
 
 @pytest.mark.parametrize("off", [None, "user_preference", "cross_preference", "exact_match", "stage_one_features"])
 def test_a_hard_negative_has_other_numbers_of_query_and_item_and_keeps_the_rest(encoder, off):
     network = model(encoder, numeric_names=NUMBERS, **({off: False} if off else {}))
     one, other = batch(), batch(seed=1)
-    unwanted = no_matches(1).expand(B, -1)
-    expected = one | {"numeric": one["numeric"].clone(), "cross": one["cross"] | {"matches": unwanted}}
-    expected["numeric"][:, [0, 2]] = other["numeric"][:, [0, 2]]
+    for each in (one, other):
+        each["numeric"] = each["numeric"][:, [0, 1, 2, 0]]
+    expected = one | {"numeric": one["numeric"].clone()}
+    expected["numeric"][:, [0, 2, 3]] = other["numeric"][:, [0, 2, 3]]
     context = network.context(one)
     found = less_relevant(network, context, one | {"negative_numeric": other["numeric"]})
     torch.testing.assert_close(found.base, network.context(expected).base)

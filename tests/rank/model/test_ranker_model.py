@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prectr.rank.config import LossArguments
-from prectr.rank.inputs.exact_match import STATISTICS
 from prectr.rank.model.incentive import SignedIncentive
 from prectr.rank.model.numeric_encoding import NumericEncoding
 from prectr.rank.model.ranker_model import RankerConfig, RankerModel
@@ -70,7 +69,6 @@ def batch(seed: int = 0) -> dict[str, torch.Tensor]:
             "categorical": draw(7, PAGES, length, 1),
             "level_prob": torch.rand(PAGES, length, LEVELS, generator=g),
             "scalars": torch.rand(PAGES, length, 4, generator=g),
-            "matches": torch.rand(B, len(STATISTICS), generator=g),
             "mask": draw(2, PAGES, length).bool(),
         }
     out |= {"place": torch.arange(B), "size": torch.tensor(B)}
@@ -83,7 +81,8 @@ def batch(seed: int = 0) -> dict[str, torch.Tensor]:
 def model(encoder, **changes) -> RankerModel:
     torch.manual_seed(1)
     network = RankerModel(config(**changes), encoder)
-    network.start_from([batch(seed) | {"numeric": torch.randn(B, 3)} for seed in range(8)], ctr=0.1)
+    numbers = len(network.config.numeric_names)
+    network.start_from([batch(seed) | {"numeric": torch.randn(B, numbers)} for seed in range(8)], ctr=0.1)
     return network.eval()
 
 
@@ -115,14 +114,16 @@ def test_what_is_switched_off_has_no_parameters(encoder, switch, prefixes):
 
 
 def test_counts_of_a_past_that_is_not_read_have_no_weights(encoder):
-    numbers = len(model(encoder).numeric_encoding.shift)
-    assert numbers - len(model(encoder, cross_preference=False).numeric_encoding.shift) == len(STATISTICS)
-    uncounted = model(encoder, exact_match=False)
-    assert numbers - len(uncounted.numeric_encoding.shift) == 2 * len(STATISTICS)
-    one = batch()
-    other = one | {kind: one[kind] | {"matches": one[kind]["matches"] + 1} for kind in ("user", "cross")}
-    assert torch.equal(uncounted(one)["score"], uncounted(other)["score"])
-    assert not torch.equal(model(encoder)(one)["score"], model(encoder)(other)["score"])
+    names = ["item_ctr", "user_match_item_id_clicks", "cross_match_cat_brand_rate_under_query"]
+    for switch, unread in (("user_preference", [1]), ("cross_preference", [2]), ("exact_match", [1, 2])):
+        uncounted = model(encoder, numeric_names=names, **{switch: False})
+        assert len(uncounted.numeric_encoding.shift) == len(names) - len(unread)
+        one = batch()
+        other = one | {"numeric": one["numeric"].clone()}
+        other["numeric"][:, unread] += 1
+        assert torch.equal(uncounted(one)["score"], uncounted(other)["score"])
+        whole = model(encoder, numeric_names=names)
+        assert not torch.equal(whole(one)["score"], whole(other)["score"])
 
 
 def test_every_type_of_event_has_its_own_weights(encoder):
@@ -179,7 +180,6 @@ PER_ROW = ("pair", "numeric", "categorical", "page")
 def test_a_permutation_of_the_impressions_changes_nothing(encoder, order):
     network, plain = model(encoder), batch()
     mixed = plain | {name: plain[name][list(order)] for name in PER_ROW}
-    mixed |= {kind: plain[kind] | {"matches": plain[kind]["matches"][list(order)]} for kind in ("user", "cross")}
     with torch.no_grad():
         assert torch.allclose(network(mixed)["score"], network(plain)["score"][list(order)], atol=1e-5)
 

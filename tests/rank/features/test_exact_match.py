@@ -7,20 +7,20 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prectr.rank.inputs.exact_match import STATISTICS, match_statistics, no_matches
+from prectr.rank.features.exact_match import NOTHING, STATISTICS, event_weights, match_statistics
+
+EVENTS = torch.tensor([[[7, 1], [7, 1], [8, 1], [7, 2], [7, 1]]])
 
 
-def statistics(target: list[list[int]], **changes: torch.Tensor) -> torch.Tensor:
+def statistics(target: list[list[int]], events: torch.Tensor = EVENTS, **changes: torch.Tensor) -> torch.Tensor:
     """One page with four events and an empty place; attributes: item and brand."""
     past = {
-        "events": torch.tensor([[[7, 1], [7, 1], [8, 1], [7, 2], [7, 1]]]),
         "mask": torch.tensor([[True, True, True, True, False]]),
         "clicked": torch.tensor([[1.0, 0.0, 1.0, 1.0, 1.0]]),
         "days": torch.tensor([[1.0, 1.0, 3.0, 9.0, 0.0]]),
         "same_query": torch.tensor([[1.0, 1.0, 0.0, 0.0, 1.0]]),
-        "page": torch.zeros(len(target), dtype=torch.long),
     }
-    return match_statistics(torch.tensor(target), **(past | changes)).unflatten(1, (-1, len(STATISTICS)))
+    return match_statistics(torch.tensor([target]), events, event_weights(**(past | changes)))[0]
 
 
 def test_counts_by_hand():
@@ -42,23 +42,21 @@ def test_what_is_unknown_or_absent_matches_nothing():
     empty = {name: torch.zeros(1, 0) for name in ("mask", "clicked", "days", "same_query")}
     none = statistics([[7, 1]], events=torch.zeros(1, 0, 2, dtype=torch.long), **empty)
     assert none[0].tolist() == [nothing, nothing]
-    assert torch.equal(no_matches(2), none[0].flatten())
+    assert list(NOTHING.values()) == nothing and list(NOTHING) == list(STATISTICS)
 
 
 @given(st.permutations(range(5)), st.integers(0, 2**16))
 def test_the_order_of_events_and_of_candidates_changes_nothing(order: list[int], seed: int):
     draw = torch.Generator().manual_seed(seed)
     past = {
-        "events": torch.randint(0, 4, (2, 5, 3), generator=draw),
         "mask": torch.rand(2, 5, generator=draw) < 0.7,
         "clicked": (torch.rand(2, 5, generator=draw) < 0.5).float(),
         "days": torch.rand(2, 5, generator=draw) * 100,
         "same_query": (torch.rand(2, 5, generator=draw) < 0.5).float(),
     }
-    target, page = torch.randint(0, 4, (6, 3), generator=draw), torch.tensor([0, 0, 0, 1, 1, 1])
-    found = match_statistics(target, **past, page=page)
-    assert torch.isfinite(found).all()
-    shuffled = {name: column[:, order] for name, column in past.items()}
-    assert torch.allclose(match_statistics(target, **shuffled, page=page), found, atol=1e-6)
-    back = torch.arange(5, -1, -1)
-    assert torch.allclose(match_statistics(target[back], **past, page=page[back]), found[back], atol=1e-6)
+    events, target = (torch.randint(0, 4, (2, size, 3), generator=draw) for size in (5, 3))
+    found = match_statistics(target, events, event_weights(**past))
+    assert found.shape == (2, 3, 3, len(STATISTICS)) and torch.isfinite(found).all()
+    shuffled = event_weights(**{name: column[:, order] for name, column in past.items()})
+    assert torch.allclose(match_statistics(target, events[:, order], shuffled), found, atol=1e-6)
+    assert torch.allclose(match_statistics(target.flip(1), events, event_weights(**past)), found.flip(1), atol=1e-6)
