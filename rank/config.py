@@ -108,6 +108,9 @@ class ModelArguments:
     exact_match: bool = field(
         default=True, metadata={"help": "read exact matches: clicks on this item and on items of its attributes"}
     )
+    soft_counts: bool = field(
+        default=True, metadata={"help": "read soft counts: clicks on items whose text reads like this one's"}
+    )
 
     def __post_init__(self) -> None:
         if self.incentive != "none" and not (self.user_preference or self.cross_preference):

@@ -4,8 +4,9 @@ level_prob/   what the encoder says of every logged pair, before it meets a clic
 replay/       the pairs that are replayed beside the clicks
 pairs/        stage one's probabilities, sorted to be looked up on disk
 behaviours/   the log as memory-mapped columns and indices
-features/     features, history slices and feature map of every evaluated set
 texts/        every distinct text, tokenised
+text_vectors/ a vector of each, by the encoder that training starts from
+features/     features, history slices and feature map of every evaluated set
 lightgbm/     the rival's scores
 pair_features/, judged_pair_features/
               what the level head reads of pairs of texts, for passes in which the text encoder is frozen
@@ -28,12 +29,19 @@ from prectr.rank.evaluation.judge import judge_ranker
 from prectr.rank.evaluation.lightgbm import write_rival
 from prectr.rank.features.build import write_feature_sets
 from prectr.rank.features.feature_map import FeatureMap
+from prectr.rank.features.frozen_vectors import FrozenVectors
 from prectr.rank.features.kept_map import kept_feature_map
 from prectr.rank.history.log import BehaviourLog
 from prectr.rank.history.score_log import write_level_prob
 from prectr.rank.history.stage_one import keep_encoder
 from prectr.rank.inputs.replayed_pairs import pairs_to_replay
-from prectr.rank.inputs.steps import fingerprint_of_pairs, stored_pairs, write_frozen_text, write_texts
+from prectr.rank.inputs.steps import (
+    fingerprint_of_pairs,
+    stored_pairs,
+    write_frozen_text,
+    write_text_vectors,
+    write_texts,
+)
 from prectr.rank.model.trained import TrainedRanker
 from prectr.rank.reports.html import write_report
 from prectr.rank.reports.terminal import REPORT, show_report, show_results
@@ -51,6 +59,7 @@ SOURCES = {
     "behaviours": ("prectr.rank.history.log",),
     "features": ("prectr.rank.features.build",),
     "texts": ("prectr.rank.inputs.texts", "prectr.rank.inputs.replay"),
+    "text_vectors": ("prectr.rank.features.frozen_vectors",),
     "lightgbm": ("prectr.rank.evaluation.lightgbm",),
     "pair_features": ("prectr.rank.inputs.frozen_text", "prectr.rank.inputs.replay"),
     "training": ("prectr.rank.training.fit",),
@@ -59,7 +68,7 @@ SOURCES = {
 }
 """The modules that do each step's work; a warm start adds its own to the step that reads it."""
 
-SEEDLESS = ("level_prob", "replay", "behaviours", "texts")
+SEEDLESS = ("level_prob", "replay", "behaviours", "texts", "text_vectors")
 """Folders of `build_inputs` that are the same for every seed."""
 
 
@@ -84,12 +93,13 @@ def build_all(workspace: Workspace) -> None:
 
 
 def build_inputs(workspace: Workspace) -> None:
-    """level_prob · replay · behaviours · features · texts: what a training, and any rival, reads."""
+    """level_prob · replay · behaviours · texts · text_vectors · features: what a training, and any rival, reads."""
     build_level_prob(workspace)
     build_replay(workspace)
     build_behaviours(workspace)
-    build_features(workspace)
     build_texts(workspace)
+    build_text_vectors(workspace)
+    build_features(workspace)
 
 
 def report(folder: Path) -> None:
@@ -146,6 +156,7 @@ def build_features(workspace: Workspace) -> None:
     run, history = workspace.run, workspace.history
     inputs = {
         "behaviours": fingerprint_of(workspace.folder / "behaviours"),
+        "text_vectors": fingerprint_of(workspace.folder / "text_vectors"),
         "seed": run.seed,
         **deciding(history),
         "label": run.label,
@@ -162,7 +173,7 @@ def build_features(workspace: Workspace) -> None:
         rungs = history.cold_lengths if "new_users" in workspace.splits else []
         scratch = work / "checkpoints"
         write_feature_sets(
-            workspace.shop(),
+            workspace.shop(FrozenVectors.open(workspace.folder / "text_vectors")),
             lambda split: workspace.pages(split, scratch),
             workspace.evaluated,
             rungs,
@@ -180,6 +191,18 @@ def build_texts(workspace: Workspace) -> None:
     """`texts/`: the catalogue's, the queries' and the replayed pairs' texts, tokenised."""
     build = partial(write_texts, workspace)
     run_step("texts", workspace.folder / "texts", _text_inputs(workspace), build, sources=SOURCES["texts"])
+
+
+def build_text_vectors(workspace: Workspace) -> None:
+    """`text_vectors/`: a vector of every text of the catalogue and of every query, for what compares texts."""
+    inputs = {
+        "texts": fingerprint_of(workspace.folder / "texts"),
+        "encoder": workspace.encoder_fingerprint(),
+        **workspace.warm_start_inputs(),
+        "bf16": workspace.training.bf16 and has_bf16(compute_device()),
+    }
+    build = partial(write_text_vectors, workspace)
+    run_step("text_vectors", workspace.folder / "text_vectors", inputs, build, sources=SOURCES["text_vectors"])
 
 
 def build_rival(workspace: Workspace) -> None:
@@ -264,8 +287,9 @@ def remember(workspace: Workspace) -> None:
         "replay",
         "pairs",
         "behaviours",
-        "features",
         "texts",
+        "text_vectors",
+        "features",
         "lightgbm",
         "trained",
         "ranker",

@@ -18,6 +18,7 @@ from prectr.rank.config import (
     TrainArguments,
     check_together,
 )
+from prectr.rank.features.frozen_vectors import FrozenVectors
 from prectr.rank.features.page_reader import PageParts
 from prectr.rank.features.prepare import with_label
 from prectr.rank.features.shop import Shop
@@ -126,13 +127,17 @@ class Workspace:
             run_step("pairs", folder, inputs, build, sources=[LevelProb.__module__])
         return LevelProb.open(folder)
 
-    def shop(self) -> Shop:
-        """The catalogue with the log and stage one's probabilities; queries of every table, and the replayed ones."""
+    def shop(self, vectors: FrozenVectors | None = None) -> Shop:
+        """The catalogue with the log and stage one's probabilities; queries of every table, and the replayed ones.
+
+        Args:
+            vectors: of the catalogue's texts, which only features are made of.
+        """
         with out_of_core(self.folder) as database:
             found = [distinct(database, table_path(self.data, name), "query") for name in ("impressions", "pairs")]
         queries = pc.unique(pa.chunked_array(found))
         log = BehaviourLog.open(self.folder / "behaviours")
-        return Shop(read_table(self.data, "items"), log, self.level_prob(), sorted(queries.to_pylist()))
+        return Shop(read_table(self.data, "items"), log, self.level_prob(), sorted(queries.to_pylist()), vectors)
 
     @cached_property
     def splits(self) -> frozenset[str]:

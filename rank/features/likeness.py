@@ -1,4 +1,4 @@
-"""What makes two items alike: the attributes that they share, read off a row per item of the log. [O]
+"""What makes two items alike: attributes that they share, texts that read alike; a row per item of the log. [O]
 
 The codes are those of the catalogue's own values, not of a vocabulary that was learnt: what a past event has in common
 with a candidate is known before any training row is read, and of rare values too.
@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from prectr.rank.features.frozen_vectors import FrozenVectors
 from prectr.rank.history.codes import encode
 
 
@@ -20,22 +21,33 @@ class Likeness:
     Attributes:
         attributes: columns of the items table: `item_id`, `category` and the `cat_*`.
         codes: int32 [items of the log, A]; equal values of an attribute have equal codes, 0 is an unknown value.
+        text: int32 [items of the log], the row of each item's text in `vectors`; -1: the catalogue lacks the item.
+        vectors: of the catalogue's texts; None: items are compared by their attributes alone.
     """
 
     attributes: tuple[str, ...]
     codes: np.ndarray
+    text: np.ndarray
+    vectors: FrozenVectors | None = None
 
     @classmethod
-    def of(cls, items: pa.Table, log_items: pa.Array) -> "Likeness":
+    def of(cls, items: pa.Table, log_items: pa.Array, vectors: FrozenVectors | None = None) -> "Likeness":
         """
         Args:
             items: the contract's table. log_items: the log's item ids; one that the table lacks is unknown throughout.
+            vectors: of the distinct texts of `items`, in their order.
         """
         names = [name for name in items.column_names if name in ("item_id", "category") or name.startswith("cat_")]
         row = encode(log_items, items["item_id"].combine_chunks())
         codes = np.zeros((len(log_items), len(names)), np.int32)
         for place, name in enumerate(names):
-            values = items[name].combine_chunks().dictionary_encode().indices
-            of_items = pc.fill_null(values, -1).to_numpy().astype(np.int32) + 1
-            codes[:, place] = np.where(row >= 0, of_items[row], 0) if len(of_items) else 0
-        return cls(tuple(names), codes)
+            codes[:, place] = _codes(items, name, row) + 1
+        return cls(tuple(names), codes, _codes(items, "text", row), vectors)
+
+
+def _codes(items: pa.Table, column: str, row: np.ndarray) -> np.ndarray:
+    """Which of a column's distinct values the rows [n] have, int32 [n]; -1 for none, and for the row -1."""
+    if not items.num_rows:
+        return np.full(len(row), -1, np.int32)
+    values = pc.fill_null(items[column].combine_chunks().dictionary_encode().indices, -1).to_numpy()
+    return np.where(row >= 0, values[row], -1).astype(np.int32)

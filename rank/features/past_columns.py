@@ -1,11 +1,13 @@
-"""The history slices in numbers: what the events that attention reads have in common with each candidate.
+"""The history slices in numbers: what the events that attention reads have in common with each candidate, in attributes
+and in words.
 
 A slice is the user's own past events or other users' (`prectr.rank.history.slices`), the same ones that the network
 attends to, cut as they are. They become columns of the feature file, so that the network and its rivals read the same
-counts. [O]
+counts. Of the candidates' own texts there are some principal axes beside them: all that a rival can read of what an
+item is; the network reads the text. [O]
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,12 +16,15 @@ from torch import Tensor
 
 from prectr.rank.features.compute import Feature, FeatureMatrix
 from prectr.rank.features.exact_match import STATISTICS, event_weights, match_statistics
-from prectr.rank.features.groups import OTHERS, SLICES
+from prectr.rank.features.frozen_vectors import FrozenVectors
+from prectr.rank.features.groups import ITEM_TEXT, OTHERS, SLICES
 from prectr.rank.features.likeness import Likeness
+from prectr.rank.features.soft_counts import KERNELS, NEAREST, UNLIKE_ANYTHING, kernel_name, soft_statistics
 from prectr.rank.history.log import DAY, BehaviourLog
 
-CELLS_AT_ONCE = 1 << 19  # candidates x events that are compared together, fewer than a processor's cache holds
+CELLS_AT_ONCE = 1 << 17  # candidates x events that are compared together, fewer than a processor's cache holds
 WHOSE = {"user": "the user's", OTHERS: "other users'"}
+PLURAL = {"match": "matches", "text": "texts"}
 
 
 @dataclass(frozen=True)
@@ -54,16 +59,34 @@ class Slice:
 
 def past_features(likeness: Likeness) -> tuple[Feature, ...]:
     """What the columns of `past_columns` mean."""
-    return tuple(
-        Feature(f"{kind}_match_{name}_{statistic}", unit, f"{kind} matches", f"{WHOSE[kind]} {_of(meaning, name)}")
-        for kind in SLICES
-        for name in likeness.attributes
+    features = []
+    for kind in SLICES:
+        features += _counts(kind, "match", {name: _same(name) for name in likeness.attributes})
+        if likeness.vectors is not None:
+            kernels = {kernel_name(mean): f"items whose text is alike by about {mean:g}" for mean, _ in KERNELS}
+            features += _counts(kind, "text", kernels)
+            features += [
+                Feature(f"{kind}_text_{name}", "cosine", f"{kind} texts", f"{WHOSE[kind]} {meaning}")
+                for name, meaning in NEAREST.items()
+            ]
+    units = 0 if likeness.vectors is None else likeness.vectors.num_units
+    means = (f"the item's text along principal axis {unit + 1} of the catalogue's" for unit in range(units))
+    features += [Feature(f"{ITEM_TEXT}{unit}", "as given", "item text", meaning) for unit, meaning in enumerate(means)]
+    return tuple(features)
+
+
+def _counts(kind: str, what: str, of: Mapping[str, str]) -> list[Feature]:
+    return [
+        Feature(
+            f"{kind}_{what}_{name}_{statistic}", unit, f"{kind} {PLURAL[what]}", f"{WHOSE[kind]} {meaning.format(it)}"
+        )
+        for name, it in of.items()
         for statistic, (unit, meaning) in STATISTICS.items()
-    )
+    ]
 
 
-def _of(meaning: str, attribute: str) -> str:
-    return meaning.format("this item" if attribute == "item_id" else f"items of its {attribute.removeprefix('cat_')}")
+def _same(attribute: str) -> str:
+    return "this item" if attribute == "item_id" else f"items of its {attribute.removeprefix('cat_')}"
 
 
 def past_columns(
@@ -79,6 +102,10 @@ def past_columns(
     """
     features = past_features(likeness)
     values = np.empty((len(item), len(features)), np.float32)
+    if likeness.vectors is not None:
+        values[:, len(features) - likeness.vectors.num_units :] = likeness.vectors.units(
+            _taken(likeness.text, item, -1)
+        )
     bounds = np.searchsorted(page, np.arange(len(seconds) + 1))
     longest = max(rows.shape[1] for rows in slices.values())
     for pages in page_blocks(np.diff(bounds), longest):
@@ -91,21 +118,44 @@ def past_columns(
         for kind in SLICES:
             past = Slice(log, slices[kind][pages], seconds[pages], query[pages])
             found.append(_compared(likeness, candidates, past)[where])
-        values[rows] = torch.cat(found, 1).numpy()
+        counted = torch.cat(found, 1).numpy()
+        values[rows, : counted.shape[1]] = counted
     return FeatureMatrix(features, values)
 
 
 def _compared(likeness: Likeness, candidates: np.ndarray, past: Slice) -> Tensor:
     """What a slice says of candidates [G, C] (-1: none, or unknown): [G, C, columns]."""
-    ours, theirs = (_taken(likeness.codes, items) for items in (candidates, past.items()))
-    return match_statistics(ours, theirs, past.weights()).flatten(2)
+    both = (candidates, past.items())
+    weights = past.weights()
+    ours, theirs = (torch.from_numpy(_taken(likeness.codes, items, 0)) for items in both)
+    found = match_statistics(ours, theirs, weights).flatten(2)
+    if likeness.vectors is None:
+        return found
+    texts = [_taken(likeness.text, items, -1) for items in both]
+    # Only what has a text is compared by it.
+    weights = weights * torch.from_numpy(texts[1] >= 0)[..., None]
+    soft = soft_statistics(*_vectors(likeness.vectors, texts), weights)
+    soft[torch.from_numpy(texts[0] < 0)] = torch.tensor(list(UNLIKE_ANYTHING.values()))
+    return torch.cat([found, soft], -1)
 
 
-def _taken(codes: np.ndarray, items: np.ndarray) -> Tensor:
-    """Attributes [..., A] of items; all unknown where there is none."""
-    if not len(codes):
-        return torch.zeros(*items.shape, codes.shape[1], dtype=torch.int32)
-    return torch.from_numpy(np.where(items[..., None] >= 0, codes[np.maximum(items, 0)], 0))
+def _taken(column: np.ndarray, items: np.ndarray, missing: int) -> np.ndarray:
+    """`column` [items of the log, ...] of items [...]; `missing` where the item is -1."""
+    if not len(column):
+        return np.full(items.shape + column.shape[1:], missing, column.dtype)
+    found = column[items]
+    found[items < 0] = missing
+    return found
+
+
+def _vectors(vectors: FrozenVectors, texts: Sequence[np.ndarray]) -> list[Tensor]:
+    """float32 [..., V] of each array of texts; each distinct text is read once. Zeros where a text is -1."""
+    distinct, place = np.unique(np.concatenate([part.ravel() for part in texts]), return_inverse=True)
+    table = torch.from_numpy(vectors.items[distinct].astype(np.float32))
+    table[torch.from_numpy(distinct < 0)] = 0.0
+    places = np.split(place, np.cumsum([part.size for part in texts])[:-1])
+    pairs = zip(places, texts, strict=True)
+    return [table[torch.from_numpy(part)].reshape(*shape.shape, -1) for part, shape in pairs]
 
 
 def page_blocks(sizes: np.ndarray, events: int) -> Iterator[slice]:

@@ -22,7 +22,7 @@ from prectr.rank.history.slices import cross_slices, user_slices
 from prectr.shared.errors import PrectrError
 from prectr.shared.seeds import generator
 
-PAGES_AT_ONCE = 20_000  # bounds the memory that preparing takes
+PAGES_AT_ONCE = 4_000  # bounds the memory that preparing takes
 
 
 @dataclass

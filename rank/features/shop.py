@@ -3,6 +3,7 @@
 import numpy as np
 import pyarrow as pa
 
+from prectr.rank.features.frozen_vectors import FrozenVectors
 from prectr.rank.features.likeness import Likeness
 from prectr.rank.history.codes import encode
 from prectr.rank.history.log import BehaviourLog
@@ -16,7 +17,8 @@ class Shop:
     Args:
         items: the contract's table. log: the behaviour log. level_prob: stage one's probabilities.
         query_texts: the distinct queries that will be encoded.
-        likeness: of the items of the log, where `items` are only some of them; None: read off `items`.
+        vectors: of `item_texts`; without them no feature speaks of texts.
+        likeness: of the items of the log, where `items` are only some of them; None: read off `items` and `vectors`.
     """
 
     def __init__(
@@ -25,10 +27,11 @@ class Shop:
         log: BehaviourLog,
         level_prob: LevelProb,
         query_texts: list[str],
+        vectors: FrozenVectors | None = None,
         likeness: Likeness | None = None,
     ) -> None:
         self.items, self.log, self.level_prob, self.query_texts = items, log, level_prob, query_texts
-        self._likeness = likeness
+        self._vectors, self._likeness = vectors, likeness
         self._queries = pa.array(query_texts, pa.string())
         encoded = items["text"].combine_chunks().dictionary_encode()
         self.item_texts: list[str] = encoded.dictionary.to_pylist()
@@ -38,7 +41,7 @@ class Shop:
     def likeness(self) -> Likeness:
         """What a candidate is compared with past events by."""
         if self._likeness is None:
-            self._likeness = Likeness.of(self.items, self.log.items)
+            self._likeness = Likeness.of(self.items, self.log.items, self._vectors)
         return self._likeness
 
     def text_numbers(self, impressions: pa.Table, page: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

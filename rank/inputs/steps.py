@@ -1,4 +1,4 @@
-"""The steps that read texts once for all: `texts`, `pair_features` and `judged_pair_features`."""
+"""The steps that read texts once for all: `texts`, `text_vectors`, `pair_features` and `judged_pair_features`."""
 
 import hashlib
 import json
@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from prectr.rank.features.frozen_vectors import write_frozen_vectors
 from prectr.rank.features.prepared_set import PreparedSet
 from prectr.rank.inputs.frozen_text import PAIRS, TEXTS, VALUES, distinct_pairs, write_pair_features
 from prectr.rank.inputs.replay import Replay, read_replay
@@ -19,6 +20,13 @@ def write_texts(workspace: Workspace, work: Path) -> None:
     shop, encoder = workspace.shop(), workspace.start_encoder()
     _, others = read_replay(workspace.folder / "replay", shop)
     tokenize_to_disk(encoder, shop.query_texts, [*shop.item_texts, *others], work)
+
+
+def write_text_vectors(workspace: Workspace, work: Path) -> None:
+    """The step `text_vectors`: a vector of every text of the catalogue and of every query, by the encoder that training
+    starts from."""
+    texts = Texts.open(workspace.folder / "texts").of_catalogue(len(workspace.shop().item_texts))
+    write_frozen_vectors(workspace.start_encoder(), texts.item, texts.query, work, workspace.training.bf16)
 
 
 class StoredPairs(NamedTuple):

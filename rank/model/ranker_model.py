@@ -12,7 +12,7 @@ A part that is switched off is absent: it has no parameters. Shapes: B impressio
 text) pairs, K levels, H events in a history, S the width of the text embedding.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -22,7 +22,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from prectr.rank.config import ModelArguments
-from prectr.rank.features.groups import SLICES, is_exact_match, is_of_slice, is_stage_one
+from prectr.rank.features.groups import (
+    SLICES,
+    is_exact_match,
+    is_item_text,
+    is_of_slice,
+    is_soft_count,
+    is_stage_one,
+)
 from prectr.rank.inputs.batch import Batch, Kind
 from prectr.rank.inputs.events import EVENT_SCALARS, Past
 from prectr.rank.model.fusion import fuse
@@ -57,10 +64,14 @@ class RankerConfig(ModelArguments):
 
     @property
     def numeric_columns(self) -> list[int]:
-        """Which numbers the base module reads."""
-        left_out = [
-            rule for rule, on in ((is_exact_match, self.exact_match), (is_stage_one, self.stage_one_features)) if not on
-        ]
+        """Which numbers the base module reads. What the item's own text says it reads off the text."""
+        switches = (
+            (is_exact_match, self.exact_match),
+            (is_soft_count, self.soft_counts),
+            (is_stage_one, self.stage_one_features),
+            (is_item_text, False),
+        )
+        left_out: list[Callable[[str], bool]] = [rule for rule, on in switches if not on]
         unread = [kind for kind in SLICES if kind not in self.preferences]
         left_out += [partial(is_of_slice, whose=kind) for kind in unread]
         return [n for n, name in enumerate(self.numeric_names) if not any(rule(name) for rule in left_out)]

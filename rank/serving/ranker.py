@@ -12,7 +12,7 @@ import numpy as np
 from prectr.rank.history.log import BehaviourLog
 from prectr.rank.model.trained import TrainedRanker
 from prectr.rank.serving.request import request_tables
-from prectr.rank.serving.scorer import Scorer, StageOne
+from prectr.rank.serving.scorer import Scorer, StageOne, frozen_vectors
 from prectr.shared.errors import PrectrError
 
 
@@ -52,6 +52,9 @@ class Ranker(TrainedRanker):
         stage_one = StageOne(self.model.encoder, tables.items)
         level_prob = stage_one.of(tables.behaviours)
         log = BehaviourLog.from_tables(tables.items, tables.behaviours, level_prob, self.columns.matched)
-        scorer = Scorer(self, tables.items, log, stage_one, bf16=False, batch_size=len(items))
+        # What the network has learnt to read is made by the encoder that its training started from: the folder has only
+        # the one that learnt on.
+        vectors = frozen_vectors(self, self.model.encoder, tables.items, bf16=False)
+        scorer = Scorer(self, tables.items, log, stage_one, bf16=False, batch_size=len(items), vectors=vectors)
         shop, _, prepared = scorer.prepare(tables.impressions)
         return scorer.predict(shop, prepared)

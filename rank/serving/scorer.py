@@ -18,6 +18,8 @@ import pyarrow.parquet as pq
 
 from prectr.data.contract import SCHEMAS, has_table, read_table
 from prectr.rank.config import DataArguments, RankerArguments, WhereArguments
+from prectr.rank.features.frozen_vectors import FrozenVectors
+from prectr.rank.features.groups import is_item_text, is_soft_count
 from prectr.rank.features.likeness import Likeness
 from prectr.rank.features.prepare import RawSet, prepare
 from prectr.rank.features.prepared_set import PreparedSet
@@ -84,6 +86,7 @@ class Scorer:
     Args:
         items: the contract's table; columns that the ranker was not trained with are ignored.
         bf16: matrix products in bfloat16. batch_size: impressions scored at once.
+        vectors: of the texts of `items`, by the encoder that the ranker's training started from.
     """
 
     def __init__(
@@ -94,11 +97,12 @@ class Scorer:
         stage_one: StageOne,
         bf16: bool,
         batch_size: int,
+        vectors: FrozenVectors | None,
     ) -> None:
         self.ranker, self.log, self.stage_one = ranker, log, stage_one
         self.bf16, self.batch_size = bf16, batch_size
         self.items = _item_columns(ranker, items)
-        self.likeness = Likeness.of(self.items, log.items)
+        self.likeness = Likeness.of(self.items, log.items, vectors)
         feature_map = ranker.feature_map
         self.events = Events(log, feature_map.transform_items(self.items).astype(np.int32), feature_map.event_types)
 
@@ -127,21 +131,23 @@ class Scorer:
             encoder = LevelEncoder.from_pretrained(kept_encoder(run))
             stored = pq.read_table(run / "level_prob" / "level_prob.parquet")
         stage_one = StageOne(encoder, items, stored)
+        vectors = FrozenVectors.open(run / "text_vectors") if run and (run / "text_vectors").is_dir() else None
         if run and _is_indexed(run / "behaviours", data):
             log = BehaviourLog.open(run / "behaviours")
         else:
+            vectors = frozen_vectors(trained, encoder, items, bf16, vectors)
             behaviours = SCHEMAS["behaviours"].empty_table()
             if has_table(data, "behaviours"):
                 behaviours = read_table(data, "behaviours")
             log = BehaviourLog.from_tables(items, behaviours, stage_one.of(behaviours), trained.columns.matched)
-        return cls(trained, items, log, stage_one, bf16, batch_size)
+        return cls(trained, items, log, stage_one, bf16, batch_size, vectors)
 
     def prepare(self, impressions: pa.Table) -> tuple[Shop, RawSet, PreparedSet]:
         """Everything about whole pages that is known before the network sees them."""
         candidates = pc.is_in(self.items["item_id"], pc.unique(impressions["item_id"]))
         queries = sorted(pc.unique(impressions["query"]).to_pylist())
         level_prob = self.stage_one.of(impressions)
-        shop = Shop(self.items.filter(candidates), self.log, level_prob, queries, self.likeness)
+        shop = Shop(self.items.filter(candidates), self.log, level_prob, queries, likeness=self.likeness)
         raw = prepare(impressions, shop, self.ranker.history)
         return shop, raw, raw.finish(self.ranker.feature_map, shop)
 
@@ -157,6 +163,16 @@ class Scorer:
         found = self.predictor(shop).predict(prepared, self.batch_size)
         order = np.argsort(prepared.impression)
         return {name: values[order] for name, values in found.items()}
+
+
+def frozen_vectors(
+    ranker: TrainedRanker, encoder: LevelEncoder, items: pa.Table, bf16: bool, of_run: FrozenVectors | None = None
+) -> FrozenVectors | None:
+    """Vectors of the texts of `items`, if the ranker's features were made of any; along the axes of its run's."""
+    if not any(is_soft_count(name) or is_item_text(name) for name in ranker.feature_map.numeric_names):
+        return None
+    texts = items["text"].combine_chunks().dictionary_encode().dictionary.to_pylist()
+    return FrozenVectors.of_texts(encoder, texts, bf16, None if of_run is None else of_run.axes)
 
 
 def ranker_and_data(run: WhereArguments, chosen: RankerArguments, given: DataArguments) -> tuple[str, Path]:

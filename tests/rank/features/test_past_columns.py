@@ -8,10 +8,19 @@ import pytest
 
 from prectr.rank.config import HistoryArguments
 from prectr.rank.features import past_columns
-from prectr.rank.features.groups import SLICES, is_exact_match, is_of_slice, unlike_anything
+from prectr.rank.features.frozen_vectors import FrozenVectors
+from prectr.rank.features.groups import (
+    SLICES,
+    is_exact_match,
+    is_item_text,
+    is_of_slice,
+    is_soft_count,
+    unlike_anything,
+)
 from prectr.rank.features.likeness import Likeness
 from prectr.rank.features.prepare import RawSet, prepare
 from prectr.rank.features.shop import Shop
+from prectr.rank.features.soft_counts import UNLIKE_ANYTHING
 from prectr.rank.history.log import UNCUT
 from tests.rank.random_shop import (
     CATEGORY_OF_QUERY,
@@ -99,7 +108,7 @@ def test_a_shop_of_some_items_compares_with_all_past_ones():
     ids = random_impressions(0)["item_id"].to_pylist()[:4]
     page = random_impressions(0).slice(0, 4)
     some = ITEMS.filter(pa.array([item in ids for item in ITEMS["item_id"].to_pylist()]))
-    narrow = Shop(some, SHOP.log, level_prob(), SHOP.query_texts, SHOP.likeness)
+    narrow = Shop(some, SHOP.log, level_prob(), SHOP.query_texts, likeness=SHOP.likeness)
     expected, found = (prepare(page, shop, HISTORY).features for shop in (SHOP, narrow))
     assert found.names == expected.names and np.array_equal(found.values, expected.values)
 
@@ -113,9 +122,67 @@ def test_an_attribute_that_an_item_lacks_matches_nothing():
     assert (Likeness.of(ITEMS.slice(1), SHOP.log.items).codes[:1] == 0).all()
 
 
+VECTORS = FrozenVectors(
+    np.linalg.qr(np.random.default_rng(0).normal(size=(8, 8)))[0].astype(np.float16) * np.float16(0.6)
+    + np.float16(0.28),
+    np.eye(9, 8, -1, dtype=np.float32),
+)
+READ = Shop(ITEMS, SHOP.log, SHOP.level_prob, SHOP.query_texts, VECTORS)
+
+
+def test_texts_are_compared_event_by_event():
+    raw = prepared(shop=READ)
+    vectors, log = VECTORS.items.astype(np.float32), SHOP.log
+    row = {item: place for place, item in enumerate(ITEMS["item_id"].to_pylist())}
+    for kind, slices in (("user", raw.user_rows), ("cross", raw.cross_rows)):
+        clicks, nearest, skipped = [], [], []
+        for place, page in enumerate(raw.page):
+            events = slices[page][slices[page] >= 0]
+            ours = vectors[row[raw.impressions["item_id"][place].as_py()]]
+            cosine = np.array([vectors[row[log.items[int(item)].as_py()]] @ ours for item in log.item[events]])
+            clicked = log.clicked[events] == 1
+            clicks.append(math.log1p(np.exp(-0.5 * ((cosine[clicked] - 0.5) / 0.15) ** 2).sum()))
+            nearest.append(cosine[clicked].max(initial=-1))
+            skipped.append(cosine[~clicked].mean() if (~clicked).any() else 0)
+        for name, expected in (("50_clicks", clicks), ("nearest", nearest), ("skipped_mean", skipped)):
+            assert raw.features.column(f"{kind}_text_{name}") == pytest.approx(np.array(expected), abs=1e-4)
+            assert len(set(expected)) > 3
+    units = np.stack([raw.features.column(f"item_text_pca_{unit}") for unit in range(8)], 1)
+    texts = [row[item] for item in raw.impressions["item_id"].to_pylist()]
+    np.testing.assert_allclose(units, vectors[texts] - VECTORS.axes[0], atol=1e-6)
+
+
+def test_without_vectors_no_column_speaks_of_texts_and_with_them_the_others_stay():
+    plain, read = prepared().features, prepared(shop=READ).features
+    new = [name for name in read.names if name not in plain.names]
+    assert new == [name for name in read.names if is_soft_count(name) or is_item_text(name)]
+    assert len(new) == 2 * len(UNLIKE_ANYTHING) + 8
+    assert all(np.array_equal(plain.column(name), read.column(name)) for name in plain.names)
+    assert not any(is_exact_match(name) for name in new) and not is_soft_count("user_text_clicks")
+    cut = prepared(0, READ).features
+    of_user = [name for name in new if is_of_slice(name, "user")]
+    assert of_user and all((cut.column(name) == np.float32(unlike_anything(name))).all() for name in of_user)
+
+
+def test_what_the_catalogue_lacks_is_like_nothing():
+    item, page = np.full(2, -1), np.zeros(2, np.int64)
+    slices = {kind: np.arange(4)[None] for kind in SLICES}
+    found = past_columns.past_columns(READ.likeness, SHOP.log, item, page, np.array([10**9]), np.zeros(1), slices)
+    counted = [name for name in found.names if not is_item_text(name)]
+    for name in counted:
+        assert (found.column(name) == np.float32(unlike_anything(name))).all(), name
+    assert not any(found.column(f"item_text_pca_{unit}").any() for unit in range(8))
+
+
 def test_every_column_says_what_it_is():
     features = {feature.name: feature for feature in prepared().features.features}
     one = features["cross_match_cat_brand_share_under_query"]
     assert (one.source, one.unit) == ("cross matches", "share")
     assert one.meaning == "other users' share of the clicks under the query that were on items of its brand"
     assert features["user_match_item_id_clicks"].meaning == "the user's clicks on this item"
+    features = {feature.name: feature for feature in prepared(shop=READ).features.features}
+    soft = features["user_text_85_rate"]
+    assert (soft.source, soft.unit) == ("user texts", "rate")
+    assert soft.meaning == "the user's click-through of items whose text is alike by about 0.85"
+    assert features["cross_text_nearest"].meaning.startswith("other users' cosine to the clicked item that reads")
+    assert features["item_text_pca_1"].source == "item text"

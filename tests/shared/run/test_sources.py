@@ -188,7 +188,8 @@ STEPS: dict[str, tuple[Callable[..., Any], tuple[str, ...], str, str]] = {
     "features": (
         rank.build_features,
         rank.SOURCES["features"],
-        "rank.history.slices rank.features.compute rank.features.feature_map rank.features.page_reader",
+        "rank.history.slices rank.features.compute rank.features.feature_map rank.features.page_reader "
+        "rank.features.past_columns rank.features.soft_counts",
         "rank.reports rank.inputs rank.model rank.training rank.evaluation rank.serving distill",
     ),
     "lightgbm": (
@@ -202,6 +203,12 @@ STEPS: dict[str, tuple[Callable[..., Any], tuple[str, ...], str, str]] = {
         rank.SOURCES["texts"],
         "rank.inputs.texts rank.inputs.replay rank.inputs.steps rank.features.shop shared.encoder.level_encoder",
         "rank.features.compute rank.inputs.frozen_text rank.training rank.evaluation rank.reports",
+    ),
+    "text_vectors": (
+        inputs.write_text_vectors,
+        rank.SOURCES["text_vectors"],
+        "rank.features.frozen_vectors rank.inputs.texts rank.inputs.steps shared.encoder.level_encoder",
+        "rank.features.compute rank.features.soft_counts rank.training rank.evaluation rank.reports",
     ),
     "pair_features": (
         inputs.write_frozen_text,

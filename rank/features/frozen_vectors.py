@@ -1,0 +1,120 @@
+"""One unit vector per distinct text, of an encoder that no longer moves: how alike two items are, in words. [O]
+
+The encoder is the one that stage two starts from. The network's own goes on learning; these vectors stay, so that
+what is read off them is a column like any other, the same for the network and for its rivals.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch
+
+from prectr.shared.encoder.level_encoder import LevelEncoder
+from prectr.shared.run.console import progress_bar
+from prectr.shared.storage.npy import NpyWriter, open_array
+from prectr.shared.training.device import autocast, compute_device
+
+ITEMS, QUERIES, AXES = "items.npy", "queries.npy", "item_axes.npy"
+AXES_AT_MOST = 32
+TEXTS_AT_ONCE = 512  # that are encoded together
+ROWS_AT_ONCE = 1 << 14  # of a table that is read for its axes
+LEAST_VARIANCE = 1e-6  # of the first axis': an axis of less is rounding
+
+
+@dataclass(frozen=True)
+class FrozenVectors:
+    """The vectors of a catalogue's item texts, and the axes along which they differ most.
+
+    Attributes:
+        items: float16 [item texts, V], in the order of `Shop.item_texts` of the whole catalogue; memory-mapped or not.
+        axes: float32 [1 + min(32, V), V], the mean and the principal axes (`principal_axes`), or None: not known.
+    """
+
+    items: np.ndarray
+    axes: np.ndarray | None = None
+
+    @classmethod
+    def open(cls, folder: Path) -> Self:
+        """What `write_frozen_vectors` wrote, memory-mapped."""
+        return cls(open_array(folder / ITEMS), open_array(folder / AXES))
+
+    @classmethod
+    def of_texts(cls, encoder: LevelEncoder, texts: list[str], bf16: bool, axes: np.ndarray | None = None) -> Self:
+        """In memory, of a catalogue's distinct item texts."""
+        tokens = encoder.tokenize(texts, "item")
+        return cls(np.concatenate(list(unit_vectors(encoder, tokens, bf16))), axes)
+
+    @property
+    def num_units(self) -> int:
+        """How many `units` an item has."""
+        return min(AXES_AT_MOST, self.items.shape[1])
+
+    def units(self, rows: np.ndarray) -> np.ndarray:
+        """Where items are along the axes: float32 [n, units]; 0, the catalogue's mean, where `rows` [n] is -1 or the
+        axes are not known."""
+        found = np.zeros((len(rows), self.num_units), np.float32)
+        if self.axes is not None and (known := rows >= 0).any():
+            distinct, place = np.unique(rows[known], return_inverse=True)
+            mean, *axes = self.axes
+            found[known] = ((self.items[distinct].astype(np.float32) - mean) @ np.stack(axes, 1))[place]
+        return found
+
+
+def write_frozen_vectors(
+    encoder: LevelEncoder, items: dict[str, np.ndarray], queries: dict[str, np.ndarray], folder: Path, bf16: bool
+) -> None:
+    """Write what `FrozenVectors.open` reads, and the vectors of the queries beside it, in the order of their tokens.
+
+    Args:
+        items, queries: `input_ids` and `attention_mask` [n, L] of every text. bf16: matrix products in bfloat16.
+    """
+    for path, tokens in ((folder / ITEMS, items), (folder / QUERIES, queries)):
+        size = len(tokens["input_ids"])
+        width = (encoder.text_encoder.config.hidden_size,)
+        with (
+            NpyWriter(path, np.float16, width) as file,
+            progress_bar(f"vectors of {path.stem}", size, "texts") as advance,
+        ):
+            for vectors in unit_vectors(encoder, tokens, bf16):
+                file.append(vectors)
+                advance(len(vectors))
+    vectors = open_array(folder / ITEMS)
+    parts = (vectors[start : start + ROWS_AT_ONCE] for start in range(0, len(vectors), ROWS_AT_ONCE))
+    np.save(folder / AXES, principal_axes(parts, vectors.shape[1]))
+
+
+@torch.inference_mode()
+def unit_vectors(encoder: LevelEncoder, tokens: dict[str, np.ndarray], bf16: bool) -> Iterator[np.ndarray]:
+    """`TokenVectors.pooled` of n texts, float16 [n, V], a few texts at a time."""
+    encoder = encoder.to(compute_device()).eval()
+    for start in range(0, len(tokens["input_ids"]), TEXTS_AT_ONCE):
+        ids, mask = (
+            torch.from_numpy(tokens[name][start : start + TEXTS_AT_ONCE].astype(np.int64)).to(encoder.device)
+            for name in ("input_ids", "attention_mask")
+        )
+        with autocast(encoder.device, bf16):
+            pooled = encoder.encode_by_length(ids, mask).pooled
+        yield pooled.float().cpu().numpy().astype(np.float16)
+
+
+def principal_axes(parts: Iterable[np.ndarray], width: int) -> np.ndarray:
+    """The mean of vectors, and the axes of most variance in their order: float32 [1 + min(32, V), V].
+
+    An axis is a unit vector whose largest entry is positive; one along which nothing varies is 0 throughout.
+
+    Args:
+        parts: [n, V] of all vectors. width: V.
+    """
+    count, total, products = 0, np.zeros(width), np.zeros((width, width))
+    for part in parts:
+        values = part.astype(np.float64)
+        count, total, products = count + len(values), total + values.sum(0), products + values.T @ values
+    mean = total / max(count, 1)
+    variance, axes = np.linalg.eigh(products / max(count, 1) - np.outer(mean, mean))
+    axes, variance = axes.T[::-1][:AXES_AT_MOST], variance[::-1][:AXES_AT_MOST]
+    axes = axes * np.sign(np.take_along_axis(axes, np.abs(axes).argmax(1)[:, None], 1))
+    axes[variance <= LEAST_VARIANCE * max(variance[0], 0.0)] = 0.0
+    return np.concatenate([mean[None], axes]).astype(np.float32)

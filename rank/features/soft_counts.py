@@ -1,0 +1,72 @@
+"""Soft counts: how often past events were of something *like* the candidate, by the words of its text.
+
+An exact match counts this very item or brand; a kernel over the cosine of two texts counts what reads like it. Each
+kernel is a count of its own, from the same words to other ones, of which the same is said as of an exact match: that is
+the limit of a narrow kernel.
+
+Source: kernel pooling, K-NRM (Xiong et al., SIGIR 2017); over past events, weighed as they are here, it is ours [O].
+"""
+
+import torch
+from torch import Tensor
+
+from prectr.rank.features.exact_match import NOTHING, STATISTICS, statistics
+
+KERNELS = ((1.0, 0.02), (0.95, 0.03), (0.85, 0.07), (0.7, 0.1), (0.5, 0.15), (0.0, 0.15))
+"""Means and widths: neighbours overlap a little, and the first is wide enough for float16's rounding of a cosine."""
+
+FARTHEST = -1.0  # the least cosine there is: that of the nearest event where there is none
+
+NEAREST = {
+    "nearest": "cosine to the clicked item that reads most like it",
+    "nearest_under_query": "cosine to the item clicked under the query that reads most like it",
+    "recent_mean": "mean cosine to the clicked items, each weighed by 1 / (1 + days since)",
+    "mean": "mean cosine to the clicked items",
+    "skipped_mean": "mean cosine to the items shown and not clicked",
+}
+"""What is said beside the counts, by name: -1 (the nearest) or 0 (the means) without such an event."""
+
+
+def kernel_name(mean: float) -> str:
+    """What a kernel is called in a column's name: its mean in hundredths."""
+    return f"{round(100 * mean)}"
+
+
+UNLIKE_ANYTHING = {f"{kernel_name(mean)}_{name}": value for mean, _ in KERNELS for name, value in NOTHING.items()} | {
+    name: FARTHEST if name.startswith("nearest") else 0.0 for name in NEAREST
+}
+"""`soft_statistics` by name, as they are where there is no past event."""
+
+
+def soft_statistics(target: Tensor, events: Tensor, weights: Tensor) -> Tensor:
+    """What past events whose text is like the candidates' say of them.
+
+    Args:
+        target: [G, C, V] unit vectors of a page's candidates. events: [G, H, V] of its past events.
+        weights: [G, H, 5], `event_weights`; zeros where there is no event.
+
+    Returns:
+        float32 [G, C, 6 · 7 + 5], finite, in the order of `UNLIKE_ANYTHING`: kernel by kernel the `statistics` of the
+        events, each counted by exp(−(cosine − mean)² / 2 width²), then `NEAREST`.
+    """
+    cosine = target @ events.transpose(1, 2)  # [G, C, H]
+    counted = [statistics(_kernel(cosine, mean, width), weights) for mean, width in KERNELS]
+    clicks, known, recent, asked, _ = weights.unbind(-1)
+    sums = torch.stack([recent, clicks, known - clicks], -1)  # [G, H, 3]
+    means = (cosine @ sums) / sums.sum(1, keepdim=True).clamp(min=torch.finfo(sums.dtype).tiny)
+    nearest = torch.stack([_nearest(cosine, clicks), _nearest(cosine, asked)], -1)
+    return torch.cat([*counted, nearest, means], -1)
+
+
+def _kernel(cosine: Tensor, mean: float, width: float) -> Tensor:
+    return (cosine - mean).square_().mul_(-0.5 / width**2).exp_()
+
+
+def _nearest(cosine: Tensor, clicks: Tensor) -> Tensor:
+    """The largest cosine [G, C] to an event that was clicked; `clicks` [G, H] is 0 where it was not."""
+    if not cosine.shape[-1]:
+        return torch.full(cosine.shape[:-1], FARTHEST)
+    return cosine.masked_fill((clicks == 0)[:, None], FARTHEST).amax(-1)
+
+
+assert len(UNLIKE_ANYTHING) == len(KERNELS) * len(STATISTICS) + len(NEAREST)
