@@ -59,7 +59,7 @@ SOURCES = {
     "behaviours": ("prectr.rank.history.log",),
     "features": ("prectr.rank.features.build",),
     "texts": ("prectr.rank.inputs.texts", "prectr.rank.inputs.replay"),
-    "text_vectors": ("prectr.rank.features.frozen_vectors",),
+    "text_vectors": ("prectr.rank.features.frozen_vectors", "prectr.rank.inputs.texts"),
     "lightgbm": ("prectr.rank.evaluation.lightgbm",),
     "pair_features": ("prectr.rank.inputs.frozen_text", "prectr.rank.inputs.replay"),
     "training": ("prectr.rank.training.fit",),

@@ -134,7 +134,8 @@ def _compared(likeness: Likeness, candidates: np.ndarray, past: Slice) -> Tensor
     texts = [_taken(likeness.text, items, -1) for items in both]
     # Only what has a text is compared by it.
     weights = weights * torch.from_numpy(texts[1] >= 0)[..., None]
-    soft = soft_statistics(*_vectors(likeness.vectors, texts), weights)
+    of_ours, of_theirs = _vectors(likeness.vectors, texts)
+    soft = soft_statistics(of_ours, of_theirs, weights)
     soft[torch.from_numpy(texts[0] < 0)] = torch.tensor(list(UNLIKE_ANYTHING.values()))
     return torch.cat([found, soft], -1)
 

@@ -15,6 +15,7 @@ from prectr.data.contract import read_table
 from prectr.rank.config import HistoryArguments
 from prectr.rank.features.columns import Columns
 from prectr.rank.features.feature_map import FeatureMap
+from prectr.rank.features.frozen_vectors import FrozenVectors, write_frozen_vectors
 from prectr.rank.features.prepare import prepare
 from prectr.rank.features.prepared_set import PreparedSet
 from prectr.rank.features.shop import Shop
@@ -35,7 +36,7 @@ HISTORY = HistoryArguments(history_in_category=6, history_overall=6, cross_histo
 
 
 def build_run(home: Path, **network: Any) -> None:
-    """Fill `home` with data, level_prob, behaviours, features/train and ranker, as a run does."""
+    """Fill `home` with data, encoder, level_prob, behaviours, text_vectors, features/train and ranker, as a run."""
     data = home / "data"
     toy.build(data, 5)
     items, behaviours, impressions = (read_table(data, name) for name in ("items", "behaviours", "impressions"))
@@ -48,6 +49,9 @@ def build_run(home: Path, **network: Any) -> None:
         BehaviourLog.build(data, LevelProb.read(home / "level_prob" / "level_prob.parquet"), work)
 
     run_step("behaviours", home / "behaviours", {"data": fingerprint_of_tables(data)}, index)
+    texts = Texts.tokenize(encoder, ["soda"], items["text"].combine_chunks().dictionary_encode().dictionary.to_pylist())
+    (home / "text_vectors").mkdir()
+    write_frozen_vectors(encoder, texts.item, texts.query, home / "text_vectors", bf16=False)
     shop = whole_shop(home)
     training = split_of(home, "train")
     raw = prepare(training, shop, HISTORY)
@@ -91,6 +95,7 @@ def whole_shop(home: Path) -> Shop:
         BehaviourLog.open(home / "behaviours"),
         LevelProb.read(home / "level_prob" / "level_prob.parquet"),
         sorted(set(impressions["query"].to_pylist())),
+        FrozenVectors.open(home / "text_vectors"),
     )
 
 
