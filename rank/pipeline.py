@@ -32,8 +32,7 @@ from prectr.rank.features.feature_map import FeatureMap
 from prectr.rank.features.frozen_vectors import FrozenVectors
 from prectr.rank.features.kept_map import kept_feature_map
 from prectr.rank.history.log import BehaviourLog
-from prectr.rank.history.score_log import write_level_prob
-from prectr.rank.history.stage_one import keep_encoder
+from prectr.rank.history.score_log import keep_encoder, write_level_prob
 from prectr.rank.inputs.replayed_pairs import pairs_to_replay
 from prectr.rank.inputs.steps import (
     fingerprint_of_pairs,

@@ -23,7 +23,8 @@ from prectr.rank.features.page_reader import PageParts
 from prectr.rank.features.prepare import with_label
 from prectr.rank.features.shop import Shop
 from prectr.rank.history.log import BehaviourLog
-from prectr.rank.history.stage_one import LevelProb, kept_encoder
+from prectr.rank.history.score_log import kept_encoder
+from prectr.rank.history.stage_one import LevelProb
 from prectr.shared.encoder.level_encoder import LevelEncoder
 from prectr.shared.errors import PrectrError
 from prectr.shared.hub import local_folder

@@ -4,6 +4,7 @@ events and every rival read, and `prectr.rank.history.stage_one` looks up.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +16,9 @@ import pyarrow.parquet as pq
 from prectr.data.contract import read_table, table_path
 from prectr.data.scan import scan_table
 from prectr.shared.atomic import atomic_write
+from prectr.shared.encoder.files import ENCODER_FILES
 from prectr.shared.encoder.level_encoder import LevelEncoder
+from prectr.shared.hub import published_files
 from prectr.shared.storage.duckdb import out_of_core, quoted
 
 PAIRS_AT_ONCE = 1 << 20
@@ -32,6 +35,19 @@ def write_level_prob(encoder: LevelEncoder, data: Path, work: Path) -> None:
             for pairs in logged_pairs(data, work):
                 level_prob = encoder.score_pairs(pairs["query"].to_pylist(), pairs["text"].to_pylist())
                 writer.write_table(with_level_prob(pairs.select(["query", "item_id"]), level_prob).cast(schema))
+
+
+def kept_encoder(run: Path) -> Path:
+    """Where a run keeps the encoder by which its `level_prob/` was made, whatever becomes of the one it was given."""
+    return run / "level_prob" / "encoder"
+
+
+def keep_encoder(encoder: Path, level_prob: Path) -> None:
+    """Copy an encoder's folder, and what it says of its origin, into `level_prob`/encoder."""
+    for name in published_files(encoder, (*ENCODER_FILES, "metrics.json")):
+        target = level_prob / "encoder" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(encoder / name, target)
 
 
 def logged_pairs(data: Path, spill: Path) -> Iterator[pa.Table]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -12,27 +11,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from prectr.rank.history.codes import encode
-from prectr.shared.encoder.files import ENCODER_FILES
 from prectr.shared.errors import PrectrError
-from prectr.shared.hub import published_files
 from prectr.shared.run.console import progress_bar
 from prectr.shared.storage.duckdb import distinct, out_of_core, quoted
 from prectr.shared.storage.npy import NpyWriter, open_array
 
 PAIRS_AT_ONCE = 1 << 18
-
-
-def kept_encoder(run: Path) -> Path:
-    """Where a run keeps the encoder by which its `level_prob/` was made, whatever becomes of the one it was given."""
-    return run / "level_prob" / "encoder"
-
-
-def keep_encoder(encoder: Path, level_prob: Path) -> None:
-    """Copy an encoder's folder, and what it says of its origin, into `level_prob`/encoder."""
-    for name in published_files(encoder, (*ENCODER_FILES, "metrics.json")):
-        target = level_prob / "encoder" / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(encoder / name, target)
 
 
 class LevelProb:

@@ -26,7 +26,8 @@ from prectr.rank.features.prepared_set import PreparedSet
 from prectr.rank.features.shop import Shop
 from prectr.rank.history.codes import encode
 from prectr.rank.history.log import BehaviourLog
-from prectr.rank.history.stage_one import LevelProb, kept_encoder
+from prectr.rank.history.score_log import kept_encoder
+from prectr.rank.history.stage_one import LevelProb
 from prectr.rank.inputs.events import Events
 from prectr.rank.inputs.texts import Texts
 from prectr.rank.model.predictor import Predictor

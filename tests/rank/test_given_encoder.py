@@ -10,7 +10,7 @@ import prectr.data.toy as toy
 from prectr.data.contract import read_table
 from prectr.rank.__main__ import CONFIGS
 from prectr.rank.config import ARGUMENTS
-from prectr.rank.history.stage_one import kept_encoder
+from prectr.rank.history.score_log import kept_encoder
 from prectr.rank.pipeline import build_level_prob, build_replay
 from prectr.rank.workspace import Workspace
 from prectr.shared.encoder.level_encoder import LevelEncoder

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from prectr.data.contract import read_table
 from prectr.rank.__main__ import main
-from prectr.rank.history.stage_one import kept_encoder
+from prectr.rank.history.score_log import kept_encoder
 from prectr.rank.serving.score_table import page_blocks, score_file
 from prectr.rank.serving.scorer import Scorer, StageOne
 from prectr.shared.encoder.level_encoder import LevelEncoder
