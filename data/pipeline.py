@@ -21,7 +21,11 @@ RECONSTRUCTED = {
 }
 """What every figure made from a source says of it, and from its listings besides."""
 
-SOURCES = {"journey": (journey.__name__,), "toy": (toy.__name__,), "listings": (listings.__name__,)}
+SOURCES: dict[str, tuple[str, ...]] = {
+    "journey": (journey.__name__,),
+    "toy": (toy.__name__,),
+    "listings": (listings.__name__,),
+}
 """The modules that make a data set of each source, and listings of it."""
 
 
