@@ -77,7 +77,7 @@ class TeacherArguments(JudgeArguments):
     teacher_batch_size: int = field(default=16, metadata={"help": "pairs per LoRA step"})
     teacher_learning_rate: float = field(default=5e-4, metadata={"help": "of LoRA, peak"})
     teacher_evaluations: int = field(
-        default=6, metadata={"help": "validations spread over LoRA training; the best is kept"}
+        default=2, metadata={"help": "validations spread over LoRA training; the best is kept"}
     )
     teacher_patience: int = field(default=3, metadata={"help": "early stopping: validations in a row without gain"})
     lora_rank: int = field(default=16, metadata={"help": "r of LoRA"})

@@ -43,8 +43,8 @@ SOURCES = {
 
 
 def run_stage(workspace: Workspace) -> None:
-    """convert · teach · label · (assist · label again) · hidden_states · distill · sft · gold_only · evaluate_encoder,
-    then the table of results.
+    """convert · teach · label · (assist · label again) · hidden_states · distill · sft · evaluate_encoder, then the
+    table of results.
     """
     for line in workspace.remarks:
         console.print(line, highlight=False, markup=False, soft_wrap=True)

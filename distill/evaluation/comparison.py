@@ -27,9 +27,7 @@ def examine(workspace: Workspace, judge_of_pairs: Teacher) -> dict[str, Metrics]
     return metrics
 
 
-def judge_all(
-    workspace: Workspace, student: LevelEncoder, temperature: float, gold_only: LevelEncoder | None
-) -> dict[str, dict[str, Metrics | None]]:
+def judge_all(workspace: Workspace, student: LevelEncoder, temperature: float) -> dict[str, dict[str, Metrics | None]]:
     """The figures of every judge on every test split; those of the teacher are as `teach` found them."""
     pairs = workspace.pairs
     judges: dict[str, dict[str, Metrics | None]] = {}
@@ -50,8 +48,6 @@ def judge_all(
     for name, found in examined.items():
         judges[name] = {split: found.get(split) for split in TEST_SPLITS}
     judges["student"] = {split: judge_encoder(student, pairs[split], temperature) for split in TEST_SPLITS}
-    if gold_only is not None:
-        judges["gold_only_student"] = {split: judge_encoder(gold_only, pairs[split]) for split in TEST_SPLITS}
     return judges
 
 

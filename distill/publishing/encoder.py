@@ -25,7 +25,7 @@ def evaluate_and_publish(
     """`encoder/`: the student with its temperature folded in, its model card, and every judge's figures.
 
     Args:
-        steps: of the students: `sft` and `gold_only`, or without gold `distill`.
+        steps: of the students: `sft`, or without gold `distill`.
         seconds: of every step before this one, for `seconds.json`; of `convert` None where no teacher had to be made.
     """
     inputs: dict[str, Any] = {"teacher": fingerprint_of(workspace.folder / "teacher")}
@@ -34,19 +34,13 @@ def evaluate_and_publish(
             "assistant": fingerprint_of(workspace.folder / "assistant"),
             "judged": workspace.teaching.teacher_test_pairs,
         }
-    if workspace.has_gold:
-        inputs |= {"student": steps["sft"].fingerprint, "gold_only": steps["gold_only"].fingerprint}
-    else:
-        inputs |= {"student": steps["distill"].fingerprint}
+    inputs["student"] = steps["sft" if workspace.has_gold else "distill"].fingerprint
     folder, recipe = workspace.folder / "student", workspace.recipe
 
     def build(work: Path) -> None:
         student = LevelEncoder.from_pretrained(folder / ("sft" if workspace.has_gold else "distilled"))
-        gold_only = LevelEncoder.from_pretrained(folder / "gold_only") if workspace.has_gold else None
         temperature = recipe.calibrate(student)
-        if gold_only is not None:
-            recipe.calibrate(gold_only)
-        figures: dict[str, Any] = dict(judge_all(workspace, student, temperature, gold_only))
+        figures: dict[str, Any] = dict(judge_all(workspace, student, temperature))
         if not workspace.has_gold:
             figures["agreement"] = agreement(workspace, student)
         student.save_pretrained(work)

@@ -28,7 +28,6 @@ JUDGES = {
     "assistant": "the teacher's assistant",
     "student": "student",
     "student_maxsim": "student, MaxSim alone",
-    "gold_only_student": "student, gold only",
 }
 """How known judges are called; others in `metrics.json` go by their own names."""
 

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.utils.data import Dataset
 
 from prectr.distill.losses import distillation_loss, gold_loss
@@ -18,6 +19,7 @@ from prectr.distill.pairs import Pairs
 from prectr.distill.teachers.base import Judgement
 from prectr.distill.training import MappedColumn, fixed_lists, rows_on_disk
 from prectr.shared.encoder.level_encoder import LevelEncoder
+from prectr.shared.encoder.level_head import TokenVectors
 
 
 @dataclass(frozen=True)
@@ -58,9 +60,8 @@ class StudentModel(nn.Module):
         censored: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Distinct texts [n, L] and each pair's row among them [B] -> `loss`, `logits` [B, K]."""
-        query = self.encoder.encode_by_length(query_ids, query_mask).take(query_row)
-        item = self.encoder.encode_by_length(item_ids, item_mask).take(item_row)
-        state = self.encoder.state(query, item)
+        query, item = self._encode(query_ids, query_mask, item_ids, item_mask)
+        state = self.encoder.state(query.take(query_row), item.take(item_row))
         logits = self.encoder.level_logits(state)
         if teacher_log_odds is not None and self.soft_target is not None:
             target = self.soft_target
@@ -78,6 +79,22 @@ class StudentModel(nn.Module):
             assert labels is not None, "a batch has soft labels or gold levels"
             loss = gold_loss(logits, labels)
         return {"loss": loss, "logits": logits}
+
+    def _encode(
+        self, query_ids: Tensor, query_mask: Tensor, item_ids: Tensor, item_mask: Tensor
+    ) -> tuple[TokenVectors, TokenVectors]:
+        """Queries and items of one length go through together: every group of texts reads all weights, and writes all
+        their gradients, once more.
+        """
+        widths = query_ids.shape[1], item_ids.shape[1]
+        ids, mask = (
+            torch.cat([F.pad(part, (0, max(widths) - part.shape[1])) for part in parts])
+            for parts in ((query_ids, item_ids), (query_mask, item_mask))
+        )
+        vectors = self.encoder.encode_by_length(ids, mask)
+        rows = torch.arange(len(ids), device=ids.device).split([len(query_ids), len(item_ids)])
+        query, item = (vectors.take(part).cut(width) for part, width in zip(rows, widths, strict=True))
+        return query, item
 
 
 class PairDataset(Dataset):

@@ -15,14 +15,13 @@ from prectr.shared.run.steps import StepRecord, fingerprint_of, run_step
 def train_students(
     recipe: Recipe, folder: Path, labels: Path, data_fingerprint: str, has_gold: bool
 ) -> dict[str, StepRecord]:
-    """`hidden_states`, `distilled`, `sft` and, for comparison, `gold_only`, which no teacher of any kind has helped:
-    encoders in the published format. The last two only where there is gold.
+    """`hidden_states`, `distilled` and, where there is gold, `sft`: encoders in the published format.
 
     Args:
         folder: gets a folder for each of them.
         labels: the folder of the labels to learn from.
     """
-    states, distilled, sft, gold_only = (folder / name for name in ("hidden_states", "distilled", "sft", "gold_only"))
+    states, distilled, sft = (folder / name for name in ("hidden_states", "distilled", "sft"))
     start = {"data": data_fingerprint, **recipe.start_inputs}
 
     def learn_states(work: Path) -> None:
@@ -35,11 +34,6 @@ def train_students(
         pairs, judgement = read_labels(labels)
         recipe.new_head(encoder, None if has_gold else pairs)
         recipe.distil(encoder, pairs, judgement, work)
-
-    def learn_gold_alone(work: Path) -> None:
-        encoder = recipe.start(work)
-        recipe.new_head(encoder)
-        recipe.fine_tune(encoder, work)
 
     def learn_gold_too(work: Path) -> None:
         recipe.fine_tune(LevelEncoder.from_pretrained(distilled), work)
@@ -54,5 +48,4 @@ def train_students(
     train("distill", distilled, {**learnt_from, **recipe.distilling_inputs}, distil)
     if has_gold:
         train("sft", sft, {"start": fingerprint_of(distilled), **recipe.gold_inputs}, learn_gold_too)
-        train("gold_only", gold_only, {**start, **recipe.gold_inputs}, learn_gold_alone)
     return steps

@@ -1,4 +1,4 @@
-"""Trains a student on pairs: on the teacher's labels (distil), then on gold (SFT), or on gold alone."""
+"""Trains a student on pairs: on the teacher's labels (distil), then on gold (SFT)."""
 
 from __future__ import annotations
 

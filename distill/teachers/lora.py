@@ -94,7 +94,8 @@ def finetune(
     )
     causal_lm = get_peft_model(teacher.model.causal_lm, adapter)
     steps = math.ceil(len(pairs) * arguments.teacher_epochs / arguments.teacher_batch_size)
-    interval = max(1, steps // arguments.teacher_evaluations)
+    # Rounded up: Trainer validates the last state too, and a rest would cost one validation more than was asked for.
+    interval = math.ceil(steps / arguments.teacher_evaluations)
     rows = work / "checkpoints" / "rows"
     judged = tokenise_prompts(teacher, validation, rows / "validation.arrow")
     trainer = LabelTokenTrainer(

@@ -13,7 +13,7 @@ from prectr.data.__main__ import main as data_main
 from prectr.shared.run.checkpoints import latest_checkpoint
 
 ROOT = Path(__file__).parents[2]
-TRAININGS = ("teacher", "student/distilled", "student/sft", "student/gold_only")
+TRAININGS = ("teacher", "student/distilled", "student/sft")
 PATIENCE = 300.0  # seconds to a checkpoint, on a machine that does much else
 
 pytestmark = pytest.mark.slow

@@ -20,7 +20,7 @@ from tests.shared.encoder.tiny_encoder import tiny_encoder
 
 FIGURES = {"auc": 0.9, "macro_f1": 0.5, "qwk": 0.7, "spearman": 0.8, "n": 1234}
 FACTS = {
-    **{judge: {"test": FIGURES, "test_types": None} for judge in ("tfidf", "gold_only_student")},
+    **{judge: {"test": FIGURES, "test_types": None} for judge in ("tfidf", "student_maxsim")},
     "student": {"test": {**FIGURES, "ece": 0.0123, "ece_before": 0.0456}, "test_types": {**FIGURES, "auc": 0.6}},
     "teacher": {"test": None, "test_types": None},
     "minilm_cosine": {"test": {**FIGURES, "spearman": 0.4321, "macro_f1": None}, "test_types": None},

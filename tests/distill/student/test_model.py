@@ -1,6 +1,7 @@
 """Training the student: batches hold a text once, it learns, and a seed decides everything."""
 
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -63,6 +64,18 @@ def test_soft_labels_travel_with_their_pairs(tmp_path: Path) -> None:
     assert batch["labels"].tolist() == pairs.level[[7, 2]].tolist()  # not looked at: Trainer counts rows by them
     np.testing.assert_array_equal(batch["teacher_log_odds"], judgement.log_odds[[7, 2]])
     assert batch["teacher_state"].shape == (2, 3)
+
+
+def test_texts_encoded_together_give_the_logits_of_texts_encoded_apart(tmp_path: Path) -> None:
+    encoder, pairs = student(tmp_path), matches(20, 3)
+    batch = PairDataset(encoder, pairs, tmp_path / "rows").__getitems__(range(20))
+    model = StudentModel(encoder).eval()
+    lengths = []
+    encode = encoder.text_encoder.forward
+    with patch.object(encoder.text_encoder, "forward", lambda **given: lengths.append(1) or encode(**given)):
+        found = model(**batch)["logits"]
+    assert len(lengths) == 1, "all texts here are of one length: one group"
+    np.testing.assert_allclose(found.softmax(-1).detach(), encoder.score_pairs(pairs.query, pairs.item_text), atol=1e-6)
 
 
 @pytest.mark.parametrize("soft", [False, True])

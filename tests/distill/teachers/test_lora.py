@@ -108,9 +108,11 @@ def test_it_stops_when_validation_gains_nothing_and_keeps_the_best_adapter(
 def test_a_killed_training_continues_and_ends_in_the_same_adapter(
     folder: Path, tmp_path: Path, evaluations: list[tuple[int, float]]
 ) -> None:
-    arguments = settings(teacher_evaluations=4)
+    arguments = settings(teacher_evaluations=3)
     finetune(open_teacher(folder), GOLD, VALIDATION, arguments, seed=0, work=tmp_path / "whole")
     whole = list(evaluations)
+    # 16 steps, as many validations as were asked for, the last state's among them.
+    assert [at for at, _ in whole] == [6, 12, 16]
     evaluations.clear()
     step = LabelTokenTrainer.training_step
     steps = iter(range(100))

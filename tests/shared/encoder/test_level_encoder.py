@@ -44,6 +44,23 @@ def test_what_is_saved_scores_the_same_when_loaded(encoder: LevelEncoder, publis
     assert again.config == encoder.config
 
 
+def test_attention_is_eager_here_and_any_other_gives_the_same_loss_and_gradient(published: Path) -> None:
+    encoder = LevelEncoder.from_pretrained(published)
+    tokens = encoder.tokenize(ITEMS, "item")
+    assert encoder.text_encoder.config._attn_implementation == "eager"
+    assert "attn_implementation" not in (published / "config.json").read_text()
+    found = {}
+    for attention in ("eager", "sdpa"):
+        encoder.text_encoder.set_attn_implementation(attention)
+        vectors = encoder.encode(*(torch.from_numpy(part) for part in tokens.values()))
+        loss = encoder.state(vectors, vectors.take(torch.tensor([1, 2, 3, 0]))).square().sum()
+        weights = [weight for weight in encoder.text_encoder.parameters() if weight.requires_grad]
+        found[attention] = [loss, *torch.autograd.grad(loss, weights, allow_unused=True)]
+    assert sum(gradient is not None for gradient in found["eager"]) > 10
+    for one, other in zip(found["eager"], found["sdpa"], strict=True):
+        torch.testing.assert_close(one, other)
+
+
 def test_auto_model_opens_the_text_encoder(encoder: LevelEncoder, published: Path) -> None:
     model, tokenizer = AutoModel.from_pretrained(published).eval(), AutoTokenizer.from_pretrained(published)
     tokens = tokenizer(ITEMS, padding=True, return_tensors="pt")
