@@ -108,8 +108,16 @@ class ModelArguments:
     exact_match: bool = field(
         default=True, metadata={"help": "read exact matches: clicks on this item and on items of its attributes"}
     )
+    text_vectors: bool = field(
+        default=True,
+        metadata={"help": "read what query, item and past items are in text, beside how well query and item match"},
+    )
+    text_size: int = field(default=128, metadata={"help": "width of a text vector"})
     soft_counts: bool = field(
         default=True, metadata={"help": "read soft counts: clicks on items whose text reads like this one's"}
+    )
+    members: int = field(
+        default=8, metadata={"help": "networks in the base module's ensemble, which share nearly all weights"}
     )
 
     def __post_init__(self) -> None:
@@ -150,6 +158,10 @@ class SamplingArguments:
 class LossArguments(SamplingArguments):
     """Weights of the losses; a weight of 0 leaves the term out altogether. See rank/training/losses.py."""
 
+    engagement_weight: float = field(
+        default=0.7,
+        metadata={"help": "share of the click target that boosted trees give, cross-fitted; 0: clicks alone"},
+    )
     relevance_weight: float = field(default=0.5, metadata={"help": "λ of the relevance loss on replayed pairs"})
     replay_share: float = field(default=0.2, metadata={"help": "replayed pairs as a share of a batch"})
     replay_pairs: int = field(
@@ -172,6 +184,10 @@ class LossArguments(SamplingArguments):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if not 0 <= self.engagement_weight <= 1:
+            raise PrectrError(
+                f"engagement_weight is {self.engagement_weight}: give the trees' share of the target, from 0 to 1."
+            )
         if not 0 <= self.replay_share < 1:
             raise PrectrError(f"replay_share is {self.replay_share}: give a share from 0 up to, but not, 1.")
         if self.replay_pairs < 0:
@@ -194,23 +210,27 @@ class TrainArguments(PrecisionArguments):
     """Training; the rest is transformers' Trainer as it comes."""
 
     frozen_epochs: float = field(
-        default=2.5,
+        default=0.0,
         metadata={
             "help": "first epochs, in which the text encoder is frozen and all else is trained",
             "was": ("resting_epochs", "0.2.0"),
         },
     )
-    epochs: float = field(default=0.15, metadata={"help": "epochs after them, in which everything is trained"})
+    epochs: float = field(default=3.0, metadata={"help": "epochs after them, in which everything is trained"})
     pages_per_batch: int = field(default=42, metadata={"help": "pages (of about 12 impressions) per batch"})
     pages_together: int = field(
         default=6, metadata={"help": "pages of one category that go into a batch together, to share item texts"}
+    )
+    batches_per_encoder_step: int = field(
+        default=48,
+        metadata={"help": "batches whose texts are encoded once, and whose gradients the text encoder takes together"},
     )
     warmup_share: float = field(
         default=0.05, metadata={"help": "two-step training: share of the batches that train the level module alone"}
     )
     learning_rate: float = field(default=2e-3, metadata={"help": "of everything but the encoder"})
     embedding_learning_rate: float = field(default=4e-4, metadata={"help": "of the embeddings of categoricals"})
-    encoder_learning_rate: float = field(default=1e-4, metadata={"help": "of the text encoder; 0 freezes it"})
+    encoder_learning_rate: float = field(default=5e-4, metadata={"help": "of the text encoder; 0 freezes it"})
     weight_decay: float = field(default=0.01, metadata={"help": "AdamW's, on matrices"})
     calibrate: bool = field(
         default=True,

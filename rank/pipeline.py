@@ -5,9 +5,10 @@ replay/       the pairs that are replayed beside the clicks
 pairs/        stage one's probabilities, sorted to be looked up on disk
 behaviours/   the log as memory-mapped columns and indices
 texts/        every distinct text, tokenised
-text_vectors/ a vector of each, by the encoder that training starts from
+text_vectors/ a vector of each, by the encoder that judges the log
 features/     features, history slices and feature map of every evaluated set
 lightgbm/     the rival's scores
+engagement/   what boosted trees, cross-fitted, expect of every training impression: the teacher of engagement
 pair_features/, judged_pair_features/
               what the level head reads of pairs of texts, for passes in which the text encoder is frozen
 trained/      the network as training leaves it
@@ -44,8 +45,9 @@ from prectr.rank.inputs.steps import (
 from prectr.rank.model.trained import TrainedRanker
 from prectr.rank.reports.html import write_report
 from prectr.rank.reports.terminal import REPORT, show_report, show_results
+from prectr.rank.training.engagement import write_engagement
 from prectr.rank.training.fit import train_ranker
-from prectr.rank.workspace import Workspace
+from prectr.rank.workspace import ENGAGEMENT, Workspace
 from prectr.shared.run import launch
 from prectr.shared.run.finished import remember_run, settings_of
 from prectr.shared.run.steps import RECORD, fingerprint_of, fingerprint_of_tables, read_record, run_step
@@ -60,6 +62,7 @@ SOURCES = {
     "texts": ("prectr.rank.inputs.texts", "prectr.rank.inputs.replay"),
     "text_vectors": ("prectr.rank.features.frozen_vectors", "prectr.rank.inputs.texts"),
     "lightgbm": ("prectr.rank.evaluation.lightgbm",),
+    "engagement": ("prectr.rank.training.engagement",),
     "pair_features": ("prectr.rank.inputs.frozen_text", "prectr.rank.inputs.replay"),
     "training": ("prectr.rank.training.fit",),
     "ranker": ("prectr.rank.evaluation.judge",),
@@ -82,9 +85,11 @@ def run_stage(workspace: Workspace) -> None:
 
 
 def build_all(workspace: Workspace) -> None:
-    """What a training reads · lightgbm · (pair features) · training · ranker."""
+    """What a training reads · lightgbm · (engagement) · (pair features) · training · ranker."""
     build_inputs(workspace)
     build_rival(workspace)
+    if workspace.taught_by:
+        build_engagement(workspace)
     for name in workspace.stored_pairs:
         build_pair_features(workspace, name)
     build_training(workspace)
@@ -195,9 +200,8 @@ def build_texts(workspace: Workspace) -> None:
 def build_text_vectors(workspace: Workspace) -> None:
     """`text_vectors/`: a vector of every text of the catalogue and of every query, for what compares texts."""
     inputs = {
-        "texts": fingerprint_of(workspace.folder / "texts"),
+        "behaviours": fingerprint_of(workspace.folder / "behaviours"),
         "encoder": workspace.encoder_fingerprint(),
-        **workspace.warm_start_inputs(),
         "bf16": workspace.training.bf16 and has_bf16(compute_device()),
     }
     build = partial(write_text_vectors, workspace)
@@ -213,6 +217,19 @@ def build_rival(workspace: Workspace) -> None:
     }
     build = partial(write_rival, workspace)
     run_step("lightgbm", workspace.folder / "lightgbm", inputs, build, sources=SOURCES["lightgbm"])
+
+
+def build_engagement(workspace: Workspace) -> None:
+    """`engagement/`: P(click) of every training impression, by trees that have not seen its user."""
+    inputs = {
+        "features": fingerprint_of(workspace.folder / "features"),
+        "lightgbm": fingerprint_of(workspace.folder / "lightgbm"),
+        "seed": workspace.run.seed,
+        "negative_sampling_rate": workspace.losses.negative_sampling_rate,
+        "position_debias": workspace.losses.position_debias,
+    }
+    build = partial(write_engagement, workspace)
+    run_step("engagement", workspace.folder / ENGAGEMENT, inputs, build, sources=SOURCES["engagement"])
 
 
 def build_pair_features(workspace: Workspace, name: str) -> None:
@@ -236,6 +253,7 @@ def build_training(workspace: Workspace) -> None:
     inputs = {
         "features": fingerprint_of(workspace.folder / "features"),
         **_text_inputs(workspace),
+        **{name: fingerprint_of(workspace.folder / name) for name in workspace.taught_by},
         "seed": workspace.run.seed,
         **deciding(workspace.model),
         **deciding(workspace.losses),
@@ -294,7 +312,7 @@ def remember(workspace: Workspace) -> None:
         "ranker",
         REPORT,
     )
-    paths = [folder / name for name in (*made, *workspace.stored_pairs)]
+    paths = [folder / name for name in (*made, *workspace.taught_by, *workspace.stored_pairs)]
     groups = (run, workspace.history, workspace.model, workspace.losses, workspace.training, workspace.evaluation)
     drawn_with = Path(__file__).parent / "reports"
     remember_run(folder, "rank", settings_of(groups), [*paths, workspace.encoder, *given, drawn_with], [__name__])

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -31,10 +32,16 @@ from prectr.shared.hub import local_folder
 from prectr.shared.run.fingerprint import file_fingerprint
 from prectr.shared.run.steps import fingerprint_of, is_finished, run_step, step_fingerprint
 from prectr.shared.storage.duckdb import distinct, out_of_core
+from prectr.shared.storage.npy import open_array
 
 EVALUATED = ("validation", "test", "open")
 
+ENGAGEMENT = "engagement"
 PAIR_FEATURES, JUDGED_PAIR_FEATURES = "pair_features", "judged_pair_features"
+
+COST = "training_cost.json"
+"""What a training took, in `trained/`: its `seconds`, `impressions_per_second`, and `encoder_share`, the text encoder's
+part of the time."""
 
 
 @dataclass
@@ -128,6 +135,10 @@ class Workspace:
             run_step("pairs", folder, inputs, build, sources=[LevelProb.__module__])
         return LevelProb.open(folder)
 
+    def engagement(self) -> np.ndarray | None:
+        """P(click) of every training impression as cross-fitted trees tell it, float32 [n]; None: they do not teach."""
+        return open_array(self.folder / ENGAGEMENT / "click_prob.npy") if self.losses.engagement_weight else None
+
     def shop(self, vectors: FrozenVectors | None = None) -> Shop:
         """The catalogue with the log and stage one's probabilities; queries of every table, and the replayed ones.
 
@@ -173,6 +184,11 @@ class Workspace:
         """Folders of features of pairs that this training reads."""
         read = {PAIR_FEATURES: self.training.passes[0] > 0, JUDGED_PAIR_FEATURES: self.training.frozen_throughout}
         return [name for name, is_read in read.items() if is_read]
+
+    @property
+    def taught_by(self) -> list[str]:
+        """Folders of the teacher of engagement, if there is one."""
+        return [ENGAGEMENT] if self.losses.engagement_weight else []
 
     def _find_encoder(self) -> Path:
         """The folder of the encoder that judges pairs before any click is met: the one named, or the data set's own.

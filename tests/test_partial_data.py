@@ -71,7 +71,7 @@ def clicks(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_clicks_alone_train_both_stages(clicks: Path) -> None:
     encoder = read(clicks / "encoder" / "metrics.json")
-    assert encoder["student"] == {"test": None, "test_types": None} and "gold_only_student" not in encoder
+    assert encoder["student"] == {"test": None, "test_types": None} and "tfidf" not in encoder
     assert encoder["temperature"] == 1 and encoder["agreement"]["n"] > 0
     assert encoder["agreement"]["cross_entropy"] >= encoder["agreement"]["entropy"] > 0
     assert not (clicks / "student" / "sft").exists()

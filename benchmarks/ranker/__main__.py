@@ -3,9 +3,10 @@
     python -m benchmarks.ranker [--profile default] [--seeds 0 1 2] [--systems lightgbm din | all] [flags of stage two]
 
 Each training has its own folder, artifacts/bench/<name>/<system>-seed<k>/. What a seed or a system does not change
-lies there as a link: tables, encoder, level_prob, behaviours and features of pairs of artifacts/<name>/, features and
-LightGBM of the same seed's `prectr_v2`; `random_encoder` shares the tables alone. One training runs at a time, or
-`--jobs` of them, each on its share of the cores. What is finished is not done again, so a killed comparison continues.
+lies there as a link: of artifacts/<name>/ the tables, the encoder, what it says of logged pairs and of texts, the log
+and the features of pairs; of the same seed's `prectr_v2` features and LightGBM; `random_encoder` shares the tables
+alone. One training runs at a time, or `--jobs` of them, each on its share of the cores. What is finished is not done
+again, so a killed comparison continues.
 The figures go to benchmarks/results/ranker_<name>.json and into artifacts/<name>/report.html.
 """
 

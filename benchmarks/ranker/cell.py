@@ -16,7 +16,7 @@ from benchmarks.ranker.systems import RANDOM_ENCODER, REFERENCE, flags_of, is_ou
 from prectr.rank.__main__ import CONFIGS
 from prectr.rank.config import ARGUMENTS, check_together
 from prectr.rank.pipeline import SEEDLESS, SOURCES, build_all, build_inputs
-from prectr.rank.workspace import JUDGED_PAIR_FEATURES, PAIR_FEATURES, Workspace
+from prectr.rank.workspace import ENGAGEMENT, JUDGED_PAIR_FEATURES, PAIR_FEATURES, Workspace
 from prectr.shared.atomic import atomic_write
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.cli import run_main
@@ -94,7 +94,8 @@ class Cell:
             if home.run.encoder is None:
                 shared["encoder"] = home.encoder
         if self.system not in (REFERENCE, RANDOM_ENCODER):
-            shared |= {name: self.reference.folder / name for name in ("features", "lightgbm")}
+            taught = [ENGAGEMENT] if self.settings()[3].engagement_weight else []
+            shared |= {name: self.reference.folder / name for name in ("features", "lightgbm", *taught)}
         for link in self.folder.iterdir():  # what an earlier version shared
             if link.is_symlink() and link.name not in shared:
                 link.unlink()

@@ -34,6 +34,9 @@ _PARTS: dict[str, tuple[str, ...]] = {
     "no_consistency": ("--consistency_weight", "0"),
     "no_exact_match": ("--exact_match", "false"),
     "no_stage_one_features": ("--stage_one_features", "false"),
+    "no_engagement_teacher": ("--engagement_weight", "0"),
+    "no_text_vectors": ("--text_vectors", "false"),
+    "no_soft_counts": ("--soft_counts", "false"),
     # Semantic consistency compares the levels' click logits, of which there is one then.
     "no_fusion": ("--fusion", "sigmoid", "--consistency_weight", "0"),
     "noise_isotropic": ("--noise", "isotropic", "--noise_scale", "0.7"),
@@ -70,6 +73,7 @@ VARIANTS: dict[str, tuple[str, ...]] = {
 _FROZEN_EMB_MLP = (
     "--user_preference", "false", "--cross_preference", "false", "--incentive", "none", "--fusion", "sigmoid",
     "--debias_weight", "0", "--consistency_weight", "0", *_NO_REPLAY, "--encoder_learning_rate", "0",
+    "--engagement_weight", "0", "--text_vectors", "false", "--members", "1",
 )  # fmt: skip
 
 TELLING = (

@@ -10,8 +10,8 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from prectr.rank.evaluation.lightgbm import Rows
 from prectr.rank.features.prepared_set import PreparedSet
+from prectr.rank.training.trees import Rows
 from prectr.rank.workspace import Workspace
 from prectr.shared import metrics
 

@@ -1,6 +1,6 @@
 """Boosted trees: LightGBM three ways (on clicks, on a page's order, behind a relevance cut-off), XGBoost, CatBoost.
 
-All read the columns of `prectr.rank.evaluation.lightgbm`, which are the whole feature file: every number of
+All read the columns of `prectr.rank.training.trees`, which are the whole feature file: every number of
 `PreparedSet.numeric` (what stage one's levels, exact matches and frozen soft counts of texts say is among them) and
 every categorical, each library splitting categoricals its own way. All have four settings, at most `MAX_ROUNDS` trees,
 and stop after `PATIENCE` trees without a gain on the validation weeks.
@@ -17,7 +17,7 @@ import pandas as pd
 from sklearn.linear_model import LogisticRegression
 
 from benchmarks.rivals.system import Rival, Sets, Setting, System
-from prectr.rank.evaluation.lightgbm import COMMON, MAX_ROUNDS, PATIENCE, SETTINGS, fit_lightgbm, num_threads
+from prectr.rank.training.trees import COMMON, MAX_ROUNDS, PATIENCE, SETTINGS, fit_lightgbm, num_threads
 from prectr.shared.metrics import ndcg_at_k
 
 LAMBDARANK: Mapping[str, Any] = {**COMMON, "objective": "lambdarank", "metric": "ndcg", "eval_at": [10]}
@@ -60,7 +60,7 @@ FLOOR = 1e-4  # of P(click) above the cut-off; what is below it lies under this
 
 
 def fit_binary(sets: Sets, setting: Setting, seed: int) -> Rival:
-    """LightGBM on clicks: `prectr.rank.evaluation.lightgbm` with one setting. It reads the whole feature file."""
+    """LightGBM on clicks: `prectr.rank.training.trees` with one setting. It reads the whole feature file."""
     train = sets.rows("train")
     rival = fit_lightgbm(train, sets.rows("validation"), seed, num_threads(len(train.clicked)), (setting,))
 

@@ -19,11 +19,13 @@ from benchmarks.scale.log import WORDS
 from prectr.distill.models.random_models import word_tokenizer
 from prectr.rank.config import LossArguments, ModelArguments, TrainArguments
 from prectr.rank.features.feature_map import FeatureMap
+from prectr.rank.features.frozen_vectors import write_frozen_vectors
 from prectr.rank.features.prepared_set import PreparedSet
 from prectr.rank.features.shop import Shop
 from prectr.rank.inputs.batch import Batch, page_batch, sample_batches
 from prectr.rank.inputs.events import Events, Past
 from prectr.rank.inputs.replay import Replay
+from prectr.rank.inputs.text_tables import TextTables, with_texts
 from prectr.rank.inputs.texts import Texts, tokenize_to_disk
 from prectr.rank.model.ranker_model import RankerConfig, RankerModel
 from prectr.rank.training.exposure_bias import HardNegatives
@@ -42,7 +44,7 @@ REPLAYED = 2_000
 TEXT_OFF_PAGES = 400  # pages in a batch without text
 TEXT_OFF: dict[str, Any] = {
     "user_preference": False, "cross_preference": False, "incentive": "none", "numeric_bins": 4,
-    "hidden_sizes": [128, 64],
+    "hidden_sizes": [128, 64], "text_vectors": False, "members": 1,
 }  # fmt: skip
 """The base module alone, and a small one: the faster it is, the more of the time is that of the data's way to it."""
 
@@ -102,18 +104,21 @@ def train_with_text(
         np.eye(len(level_names), dtype=np.float32)[draw.integers(0, len(level_names), REPLAYED)],
     )
     of_items = feature_map.transform_items(shop.items).astype(np.int32)
-    events = TimedEvents(shop.log, of_items, feature_map.event_types)
-    model.start_from(sample_batches(prepared, events, seed), prepared.click_rate(1.0))
+    events = TimedEvents(shop.log, of_items, feature_map.event_types, shop.text_of_item)
+    (work / "text_vectors").mkdir()
+    write_frozen_vectors(model.encoder, texts.item, texts.query, work / "text_vectors", bf16=False)
+    tables = TextTables.open(work / "text_vectors")
+    model.start_from(with_texts(sample_batches(prepared, events, seed), tables), prepared.click_rate(1.0), tables.item)
     events.gather_seconds = 0.0
     schedule = TimedSchedule(
-        prepared, events, texts, replay,
+        prepared, events, replay,
         pages_per_batch=arguments.pages_per_batch, pages_together=arguments.pages_together,
         epochs=STEPS / (prepared.num_pages // arguments.pages_per_batch),
         warmup_share=0.0, replay_share=losses.replay_share,
         hard_negatives=HardNegatives(losses.noise, feature_map), seed=seed,
     )  # fmt: skip
     started = time.process_time()
-    log = train(Objective(model, losses, seed), schedule, arguments, seed, work)
+    log = train(Objective(model, losses, seed, tables), schedule, texts, arguments, seed, work).log
     return {
         "seconds": time.process_time() - started,
         "gather_seconds": events.gather_seconds,
@@ -156,7 +161,7 @@ def train_without_text(
         batch = page_batch(prepared, np.sort(pages), bounds, events)
         state = torch.from_numpy(prepared.level_prob[batch["row"].numpy()])
         batch_seconds += time.process_time() - begun
-        loss = click_loss(model.score(state, batch)["score"], batch["clicked"])
+        loss = click_loss(model.score(state, batch, model.context(batch, None))["member_scores"], batch["clicked"])
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

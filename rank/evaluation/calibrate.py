@@ -31,12 +31,12 @@ MAX_SHIFT = 3.0  # logits; a ranker further off than that has another fault, whi
 @dataclass(frozen=True)
 class Calibration:
     """What was found. `shift`: b, in logits. `pcoc`: on the validation split before it, None where undefined. `clicks`:
-    of that split. `bias`: of the click head before it."""
+    of that split. `bias`: [members, levels], of the click head before it."""
 
     shift: float
     pcoc: float | None
     clicks: int
-    bias: list[float]
+    bias: list[list[float]]
 
 
 def calibrate(
@@ -62,12 +62,12 @@ def calibrate(
             click_shift(ranker.model, predicted, clicked, weight),
             metrics.pcoc(clicked, predicted["p_click"], weight),
             int((clicked > 0).sum()),
-            ranker.model.click_head.bias.tolist(),
+            ranker.model.base.head_bias.tolist(),
         )
         with atomic_write(path) as temporary:
             temporary.write_text(json.dumps(asdict(found), indent=2) + "\n", encoding="utf-8")
     with torch.no_grad():
-        ranker.model.click_head.bias.copy_(torch.tensor(found.bias))
+        ranker.model.base.head_bias.copy_(torch.tensor(found.bias))
     ranker.model.shift_clicks(found.shift)
     ranker.save_weights(work)
     return found

@@ -26,10 +26,11 @@ from prectr.rank.features.prepared_set import PreparedSet
 from prectr.rank.history.codes import encode
 from prectr.rank.inputs.events import Events
 from prectr.rank.inputs.frozen_text import PairFeatures
+from prectr.rank.inputs.text_tables import TextTables
 from prectr.rank.inputs.texts import Texts
 from prectr.rank.model.predictor import Predictor
 from prectr.rank.model.trained import TrainedRanker
-from prectr.rank.workspace import JUDGED_PAIR_FEATURES, Workspace
+from prectr.rank.workspace import COST, JUDGED_PAIR_FEATURES, Workspace
 from prectr.shared.run.provenance import git_commit, machine
 from prectr.shared.run.steps import RECORD, read_record
 
@@ -43,11 +44,12 @@ def judge_ranker(workspace: Workspace, work: Path) -> None:
     sets = {name: PreparedSet.open(features / name) for name in workspace.sets()[1:] if name != "validation"}
     if workspace.training.frozen_throughout:
         texts: Texts | PairFeatures = PairFeatures.open(workspace.folder / JUDGED_PAIR_FEATURES)
+        vectors = TextTables.of_start(workspace, ranker.model.encoder, Texts.open(workspace.folder / "texts"))
     else:
-        texts = Texts.open(workspace.folder / "texts").of_catalogue(len(shop.item_texts))
+        vectors, texts = None, Texts.open(workspace.folder / "texts").of_catalogue(len(shop.item_texts))
     of_items = ranker.feature_map.transform_items(shop.items).astype(np.int32)
-    events = Events(shop.log, of_items, ranker.feature_map.event_types)
-    predictor = Predictor(ranker.model, texts, events, workspace.training.bf16)
+    events = Events(shop.log, of_items, ranker.feature_map.event_types, shop.text_of_item)
+    predictor = Predictor(ranker.model, texts, events, workspace.training.bf16, vectors)
     batch = workspace.evaluation.evaluation_batch
     calibration = None
     if workspace.training.calibrate:
@@ -66,6 +68,7 @@ def judge_ranker(workspace: Workspace, work: Path) -> None:
         "not_measured": workspace.not_measured,
         "position_gain": facts["position_gain"],
         "calibration": calibration and {"shift": calibration.shift, "validation_pcoc_before": calibration.pcoc},
+        **_cost(work),
         "seconds": {**_seconds_before(workspace), "evaluate": time.time() - started},
         "seed": workspace.run.seed,
         "git_commit": git_commit(),
@@ -77,6 +80,12 @@ def judge_ranker(workspace: Workspace, work: Path) -> None:
         "lightgbm_settings": facts["settings"],
     }
     (work / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+
+
+def _cost(work: Path) -> dict[str, Any]:
+    """How fast the training was, and the text encoder's share of it."""
+    cost = json.loads((work / COST).read_text(encoding="utf-8"))
+    return {name: cost[name] for name in ("impressions_per_second", "encoder_share")}
 
 
 def _origin_of_encoder(folder: Path) -> dict[str, Any] | None:
@@ -169,8 +178,8 @@ def _seconds_before(workspace: Workspace) -> dict[str, float | None]:
         "data": read_record(workspace.data).seconds if (workspace.data / RECORD).is_file() else None,
         **_seconds_of_stage_one(workspace),
         **{name: read_record(folder / name).seconds for name in ("level_prob", "replay", "pairs", "behaviours")},
-        **{name: read_record(folder / name).seconds for name in ("features", "texts", "lightgbm")},
-        **{name: read_record(folder / name).seconds for name in workspace.stored_pairs},
+        **{name: read_record(folder / name).seconds for name in ("texts", "text_vectors", "features", "lightgbm")},
+        **{name: read_record(folder / name).seconds for name in (*workspace.taught_by, *workspace.stored_pairs)},
         "rank": read_record(folder / "trained").seconds,
     }
 

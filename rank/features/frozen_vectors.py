@@ -1,7 +1,7 @@
 """One unit vector per distinct text, of an encoder that no longer moves: how alike two items are, in words. [O]
 
-The encoder is the one that stage two starts from. The network's own goes on learning; these vectors stay, so that
-what is read off them is a column like any other, the same for the network and for its rivals.
+The encoder is the one that judges the log. The network's own goes on learning; these vectors stay, so that what is
+read off them is a column like any other, the same for the network and for its rivals, and for a warm start as before.
 """
 
 from collections.abc import Iterable, Iterator
@@ -100,8 +100,8 @@ def unit_vectors(encoder: LevelEncoder, tokens: dict[str, np.ndarray], bf16: boo
         yield pooled.float().cpu().numpy().astype(np.float16)
 
 
-def principal_axes(parts: Iterable[np.ndarray], width: int) -> np.ndarray:
-    """The mean of vectors, and the axes of most variance in their order: float32 [1 + min(32, V), V].
+def principal_axes(parts: Iterable[np.ndarray], width: int, at_most: int = AXES_AT_MOST) -> np.ndarray:
+    """The mean of vectors, and the axes of most variance in their order: float32 [1 + min(at_most, V), V].
 
     An axis is a unit vector whose largest entry is positive; one along which nothing varies is 0 throughout.
 
@@ -114,7 +114,7 @@ def principal_axes(parts: Iterable[np.ndarray], width: int) -> np.ndarray:
         count, total, products = count + len(values), total + values.sum(0), products + values.T @ values
     mean = total / max(count, 1)
     variance, axes = np.linalg.eigh(products / max(count, 1) - np.outer(mean, mean))
-    axes, variance = axes.T[::-1][:AXES_AT_MOST], variance[::-1][:AXES_AT_MOST]
+    axes, variance = axes.T[::-1][:at_most], variance[::-1][:at_most]
     axes = axes * np.sign(np.take_along_axis(axes, np.abs(axes).argmax(1)[:, None], 1))
     axes[variance <= LEAST_VARIANCE * max(variance[0], 0.0)] = 0.0
     return np.concatenate([mean[None], axes]).astype(np.float32)

@@ -10,7 +10,7 @@ SLICES = ("user", "cross")
 
 USER, OTHERS = SLICES
 _OTHER_USER_FEATURES = ("user_pages", "user_all_", "user_query_", "user_level_")
-_MATCH = re.compile(rf"({'|'.join(SLICES)})_match_(item_id|category|cat_.+)_({'|'.join(NOTHING)})")
+_MATCH = re.compile(rf"({'|'.join(SLICES)})_match_(item_id|text|category|cat_.+)_({'|'.join(NOTHING)})")
 _TEXT = re.compile(rf"({'|'.join(SLICES)})_text_({'|'.join(UNLIKE_ANYTHING)})")
 ITEM_TEXT = "item_text_pca_"
 _STAGE_ONE = (

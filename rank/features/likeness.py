@@ -1,4 +1,5 @@
-"""What makes two items alike: attributes that they share, texts that read alike; a row per item of the log. [O]
+"""What makes two items alike: attributes that they share, texts that are equal or read alike; a row per item of the
+log. [O]
 
 The codes are those of the catalogue's own values, not of a vocabulary that was learnt: what a past event has in common
 with a candidate is known before any training row is read, and of rare values too.
@@ -13,13 +14,16 @@ import pyarrow.compute as pc
 from prectr.rank.features.frozen_vectors import FrozenVectors
 from prectr.rank.history.codes import encode
 
+_COMPARED = ("item_id", "text", "category")
+
 
 @dataclass(frozen=True)
 class Likeness:
     """Of every item of the log what it is compared by.
 
     Attributes:
-        attributes: columns of the items table: `item_id`, `category` and the `cat_*`.
+        attributes: columns of the items table: `item_id`, `text`, `category` and the `cat_*`. Where ids live
+            briefly, an equal text is what says that it is the same thing again.
         codes: int32 [items of the log, A]; equal values of an attribute have equal codes, 0 is an unknown value.
         text: int32 [items of the log], the row of each item's text in `vectors`; -1: the catalogue lacks the item.
         vectors: of the catalogue's texts; None: items are compared by their attributes alone.
@@ -37,7 +41,7 @@ class Likeness:
             items: the contract's table. log_items: the log's item ids; one that the table lacks is unknown throughout.
             vectors: of the distinct texts of `items`, in their order.
         """
-        names = [name for name in items.column_names if name in ("item_id", "category") or name.startswith("cat_")]
+        names = [name for name in items.column_names if name in _COMPARED or name.startswith("cat_")]
         row = encode(log_items, items["item_id"].combine_chunks())
         codes = np.zeros((len(log_items), len(names)), np.int32)
         for place, name in enumerate(names):

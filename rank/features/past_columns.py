@@ -86,7 +86,8 @@ def _counts(kind: str, what: str, of: Mapping[str, str]) -> list[Feature]:
 
 
 def _same(attribute: str) -> str:
-    return "this item" if attribute == "item_id" else f"items of its {attribute.removeprefix('cat_')}"
+    special = {"item_id": "this item", "text": "items of the very same text"}
+    return special.get(attribute, f"items of its {attribute.removeprefix('cat_')}")
 
 
 def past_columns(

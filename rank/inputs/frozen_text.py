@@ -71,7 +71,7 @@ def distinct_pairs(texts_of_rows: Iterable[tuple[np.ndarray, np.ndarray]], num_i
     return found
 
 
-class TextVectors:
+class TokenTables:
     """The token vectors of every text.
 
     Args:

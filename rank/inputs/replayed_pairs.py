@@ -56,10 +56,11 @@ def pairs_to_replay(encoder: LevelEncoder, data: Path, unjudged: int, spill: Pat
         )
     parts = [np.eye(encoder.num_levels, dtype=np.float32)[gold["level"].to_numpy()]]
     if others:
-        parts.append(encoder.score_pairs(*zip(*others, strict=True)))
+        queries, texts = zip(*others, strict=True)
+        parts.append(encoder.score_pairs(queries, texts))
     query, item_text = zip(*replayed, strict=True)
-    texts = pa.table({"query": pa.array(query, pa.string()), "item_text": pa.array(item_text, pa.string())})
-    return with_level_prob(texts, np.concatenate(parts))
+    pairs = pa.table({"query": pa.array(query, pa.string()), "item_text": pa.array(item_text, pa.string())})
+    return with_level_prob(pairs, np.concatenate(parts))
 
 
 def _distinct_pairs(data: Path) -> pa.Table:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import numpy as np
@@ -23,10 +24,13 @@ def write_texts(workspace: Workspace, work: Path) -> None:
 
 
 def write_text_vectors(workspace: Workspace, work: Path) -> None:
-    """The step `text_vectors`: a vector of every text of the catalogue and of every query, by the encoder that training
-    starts from."""
-    texts = Texts.open(workspace.folder / "texts").of_catalogue(len(workspace.shop().item_texts))
-    write_frozen_vectors(workspace.start_encoder(), texts.item, texts.query, work, workspace.training.bf16)
+    """The step `text_vectors`: a vector of every text of the catalogue and of every query, by the encoder that judges
+    the log: what a warm start has learnt to read of texts is what that one says, not what its own has become."""
+    shop, encoder = workspace.shop(), workspace.stage_one()
+    with TemporaryDirectory(dir=work) as folder:  # a warm start's own tokens are in texts/
+        tokenize_to_disk(encoder, shop.query_texts, shop.item_texts, Path(folder))
+        texts = Texts.open(Path(folder))
+        write_frozen_vectors(encoder, texts.item, texts.query, work, workspace.training.bf16)
 
 
 class StoredPairs(NamedTuple):

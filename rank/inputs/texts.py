@@ -15,7 +15,6 @@ from prectr.shared.storage.npy import NpyWriter, open_array
 
 TOKENS = ("input_ids", "attention_mask")
 TEXTS_AT_ONCE = 1 << 16  # that are tokenised together
-PAIRS_STEP = 64  # distinct pairs of a batch are padded to a multiple: oneDNN and cuBLAS choose a kernel for every shape
 
 
 @dataclass
@@ -61,23 +60,18 @@ def _write_tokens(encoder: LevelEncoder, texts: list[str], kind: Literal["query"
                 files[name].append(tokens)
 
 
-def text_batch(texts: Texts, query_text: np.ndarray, item_text: np.ndarray) -> tuple[Batch, np.ndarray]:
-    """Distinct texts and pairs of n (query, item text) pairs, and each one's place among the distinct pairs [n]."""
+def name_pairs(query_text: np.ndarray, item_text: np.ndarray) -> tuple[Batch, np.ndarray]:
+    """The distinct pairs and texts of n (query, item text) pairs, and each one's place among the distinct pairs [n]."""
     width = int(item_text.max()) + 1
     distinct, pair = np.unique(number_pairs(query_text, item_text, width), return_inverse=True)
-    used_query, pair_query = np.unique(distinct // width, return_inverse=True)
-    used_item, pair_item = np.unique(distinct % width, return_inverse=True)
-    # Padding pairs repeat the first one: their states are computed, and read by nobody.
-    padding = np.zeros(-len(distinct) % PAIRS_STEP, np.int64)
-    query_ids, query_mask = token_tensors(texts.query, used_query)
-    item_ids, item_mask = token_tensors(texts.item, used_item)
+    (queries, pair_query), (items, pair_item) = (
+        np.unique(side, return_inverse=True) for side in np.divmod(distinct, width)
+    )
     return {
-        "query_ids": query_ids,
-        "query_mask": query_mask,
-        "item_ids": item_ids,
-        "item_mask": item_mask,
-        "pair_query": torch.from_numpy(np.concatenate([pair_query, padding])),
-        "pair_item": torch.from_numpy(np.concatenate([pair_item, padding])),
+        "pair_queries": torch.from_numpy(queries),
+        "pair_items": torch.from_numpy(items),
+        "pair_query": torch.from_numpy(pair_query),
+        "pair_item": torch.from_numpy(pair_item),
     }, pair
 
 

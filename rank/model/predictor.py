@@ -3,18 +3,36 @@
 Where the text encoder never learnt, what is stored of the pairs is read instead.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from prectr.rank.features.prepared_set import PreparedSet
-from prectr.rank.inputs.batch import page_batch, to_device
+from prectr.rank.inputs.batch import Batch, page_batch, to_device
 from prectr.rank.inputs.events import Events
-from prectr.rank.inputs.frozen_text import PairFeatures, TextVectors
+from prectr.rank.inputs.frozen_text import PairFeatures, TokenTables
+from prectr.rank.inputs.text_tables import TextTables
 from prectr.rank.inputs.texts import Texts
-from prectr.rank.model.ranker_model import RankerModel
+from prectr.rank.model.ranker_model import RankerModel, TextVectors
 from prectr.shared.run.console import progress
 from prectr.shared.training.device import autocast, compute_device
+
+
+class ItemVectors(NamedTuple):
+    """Pooled vectors of item texts, by one encoder: [n, V] each."""
+
+    own: Tensor  # of the candidates' texts, in their order
+    past: Tensor  # of past events' texts, by the numbers that `Events` has
+
+
+class _Vectors(NamedTuple):
+    """v of every query, every item text, and every text of a past event: [n, d] each."""
+
+    query: Tensor
+    item: Tensor
+    past: Tensor
 
 
 class Predictor:
@@ -23,19 +41,55 @@ class Predictor:
     Args:
         model: the trained network. texts: every text that will occur, or the features of every pair. bf16: matrix
             products in bfloat16, where the machine has them.
+        tables: pooled vectors of every text, which stand beside the features of pairs.
+        items: pooled vectors of the item texts of `texts` and of past events, where they are kept; None: `events` has
+            the numbers of `texts`.
     """
 
-    def __init__(self, model: RankerModel, texts: Texts | PairFeatures, events: Events, bf16: bool) -> None:
+    def __init__(
+        self,
+        model: RankerModel,
+        texts: Texts | PairFeatures,
+        events: Events,
+        bf16: bool,
+        tables: TextTables | None = None,
+        items: ItemVectors | None = None,
+    ) -> None:
         self.device = compute_device()
         self.model, self.events, self.bf16 = model.to(self.device).eval(), events, bf16
-        self.stored = texts if isinstance(texts, PairFeatures) else TextVectors(model.encoder, texts, bf16)
+        self.stored = texts if isinstance(texts, PairFeatures) else TokenTables(model.encoder, texts, bf16)
+        self._vectors: _Vectors | None = None
+        if model.config.text_vectors:
+            self._vectors = self._projected(tables, items)
         self._latest: tuple[PreparedSet, tuple[Tensor, np.ndarray]] | None = None
+
+    @torch.inference_mode()
+    def _projected(self, tables: TextTables | None, items: ItemVectors | None) -> _Vectors:
+        if not isinstance(self.stored, PairFeatures):
+            query, item = self.stored.query.pooled, self.stored.item.pooled
+        elif tables is not None:
+            query, item = tables.query, tables.item
+        else:
+            raise ValueError("features of pairs without the vectors of their texts")
+        own, past = (item, item) if items is None else items
+        # Rounded alike wherever they are kept: a narrow kernel sees float16.
+        return _Vectors(*(self.model.text_projection(pooled.half().to(self.device)) for pooled in (query, own, past)))
+
+    def text_vectors(self, batch: Batch) -> TextVectors | None:
+        """v of a batch's queries, item texts and past events; None: the network reads none."""
+        if self._vectors is None:
+            return None
+        query, item, past = self._vectors
+        kinds = self.model.config.preferences
+        return TextVectors(
+            query[batch["query_text"]], item[batch["item_text"]], {k: past[batch[k]["text"]] for k in kinds}
+        )
 
     def autocast(self) -> torch.autocast:
         return autocast(self.device, self.bf16)
 
     def states(self, prepared: PreparedSet) -> tuple[Tensor, np.ndarray]:
-        """States [D, S] of the set's distinct pairs, and each impression's place among them [n].
+        """Relevance states [D, S] of the set's distinct pairs, and each impression's place among them [n].
 
         Those of the latest set are kept: the rungs of the new-user ladder hold the same pairs.
         """
@@ -72,7 +126,9 @@ class Predictor:
             for start in starts if description is None else progress(starts, description):
                 pages = np.arange(start, min(start + per_batch, prepared.num_pages))
                 batch = to_device(page_batch(prepared, pages, bounds, self.events), self.device)
-                output = self.model.score(states[place_of[batch["row"]]], batch)
+                vectors = self.text_vectors(batch)
+                state = self.model.state(states[place_of[batch["row"]]], vectors)
+                output = self.model.score(state, batch, self.model.context(batch, vectors))
                 parts["p_click"].append(torch.sigmoid(output["score"].double()))
                 parts["level_prob"].append(torch.softmax(output["level_logits"].float(), -1))
                 parts["p_click_given_level"].append(torch.sigmoid(output["click_logits"].float()))

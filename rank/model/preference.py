@@ -80,13 +80,13 @@ class TargetAttention(nn.Module):
         self.null_key = nn.Parameter(torch.zeros(size))
         self.null_value = nn.Parameter(torch.zeros(size))
 
-    def remember(self, events: Tensor, mask: Tensor, page: Tensor) -> Memory:
+    def remember(self, events: Tensor, mask: Tensor, page: Tensor, seats: Seats) -> Memory:
         """
         Args:
             events: [G, H, event_size]. mask: [G, H], True where there is an event. page: [B] int64, the page that each
-                impression belongs to.
+                impression belongs to. seats: of these pages.
         """
-        pages, seats = len(events), Seats.of(page, len(events))
+        pages = len(events)
         key = torch.cat([self.null_key.expand(pages, 1, -1).to(events.dtype), self.to_key(events)], 1)
         value = torch.cat([self.null_value.expand(pages, 1, -1).to(events.dtype), self.to_value(events)], 1)
         key, value = (self._split(x.index_select(0, seats.page)).transpose(1, 2) for x in (key, value))

@@ -22,9 +22,11 @@ from torch.overrides import TorchFunctionMode
 
 from prectr.data.contract import has_table, read_table, reconstructed
 from prectr.rank.config import DataArguments, ExplainArguments, RankerArguments, WhereArguments
+from prectr.rank.features.compute import Feature
 from prectr.rank.history.log import DAY
-from prectr.rank.inputs.batch import Batch, page_batch, to_device
-from prectr.rank.model.ranker_model import RankerModel
+from prectr.rank.inputs.batch import Batch, Kind, page_batch, to_device
+from prectr.rank.model.ranker_model import RankerModel, TextVectors
+from prectr.rank.model.soft_counts import no_counts
 from prectr.rank.serving.scorer import Scorer, ranker_and_data
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.console import console, table
@@ -84,12 +86,13 @@ def explain_page(
     predictor = scorer.predictor(shop)
     with torch.inference_mode(), predictor.autocast():
         states, place = predictor.states(prepared)
-        state = states[torch.from_numpy(place).to(predictor.device)]
         batch = page_batch(prepared, np.arange(1), prepared.page_bounds(), scorer.events)
         batch = to_device(batch, predictor.device)
+        vectors = predictor.text_vectors(batch)
+        state = model.state(states[torch.from_numpy(place).to(predictor.device)], vectors)
         with watched_preference(model) as seen:
-            output = model.score(state, batch)
-        parts = _occlusion(model, state, batch, output["score"], raw.features.features)
+            output = model.score(state, batch, model.context(batch, vectors))
+        parts = _occlusion(model, state, batch, vectors, output["score"], raw.features.features)
     level_prob = torch.softmax(output["level_logits"].float(), -1).cpu().numpy()
     p_click = torch.sigmoid(output["score"].double()).cpu().numpy()
     given_level = torch.sigmoid(output["click_logits"].float()).cpu().numpy()
@@ -222,20 +225,37 @@ def _looked_at(scorer: Scorer, weight: np.ndarray, rows: np.ndarray, seconds: in
 
 
 def _occlusion(
-    model: RankerModel, state: Tensor, batch: Batch, score: Tensor, features: tuple[Any, ...]
+    model: RankerModel,
+    state: Tensor,
+    batch: Batch,
+    vectors: TextVectors | None,
+    score: Tensor,
+    features: tuple[Feature, ...],
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Logits [B] that each group of numbers, and each single one, adds over its training mean (which is 0)."""
+    """Logits [B] that each group of numbers, and each single one, adds over its training mean (which is 0), and soft
+    counts over those of candidates that no past event is like."""
+
+    def added(changed: Batch, counts: dict[Kind, Tensor] | None = None) -> np.ndarray:
+        other = model.score(state, changed, model.context(changed, vectors, counts))["score"]
+        return (score - other).float().cpu().numpy()
 
     def part(columns: list[int]) -> np.ndarray:
         numeric = batch["numeric"].clone()
         numeric[:, columns] = 0.0
-        return (score - model.score(state, {**batch, "numeric": numeric})["score"]).float().cpu().numpy()
+        return added({**batch, "numeric": numeric})
 
+    read = set(model.numeric_columns)
     by_source: dict[str, list[int]] = {}
     for column, feature in enumerate(features):
-        by_source.setdefault(feature.source, []).append(column)
+        if column in read:
+            by_source.setdefault(feature.source, []).append(column)
     groups = {source: part(columns) for source, columns in by_source.items()}
-    return groups, {feature.name: part([column]) for column, feature in enumerate(features)}
+    counts = model.context(batch, vectors).counts
+    for kind, found in counts.items():
+        groups[f"{kind} texts"] = added(batch, {**counts, kind: no_counts(len(found)).to(found)})
+    nothing = np.zeros(len(score), np.float32)
+    singles = {feature.name: part([column]) if column in read else nothing for column, feature in enumerate(features)}
+    return groups, singles
 
 
 def _gold_levels(gold: pa.Table | None, query: str) -> dict[str, int]:

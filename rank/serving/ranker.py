@@ -52,8 +52,8 @@ class Ranker(TrainedRanker):
         stage_one = StageOne(self.model.encoder, tables.items)
         level_prob = stage_one.of(tables.behaviours)
         log = BehaviourLog.from_tables(tables.items, tables.behaviours, level_prob, self.columns.matched)
-        # What the network has learnt to read is made by the encoder that its training started from: the folder has only
-        # the one that learnt on.
+        # What the network has learnt to read is made by the encoder that judged its run's log: the folder has only the
+        # one that learnt on.
         vectors = frozen_vectors(self, self.model.encoder, tables.items, bf16=False)
         scorer = Scorer(self, tables.items, log, stage_one, bf16=False, batch_size=len(items), vectors=vectors)
         shop, _, prepared = scorer.prepare(tables.impressions)

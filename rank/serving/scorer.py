@@ -9,16 +9,18 @@ those.
 """
 
 import os
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+import torch
 
 from prectr.data.contract import SCHEMAS, has_table, read_table
 from prectr.rank.config import DataArguments, RankerArguments, WhereArguments
-from prectr.rank.features.frozen_vectors import FrozenVectors
+from prectr.rank.features.frozen_vectors import FrozenVectors, unit_vectors
 from prectr.rank.features.groups import is_item_text, is_soft_count
 from prectr.rank.features.likeness import Likeness
 from prectr.rank.features.prepare import RawSet, prepare
@@ -30,7 +32,7 @@ from prectr.rank.history.score_log import kept_encoder
 from prectr.rank.history.stage_one import LevelProb
 from prectr.rank.inputs.events import Events
 from prectr.rank.inputs.texts import Texts
-from prectr.rank.model.predictor import Predictor
+from prectr.rank.model.predictor import ItemVectors, Predictor
 from prectr.rank.model.trained import TrainedRanker
 from prectr.shared.encoder.level_encoder import LevelEncoder
 from prectr.shared.errors import PrectrError
@@ -87,7 +89,7 @@ class Scorer:
     Args:
         items: the contract's table; columns that the ranker was not trained with are ignored.
         bf16: matrix products in bfloat16. batch_size: impressions scored at once.
-        vectors: of the texts of `items`, by the encoder that the ranker's training started from.
+        vectors: of the texts of `items`, by the encoder that judged the log of the ranker's run.
     """
 
     def __init__(
@@ -105,7 +107,23 @@ class Scorer:
         self.items = _item_columns(ranker, items)
         self.likeness = Likeness.of(self.items, log.items, vectors)
         feature_map = ranker.feature_map
-        self.events = Events(log, feature_map.transform_items(self.items).astype(np.int32), feature_map.event_types)
+        texts = self.items["text"].combine_chunks().dictionary_encode()
+        self.events = Events(
+            log,
+            feature_map.transform_items(self.items).astype(np.int32),
+            feature_map.event_types,
+            texts.indices.to_numpy(),
+        )
+        self._texts: list[str] = texts.dictionary.to_pylist()
+
+    @cached_property
+    def item_vectors(self) -> torch.Tensor | None:
+        """Pooled vectors [n, V] of the distinct texts of `items`, by which the network compares them."""
+        if not self.ranker.model.config.text_vectors:
+            return None
+        encoder = self.ranker.model.encoder
+        parts = unit_vectors(encoder, encoder.tokenize(self._texts, "item"), self.bf16)
+        return torch.from_numpy(np.concatenate(list(parts)))
 
     @classmethod
     def open(cls, ranker: str | Path, data: Path, bf16: bool, batch_size: int) -> "Scorer":
@@ -155,7 +173,11 @@ class Scorer:
     def predictor(self, shop: Shop) -> Predictor:
         """The network with the texts of `shop`."""
         texts = Texts.tokenize(self.ranker.model.encoder, shop.query_texts, shop.item_texts)
-        return Predictor(self.ranker.model, texts, self.events, self.bf16)
+        items = None
+        if self.item_vectors is not None:
+            own = encode(pa.array(shop.item_texts, pa.string()), pa.array(self._texts, pa.string()))
+            items = ItemVectors(self.item_vectors[torch.from_numpy(own).long()], self.item_vectors)
+        return Predictor(self.ranker.model, texts, self.events, self.bf16, items=items)
 
     def predict(self, shop: Shop, prepared: PreparedSet) -> dict[str, np.ndarray]:
         """`p_click` [n], `level_prob` [n, K], `p_click_given_level` [n, K] and `tau` [n], in the order of the table

@@ -1,4 +1,5 @@
-"""How the network learns: losses, the exposure-bias loss with its hard negatives, the schedule of batches, the Trainer.
+"""How the network learns: losses, the teacher of engagement, the exposure-bias loss with its hard negatives, the order
+of batches, the Trainer, the gradients of the text encoder.
 
 Nothing here judges a ranker: that is `evaluation`.
 """

@@ -26,6 +26,7 @@ from prectr.rank.features.feature_map import MAX_DEVIATIONS, FeatureMap
 from prectr.rank.features.groups import NEVER_SHOWN, OTHERS, is_of_slice, is_stage_one, unlike_anything
 from prectr.rank.inputs.batch import Batch
 from prectr.rank.model.ranker_model import Context, RankerModel
+from prectr.rank.model.soft_counts import SIZE, no_counts
 from prectr.shared.seeds import generator
 from prectr.shared.training.whole_batch import batch_mean, rows_of_all
 
@@ -140,8 +141,15 @@ def less_relevant(model: RankerModel, context: Context, batch: Batch) -> Context
     speaks of query and item."""
     names, read = model.config.numeric_names, model.numeric_columns
     columns = [n for n, column in enumerate(read) if _is_of_query_and_item(names[column])]
-    negative: Batch = {**batch, "numeric": batch["negative_numeric"]}
-    now, then = (model.numeric_encoding(model.numbers(one)[:, columns], columns) for one in (batch, negative))
+    counts, negative_counts = context.counts, dict(context.counts)
+    if "cross" in counts:
+        negative_counts["cross"] = no_counts(len(context.base)).to(counts["cross"])
+        numbers = len(model.numeric_encoding.edges)
+        columns += range(numbers - SIZE, numbers)  # the others' come last
+    now, then = (
+        model.numeric_encoding(model.numbers(numeric, soft)[:, columns], columns)
+        for numeric, soft in ((batch["numeric"], counts), (batch["negative_numeric"], negative_counts))
+    )
     change = functional.linear(then - now, model.first_layer.weight[:, model.numeric_encoding.places(columns)])
     return context._replace(base=context.base + change)
 
@@ -172,17 +180,18 @@ class ExposureBias(nn.Module):
             `debias`, the loss, and `level_fall`, by how many expected levels the states fall (without gradient).
         """
         weights, drop = self.weights, batch["level_drop"]
-        state, context = output["pair_states"][batch["pair"]], output["context"]
+        state, context = output["state"], output["context"]
         if weights.noise == "toward_neighbour":
             negative_state = state + weights.noise_scale * (state[batch["neighbour"]] - state)
             context, label = less_relevant(model, context, batch), None
         else:
             negative_state = state + self._noise(state, batch)
             label = functional.one_hot(batch["lowered"], model.config.num_levels).to(state.dtype)
-        negative = model.score(negative_state, batch, attention_level=label, context=context)
+        negative = model.score(negative_state, batch, context, attention_level=label)
         loss = debias_loss(output["score"], negative["score"], drop, weights.margin_per_level, weights.margin_max)
         with torch.no_grad():
-            fall = self._stage_one_level(state) - self._stage_one_level(negative_state)
+            before, after = (self._stage_one_level(model.relevance(each)) for each in (state, negative_state))
+            fall = before - after
             level_fall = batch_mean(fall, (drop > 0).float())
         return {"debias": loss, "level_fall": level_fall}
 

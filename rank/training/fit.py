@@ -1,6 +1,7 @@
 """The step `ranker`: the network trained on the prepared features, and saved."""
 
 import json
+import time
 from dataclasses import asdict
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from prectr.rank.inputs.batch import sample_batches
 from prectr.rank.inputs.events import Events
 from prectr.rank.inputs.frozen_text import PairFeatures
 from prectr.rank.inputs.replay import read_replay
+from prectr.rank.inputs.text_tables import TextTables, with_texts
 from prectr.rank.inputs.texts import Texts
 from prectr.rank.model.ranker_model import RankerConfig, RankerModel
 from prectr.rank.model.trained import TrainedRanker
@@ -23,7 +25,7 @@ from prectr.rank.training.objective import Objective
 from prectr.rank.training.schedule import BatchSchedule
 from prectr.rank.training.trainer import train
 from prectr.rank.training.warm_start import carry_over
-from prectr.rank.workspace import PAIR_FEATURES, Workspace
+from prectr.rank.workspace import COST, PAIR_FEATURES, Workspace
 from prectr.shared.run import launch
 from prectr.shared.seeds import set_seed
 
@@ -44,22 +46,25 @@ def train_ranker(workspace: Workspace, work: Path) -> None:
         num_event_types=len(feature_map.event_types),
         **asdict(workspace.model),
     )
-    events = Events(shop.log, feature_map.transform_items(shop.items).astype(np.int32), feature_map.event_types)
+    of_items = feature_map.transform_items(shop.items).astype(np.int32)
+    events = Events(shop.log, of_items, feature_map.event_types, shop.text_of_item)
+    texts = Texts.open(workspace.folder / "texts")
     if workspace.run.warm_start:
         source = TrainedRanker.from_pretrained(workspace.run.warm_start)
         model = RankerModel(config, source.model.encoder)
         carry_over(model, feature_map, source)
     else:
         model = RankerModel(config, workspace.start_encoder())
+    tables = TextTables.of_start(workspace, model.encoder, texts) if config.text_vectors else None
+    if not workspace.run.warm_start:
         click_rate = prepared.click_rate(workspace.losses.negative_sampling_rate)
-        model.start_from(sample_batches(prepared, events, workspace.run.seed), click_rate)
+        sampled = with_texts(sample_batches(prepared, events, workspace.run.seed), tables)
+        model.start_from(sampled, click_rate, None if tables is None else tables.item)
     replay, _ = read_replay(workspace.folder / "replay", shop)
-    texts = Texts.open(workspace.folder / "texts")
     frozen_epochs, epochs = workspace.training.passes
     schedule = BatchSchedule(
         prepared,
         events,
-        texts,
         replay if workspace.losses.replay_share else None,
         pages_per_batch=workspace.training.pages_per_batch,
         pages_together=workspace.training.pages_together,
@@ -69,13 +74,22 @@ def train_ranker(workspace: Workspace, work: Path) -> None:
         warmup_share=workspace.training.warmup_share,
         replay_share=workspace.losses.replay_share,
         hard_negatives=HardNegatives(workspace.losses.noise, feature_map) if workspace.losses.debias_weight else None,
+        engagement=workspace.engagement(),
         seed=workspace.run.seed,
     )
-    objective = Objective(model, workspace.losses, workspace.run.seed)
-    log = train(objective, schedule, workspace.training, workspace.run.seed, work)
+    objective = Objective(model, workspace.losses, workspace.run.seed, tables)
+    started = time.perf_counter()
+    training = train(objective, schedule, texts, workspace.training, workspace.run.seed, work)
+    seconds = time.perf_counter() - started
     if not launch.is_first():
         return
-    (work / "training_log.json").write_text(json.dumps(log, indent=1), encoding="utf-8")
+    (work / "training_log.json").write_text(json.dumps(training.log, indent=1), encoding="utf-8")
+    cost = {
+        "seconds": seconds,
+        "impressions_per_second": len(schedule.pages) * schedule.impressions_per_batch / seconds,
+        "encoder_share": training.encoder_seconds / seconds,
+    }
+    (work / COST).write_text(json.dumps(cost, indent=1), encoding="utf-8")
     columns = Columns.of(shop.items, next(scan_table(workspace.data, "impressions", rows_at_once=1)), shop.log)
     TrainedRanker(model, feature_map, workspace.history, workspace.level_names, columns).save_pretrained(work)
     rate = workspace.losses.negative_sampling_rate

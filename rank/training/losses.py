@@ -17,7 +17,8 @@ from prectr.shared.training.whole_batch import batch_mean
 def click_loss(
     score: Tensor, clicked: Tensor, weight: Tensor | None = None, negative_sampling_rate: float = 1.0
 ) -> Tensor:
-    """Mean binary cross-entropy of the fused logit `s` [B] against clicks [B] in {0, 1}. [P]
+    """Mean binary cross-entropy of the fused logits `s` [B, members] against clicks [B] in {0, 1} [P], or a
+    `click_target`. Each member of the base module's ensemble learns by its own logit.
 
     Of a log in which only a share r of the unclicked impressions was kept, the odds of a click are 1/r times those of
     the full log. The loss therefore reads s − ln r, the logit in the log as it was kept, and s remains the logit of
@@ -31,7 +32,23 @@ def click_loss(
     score = score.float()
     if negative_sampling_rate < 1:
         score = score - math.log(negative_sampling_rate)
-    return batch_mean(functional.binary_cross_entropy_with_logits(score, clicked.float(), weight, reduction="none"))
+    target = clicked.float()[:, None].expand_as(score)
+    loss = functional.binary_cross_entropy_with_logits(score, target, reduction="none").mean(1)
+    return batch_mean(loss if weight is None else loss * weight)
+
+
+def click_target(clicked: Tensor, click_prob: Tensor, weight: float, negative_sampling_rate: float = 1.0) -> Tensor:
+    """What `click_loss` learns of two teachers: (1 − w) · clicked + w · p, in [0, 1] [B]. [O]
+
+    Clicks are those of the log as it was kept, and the loss reads the logit of that log. So `p`, which is of the full
+    log, is put into the kept one's odds first: p / (p + r (1 − p)).
+
+    Args:
+        clicked: [B] in {0, 1}. click_prob: [B] in [0, 1], what trees expect (rank/training/engagement.py).
+        weight: w in [0, 1]. negative_sampling_rate: r in (0, 1].
+    """
+    kept = click_prob / (click_prob + negative_sampling_rate * (1 - click_prob))
+    return (1 - weight) * clicked + weight * kept
 
 
 def relevance_loss(level_logits: Tensor, target: Tensor) -> Tensor:

@@ -5,9 +5,10 @@ from torch import Tensor, nn
 
 from prectr.rank.config import LossArguments
 from prectr.rank.inputs.batch import Batch
+from prectr.rank.inputs.text_tables import TextTables
 from prectr.rank.model.ranker_model import RankerModel
 from prectr.rank.training.exposure_bias import ExposureBias
-from prectr.rank.training.losses import click_loss, consistency_loss, relevance_loss
+from prectr.rank.training.losses import click_loss, click_target, consistency_loss, relevance_loss
 from prectr.rank.training.position_bias import HIDDEN, Examination
 from prectr.shared.errors import PrectrError
 from prectr.shared.seeds import generator
@@ -21,11 +22,12 @@ class Objective(nn.Module):
 
     Args:
         model: the network. weights: each term's weight; 0 leaves the term out. seed: rules the noise.
+        tables: vectors of all texts, which belong to the state of a training; None: the network reads none.
     """
 
-    def __init__(self, model: RankerModel, weights: LossArguments, seed: int) -> None:
+    def __init__(self, model: RankerModel, weights: LossArguments, seed: int, tables: TextTables | None = None) -> None:
         super().__init__()
-        self.model = model
+        self.model, self.tables = model, tables
         self.weights = weights
         self.seed = seed
         if weights.debias_weight:
@@ -40,18 +42,21 @@ class Objective(nn.Module):
         """
         weights = self.weights
         if "numeric" not in batch:
-            logits = self.model.encoder.level_logits(self.model.pair_states(batch))
+            logits = self.model.encoder.level_logits(self.model.relevance_states(batch))
             relevance = relevance_loss(logits[batch["replay_pair"]], batch["replay_target"])
             return {"loss": relevance, "relevance": relevance.detach()}
 
         output = self.model(batch)
-        score = output["score"]
+        scores = output["member_scores"]
         if weights.position_debias:
-            score = score + self._examined(batch)
-        parts = {"click": click_loss(score, batch["clicked"], batch.get("weight"), weights.negative_sampling_rate)}
+            scores = scores + self._examined(batch)[:, None]
+        target, rate = batch["clicked"], weights.negative_sampling_rate
+        if "engagement" in batch:
+            target = click_target(target, batch["engagement"], weights.engagement_weight, rate)
+        parts = {"click": click_loss(scores, target, batch.get("weight"), rate)}
         total = parts["click"]
         if weights.relevance_weight:
-            logits = self.model.encoder.level_logits(output["pair_states"][batch["replay_pair"]])
+            logits = self.model.encoder.level_logits(output["relevance_states"][batch["replay_pair"]])
             parts["relevance"] = relevance_loss(logits, batch["replay_target"])
             total = total + weights.relevance_weight * parts["relevance"]
         if weights.consistency_weight:

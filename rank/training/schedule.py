@@ -15,7 +15,8 @@ from prectr.rank.inputs.batch import Batch, page_batch, page_rows
 from prectr.rank.inputs.events import Events
 from prectr.rank.inputs.frozen_text import PairFeatures
 from prectr.rank.inputs.replay import Replay
-from prectr.rank.inputs.texts import Texts, text_batch
+from prectr.rank.inputs.text_tables import name_texts
+from prectr.rank.inputs.texts import name_pairs
 from prectr.rank.training.exposure_bias import HardNegatives
 from prectr.rank.training.page_order import PageBatches
 from prectr.shared.errors import PrectrError
@@ -30,7 +31,7 @@ class BatchSchedule(Dataset):
     While the text encoder is frozen, its texts are not encoded: what the level head reads of a pair is computed once.
 
     Args:
-        prepared, events, texts, replay: where batches are read from. replay: None when nothing is replayed.
+        prepared, events, replay: where batches are read from. replay: None when nothing is replayed.
         pages_per_batch: pages in a batch; the last batch of a pass is left out when it is short.
         pages_together: so many pages of one category go into a batch together: they share item texts, which are then
             encoded once [O].
@@ -39,6 +40,7 @@ class BatchSchedule(Dataset):
         warmup_share: warm-up batches (replayed pairs alone) as a share of those in which everything learns.
         replay_share: replayed pairs as a share of all pairs of a batch.
         hard_negatives: draws each batch's; None: it has none.
+        engagement: float32 [n], what trees expect of each impression of `prepared`; None: clicks alone teach.
 
     Raises:
         PrectrError: a warm-up is asked for, but there is nothing to replay.
@@ -48,7 +50,6 @@ class BatchSchedule(Dataset):
         self,
         prepared: PreparedSet,
         events: Events,
-        texts: Texts,
         replay: Replay | None,
         *,
         pages_per_batch: int,
@@ -59,6 +60,7 @@ class BatchSchedule(Dataset):
         warmup_share: float,
         replay_share: float,
         hard_negatives: HardNegatives | None,
+        engagement: np.ndarray | None = None,
         seed: int,
     ) -> None:
         if warmup_share > 0 and replay is None:
@@ -66,11 +68,11 @@ class BatchSchedule(Dataset):
                 "the warm-up trains the level module on replayed pairs, but replay_share is 0: raise it, or set "
                 "warmup_share: 0 too."
             )
-        self.prepared, self.events, self.texts, self.replay = prepared, events, texts, replay
+        self.prepared, self.events, self.replay = prepared, events, replay
         # A mean of 1 leaves the balance of the losses, and the learning rate, as they are without weights.
         self.mean_weight = None if prepared.weight is None else prepared.weight.mean(dtype=np.float64)
         self.bounds = prepared.page_bounds()
-        self.seed, self.hard_negatives = seed, hard_negatives
+        self.seed, self.hard_negatives, self.engagement = seed, hard_negatives, engagement
         self.pages = PageBatches(
             prepared.category,
             pages_per_batch=pages_per_batch,
@@ -81,8 +83,8 @@ class BatchSchedule(Dataset):
         self.features = features
         self.num_frozen = min(round(self.pages.per_pass * frozen_epochs), len(self.pages))
         self.num_warmup = round((len(self.pages) - self.num_frozen) * warmup_share)
-        per_page = len(prepared) / prepared.num_pages
-        self.num_replayed = round(self.pages.pages_per_batch * per_page * replay_share / (1 - replay_share))
+        self.impressions_per_batch = self.pages.pages_per_batch * len(prepared) / prepared.num_pages
+        self.num_replayed = round(self.impressions_per_batch * replay_share / (1 - replay_share))
 
     def __len__(self) -> int:
         return self.num_warmup + len(self.pages)
@@ -100,7 +102,7 @@ class BatchSchedule(Dataset):
         warms_up = 0 <= number - self.num_frozen < self.num_warmup
         drawn = self._draw_replay(number, warms_up)
         if not warms_up:
-            pages = self.pages[number if frozen else number - self.num_warmup]
+            pages = self._pages(number)
             whole, own = np.sort(pages), np.sort(part(pages))
             ends = np.cumsum(self.bounds[whole + 1] - self.bounds[whole])
             place = page_rows(np.concatenate([[0], ends]), np.searchsorted(whole, own))
@@ -123,17 +125,48 @@ class BatchSchedule(Dataset):
             values, pair = self.features.rows(query_text, item_text)
             text: Batch = {"pair_features": values}
         else:
-            text, pair = text_batch(self.texts, query_text, item_text)
+            text, pair = name_pairs(query_text, item_text)
         each = np.split(pair, np.cumsum([rows.shape[1] for rows in pairs.values()])[:-1])
         for name, rows in zip(pairs, each, strict=True):
             batch[name] = torch.from_numpy(rows)
         return batch | text
 
+    def group(self, number: int, size: int) -> range:
+        """The batches between two steps of the text encoder, `number` among them: `size` from a multiple of it on, but
+        none in which the encoder is frozen."""
+        start = number - number % size
+        return range(max(start, self.num_frozen), min(start + size, len(self)))
+
+    def texts_of(self, numbers: range) -> tuple[np.ndarray, np.ndarray]:
+        """The distinct queries and item texts of some batches, of all processes, ascending."""
+        found = [self._texts(number) for number in numbers]
+        query, item = np.concatenate(found, 1)
+        return np.unique(query), np.unique(item)
+
+    def _texts(self, number: int) -> np.ndarray:
+        """Query and item text of a batch's pairs: [2, n]."""
+        parts = []
+        warms_up = 0 <= number - self.num_frozen < self.num_warmup
+        if not warms_up:
+            rows = page_rows(self.bounds, np.sort(self._pages(number)))
+            parts.append(np.stack([self.prepared.query_text[rows], self.prepared.item_text[rows]]))
+        if self.replay is not None:
+            parts.append(self.replay.texts(self._draw_replay(number, warms_up)))
+        return np.concatenate(parts, 1)
+
+    def _pages(self, number: int) -> np.ndarray:
+        """The pages of batch `number`, which is no warm-up batch."""
+        return self.pages[number if number < self.num_frozen else number - self.num_warmup]
+
     def _exposures(self, pages: np.ndarray) -> Batch:
         batch = page_batch(self.prepared, pages, self.bounds, self.events)
+        if self.events.item_text is not None:
+            name_texts(batch)
         rows = batch["row"].numpy()
         if self.prepared.position is not None:
             batch["position"] = torch.from_numpy(self.prepared.position[rows].astype(np.int64))
+        if self.engagement is not None:
+            batch["engagement"] = torch.from_numpy(self.engagement[rows])
         if self.prepared.weight is not None:
             weight = self.prepared.weight[rows] / self.mean_weight
             batch["weight"] = torch.from_numpy(weight.astype(np.float32))

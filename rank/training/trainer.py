@@ -1,8 +1,11 @@
 """Training of stage two: transformers' Trainer over a fixed schedule of batches."""
 
 import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +13,9 @@ from torch.utils.data import Dataset, SequentialSampler
 from transformers import TrainingArguments
 
 from prectr.rank.config import TrainArguments
+from prectr.rank.inputs.batch import Batch
+from prectr.rank.inputs.texts import Texts
+from prectr.rank.training.gradient_cache import GradientCache
 from prectr.rank.training.objective import Objective
 from prectr.rank.training.schedule import BatchSchedule
 from prectr.shared.run import launch
@@ -18,6 +24,9 @@ from prectr.shared.training.trainer import PartTrainer
 from prectr.shared.training.whole_batch import sum_of_all
 
 logger = logging.getLogger(__name__)
+
+EACH_MEMBERS_OWN = (".scale", ".shift", ".head_bias")
+"""Vectors of the base module that each member has of its own, a row per member: no matrices."""
 
 MIN_LEVEL_FALL = 0.3  # expected levels; below it a negative's lowered label is untrue, and only the noise is learnt
 
@@ -29,12 +38,16 @@ class RankTrainer(PartTrainer):
         self,
         objective: Objective,
         schedule: BatchSchedule,
+        texts: Texts,
         arguments: TrainArguments,
         args: TrainingArguments,
     ):
         super().__init__(model=objective, args=args, train_dataset=schedule, data_collator=_only)
         self.objective: Objective = objective
+        self.schedule: BatchSchedule = schedule
         self.arguments: TrainArguments = arguments
+        self.cache = GradientCache(objective.model.encoder, texts, objective.tables, arguments.bf16)
+        self.encoder_seconds = 0.0
         self._parts: dict[str, list[Tensor]] = {}
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> SequentialSampler:
@@ -44,6 +57,36 @@ class RankTrainer(PartTrainer):
         if self.optimizer is None:
             self.optimizer = torch.optim.AdamW(parameter_groups(self.objective, self.arguments), betas=(0.9, 0.99))
         return self.optimizer
+
+    def training_step(self, model: nn.Module, inputs: dict[str, Any], *args: Any) -> Tensor:
+        if "pair_features" in inputs:  # the text encoder is frozen
+            return super().training_step(model, inputs, *args)
+        number = int(inputs["step"])
+        group = self.schedule.group(number, self.arguments.batches_per_encoder_step)
+        if number == group.start:
+            with self._encoding():
+                self.cache.open(*self.schedule.texts_of(group))
+        loss = super().training_step(model, inputs, *args)
+        self.cache.collect()
+        if number == group.stop - 1:
+            with self._encoding():
+                self.cache.backward()
+        return loss
+
+    def _prepare_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        batch = cast(Batch, super()._prepare_inputs(inputs))
+        if "pair_features" not in batch:
+            self.cache.fill(batch)
+        elif self.objective.tables is not None:
+            self.objective.tables.fill(batch)
+        return cast(dict[str, Any], batch)
+
+    @contextmanager
+    def _encoding(self) -> Iterator[None]:
+        """Within, time counts as the text encoder's."""
+        started = time.perf_counter()
+        yield
+        self.encoder_seconds += time.perf_counter() - started
 
     def compute_loss(
         self, model: nn.Module, inputs: dict[str, Tensor], return_outputs: bool = False, num_items_in_batch: Any = None
@@ -88,21 +131,31 @@ def parameter_groups(objective: Objective, arguments: TrainArguments) -> list[di
             rate = arguments.encoder_learning_rate
             parameter.requires_grad_(parameter.requires_grad and rate > 0)
         if parameter.requires_grad:
-            decay = arguments.weight_decay if parameter.ndim > 1 and "embedding" not in name else 0.0
+            is_matrix = parameter.ndim > 1 and not name.endswith(EACH_MEMBERS_OWN)
+            decay = arguments.weight_decay if is_matrix and "embedding" not in name else 0.0
             groups.setdefault((rate, decay), []).append(parameter)
     return [{"params": found, "lr": rate, "weight_decay": decay} for (rate, decay), found in groups.items()]
 
 
+class Training(NamedTuple):
+    """What a training leaves beside the weights.
+
+    Attributes:
+        log: one dict per `logging_steps`. encoder_seconds: how long the text encoder took.
+    """
+
+    log: list[dict]
+    encoder_seconds: float
+
+
 def train(
-    objective: Objective, schedule: BatchSchedule, arguments: TrainArguments, seed: int, folder: Path
-) -> list[dict]:
+    objective: Objective, schedule: BatchSchedule, texts: Texts, arguments: TrainArguments, seed: int, folder: Path
+) -> Training:
     """Run the schedule, going on from the last checkpoint in `folder`/checkpoints if a killed run left one.
 
     TensorBoard's logs stay in `folder`/runs. Launched processes train together, each on its part of every batch.
-
-    Returns:
-        The training log: one dict per `logging_steps`.
     """
+    per_group = arguments.batches_per_encoder_step
     args = TrainingArguments(
         output_dir=str(folder / "checkpoints"),
         num_train_epochs=1,
@@ -115,13 +168,14 @@ def train(
         seed=seed,
         data_seed=seed,
         save_strategy="steps",
-        save_steps=arguments.save_steps,
+        save_steps=-(-arguments.save_steps // per_group) * per_group,  # a group's gradients are in no checkpoint
         save_total_limit=1,
         logging_steps=arguments.logging_steps,
         remove_unused_columns=False,
         ddp_find_unused_parameters=True,
+        ddp_broadcast_buffers=False,  # every process renews the tables of texts alike
         report_to="none",
     )
-    trainer = RankTrainer(objective, schedule, arguments, args)
+    trainer = RankTrainer(objective, schedule, texts, arguments, args)
     trainer.train_or_resume("ranker")
-    return trainer.state.log_history
+    return Training(trainer.state.log_history, trainer.encoder_seconds)

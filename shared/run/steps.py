@@ -41,9 +41,9 @@ COMMANDS = {
     "assistant_labels": "make distill",
     "encoder": "make distill",
     "student": "make distill",
-    **dict.fromkeys(("level_prob", "replay"), "make rank"),
-    **dict.fromkeys(("pairs", "behaviours", "features", "texts", "lightgbm", "trained", "ranker"), "make rank"),
-    **dict.fromkeys(("pair_features", "judged_pair_features"), "make rank"),
+    **dict.fromkeys(("level_prob", "replay", "pairs", "behaviours", "texts", "text_vectors", "features"), "make rank"),
+    **dict.fromkeys(("lightgbm", "engagement", "pair_features", "judged_pair_features"), "make rank"),
+    **dict.fromkeys(("trained", "ranker"), "make rank"),
 }
 """Which command writes which folder, for error messages."""
 

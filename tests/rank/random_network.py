@@ -12,16 +12,20 @@ import torch
 
 from prectr.rank.config import HistoryArguments
 from prectr.rank.features.feature_map import FeatureMap
+from prectr.rank.features.frozen_vectors import unit_vectors
 from prectr.rank.features.prepare import prepare
 from prectr.rank.features.prepared_set import PreparedSet
 from prectr.rank.features.shop import Shop
 from prectr.rank.history.slices import BehaviourLog
-from prectr.rank.inputs.batch import page_batch, sample_batches
+from prectr.rank.inputs.batch import Batch, page_batch, sample_batches
 from prectr.rank.inputs.events import Events
-from prectr.rank.inputs.texts import Texts, text_batch
+from prectr.rank.inputs.text_tables import TextTables, name_texts, with_texts
+from prectr.rank.inputs.texts import Texts, name_pairs, token_tensors
 from prectr.rank.model.predictor import Predictor
 from prectr.rank.model.ranker_model import RankerConfig, RankerModel
 from prectr.rank.training.exposure_bias import draw_neighbours, never_shown
+from prectr.shared.encoder.level_encoder import LevelEncoder
+from prectr.shared.encoder.level_head import TokenVectors
 from tests.rank.random_shop import (
     CATEGORY_OF_QUERY,
     ITEMS,
@@ -40,6 +44,12 @@ HISTORY = HistoryArguments(history_in_category=4, history_overall=6, cross_histo
 
 def arrays(prepared: PreparedSet) -> dict[str, Any]:
     return {item.name: getattr(prepared, item.name) for item in fields(prepared)}
+
+
+def tables_of(encoder: LevelEncoder, texts: Texts) -> TextTables:
+    """The pooled vectors of all texts as this encoder makes them."""
+    parts = (unit_vectors(encoder, tokens, bf16=False) for tokens in (texts.query, texts.item))
+    return TextTables(*(torch.from_numpy(np.concatenate(list(each))) for each in parts))
 
 
 class Scene:
@@ -63,6 +73,7 @@ class Scene:
         self.feature_map = FeatureMap.fit(ITEMS, raw.impressions, raw.features, min_count=1)
         self.prepared = raw.finish(self.feature_map, self.shop)
         self.texts = Texts.tokenize(self.encoder, self.shop.query_texts, self.shop.item_texts)
+        self.tables = tables_of(self.encoder, self.texts)
         self.model = self.network()
 
     def network(self, **changes: Any) -> RankerModel:
@@ -80,9 +91,12 @@ class Scene:
             "attention_size": 8,
             "attention_heads": 2,
             "dropout": 0.0,
+            "text_size": 5,
+            "members": 2,
         }
         model = RankerModel(RankerConfig(**(config | changes)), self.encoder)
-        model.start_from(sample_batches(self.prepared, self.events(self.shop), 0), 0.1)
+        sampled = with_texts(sample_batches(self.prepared, self.events(self.shop), 0), self.tables)
+        model.start_from(sampled, 0.1, self.tables.item)
         for name, parameter in model.named_parameters():
             if not name.startswith("encoder."):
                 torch.nn.init.normal_(parameter, std=0.3)
@@ -96,7 +110,9 @@ class Scene:
         return prepare(impressions, shop, HISTORY).finish(self.feature_map, shop), shop
 
     def events(self, shop: Shop) -> Events:
-        return Events(shop.log, self.feature_map.transform_items(ITEMS), self.feature_map.event_types)
+        return Events(
+            shop.log, self.feature_map.transform_items(ITEMS), self.feature_map.event_types, shop.text_of_item
+        )
 
     def predict(self, prepared: PreparedSet, shop: Shop | None = None, batch: int = 1000) -> dict[str, np.ndarray]:
         return Predictor(self.model, self.texts, self.events(shop or self.shop), bf16=False).predict(
@@ -108,13 +124,29 @@ class Scene:
         prepared, shop = self.prepare(events, impressions)
         return arrays(prepared) | self.predict(prepared, shop)
 
-    def batch(self, prepared: PreparedSet, pages: np.ndarray | None = None) -> dict[str, torch.Tensor]:
+    def encode(self, batch: Batch) -> Batch:
+        """Give a batch the vectors of all its texts, past events' too, with their gradient: plain backpropagation."""
+
+        def encoded(tokens: dict[str, np.ndarray], rows: torch.Tensor) -> TokenVectors:
+            return self.encoder.encode_by_length(*token_tensors(tokens, rows.numpy()))
+
+        if "pair_features" not in batch:
+            batch["query_tokens"] = encoded(self.texts.query, batch["pair_queries"])
+            batch["item_tokens"] = encoded(self.texts.item, batch["pair_items"])
+        if "item_used" in batch:
+            batch["query_table"] = encoded(self.texts.query, batch["query_used"]).pooled
+            batch["item_table"] = encoded(self.texts.item, batch["item_used"]).pooled
+        return batch
+
+    def batch(self, prepared: PreparedSet, pages: np.ndarray | None = None) -> Batch:
         """A training batch of the pages, in their order."""
         pages = np.arange(prepared.num_pages) if pages is None else pages
         batch = page_batch(prepared, pages, prepared.page_bounds(), self.events(self.shop))
         rows = batch["row"].numpy()
-        text, pair = text_batch(self.texts, prepared.query_text[rows], prepared.item_text[rows])
+        name_texts(batch)
+        text, pair = name_pairs(prepared.query_text[rows], prepared.item_text[rows])
         batch |= {**text, "pair": torch.from_numpy(pair), "step": torch.tensor(0)}
+        self.encode(batch)
         batch |= {"place": torch.arange(len(rows)), "size": torch.tensor(len(rows))}
         batch["lowered"] = (batch["level"] - 1).clamp(min=0)
         neighbour = draw_neighbours(batch["level"].numpy(), batch["page"].numpy(), np.zeros(len(rows)))

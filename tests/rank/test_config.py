@@ -51,6 +51,13 @@ def test_a_share_of_kept_impressions_is_one(rate):
         LossArguments(negative_sampling_rate=rate)
 
 
+@pytest.mark.parametrize("weight", [-0.1, 1.01, float("nan")])
+def test_the_trees_share_of_the_click_target_is_one(weight):
+    with pytest.raises(PrectrError, match="engagement_weight is .* from 0 to 1"):
+        LossArguments(engagement_weight=weight)
+    assert LossArguments(engagement_weight=1).engagement_weight == 1
+
+
 def test_every_setting_decides_but_how_often_is_saved():
     assert deciding(LOSSES) == asdict(LOSSES) and deciding(MODEL) == asdict(MODEL)
     assert asdict(TrainArguments()).keys() - deciding(TrainArguments()).keys() == {"save_steps"}

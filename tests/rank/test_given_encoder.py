@@ -10,8 +10,9 @@ import prectr.data.toy as toy
 from prectr.data.contract import read_table
 from prectr.rank.__main__ import CONFIGS
 from prectr.rank.config import ARGUMENTS
+from prectr.rank.features.frozen_vectors import FrozenVectors
 from prectr.rank.history.score_log import kept_encoder
-from prectr.rank.pipeline import build_level_prob, build_replay
+from prectr.rank.pipeline import build_behaviours, build_level_prob, build_replay, build_text_vectors
 from prectr.rank.workspace import Workspace
 from prectr.shared.encoder.level_encoder import LevelEncoder
 from prectr.shared.errors import PrectrError
@@ -99,3 +100,18 @@ def test_a_warm_start_judges_by_its_own_encoder_where_the_data_set_has_none(arti
     )
     run_step("encoder", artifacts / "toy" / "encoder", {}, theirs.save_pretrained)
     assert opened(artifacts, *warm_start).encoder == artifacts / "toy" / "encoder"
+
+
+def test_a_warm_start_compares_texts_by_the_encoder_that_judges_the_log(artifacts: Path) -> None:
+    run = artifacts / "older"
+    first, learnt = (LevelEncoder.from_pretrained(artifacts / name) for name in ("one", "two"))
+    first.save_pretrained(kept_encoder(run))
+    learnt.save_pretrained(run / "ranker" / "encoder")
+    workspace = opened(artifacts, "--warm_start", str(run / "ranker"))
+    for build in (build_level_prob, build_behaviours, build_text_vectors):
+        build(workspace)
+    found = FrozenVectors.open(workspace.folder / "text_vectors").items
+    theirs, others = (FrozenVectors.of_texts(each, workspace.shop().item_texts, False) for each in (first, learnt))
+    np.testing.assert_allclose(found, theirs.items, atol=1e-3)
+    assert not np.allclose(found, others.items, atol=1e-2)
+    assert {path.name for path in (workspace.folder / "text_vectors").iterdir() if path.is_dir()} == set()

@@ -31,7 +31,6 @@ def schedule_of(scene: Scene, noise: str) -> BatchSchedule:
     return BatchSchedule(
         replace(scene.prepared, weight=weight),
         scene.events(scene.shop),
-        scene.texts,
         replay,
         pages_per_batch=5,
         pages_together=2,
@@ -39,6 +38,7 @@ def schedule_of(scene: Scene, noise: str) -> BatchSchedule:
         warmup_share=0.5,
         replay_share=0.41,
         hard_negatives=HardNegatives(noise, scene.feature_map),
+        engagement=np.linspace(0, 1, len(scene.prepared)).astype(np.float32),
         seed=0,
     )
 
@@ -59,7 +59,7 @@ def test_the_parts_of_a_batch_teach_what_the_whole_does(scene, monkeypatch, nois
             parts: dict[str, torch.Tensor] = {}
 
             def loss() -> torch.Tensor:
-                parts.update(objective(schedule[number]))
+                parts.update(objective(scene.encode(schedule[number])))
                 return parts["loss"]
 
             return gradients(objective, loss) | {name: part.detach() for name, part in parts.items()}
@@ -72,8 +72,9 @@ def test_parts_hold_every_page_once_and_say_where_their_rows_stand(scene, monkey
     whole, parts = schedule[2], Launch(monkeypatch, 2).run(lambda: schedule[2])
     place = torch.cat([part["place"] for part in parts])
     assert len(place) == len(whole["row"]) == whole["size"] and len({len(part["row"]) for part in parts}) == 2
-    for name in ("row", "level_drop", "negative_numeric", "clicked", "weight", "position"):
+    for name in ("row", "level_drop", "negative_numeric", "clicked", "engagement", "weight", "position"):
         assert torch.equal(torch.cat([part[name] for part in parts])[torch.argsort(place)], whole[name]), name
+    assert torch.equal(whole["engagement"], torch.from_numpy(schedule.engagement)[whole["row"]])
     neighbours = torch.cat([part["row"][part["neighbour"]] for part in parts])[torch.argsort(place)]
     assert torch.equal(neighbours, whole["row"][whole["neighbour"]])
     assert (whole["level_drop"] > 0).any() and (whole["page"][whole["neighbour"]] == whole["page"]).all()

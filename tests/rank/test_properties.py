@@ -232,9 +232,9 @@ EXTREME = st.sampled_from([-60.0, 0.0, 60.0])
 ROWS = st.lists(st.tuples(*[EXTREME] * 8), min_size=1, max_size=6)
 LOSSES = {
     "fuse": lambda click, level: fuse(click, level).sum(),
-    "click": lambda click, level: click_loss(fuse(click, level), torch.arange(len(click)) % 2),
+    "click": lambda click, level: click_loss(fuse(click, level)[:, None], torch.arange(len(click)) % 2),
     "click, thinned log": lambda click, level: click_loss(
-        fuse(click, level), torch.arange(len(click)) % 2, torch.ones(len(click)), 1e-3
+        fuse(click, level)[:, None], torch.arange(len(click)) % 2, torch.ones(len(click)), 1e-3
     ),
     "relevance": lambda _, level: relevance_loss(level, torch.eye(4)[torch.arange(len(level)) % 4]),
     "consistency": lambda click, _: consistency_loss(click, 0.5),
@@ -259,7 +259,7 @@ def test_logits_of_sixty_give_a_finite_loss_and_gradient(name, dtype, rows):
 def test_a_network_driven_to_the_edge_still_learns(scene, sign):
     network = scene.network()
     with torch.no_grad():
-        network.click_head.bias.copy_(torch.tensor([sign, -sign, sign]))
+        network.base.head_bias.copy_(torch.tensor([sign, -sign, sign]))
     weights = (
         LossArguments(**scene.losses, position_debias=True)
         if sign > 0

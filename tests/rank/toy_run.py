@@ -23,6 +23,7 @@ from prectr.rank.history.log import BehaviourLog
 from prectr.rank.history.stage_one import LevelProb
 from prectr.rank.inputs.batch import sample_batches
 from prectr.rank.inputs.events import Events
+from prectr.rank.inputs.text_tables import TextTables, with_texts
 from prectr.rank.inputs.texts import Texts
 from prectr.rank.model.predictor import Predictor
 from prectr.rank.model.ranker_model import RankerConfig, RankerModel
@@ -49,7 +50,8 @@ def build_run(home: Path, **network: Any) -> None:
         BehaviourLog.build(data, LevelProb.read(home / "level_prob" / "level_prob.parquet"), work)
 
     run_step("behaviours", home / "behaviours", {"data": fingerprint_of_tables(data)}, index)
-    texts = Texts.tokenize(encoder, ["soda"], items["text"].combine_chunks().dictionary_encode().dictionary.to_pylist())
+    queries = sorted(set(impressions["query"].to_pylist()))
+    texts = Texts.tokenize(encoder, queries, items["text"].combine_chunks().dictionary_encode().dictionary.to_pylist())
     (home / "text_vectors").mkdir()
     write_frozen_vectors(encoder, texts.item, texts.query, home / "text_vectors", bf16=False)
     shop = whole_shop(home)
@@ -59,7 +61,9 @@ def build_run(home: Path, **network: Any) -> None:
     prepared = raw.finish(feature_map, shop)
     run_step("features", home / "features", {"seed": 0}, lambda work: prepared.save(work / "train"))
     ranker = untrained(feature_map, home, Columns.of(items, training, shop.log), **network)
-    ranker.model.start_from(sample_batches(prepared, Events(shop.log, feature_map.transform_items(items)), 0), 0.1)
+    events = Events(shop.log, feature_map.transform_items(items), item_text=shop.text_of_item)
+    tables = TextTables.open(home / "text_vectors")
+    ranker.model.start_from(with_texts(sample_batches(prepared, events, 0), tables), 0.1, tables.item)
 
     def save(work: Path) -> None:
         ranker.save_pretrained(work)
@@ -72,7 +76,14 @@ def build_run(home: Path, **network: Any) -> None:
 def untrained(feature_map: FeatureMap, home: Path, columns: Columns, seed: int = 0, **network: Any) -> Ranker:
     """A random ranker for this feature map."""
     torch.manual_seed(seed)
-    settings = {"hidden_sizes": [16], "attention_size": 8, "attention_heads": 2, **network}
+    settings = {
+        "hidden_sizes": [16],
+        "attention_size": 8,
+        "attention_heads": 2,
+        "text_size": 6,
+        "members": 2,
+        **network,
+    }
     config = RankerConfig(
         numeric_names=feature_map.numeric_names,
         categorical_names=feature_map.categorical_names,
@@ -116,5 +127,5 @@ def opened(home: Path, split: str) -> tuple[Ranker, Predictor, PreparedSet]:
     prepared = prepare(split_of(home, split), shop, ranker.history).finish(ranker.feature_map, shop)
     texts = Texts.tokenize(ranker.model.encoder, shop.query_texts, shop.item_texts)
     of_items = ranker.feature_map.transform_items(shop.items).astype(np.int32)
-    events = Events(shop.log, of_items, ranker.feature_map.event_types)
+    events = Events(shop.log, of_items, ranker.feature_map.event_types, shop.text_of_item)
     return ranker, Predictor(ranker.model, texts, events, bf16=False), prepared

@@ -15,11 +15,12 @@ from benchmarks.ranker import plan
 from benchmarks.ranker.cell import Cell
 from benchmarks.ranker.plan import estimates, run_all, told
 from benchmarks.ranker.systems import DEFAULT, is_ours
+from prectr.rank.pipeline import SEEDLESS
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.steps import is_finished, run_step
 
 FLAGS = ("--profile", "smoke")
-SHARED = ("data", "level_prob", "replay", "behaviours", "texts", "pair_features", "judged_pair_features")
+SHARED = ("data", *SEEDLESS, "pair_features", "judged_pair_features")
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         system, seed = command[3], command[len(command) - 1 - command[::-1].index("--seed") + 1]
         started.append((system, int(seed)))
         own = folder / f"{system}-seed{seed}"
-        steps = [own / name for name in ("features", "lightgbm", "ranker")] if is_ours(system) else [own]
+        steps = [own / name for name in ("features", "lightgbm", "engagement", "ranker")] if is_ours(system) else [own]
         for step in steps:
             run_step("step", step, {"seed": seed}, lambda work: None)
         return SimpleNamespace(returncode=0)
@@ -68,7 +69,7 @@ def test_each_training_runs_once_and_borrows_what_it_shares(shop: SimpleNamespac
     assert shop.started == [(system, seed) for seed in (0, 1) for system in systems]
     for seed in (0, 1):
         own, borrower = shop.bench / f"prectr_v2-seed{seed}", shop.bench / f"no_debias-seed{seed}"
-        for name in ("features", "lightgbm"):
+        for name in ("features", "lightgbm", "engagement"):
             assert not (own / name).is_symlink()
             assert (borrower / name).readlink() == (own / name).resolve()
         for folder in (own, borrower):
@@ -113,7 +114,7 @@ def test_two_at_a_time_wait_for_whom_they_borrow_from_and_for_their_own_system(
         with lock:
             running.append(cell)
             together.append(tuple(running))
-        time.sleep(0.05)
+        time.sleep(0.3)
         with lock:
             running.remove(cell)
             return launch(command, **given)

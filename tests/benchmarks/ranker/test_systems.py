@@ -40,7 +40,8 @@ def test_the_default_systems_are_those_of_the_comparison() -> None:
     assert DEFAULT == (
         "prectr_v2", "prectr_v1", "lightgbm", "xgboost", "catboost", "lambdarank", "cutoff_lightgbm", "din", "dcnv2",
         "finalmlp", "sim_or_twin", "frozen_emb_mlp", "frozen_encoder", "no_user_preference", "no_cross_preference",
-        "no_incentive", "no_debias", "no_consistency", "no_exact_match", "no_stage_one_features", "no_fusion",
+        "no_incentive", "no_debias", "no_consistency", "no_exact_match", "no_stage_one_features",
+        "no_engagement_teacher", "no_text_vectors", "no_soft_counts", "no_fusion",
         "noise_isotropic", "no_two_step", "no_replay", "random_encoder",
     )  # fmt: skip
     assert set(FITTED) == {*TREES, *NETWORKS} and set(FITTED) < set(RIVALS)
@@ -63,6 +64,9 @@ AT_REST = {"encoder_learning_rate": 0.0, "warmup_share": 0.0}
         ("no_user_preference", {"user_preference": False, **AT_REST}),
         ("no_exact_match", {"exact_match": False, **AT_REST}),
         ("no_stage_one_features", {"stage_one_features": False, **AT_REST}),
+        ("no_engagement_teacher", {"engagement_weight": 0.0, **AT_REST}),
+        ("no_text_vectors", {"text_vectors": False, **AT_REST}),
+        ("no_soft_counts", {"soft_counts": False, **AT_REST}),
         ("no_two_step", {"warmup_share": 0.0}),
         ("no_fusion", {"fusion": "sigmoid", "consistency_weight": 0.0, **AT_REST}),
         ("frozen_encoder", AT_REST),
@@ -72,10 +76,13 @@ AT_REST = {"encoder_learning_rate": 0.0, "warmup_share": 0.0}
             {
                 "cross_preference": False,
                 "debias_weight": 0.0,
+                "engagement_weight": 0.0,
                 "encoder_learning_rate": 0.0,
                 "warmup_share": 0.0,
                 "relevance_weight": 0.0,
                 "replay_share": 0.0,
+                "text_vectors": False,
+                "members": 1,
             },
         ),
     ],
@@ -97,7 +104,9 @@ def test_the_embedding_network_is_frozen_and_has_no_part_of_ours() -> None:
     plain = settings("frozen_emb_mlp")
     assert not (plain["user_preference"] or plain["cross_preference"])
     assert (plain["incentive"], plain["fusion"]) == ("none", "sigmoid")
+    assert (plain["text_vectors"], plain["members"]) == (False, 1)
     weights = ("debias_weight", "consistency_weight", "relevance_weight", "replay_share", "encoder_learning_rate")
+    assert plain["engagement_weight"] == 0
     assert all(plain[name] == 0 for name in weights)
 
 

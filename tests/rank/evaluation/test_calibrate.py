@@ -73,24 +73,24 @@ def test_a_ranker_that_is_far_off_is_not_turned_around() -> None:
 def test_a_saved_ranker_is_calibrated_once(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LEAST_CLICKS", 1)
     ranker, predictor, validation = opened(home, "validation")
-    before = ranker.model.click_head.bias.detach().clone()
+    before = ranker.model.base.head_bias.detach().clone()
     found = calibrate(ranker, predictor, validation, 1.0, 4096, home / "ranker")
     assert abs(found.shift) > 0.01 and found.pcoc is not None and abs(found.pcoc - 1) > 0.01
-    torch.testing.assert_close(ranker.model.click_head.bias, before + found.shift)
+    torch.testing.assert_close(ranker.model.base.head_bias, before + found.shift)
 
     ranker, predictor, validation = opened(home, "validation")
     p = predictor.predict(validation, 4096)["p_click"]
     assert pcoc(np.asarray(validation.clicked), p) == pytest.approx(1, abs=1e-4)
     # A run that was killed after it had saved calibrates a ranker that is so already.
     assert calibrate(ranker, predictor, validation, 1.0, 4096, home / "ranker") == found
-    torch.testing.assert_close(ranker.model.click_head.bias, before + found.shift)
+    torch.testing.assert_close(ranker.model.base.head_bias, before + found.shift)
 
 
 def test_the_logits_of_all_levels_move_alike_under_an_ordinal_head_too(home: Path) -> None:
     for ordinal in (False, True):
         network = Ranker.from_pretrained(home / "ranker").model
         network.config.ordinal_head = ordinal
-        base = torch.randn(5, network.click_head.in_features)
-        before = network._click_logits(base)
+        hidden = torch.randn(5, network.first_layer.out_features)
+        before = network._click_logits(network.base(hidden))
         network.shift_clicks(-0.3)
-        torch.testing.assert_close(network._click_logits(base), before - 0.3)
+        torch.testing.assert_close(network._click_logits(network.base(hidden)), before - 0.3)

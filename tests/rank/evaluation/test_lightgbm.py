@@ -1,22 +1,13 @@
-"""LightGBM as rival: it learns, it is the same for the same seed, and position_gain tells a leak from none."""
+"""LightGBM as rival: position_gain tells a leak from none."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from sklearn.metrics import log_loss, roc_auc_score
 
-from prectr.rank.evaluation.lightgbm import SETTINGS, Rows, fit_lightgbm, position_gain
-
-SMALL = ({**SETTINGS[0], "min_data_in_leaf": 20}, {**SETTINGS[1], "num_leaves": 2, "min_data_in_leaf": 700})
-
-
-def make_rows(seed: int, size: int = 1500) -> Rows:
-    rng = np.random.default_rng(seed)
-    numeric = rng.normal(size=(size, 3)).astype(np.float32)
-    categorical = rng.integers(0, 4, (size, 2))
-    logit = 2 * numeric[:, 0] + np.array([-3, 0, 3, 0])[categorical[:, 1]]
-    return Rows(numeric, categorical, (rng.random(size) < 1 / (1 + np.exp(-logit))).astype(np.uint8))
+from prectr.rank.evaluation.lightgbm import position_gain
+from prectr.rank.training.trees import fit_lightgbm
+from tests.rank.training.random_rows import SMALL, make_rows
 
 
 @pytest.fixture(scope="module")
@@ -29,56 +20,9 @@ def rival(splits):
     return fit_lightgbm(splits["train"], splits["validation"], seed=0, num_threads=1, settings=SMALL)
 
 
-def test_it_learns_from_numbers_and_categories(rival, splits):
-    test = splits["test"]
-    score = rival.predict(test)
-    assert ((score > 0) & (score < 1)).all()
-    shuffled = test._replace(categorical=test.categorical[::-1])
-    auc, without_categories = (roc_auc_score(test.clicked, rival.predict(rows)) for rows in (test, shuffled))
-    assert auc > 0.87 and auc > without_categories + 0.03
-    assert score.mean() == pytest.approx(test.clicked.mean(), abs=0.03)
-
-
-def test_weights_undo_the_thinning_of_the_unclicked(splits):
-    rng = np.random.default_rng(0)
-
-    def thinned(rows: Rows) -> Rows:
-        keep = (rows.clicked == 1) | (rng.random(len(rows.clicked)) < 0.25)
-        weight = np.where(rows.clicked == 1, 1.0, 4.0)
-        return Rows(rows.numeric[keep], rows.categorical[keep], rows.clicked[keep], weight[keep])
-
-    rival = fit_lightgbm(thinned(splits["train"]), thinned(splits["validation"]), 0, 1, SMALL[:1])
-    test = splits["test"]
-    assert rival.predict(test).mean() == pytest.approx(test.clicked.mean(), abs=0.04)
-
-
-def test_the_setting_with_the_lowest_validation_logloss_is_kept(rival, splits):
-    validation = splits["validation"]
-    losses = []
-    for chosen in SMALL:
-        alone = fit_lightgbm(splits["train"], validation, seed=0, num_threads=1, settings=(chosen,))
-        losses.append(log_loss(validation.clicked, alone.predict(validation)))
-    assert rival.settings == SMALL[int(np.argmin(losses))]
-    assert rival.validation_logloss == pytest.approx(min(losses), abs=1e-6)
-    assert losses[0] < losses[1] - 0.01
-
-
-def test_the_same_seed_gives_the_same_scores_and_another_seed_others(rival, splits):
-    again = fit_lightgbm(splits["train"], splits["validation"], seed=0, num_threads=1, settings=SMALL)
-    other = fit_lightgbm(splits["train"], splits["validation"], seed=1, num_threads=1, settings=SMALL)
-    assert np.array_equal(again.predict(splits["test"]), rival.predict(splits["test"]))
-    assert not np.array_equal(other.predict(splits["test"]), rival.predict(splits["test"]))
-
-
 def test_position_gain_is_nothing_for_chance_and_much_for_a_leak(rival, splits):
     rng = np.random.default_rng(5)
     chance = {split: rng.integers(0, 12, len(rows.clicked)) for split, rows in splits.items()}
     leak = {split: np.where(rows.clicked, 0, chance[split]) for split, rows in splits.items()}
     assert abs(position_gain(rival, splits, chance, seed=0, num_threads=1)) < 0.01
     assert position_gain(rival, splits, leak, seed=0, num_threads=1) > 0.05
-
-
-def test_every_setting_of_the_grid_trains(splits):
-    for chosen in SETTINGS:
-        rival = fit_lightgbm(splits["train"], splits["validation"], seed=0, num_threads=1, settings=(chosen,))
-        assert rival.validation_logloss < log_loss(splits["validation"].clicked, np.full(1500, 0.5))

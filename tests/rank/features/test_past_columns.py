@@ -40,9 +40,9 @@ def prepared(cut: np.ndarray | int = UNCUT, shop: Shop = SHOP) -> RawSet:
     return prepare(random_impressions(0), shop, HISTORY, cut)
 
 
-def by_hand(raw: RawSet, kind: str, attribute: str) -> dict[str, list[float]]:
+def by_hand(raw: RawSet, kind: str, attribute: str, items: pa.Table = ITEMS) -> dict[str, list[float]]:
     """`clicks`, `rate_under_query` and `recency`, event by event."""
-    values = dict(zip(ITEMS["item_id"].to_pylist(), ITEMS[attribute].to_pylist(), strict=True))
+    values = dict(zip(items["item_id"].to_pylist(), items[attribute].to_pylist(), strict=True))
     log, found = SHOP.log, {"clicks": [], "rate_under_query": [], "recency": []}
     for row, page in enumerate(raw.page):
         wanted = values[raw.impressions["item_id"][row].as_py()]
@@ -67,6 +67,17 @@ def test_counts_are_those_of_a_loop_over_the_slice(kind, attribute):
     for statistic, expected in by_hand(raw, kind, attribute).items():
         found = raw.features.column(f"{kind}_match_{attribute}_{statistic}")
         assert found == pytest.approx(np.array(expected), abs=1e-5) and len(set(expected)) > 1
+
+
+@pytest.mark.parametrize("kind", SLICES)
+def test_equal_texts_match_whatever_their_ids(kind):
+    texts = pa.array([f"text {number % 3}" for number in range(ITEMS.num_rows)])
+    items = ITEMS.set_column(ITEMS.column_names.index("text"), "text", texts)
+    raw = prepared(shop=Shop(items, SHOP.log, SHOP.level_prob, SHOP.query_texts))
+    for statistic, expected in by_hand(raw, kind, "text", items).items():
+        found = raw.features.column(f"{kind}_match_text_{statistic}")
+        assert found == pytest.approx(np.array(expected), abs=1e-5)
+        assert (found != raw.features.column(f"{kind}_match_item_id_{statistic}")).any()
 
 
 def test_how_pages_are_put_together_changes_nothing(monkeypatch):
@@ -100,7 +111,7 @@ def test_without_a_log_nothing_matches():
     empty = Shop(ITEMS, make_log([]), level_prob(), sorted(CATEGORY_OF_QUERY))
     features = prepared(shop=empty).features
     counted = [name for name in features.names if is_of_slice(name, "user") or is_of_slice(name, "cross")]
-    assert len(counted) == 2 * 5 * 7
+    assert len(counted) == 2 * 6 * 7
     assert all((features.column(name) == np.float32(unlike_anything(name))).all() for name in counted)
 
 
@@ -141,7 +152,7 @@ def test_texts_are_compared_event_by_event():
             ours = vectors[row[raw.impressions["item_id"][place].as_py()]]
             cosine = np.array([vectors[row[log.items[int(item)].as_py()]] @ ours for item in log.item[events]])
             clicked = log.clicked[events] == 1
-            clicks.append(math.log1p(np.exp(-0.5 * ((cosine[clicked] - 0.5) / 0.15) ** 2).sum()))
+            clicks.append(math.log1p(np.exp(-0.5 * ((cosine[clicked] - 0.5) / 0.1) ** 2).sum()))
             nearest.append(cosine[clicked].max(initial=-1))
             skipped.append(cosine[~clicked].mean() if (~clicked).any() else 0)
         for name, expected in (("50_clicks", clicks), ("nearest", nearest), ("skipped_mean", skipped)):
@@ -180,6 +191,7 @@ def test_every_column_says_what_it_is():
     assert (one.source, one.unit) == ("cross matches", "share")
     assert one.meaning == "other users' share of the clicks under the query that were on items of its brand"
     assert features["user_match_item_id_clicks"].meaning == "the user's clicks on this item"
+    assert features["user_match_text_clicks"].meaning == "the user's clicks on items of the very same text"
     features = {feature.name: feature for feature in prepared(shop=READ).features.features}
     soft = features["user_text_85_rate"]
     assert (soft.source, soft.unit) == ("user texts", "rate")

@@ -34,11 +34,12 @@ def test_counts_by_hand():
     assert found["100_rate"] == pytest.approx(1.5 / 3, abs=1e-4)
     assert found["100_recency"] == pytest.approx(math.log(1 + 10 / 2), abs=1e-4)
     assert found["100_clicks_under_query"] == pytest.approx(0, abs=1e-4)
-    far = math.exp(-0.5 * (0.5 / 0.15) ** 2)  # a cosine of 0 or 1 under the kernel at .5, and .5 under the one at 0
+    # A cosine of 0 or 1 under the kernel at .5, and .5 under the one at 0.
+    far, farther = math.exp(-0.5 * (0.5 / 0.1) ** 2), math.exp(-0.5 * (0.5 / 0.12) ** 2)
     assert found["50_rate"] == pytest.approx((1 + 2 * far + 0.5) / (2 + 2 * far + 2), abs=1e-4)
     assert found["50_clicks_under_query"] == pytest.approx(math.log(1 + 1 + far), abs=1e-4)
     assert found["50_rate_under_query"] == pytest.approx((1 + far + 0.5) / (2 + far + 2), abs=1e-4)
-    assert found["0_recency"] == pytest.approx(math.log(1 + 10 * (1 / 4 + far / 10)), abs=1e-4)
+    assert found["0_recency"] == pytest.approx(math.log(1 + 10 * (1 / 4 + farther / 10)), abs=1e-4)
     assert (found["nearest"], found["nearest_under_query"]) == pytest.approx((1, 0.5), abs=1e-5)
     assert found["recent_mean"] == pytest.approx((1 / 2 + 0 + 0.5 / 10) / (1 / 2 + 1 / 4 + 1 / 10), abs=1e-5)
     assert (found["mean"], found["skipped_mean"]) == pytest.approx((0.5, 0.5), abs=1e-5)

@@ -16,14 +16,13 @@ from prectr.rank.history.codes import encode
 from prectr.rank.history.log import DAY, UNCUT
 from prectr.rank.inputs.events import Events
 from prectr.rank.inputs.replay import Replay
-from prectr.rank.inputs.texts import Texts, text_batch
+from prectr.rank.inputs.texts import name_pairs
 from prectr.rank.training.exposure_bias import HardNegatives
 from prectr.rank.training.page_order import page_order
 from prectr.rank.training.schedule import BatchSchedule
 from prectr.shared.errors import PrectrError
 from tests.rank.history.toy_level_prob import toy_shop
 from tests.rank.random_shop import Event, make_log
-from tests.shared.encoder.tiny_encoder import tiny_encoder
 
 
 @pytest.fixture(scope="module")
@@ -40,14 +39,12 @@ def prepared(parts):
 
 
 @pytest.fixture(scope="module")
-def schedule(parts, prepared, tmp_path_factory):
+def schedule(parts, prepared):
     shop, _ = parts
-    encoder = tiny_encoder(tmp_path_factory.mktemp("encoder"))
-    texts = Texts.tokenize(encoder, shop.query_texts, shop.item_texts)
     replay = Replay(
         np.arange(9, dtype=np.int32), np.arange(9, dtype=np.int32), np.eye(4, dtype=np.float32)[np.arange(9) % 4]
     )
-    events = Events(shop.log, prepared[1].transform_items(shop.items))
+    events = Events(shop.log, prepared[1].transform_items(shop.items), item_text=shop.text_of_item)
 
     def make(
         seed: int = 0, epochs: float = 1.0, weight: np.ndarray | None = None, replay: Replay | None = replay
@@ -61,7 +58,7 @@ def schedule(parts, prepared, tmp_path_factory):
             "hard_negatives": None if replay is None else HardNegatives("toward_neighbour", prepared[1]),
             "seed": seed,
         }
-        return BatchSchedule(replace(prepared[0], weight=weight), events, texts, replay, **settings)
+        return BatchSchedule(replace(prepared[0], weight=weight), events, replay, **settings)
 
     return make
 
@@ -113,13 +110,13 @@ def test_replayed_pairs_are_a_quarter_of_the_batch(schedule):
     assert share == pytest.approx(0.25, abs=0.02)
 
 
-def test_text_batch_finds_every_pair_again(schedule):
-    run = schedule()
+def test_named_pairs_are_found_again():
     query, item = np.array([3, 1, 3, 3]), np.array([2, 2, 2, 0])
-    batch, pair = text_batch(run.texts, query, item)
-    assert pair[0] == pair[2] and len(np.unique(pair)) == 3
-    ids = batch["item_ids"][batch["pair_item"][pair]].numpy()
-    assert np.array_equal(ids, run.texts.item["input_ids"][item][:, : ids.shape[1]])
+    batch, pair = name_pairs(query, item)
+    assert pair[0] == pair[2] and len(np.unique(pair)) == len(batch["pair_query"]) == 3
+    assert (batch["pair_queries"].tolist(), batch["pair_items"].tolist()) == ([1, 3], [0, 2])
+    assert np.array_equal(batch["pair_queries"][batch["pair_query"][pair]], query)
+    assert np.array_equal(batch["pair_items"][batch["pair_item"][pair]], item)
 
 
 def test_past_events_are_strictly_before_their_page(schedule):

@@ -50,7 +50,6 @@ def schedule(scene: Scene, replay: Replay, features: PairFeatures):
         return BatchSchedule(
             scene.prepared,
             scene.events(scene.shop),
-            scene.texts,
             replay,
             pages_per_batch=4,
             pages_together=2,
@@ -68,10 +67,12 @@ def schedule(scene: Scene, replay: Replay, features: PairFeatures):
 
 def test_a_resting_encoder_says_what_it_would_have_said(scene: Scene, schedule) -> None:
     frozen, awake = schedule(1, 0)[1], schedule(0, 1)[2]  # the second batch of either, behind one of warm-up
-    assert "item_ids" not in frozen and "pair_features" not in awake
+    assert "pair_items" not in frozen and "pair_features" not in awake
     assert torch.equal(frozen["row"], awake["row"])
     with torch.inference_mode():
-        from_features, from_texts = (scene.model.pair_states(batch)[batch["pair"]] for batch in (frozen, awake))
+        from_features, from_texts = (
+            scene.model.relevance_states(batch)[batch["pair"]] for batch in (frozen, scene.encode(awake))
+        )
     assert torch.allclose(from_features, from_texts, atol=1e-5)
 
 
@@ -86,10 +87,12 @@ def test_it_rests_first_then_the_level_module_warms_up_then_all_learns(schedule)
 
 def test_the_text_encoder_learns_in_no_resting_batch(scene: Scene, schedule) -> None:
     model = scene.network()
-    model(schedule(1, 0)[0])["score"].sum().backward()
+    batch = schedule(1, 0)[0]
+    scene.tables.fill(batch)
+    model(batch)["score"].sum().backward()
     moved = {name for name, parameter in model.named_parameters() if parameter.grad is not None}
-    assert not [name for name in moved if "text_encoder" in name or "projection" in name]
-    assert {"click_head.weight", "encoder.head.hidden.weight"} <= moved
+    assert not [name for name in moved if name.startswith(("encoder.text_encoder", "encoder.projection"))]
+    assert {"base.head", "text_projection.weight", "encoder.head.hidden.weight"} <= moved
 
 
 def test_features_are_those_of_the_distinct_pairs(
@@ -116,9 +119,10 @@ def test_what_is_stored_is_judged_as_the_texts_are(
     read: list[int] = []
     rows = PairFeatures.rows
     monkeypatch.setattr(PairFeatures, "rows", lambda self, *texts: read.append(len(texts[0])) or rows(self, *texts))
-    predictor = Predictor(scene.model, stored, events, bf16=False)
+    predictor = Predictor(scene.model, stored, events, bf16=False, tables=scene.tables)
     for name, expected in scene.predict(prepared).items():
-        np.testing.assert_allclose(predictor.predict(prepared, 20)[name], expected, atol=1e-5)
+        # The stored vectors are float16, whose rounding a narrow kernel sees.
+        np.testing.assert_allclose(predictor.predict(prepared, 20)[name], expected, atol=1e-3)
     assert read == [48], "the pairs of one set are read once, however often it is scored"
     predictor.predict(prepared.take(np.arange(4)), 20)
     assert read == [48, 4]

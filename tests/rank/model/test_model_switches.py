@@ -7,6 +7,7 @@ import torch
 from prectr.rank.config import LossArguments
 from prectr.rank.features.compute import compute_features
 from prectr.rank.features.groups import is_exact_match, is_stage_one
+from prectr.rank.model.soft_counts import SIZE, no_counts
 from prectr.rank.training.exposure_bias import less_relevant
 from prectr.rank.training.objective import Objective
 from prectr.shared.errors import PrectrError
@@ -22,7 +23,7 @@ def encoder(tmp_path_factory):
 
 def test_without_fusion_there_is_one_click_logit_and_the_incentive_adds_to_it(encoder):
     network = model(encoder, fusion="sigmoid")
-    assert network.click_head.out_features == 1
+    assert network.base.head.shape[-1] == 1
     out = network(batch())
     assert out["click_logits"].shape == (B, LEVELS)
     assert torch.equal(out["click_logits"], out["score"][:, None].expand(-1, LEVELS))
@@ -34,10 +35,10 @@ def test_without_fusion_there_is_one_click_logit_and_the_incentive_adds_to_it(en
 
 
 def test_without_fusion_the_level_distribution_is_an_input(encoder):
-    sizes = {fusion: model(encoder, fusion=fusion).base[0].in_features for fusion in ("conditional", "sigmoid")}
+    sizes = {fusion: model(encoder, fusion=fusion).first_layer.in_features for fusion in ("conditional", "sigmoid")}
     assert sizes["sigmoid"] == sizes["conditional"] + LEVELS
     network = model(encoder, fusion="sigmoid", incentive="none", user_preference=False, cross_preference=False)
-    torch.nn.init.normal_(network.click_head.weight)
+    torch.nn.init.normal_(network.base.head)
     network.encoder.zero_grad()
     network(batch())["score"].sum().backward()
     assert network.encoder.head.classifier.weight.grad.abs().sum() > 0
@@ -45,7 +46,7 @@ def test_without_fusion_the_level_distribution_is_an_input(encoder):
         encoder, fusion="sigmoid", incentive="none", user_preference=False, cross_preference=False,
         click_trains_level=False,
     )  # fmt: skip
-    torch.nn.init.normal_(held.click_head.weight)
+    torch.nn.init.normal_(held.base.head)
     held.encoder.zero_grad()
     held(batch())["score"].sum().backward()
     gradient = held.encoder.head.classifier.weight.grad
@@ -59,7 +60,7 @@ def test_without_fusion_an_untrained_ranker_predicts_the_mean_click_through_rate
 
 def test_without_fusion_the_debias_loss_still_teaches(encoder):
     network = model(encoder, fusion="sigmoid")
-    torch.nn.init.normal_(network.click_head.weight)
+    torch.nn.init.normal_(network.base.head)
     losses = Objective(network, LossArguments(consistency_weight=0, debias_weight=0.1), seed=0)(batch())
     losses["loss"].backward()
     assert torch.isfinite(losses["loss"]) and losses["debias"] > 0 and "consistency" not in losses
@@ -77,9 +78,9 @@ def test_unread_counts_move_nothing_and_have_no_parameters(encoder):
     names = ["user_item_clicks", "item_ctr", "user_all_clicks"]
     network = model(encoder, numeric_names=names, exact_match=False)
     whole = model(encoder, numeric_names=names)
-    assert network.numeric_encoding.edges.shape[0] == 2
-    assert whole.numeric_encoding.edges.shape[0] == 3
-    assert network.base[0].in_features < whole.base[0].in_features
+    assert len(network.numeric_encoding.edges) == 2 + 2 * SIZE
+    assert len(whole.numeric_encoding.edges) == 3 + 2 * SIZE
+    assert network.first_layer.in_features < whole.first_layer.in_features
     one, other = batch(), batch()
     other["numeric"][:, 0] += 5
     assert torch.equal(network(one)["score"], network(other)["score"])
@@ -106,7 +107,7 @@ def test_unread_features_of_stage_one_move_nothing_and_have_no_parameters(encode
     network = model(
         encoder, numeric_names=["num_spirit_level", "level_gap", "user_item_clicks"], stage_one_features=False
     )
-    assert network.numeric_encoding.edges.shape[0] == 2
+    assert len(network.numeric_encoding.edges) == 2 + 2 * SIZE
     one = batch()
     changed = one | {"numeric": one["numeric"] + torch.tensor([0.0, 1, 0])}
     assert torch.equal(network(one)["score"], network(changed)["score"])
@@ -127,7 +128,10 @@ def test_features_of_stage_one_are_those_that_its_levels_move():
 NUMBERS = ["level_gap", "user_match_item_id_clicks", "query_item_ctr", "cross_match_item_id_share"]
 
 
-@pytest.mark.parametrize("off", [None, "user_preference", "cross_preference", "exact_match", "stage_one_features"])
+@pytest.mark.parametrize(
+    "off",
+    [None, "user_preference", "cross_preference", "exact_match", "stage_one_features", "soft_counts", "text_vectors"],
+)
 def test_a_hard_negative_has_other_numbers_of_query_and_item_and_keeps_the_rest(encoder, off):
     network = model(encoder, numeric_names=NUMBERS, **({off: False} if off else {}))
     one, other = batch(), batch(seed=1)
@@ -135,8 +139,10 @@ def test_a_hard_negative_has_other_numbers_of_query_and_item_and_keeps_the_rest(
         each["numeric"] = each["numeric"][:, [0, 1, 2, 0]]
     expected = one | {"numeric": one["numeric"].clone()}
     expected["numeric"][:, [0, 2, 3]] = other["numeric"][:, [0, 2, 3]]
-    context = network.context(one)
+    vectors = network.text_vectors(one)
+    context = network.context(one, vectors)
+    counts = {kind: no_counts(B) if kind == "cross" else found for kind, found in context.counts.items()}
     found = less_relevant(network, context, one | {"negative_numeric": other["numeric"]})
-    torch.testing.assert_close(found.base, network.context(expected).base)
+    torch.testing.assert_close(found.base, network.context(expected, vectors, counts).base)
     assert not torch.allclose(found.base, context.base)
     assert found.item is context.item and found.memories is context.memories

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from prectr.rank.model.preference import SEATS, PreferenceMix, TargetAttention
+from prectr.rank.model.preference import SEATS, PreferenceMix, Seats, TargetAttention
 
 
 def attention() -> TargetAttention:
@@ -14,7 +14,7 @@ def attention() -> TargetAttention:
 
 
 def look(module: TargetAttention, target: Tensor, events: Tensor, mask: Tensor, page: Tensor) -> Tensor:
-    return module(target, module.remember(events, mask, page))
+    return module(target, module.remember(events, mask, page, Seats.of(page, len(events))))
 
 
 def test_every_impression_looks_at_its_own_page_however_many_there_are_and_in_any_order():

@@ -12,10 +12,12 @@ from prectr.rank.model.incentive import SignedIncentive
 from prectr.rank.model.numeric_encoding import NumericEncoding
 from prectr.rank.model.ranker_model import RankerConfig, RankerModel
 from prectr.rank.training.objective import Objective
+from prectr.shared.encoder.level_head import TokenVectors
 from prectr.shared.errors import PrectrError
 from tests.shared.encoder.tiny_encoder import tiny_encoder
 
 LEVELS, B, PAGES, H, X, R = 4, 9, 3, 5, 4, 6
+QUERIES, TEXTS, WIDTH, VECTOR = 3, 7, 32, 16  # of what a batch has vectors of; the widths of `tiny_encoder`
 
 
 def config(**changes) -> RankerConfig:
@@ -31,6 +33,8 @@ def config(**changes) -> RankerConfig:
         attention_size=8,
         attention_heads=2,
         dropout=0.0,
+        text_size=6,
+        members=3,
     )
     return replace(plain, **changes)
 
@@ -38,6 +42,16 @@ def config(**changes) -> RankerConfig:
 @pytest.fixture(scope="module")
 def encoder(tmp_path_factory):
     return tiny_encoder(tmp_path_factory.mktemp("encoder"))
+
+
+def unit(g: torch.Generator, *shape: int) -> torch.Tensor:
+    return torch.nn.functional.normalize(torch.randn(*shape, generator=g), dim=-1)
+
+
+def tokens(texts: int, g: torch.Generator) -> TokenVectors:
+    """Vectors of texts of 8 tokens, as if `tiny_encoder` had made them."""
+    mask = torch.ones(texts, 8, dtype=torch.bool)
+    return TokenVectors(unit(g, texts, 8, VECTOR), unit(g, texts, 8, WIDTH), mask, mask.float(), unit(g, texts, WIDTH))
 
 
 def batch(seed: int = 0) -> dict[str, torch.Tensor]:
@@ -48,13 +62,15 @@ def batch(seed: int = 0) -> dict[str, torch.Tensor]:
 
     out = {
         "step": torch.tensor(3),
-        "query_ids": draw(20, 4, 8) + 5,
-        "query_mask": torch.ones(4, 8).long(),
-        "item_ids": draw(20, 6, 8) + 5,
-        "item_mask": torch.ones(6, 8).long(),
+        "query_tokens": tokens(4, g),
+        "item_tokens": tokens(6, g),
         "pair_query": draw(4, 12),
         "pair_item": draw(6, 12),
         "pair": draw(12, B),
+        "query_table": unit(g, QUERIES, WIDTH),
+        "query_row": draw(QUERIES, B),
+        "item_table": unit(g, TEXTS, WIDTH),
+        "item_row": draw(TEXTS, B),
         "numeric": torch.randn(B, 3, generator=g),
         "categorical": torch.stack([draw(7, B), draw(5, B)], 1),
         "clicked": draw(2, B).float(),
@@ -67,6 +83,7 @@ def batch(seed: int = 0) -> dict[str, torch.Tensor]:
     for kind, length in (("user", H), ("cross", X)):
         out[kind] = {
             "categorical": draw(7, PAGES, length, 1),
+            "text": draw(TEXTS, PAGES, length),
             "level_prob": torch.rand(PAGES, length, LEVELS, generator=g),
             "scalars": torch.rand(PAGES, length, 4, generator=g),
             "mask": draw(2, PAGES, length).bool(),
@@ -117,7 +134,7 @@ def test_counts_of_a_past_that_is_not_read_have_no_weights(encoder):
     names = ["item_ctr", "user_match_item_id_clicks", "cross_match_cat_brand_rate_under_query"]
     for switch, unread in (("user_preference", [1]), ("cross_preference", [2]), ("exact_match", [1, 2])):
         uncounted = model(encoder, numeric_names=names, **{switch: False})
-        assert len(uncounted.numeric_encoding.shift) == len(names) - len(unread)
+        assert len(uncounted.numeric_columns) == len(names) - len(unread)
         one = batch()
         other = one | {"numeric": one["numeric"].clone()}
         other["numeric"][:, unread] += 1
@@ -172,7 +189,7 @@ def test_a_constant_feature_is_harmless():
     assert torch.isfinite(encoding(torch.zeros(3, 1))).all()
 
 
-PER_ROW = ("pair", "numeric", "categorical", "page")
+PER_ROW = ("pair", "numeric", "categorical", "page", "query_row", "item_row")
 
 
 @settings(max_examples=15, deadline=None)
@@ -185,8 +202,9 @@ def test_a_permutation_of_the_impressions_changes_nothing(encoder, order):
 
 
 def test_the_click_loss_reaches_the_encoder(encoder):
-    network = model(encoder)
-    network(batch())["score"].sum().backward()
+    network, g = model(encoder), torch.Generator().manual_seed(0)
+    ids, mask = torch.randint(5, 25, (6, 8), generator=g), torch.ones(6, 8).long()
+    network(batch() | {"item_tokens": encoder.encode(ids, mask)})["score"].sum().backward()
     grads = [p.grad for p in network.encoder.text_encoder.encoder.parameters()]
     assert any(g is not None and g.abs().sum() > 0 for g in grads)
     network.zero_grad()
@@ -233,7 +251,7 @@ def test_a_weight_of_zero_leaves_the_term_out(encoder):
 
 
 def test_the_warm_up_trains_the_level_module_alone(encoder):
-    texts = ("query_ids", "query_mask", "item_ids", "item_mask", "pair_query", "pair_item")
+    texts = ("query_tokens", "item_tokens", "pair_query", "pair_item")
     warm = {name: batch()[name] for name in (*texts, "step", "replay_pair", "replay_target")}
     network = model(encoder)
     Objective(network, LossArguments(), seed=0)(warm)["loss"].backward()

@@ -85,6 +85,7 @@ def build_ranker(folder: Path, data: Path, **ids: bool) -> None:
         hidden_sizes=[16],
         attention_size=8,
         attention_heads=2,
+        text_vectors=False,
     )
     model = RankerModel(config, tiny_encoder(data / "vocabulary", LEVEL_NAMES))
     events = Events(shop.log, feature_map.transform_items(shop.items))

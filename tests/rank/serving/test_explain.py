@@ -10,7 +10,7 @@ import torch
 
 from prectr.data.contract import read_table
 from prectr.rank.__main__ import main
-from prectr.rank.model.preference import PreferenceMix, TargetAttention
+from prectr.rank.model.preference import PreferenceMix, Seats, TargetAttention
 from prectr.rank.model.ranker_model import RankerModel
 from prectr.rank.serving.explain import explain_page, watched_preference
 from prectr.rank.serving.scorer import Scorer
@@ -79,7 +79,7 @@ def test_watched_weights_are_those_of_the_forward_pass() -> None:
     target, events, mask = torch.randn(6, 5), torch.randn(2, 7, 3), torch.rand(2, 7) < 0.6
     page = torch.tensor([0, 0, 0, 1, 1, 1])
     with watched_preference(model) as seen:  # type: ignore[arg-type]
-        result = model.user_attention(target, model.user_attention.remember(events, mask, page))
+        result = model.user_attention(target, model.user_attention.remember(events, mask, page, Seats.of(page, 2)))
         model.preference_mix(result, result, torch.tensor([3.0] * 6), torch.tensor([1.0] * 6))
     attention = model.user_attention
     value = torch.cat([attention.null_value.expand(2, 1, -1), attention.to_value(events)], 1)[page]
@@ -87,7 +87,7 @@ def test_watched_weights_are_those_of_the_forward_pass() -> None:
     assert (seen["user"][:, 1:][~mask[page]] == 0).all()
     assert "cross" not in seen and seen["alpha"].tolist() == pytest.approx([2 / 3] * 6)
     seen.clear()
-    model.user_attention(target, model.user_attention.remember(events, mask, page))
+    model.user_attention(target, model.user_attention.remember(events, mask, page, Seats.of(page, 2)))
     assert not seen, "nobody watches any longer"
 
 
@@ -105,12 +105,11 @@ def test_what_the_network_does_not_read_has_no_part(
     before = explained(home, scorer)["candidates"]
     assert any(abs(value) > 1e-4 for each in before for value in each["occlusion"]["groups"].values())
     assert all({"user matches", "cross matches"} <= set(each["occlusion"]["groups"]) for each in before)
-    score = RankerModel.score
 
-    def blind(model: RankerModel, state: Any, batch: Any, *rest: Any) -> Any:
-        return score(model, state, {**batch, "numeric": torch.zeros_like(batch["numeric"])}, *rest)
+    def blind(model: RankerModel, numeric: torch.Tensor, counts: Any) -> torch.Tensor:
+        return torch.zeros(len(numeric), len(model.numeric_encoding.edges))
 
-    monkeypatch.setattr(RankerModel, "score", blind)
+    monkeypatch.setattr(RankerModel, "numbers", blind)
     for each in explained(home, scorer)["candidates"]:
         parts = each["occlusion"]["groups"] | each["occlusion"]["inputs"]
         assert set(parts.values()) == {0.0}

@@ -12,27 +12,55 @@ from hypothesis import strategies as st
 from prectr.rank.features.prepared_set import PreparedSet
 from prectr.rank.model.fusion import fuse
 from prectr.rank.training.exposure_bias import debias_loss
-from prectr.rank.training.losses import click_loss, consistency_loss, relevance_loss
+from prectr.rank.training.losses import click_loss, click_target, consistency_loss, relevance_loss
 from prectr.shared import metrics
 
 
 def test_click_loss_of_even_odds_is_log_2():
-    assert click_loss(torch.zeros(4), torch.tensor([0.0, 1, 1, 0])).item() == pytest.approx(math.log(2))
+    assert click_loss(torch.zeros(4, 1), torch.tensor([0.0, 1, 1, 0])).item() == pytest.approx(math.log(2))
 
 
 def test_click_loss_by_hand():
     # σ(2) = .880797: −(ln .880797 + ln (1 − .880797)) / 2 = (.126928 + 2.126928) / 2
-    assert click_loss(torch.tensor([2.0, 2.0]), torch.tensor([1.0, 0.0])).item() == pytest.approx(1.126928, abs=1e-5)
+    assert click_loss(torch.tensor([[2.0], [2.0]]), torch.tensor([1.0, 0.0])).item() == pytest.approx(
+        1.126928, abs=1e-5
+    )
+
+
+def test_every_member_has_its_own_loss_and_the_loss_is_their_mean():
+    # .126928 for a logit of 2 and a click, 2.126928 for −2: not the loss of their mean, ln 2
+    score = torch.tensor([[2.0, -2.0]], requires_grad=True)
+    loss = click_loss(score, torch.tensor([1.0]))
+    assert loss.item() == pytest.approx((0.126928 + 2.126928) / 2, abs=1e-5)
+    loss.backward()
+    assert score.grad.flatten().tolist() == pytest.approx([-0.119203 / 2, -0.880797 / 2], abs=1e-5)
 
 
 def test_click_loss_of_a_thinned_log_reads_the_logit_raised_by_the_share_that_was_lost():
     # r = .25: the log's logit is s + ln 4, and σ(ln 4) = .8
-    loss = click_loss(torch.zeros(2), torch.tensor([1.0, 0.0]), None, 0.25)
+    loss = click_loss(torch.zeros(2, 1), torch.tensor([1.0, 0.0]), None, 0.25)
     assert loss.item() == pytest.approx(-(math.log(0.8) + math.log(0.2)) / 2)
 
 
+def test_two_teachers_of_a_click_are_mixed_by_hand():
+    clicked, told = torch.tensor([1.0, 0.0]), torch.tensor([0.2, 0.2])
+    assert click_target(clicked, told, 0.7).tolist() == pytest.approx([0.3 + 0.14, 0.14])
+    # r = .25: of a log that kept a quarter of the unclicked, .2 of the full log is .2 / (.2 + .25 · .8) = .5
+    assert click_target(clicked, told, 0.7, 0.25).tolist() == pytest.approx([0.3 + 0.35, 0.35])
+    assert torch.equal(click_target(clicked, told, 0.0, 0.25), clicked)
+    assert torch.equal(click_target(clicked, clicked, 0.7, 0.25), clicked)
+
+
+@pytest.mark.parametrize("rate", [1.0, 0.1])
+def test_what_trees_say_of_the_full_log_is_learnt_as_such(rate):
+    told = torch.tensor([0.02, 0.3, 0.9])
+    score = torch.logit(told)[:, None].requires_grad_()
+    click_loss(score, click_target(torch.zeros(3), told, 1.0, rate), None, rate).backward()
+    assert score.grad.flatten().tolist() == pytest.approx([0, 0, 0], abs=1e-6)
+
+
 def test_weights_multiply_the_click_loss_of_their_rows():
-    score, clicked = torch.tensor([2.0, 2.0]), torch.tensor([1.0, 0.0])
+    score, clicked = torch.tensor([[2.0], [2.0]]), torch.tensor([1.0, 0.0])
     # .126928 and 2.126928, see above
     weighted = click_loss(score, clicked, torch.tensor([0.5, 1.5])).item()
     assert weighted == pytest.approx((0.5 * 0.126928 + 1.5 * 2.126928) / 2, abs=1e-5)
@@ -55,7 +83,7 @@ def fitted(x: torch.Tensor, clicked: torch.Tensor, weight: torch.Tensor | None, 
 
     def closure() -> torch.Tensor:
         optimizer.zero_grad()
-        loss = click_loss(network(x)[:, 0], clicked, weight, rate)
+        loss = click_loss(network(x), clicked, weight, rate)
         loss.backward()
         return loss
 

@@ -40,7 +40,7 @@ def test_what_places_add_is_found_and_scores_stay_calibrated():
 
     def closure() -> torch.Tensor:
         optimizer.zero_grad()
-        loss = click_loss(network(numbers)[:, 0] + places(positions, hidden), clicks)
+        loss = click_loss(network(numbers) + places(positions, hidden)[:, None], clicks)
         loss.backward()
         return loss
 

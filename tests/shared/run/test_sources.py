@@ -15,7 +15,7 @@ from prectr.distill.student import steps
 from prectr.rank import pipeline as rank
 from prectr.rank.evaluation import lightgbm
 from prectr.rank.inputs import steps as inputs
-from prectr.rank.training import fit
+from prectr.rank.training import engagement, fit
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.sources import ORGANISES, closure, code_of, files_of, organises
 
@@ -195,8 +195,14 @@ STEPS: dict[str, tuple[Callable[..., Any], tuple[str, ...], str, str]] = {
     "lightgbm": (
         lightgbm.write_rival,
         rank.SOURCES["lightgbm"],
-        "rank.evaluation.lightgbm rank.features.prepared_set",
-        "rank.evaluation.judge rank.model rank.training rank.reports",
+        "rank.evaluation.lightgbm rank.training.trees rank.features.prepared_set",
+        "rank.evaluation.judge rank.model rank.training.engagement rank.training.schedule rank.reports",
+    ),
+    "engagement": (
+        engagement.write_engagement,
+        rank.SOURCES["engagement"],
+        "rank.training.engagement rank.training.trees rank.features.prepared_set",
+        "rank.evaluation rank.model rank.inputs rank.training.schedule rank.training.losses rank.reports",
     ),
     "texts": (
         inputs.write_texts,
@@ -221,7 +227,8 @@ STEPS: dict[str, tuple[Callable[..., Any], tuple[str, ...], str, str]] = {
         rank.SOURCES["training"],
         "rank.training.fit rank.training.exposure_bias rank.model.fusion rank.inputs.batch rank.config "
         "shared.training.trainer",
-        "rank.evaluation rank.reports rank.serving shared.run shared.errors shared.hub distill data.checks",
+        "rank.evaluation rank.reports rank.serving rank.training.trees shared.run shared.errors shared.hub distill "
+        "data.checks",
     ),
     "ranker": (
         rank.build_ranker,

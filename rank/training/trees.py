@@ -1,0 +1,122 @@
+"""Boosted trees on exactly the ranker's columns: LightGBM, early stopping on the validation weeks.
+
+They are twice of use: as the rival that every result is printed beside (rank/evaluation/lightgbm.py), and as the
+teacher of engagement (rank/training/engagement.py). Both get the features, categoricals and stage-one level
+probabilities that the network gets, and one of the same few settings.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import lightgbm
+import numpy as np
+
+from prectr.rank.features.prepared_set import PreparedSet
+
+MOST_ROWS = 5_000_000
+"""Training rows, at most, that LightGBM learns from: it holds them in memory, the network does not."""
+
+MAX_ROUNDS = 1000
+ROWS_PER_THREAD = 50_000
+PATIENCE = 40
+SETTINGS: tuple[Mapping[str, Any], ...] = (
+    {"num_leaves": 31, "min_data_in_leaf": 50, "feature_fraction": 0.7, "lambda_l2": 1.0},
+    {"num_leaves": 15, "min_data_in_leaf": 200, "feature_fraction": 0.5, "lambda_l2": 10.0},
+    {"num_leaves": 31, "min_data_in_leaf": 200, "feature_fraction": 0.5, "lambda_l2": 10.0},
+    {"num_leaves": 63, "min_data_in_leaf": 100, "feature_fraction": 0.5, "lambda_l2": 10.0},
+)
+
+COMMON: Mapping[str, Any] = {
+    "learning_rate": 0.05,
+    "bagging_fraction": 0.8,
+    "bagging_freq": 1,
+    # Thousands of item ids would otherwise be learnt by heart: without it the default data lose .009 AUC.
+    "cat_smooth": 100.0,
+    "min_data_per_group": 50,
+    "max_bin": 127,
+    "deterministic": True,
+    "force_row_wise": True,
+    "verbosity": -1,
+    # Binning must not depend on the settings: one data set serves them all.
+    "feature_pre_filter": False,
+}
+"""What all settings share."""
+
+
+def num_threads(rows: int) -> int:
+    """Threads for so many training rows: on few of them threads wait for each other more than they work, for minutes
+    where the cores are busy.
+    """
+    return min(os.cpu_count() or 1, 1 + rows // ROWS_PER_THREAD)
+
+
+class Rows(NamedTuple):
+    """numeric float32 [n, F] and categorical int [n, C] as the feature map gives them, clicked 0/1 [n].
+
+    `weight` [n]: how much each row counts (`PreparedSet.full_log_weight`); None: all alike.
+    """
+
+    numeric: np.ndarray
+    categorical: np.ndarray
+    clicked: np.ndarray
+    weight: np.ndarray | None = None
+
+    @classmethod
+    def of(cls, prepared: PreparedSet, negative_sampling_rate: float) -> Rows:
+        """What trees read of a prepared set; where its log was thinned, they learn the full one's probabilities."""
+        weight = prepared.full_log_weight(negative_sampling_rate)
+        return cls(prepared.numeric, prepared.categorical, prepared.clicked, weight)
+
+    def matrix(self) -> np.ndarray:
+        """[n, F + C] float32; the categoricals' codes last."""
+        return np.concatenate([self.numeric, self.categorical], 1, dtype=np.float32)
+
+    def with_number(self, values: np.ndarray) -> Rows:
+        """The same rows with one more number [n]."""
+        return self._replace(numeric=np.column_stack([self.numeric, values]))
+
+
+@dataclass(frozen=True)
+class FittedTrees:
+    """A fitted booster and how it was chosen."""
+
+    booster: lightgbm.Booster
+    settings: Mapping[str, Any]
+    validation_logloss: float
+
+    def predict(self, rows: Rows) -> np.ndarray:
+        """P(click) float64 [n]."""
+        return np.asarray(self.booster.predict(rows.matrix()))
+
+
+def fit_lightgbm(
+    train: Rows,
+    validation: Rows,
+    seed: int,
+    num_threads: int,
+    settings: tuple[Mapping[str, Any], ...] = SETTINGS,
+) -> FittedTrees:
+    """The best of `settings` by validation logloss, each stopped early on it; the same seed gives the same trees."""
+    first, count = train.numeric.shape[1], train.categorical.shape[1]
+    common = {**COMMON, "objective": "binary", "seed": seed, "num_threads": num_threads}
+    data = lightgbm.Dataset(
+        train.matrix(),
+        train.clicked,
+        weight=train.weight,
+        categorical_feature=list(range(first, first + count)),
+        params=common,
+    )
+    held = lightgbm.Dataset(validation.matrix(), validation.clicked, weight=validation.weight, reference=data)
+    fitted = []
+    for chosen in settings:
+        stopping = lightgbm.early_stopping(PATIENCE, verbose=False)
+        booster = lightgbm.train(
+            {**common, **chosen}, data, MAX_ROUNDS, valid_sets=[held], valid_names=["validation"], callbacks=[stopping]
+        )
+        logloss = float(booster.best_score["validation"]["binary_logloss"])
+        fitted.append(FittedTrees(booster, chosen, logloss))
+    return min(fitted, key=lambda trees: trees.validation_logloss)
