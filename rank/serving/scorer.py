@@ -176,7 +176,7 @@ class Scorer:
         items = None
         if self.item_vectors is not None:
             own = encode(pa.array(shop.item_texts, pa.string()), pa.array(self._texts, pa.string()))
-            items = ItemVectors(self.item_vectors[torch.from_numpy(own).long()], self.item_vectors)
+            items = ItemVectors(self.item_vectors[torch.from_numpy(own.astype(np.int64))], self.item_vectors)
         return Predictor(self.ranker.model, texts, self.events, self.bf16, items=items)
 
     def predict(self, shop: Shop, prepared: PreparedSet) -> dict[str, np.ndarray]:
