@@ -1,15 +1,17 @@
 """The ranker: relevance and click-through rate in one network.
 
-    query, item text ──► encoder (unfrozen) ──► h, π = P(level | q, i)                       relevance-level module
+    query, item text ──► encoder (unfrozen) ──► r, π = P(level | q, i)                       relevance-level module
+                                        └─────► v = P · pooled(text),  h = (r, v_q ⊙ v_i)    what texts are
     numbers, ids     ──► encodings, embeddings ─┐
-                                                ├─► a_k = logit P(click | level = k, x)      base CTR module
-    behaviour slices ──► target attention ──► r ┴─► τ(x),  a_k ← a_k + τ                     signed incentive
+    behaviour slices ──► soft counts by v ──────┼─► a_k = logit P(click | level = k, x)      base CTR module, which
+          │                                     │                                            reads h, v_q, v_i too
+          └─► target attention (events carry v) ┴─► preference ──► τ(x),  a_k ← a_k + τ      signed incentive
     log p     = logsumexp_k( log σ( a_k) + log π_k )                                         conditional-probability
     log (1−p) = logsumexp_k( log σ(−a_k) + log π_k )      s = log p − log(1−p)               fusion [P]
 
 With `fusion: sigmoid` the base module reads π beside its other inputs and gives one logit a; then s = a + τ. [O]
 A part that is switched off is absent: it has no parameters. Shapes: B impressions of G pages, D distinct (query, item
-text) pairs, K levels, H events in a history, S the width of the text embedding.
+text) pairs, K levels, H events in a history, S the width of the relevance state r, d that of a text vector v.
 """
 
 from collections.abc import Callable, Iterable, Mapping
