@@ -7,6 +7,7 @@ import torch
 from prectr.rank.config import LossArguments
 from prectr.rank.features.compute import compute_features
 from prectr.rank.features.groups import is_exact_match, is_stage_one
+from prectr.rank.model.ranker_model import RankerConfig
 from prectr.rank.model.soft_counts import SIZE, no_counts
 from prectr.rank.training.exposure_bias import less_relevant
 from prectr.rank.training.objective import Objective
@@ -146,3 +147,18 @@ def test_a_hard_negative_has_other_numbers_of_query_and_item_and_keeps_the_rest(
     torch.testing.assert_close(found.base, network.context(expected, vectors, counts).base)
     assert not torch.allclose(found.base, context.base)
     assert found.item is context.item and found.memories is context.memories
+
+
+def test_soft_counts_are_read_once_by_its_own_vectors_or_as_columns() -> None:
+    names = ["item_ctr", "user_match_text_rate", "user_text_85_rate", "cross_text_nearest", "item_text_pca_0"]
+
+    def read(**switches: bool) -> list[str]:
+        config = RankerConfig(
+            numeric_names=names, categorical_names=[], cardinalities=[], item_columns=[], num_levels=4, **switches
+        )
+        return [names[column] for column in config.numeric_columns] + config.counts
+
+    assert read() == ["item_ctr", "user_match_text_rate", "user", "cross"]
+    assert read(text_vectors=False) == ["item_ctr", "user_match_text_rate", "user_text_85_rate", "cross_text_nearest"]
+    assert read(soft_counts=False) == ["item_ctr", "user_match_text_rate"]
+    assert read(text_vectors=False, cross_preference=False) == ["item_ctr", "user_match_text_rate", "user_text_85_rate"]
