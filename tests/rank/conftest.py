@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from prectr.rank.serving.scorer import Scorer
+from prectr.rank.training.trees import FittedTrees, Rows, fit_lightgbm
 from tests.rank.toy_run import build_run
+from tests.rank.training.random_rows import SMALL, make_rows
 
 
 @pytest.fixture(scope="module")
@@ -19,3 +21,14 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def scorer(home: Path) -> Scorer:
     return Scorer.open(home / "ranker", home / "data", bf16=False, batch_size=4096)
+
+
+@pytest.fixture(scope="module")
+def splits() -> dict[str, Rows]:
+    """Random rows of train, validation and test that trees can learn from."""
+    return {split: make_rows(seed) for seed, split in enumerate(("train", "validation", "test"))}
+
+
+@pytest.fixture(scope="module")
+def rival(splits: dict[str, Rows]) -> FittedTrees:
+    return fit_lightgbm(splits["train"], splits["validation"], seed=0, num_threads=1, settings=SMALL)

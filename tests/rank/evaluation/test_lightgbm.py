@@ -3,21 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
 from prectr.rank.evaluation.lightgbm import position_gain
-from prectr.rank.training.trees import fit_lightgbm
-from tests.rank.training.random_rows import SMALL, make_rows
-
-
-@pytest.fixture(scope="module")
-def splits():
-    return {split: make_rows(seed) for seed, split in enumerate(("train", "validation", "test"))}
-
-
-@pytest.fixture(scope="module")
-def rival(splits):
-    return fit_lightgbm(splits["train"], splits["validation"], seed=0, num_threads=1, settings=SMALL)
 
 
 def test_position_gain_is_nothing_for_chance_and_much_for_a_leak(rival, splits):

@@ -7,17 +7,7 @@ import pytest
 from sklearn.metrics import log_loss, roc_auc_score
 
 from prectr.rank.training.trees import SETTINGS, Rows, fit_lightgbm
-from tests.rank.training.random_rows import SMALL, make_rows
-
-
-@pytest.fixture(scope="module")
-def splits():
-    return {split: make_rows(seed) for seed, split in enumerate(("train", "validation", "test"))}
-
-
-@pytest.fixture(scope="module")
-def rival(splits):
-    return fit_lightgbm(splits["train"], splits["validation"], seed=0, num_threads=1, settings=SMALL)
+from tests.rank.training.random_rows import SMALL
 
 
 def test_it_learns_from_numbers_and_categories(rival, splits):
