@@ -109,6 +109,7 @@ def _ranker_sections(folder: Path, metrics: Mapping[str, Any]) -> list[Section]:
         _relevance_section(shown, level_names),
         Section("Training", figures=[log]) if log else None,
         _encoder_section(folder, metrics),
+        _data_sets_section(folder),
     ]
     return [section for section in found if section is not None]
 
@@ -184,6 +185,26 @@ def _encoder_section(folder: Path, metrics: Mapping[str, Any]) -> Section | None
                 )
             )
     return Section("Stage one: the text encoder before it met the clicks", tables) if tables else None
+
+
+def _data_sets_section(folder: Path) -> Section | None:
+    """One line for each data set whose ranker lies beside this one, as the default shop and the same as a marketplace
+    do; None: it stands alone."""
+    found = {path.parents[1]: _read(path) for path in sorted(folder.resolve().parent.glob("*/ranker/metrics.json"))}
+    if len(found) < 2:
+        return None
+    shown = (("exposed", "auc"), ("exposed", "logloss"), ("open", "ndcg@10"), ("open", "excess_low@10"))
+    rows = [
+        [
+            home.name,
+            *(told(one.get(part, {}).get(name)) for part, name in shown for one in (metrics, metrics["lightgbm"])),
+            f"{metrics['date']}, {str(metrics['git_commit'])[:8]}",
+        ]
+        for home, metrics in found.items()
+    ]
+    columns = [f"{name} {BETTER[name]}, {part}, {system}" for part, name in shown for system in (OURS, RIVAL)]
+    title = "Every data set beside this one, each with the ranker it has"
+    return Section("Other data sets", [Table(title, ["data set", *columns, "date, commit"], rows)])
 
 
 def _bench_sections(bench: Mapping[str, Any]) -> list[Section]:

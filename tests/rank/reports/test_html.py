@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -249,6 +250,20 @@ def test_a_benchmark_alone_makes_a_page(tmp_path: Path) -> None:
     ablations = {"no_debias": {"exposed.auc": {"mean": None, "ci95": None}}}
     source = write_report(tmp_path, BENCH | {"ablations": ablations}).read_text(encoding="utf-8")
     assert Page(source).count("section") == 2 and "over no_debias" in source
+
+
+def test_a_data_set_alone_is_compared_with_no_other_and_two_are(workspace: Path, tmp_path: Path) -> None:
+    alone, beside = tmp_path / "shop", tmp_path / "marketplace"
+    shutil.copytree(workspace, alone)
+    assert "Other data sets" not in headings(write_report(alone))
+    shutil.copytree(workspace, beside)
+    figures = json.loads((beside / "ranker" / "metrics.json").read_text(encoding="utf-8"))
+    figures["exposed"]["auc"] = 0.4321
+    (beside / "ranker" / "metrics.json").write_text(json.dumps(figures), encoding="utf-8")
+    page = write_report(alone)
+    assert "Other data sets" in headings(page)
+    text = Page(page.read_text(encoding="utf-8")).text
+    assert "marketplace" in text and "0.432" in text
 
 
 def test_nothing_to_report_names_the_command(tmp_path: Path) -> None:
