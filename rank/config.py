@@ -117,7 +117,7 @@ class ModelArguments:
         default=True, metadata={"help": "read soft counts: clicks on items whose text reads like this one's"}
     )
     members: int = field(
-        default=8, metadata={"help": "networks in the base module's ensemble, which share nearly all weights"}
+        default=1, metadata={"help": "networks in the base module's ensemble, which share nearly all weights"}
     )
 
     def __post_init__(self) -> None:
@@ -222,7 +222,7 @@ class TrainArguments(PrecisionArguments):
         default=6, metadata={"help": "pages of one category that go into a batch together, to share item texts"}
     )
     batches_per_encoder_step: int = field(
-        default=48,
+        default=96,
         metadata={"help": "batches whose texts are encoded once, and whose gradients the text encoder takes together"},
     )
     warmup_share: float = field(
@@ -230,7 +230,7 @@ class TrainArguments(PrecisionArguments):
     )
     learning_rate: float = field(default=2e-3, metadata={"help": "of everything but the encoder"})
     embedding_learning_rate: float = field(default=4e-4, metadata={"help": "of the embeddings of categoricals"})
-    encoder_learning_rate: float = field(default=5e-4, metadata={"help": "of the text encoder; 0 freezes it"})
+    encoder_learning_rate: float = field(default=2e-4, metadata={"help": "of the text encoder; 0 freezes it"})
     weight_decay: float = field(default=0.01, metadata={"help": "AdamW's, on matrices"})
     calibrate: bool = field(
         default=True,

@@ -21,7 +21,7 @@ from prectr.rank.inputs.texts import Texts, token_tensors
 from prectr.shared.encoder.level_encoder import LevelEncoder
 from prectr.shared.encoder.level_head import TokenVectors
 from prectr.shared.run import launch
-from prectr.shared.training.device import autocast
+from prectr.shared.training.device import autocast, has_bf16
 from prectr.shared.training.whole_batch import sum_of_all
 
 TEXTS_AT_ONCE = 256  # that go through the encoder together, of like length
@@ -122,6 +122,11 @@ class GradientCache:
     def _autocast(self) -> AbstractContextManager[Any]:
         return autocast(self.encoder.device, self.bf16)
 
+    @property
+    def _product_dtype(self) -> torch.dtype:
+        """What matrix products read."""
+        return torch.bfloat16 if self.bf16 and has_bf16(self.encoder.device) else torch.float32
+
     @torch.no_grad()
     def _encoded(self, tokens: dict[str, np.ndarray], used: np.ndarray) -> _Group:
         device = self.encoder.device
@@ -134,7 +139,11 @@ class GradientCache:
             ]
         sorted_ = TokenVectors(*(torch.cat(columns) for columns in zip(*parts, strict=True)))
         vectors = sorted_.take(torch.argsort(order))
-        vectors = vectors._replace(contextual=vectors.contextual.float(), pooled=vectors.pooled.float())
+        vectors = vectors._replace(
+            contextual=vectors.contextual.float(),
+            static=vectors.static.to(self._product_dtype),  # never learns: kept as similarities are computed
+            pooled=vectors.pooled.float(),
+        )
         zeros = torch.zeros_like(vectors.contextual), torch.zeros_like(vectors.pooled)
         return _Group(torch.from_numpy(used).to(device), ids, mask, vectors, *zeros)
 
