@@ -1,9 +1,9 @@
 """Boosted trees: LightGBM three ways (on clicks, on a page's order, behind a relevance cut-off), XGBoost, CatBoost.
 
 All read the columns of `prectr.rank.training.trees`, which are the whole feature file: every number of
-`PreparedSet.numeric` (what stage one's levels, exact matches and frozen soft counts of texts say is among them) and
-every categorical, each library splitting categoricals its own way. All have four settings, at most `MAX_ROUNDS` trees,
-and stop after `PATIENCE` trees without a gain on the validation weeks.
+`PreparedSet.numeric` (what stage one's levels, exact matches and frozen soft counts of texts say is among them) and,
+in two of four settings, every categorical, each library splitting categoricals its own way. All have at most
+`MAX_ROUNDS` trees, and stop after `PATIENCE` trees without a gain on the validation weeks.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import pandas as pd
 from sklearn.linear_model import LogisticRegression
 
 from benchmarks.rivals.system import Rival, Sets, Setting, System
-from prectr.rank.training.trees import COMMON, MAX_ROUNDS, PATIENCE, SETTINGS, fit_lightgbm, num_threads
+from prectr.rank.training.trees import COMMON, MAX_ROUNDS, PATIENCE, SETTINGS, fit_lightgbm, num_threads, parameters
 from prectr.shared.metrics import ndcg_at_k
 
 LAMBDARANK: Mapping[str, Any] = {**COMMON, "objective": "lambdarank", "metric": "ndcg", "eval_at": [10]}
@@ -33,10 +33,10 @@ XGBOOST: Mapping[str, Any] = {
     "max_bin": 127,
 }
 XGBOOST_SETTINGS: tuple[Mapping[str, Any], ...] = (
-    {"max_leaves": 31, "min_child_weight": 5, "colsample_bynode": 0.5, "reg_lambda": 10},
     {"max_leaves": 31, "min_child_weight": 20, "colsample_bytree": 0.5, "reg_lambda": 10},
     {"max_leaves": 63, "min_child_weight": 20, "colsample_bytree": 0.5, "reg_lambda": 10},
-    {"max_leaves": 15, "min_child_weight": 20, "colsample_bytree": 0.5, "reg_lambda": 1},
+    {"max_leaves": 31, "min_child_weight": 20, "colsample_bytree": 0.5, "reg_lambda": 10, "categoricals": False},
+    {"max_leaves": 63, "min_child_weight": 20, "colsample_bytree": 0.5, "reg_lambda": 10, "categoricals": False},
 )
 
 CATBOOST: Mapping[str, Any] = {
@@ -51,8 +51,8 @@ CATBOOST: Mapping[str, Any] = {
 CATBOOST_SETTINGS: tuple[Mapping[str, Any], ...] = (
     {"depth": 6, "l2_leaf_reg": 3},
     {"depth": 8, "l2_leaf_reg": 10},
-    {"depth": 8, "l2_leaf_reg": 10, "rsm": 0.5},
-    {"depth": 6, "l2_leaf_reg": 10, "rsm": 0.5},
+    {"depth": 6, "l2_leaf_reg": 3, "categoricals": False},
+    {"depth": 8, "l2_leaf_reg": 10, "categoricals": False},
 )
 
 NDCG_GIVEN_UP = 0.005
@@ -74,17 +74,17 @@ def fit_xgboost(sets: Sets, setting: Setting, seed: int) -> Rival:
     """XGBoost on clicks. It reads the whole feature file; a split on a categorical parts its values into two sets."""
     import xgboost
 
-    first = sets.rows("train")
+    first = sets.rows("train").read_by(setting)
     threads = num_threads(len(first.clicked))
     kinds = ["q"] * first.numeric.shape[1] + ["c"] * first.categorical.shape[1]
 
     def matrix(name: str) -> xgboost.DMatrix:
-        rows = sets.rows(name)
+        rows = sets.rows(name).read_by(setting)
         return xgboost.DMatrix(
             rows.matrix(), rows.clicked, feature_types=kinds, enable_categorical=True, nthread=threads
         )
 
-    params = {**XGBOOST, **setting, "seed": seed, "nthread": threads}
+    params = {**XGBOOST, **parameters(setting), "seed": seed, "nthread": threads}
     held = [(matrix("validation"), "validation")]
     stopping = xgboost.callback.EarlyStopping(rounds=PATIENCE, save_best=True)
     booster = xgboost.train(params, matrix("train"), MAX_ROUNDS, evals=held, verbose_eval=False, callbacks=[stopping])
@@ -103,7 +103,7 @@ def fit_catboost(sets: Sets, setting: Setting, seed: int) -> Rival:
     import catboost
 
     def pool(name: str) -> catboost.Pool:
-        rows = sets.rows(name)
+        rows = sets.rows(name).read_by(setting)
         codes = pd.DataFrame(rows.categorical).add_prefix("category ")
         return catboost.Pool(
             pd.concat([pd.DataFrame(rows.numeric).add_prefix("number "), codes], axis=1),
@@ -113,7 +113,9 @@ def fit_catboost(sets: Sets, setting: Setting, seed: int) -> Rival:
 
     rounds = {"iterations": MAX_ROUNDS, "od_type": "Iter", "od_wait": PATIENCE, "use_best_model": True}
     threads = num_threads(len(sets.prepared["train"]))
-    model = catboost.CatBoost({**CATBOOST, **rounds, **setting, "random_seed": seed, "thread_count": threads})
+    model = catboost.CatBoost(
+        {**CATBOOST, **rounds, **parameters(setting), "random_seed": seed, "thread_count": threads}
+    )
     model.fit(pool("train"), eval_set=pool("validation"))
 
     def probability(name: str) -> np.ndarray:
@@ -131,9 +133,9 @@ def fit_lambdarank(sets: Sets, setting: Setting, seed: int) -> Rival:
     settings go by NDCG@10 of validation pages.
     """
     train, held = sets.prepared["train"], sets.prepared["validation"]
-    rows = sets.rows("train")
+    rows = sets.rows("train").read_by(setting)
     first, count = rows.numeric.shape[1], rows.categorical.shape[1]
-    params = {**LAMBDARANK, **setting, "seed": seed, "num_threads": num_threads(len(rows.clicked))}
+    params = {**LAMBDARANK, **parameters(setting), "seed": seed, "num_threads": num_threads(len(rows.clicked))}
     data = lightgbm.Dataset(
         rows.matrix(),
         rows.clicked,
@@ -141,7 +143,7 @@ def fit_lambdarank(sets: Sets, setting: Setting, seed: int) -> Rival:
         categorical_feature=list(range(first, first + count)),
         params=params,
     )
-    validation = sets.rows("validation")
+    validation = sets.rows("validation").read_by(setting)
     held_data = lightgbm.Dataset(
         validation.matrix(), validation.clicked, group=np.diff(held.page_bounds()), reference=data
     )
@@ -149,7 +151,7 @@ def fit_lambdarank(sets: Sets, setting: Setting, seed: int) -> Rival:
     booster = lightgbm.train(params, data, MAX_ROUNDS, valid_sets=[held_data], callbacks=[stopping])
 
     def score(name: str) -> np.ndarray:
-        return np.asarray(booster.predict(sets.rows(name).matrix())).reshape(-1, 1)
+        return np.asarray(booster.predict(sets.rows(name).read_by(setting).matrix())).reshape(-1, 1)
 
     # Two parameters and thousands of rows: nothing to regularise.
     platt = LogisticRegression(C=np.inf).fit(score("validation"), validation.clicked)

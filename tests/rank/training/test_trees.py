@@ -55,3 +55,17 @@ def test_every_setting_of_the_grid_trains(splits):
     for chosen in SETTINGS:
         rival = fit_lightgbm(splits["train"], splits["validation"], seed=0, num_threads=1, settings=(chosen,))
         assert rival.validation_logloss < log_loss(splits["validation"].clicked, np.full(1500, 0.5))
+
+
+def test_trees_without_categoricals_read_numbers_alone(splits):
+    numbers_alone = {**SMALL[0], "categoricals": False}
+    rival = fit_lightgbm(splits["train"], splits["validation"], seed=0, num_threads=1, settings=(numbers_alone,))
+    test = splits["test"]
+    mixed = test._replace(categorical=np.random.default_rng(0).permutation(test.categorical))
+    assert np.array_equal(rival.predict(test), rival.predict(mixed))
+    every = fit_lightgbm(splits["train"], splits["validation"], seed=0, num_threads=1, settings=(SMALL[0],))
+    assert not np.array_equal(every.predict(test), every.predict(mixed))
+    chosen = fit_lightgbm(
+        splits["train"], splits["validation"], seed=0, num_threads=1, settings=(numbers_alone, SMALL[0])
+    )
+    assert chosen.settings == SMALL[0], "here a category tells of clicks"
