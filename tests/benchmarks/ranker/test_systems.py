@@ -82,7 +82,6 @@ AT_REST = {"encoder_learning_rate": 0.0, "warmup_share": 0.0}
                 "relevance_weight": 0.0,
                 "replay_share": 0.0,
                 "text_vectors": False,
-                "members": 1,
             },
         ),
     ],
