@@ -27,6 +27,7 @@ from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTo
 from transformers.utils import logging
 
 from prectr.shared.atomic import atomic_write, make_readable
+from prectr.shared.encoder.fixed_length import FixedLength
 from prectr.shared.encoder.level_head import EncoderConfig, LevelHead, TokenVectors
 from prectr.shared.encoder.sentence_transformers import load_projection, save_modules
 from prectr.shared.errors import PrectrError
@@ -66,6 +67,10 @@ class LevelEncoder(nn.Module, HubModel):
         super().__init__()
         self.config = config
         self.tokenizer = tokenizer
+        self._fixed = {
+            "query": FixedLength(tokenizer, config.query_length),
+            "item": FixedLength(tokenizer, config.item_length),
+        }
         self.text_encoder = text_encoder
         # Texts of some 20 tokens are too short for a fused kernel: a CPU takes 1.2 (bf16) to 2.5 times as long
         # with it [O, measured]. The saved config does not say so: whoever opens the folder chooses.
@@ -133,20 +138,8 @@ class LevelEncoder(nn.Module, HubModel):
         """Token ids of n texts, padded (and cut) to the kind's length L: `input_ids` [n, L] int32, `attention_mask`
         [n, L] int8.
         """
-        length = self.config.query_length if kind == "query" else self.config.item_length
-        if not len(texts):
-            return {"input_ids": np.zeros((0, length), np.int32), "attention_mask": np.zeros((0, length), np.int8)}
-        tokens = self.tokenizer(
-            [text[: CHARACTERS_PER_TOKEN * length] for text in texts],
-            padding="max_length",
-            truncation=True,
-            max_length=length,
-            return_tensors="np",
-        )
-        return {
-            "input_ids": tokens["input_ids"].astype(np.int32),
-            "attention_mask": tokens["attention_mask"].astype(np.int8),
-        }
+        fixed = self._fixed[kind]
+        return fixed([text[: CHARACTERS_PER_TOKEN * fixed.length] for text in texts])
 
     def encode(self, input_ids: Tensor, attention_mask: Tensor) -> TokenVectors:
         """Token vectors of n texts [n, L]. Encode each distinct text once per batch, after `trim`, and `take` one row
@@ -229,7 +222,8 @@ class LevelEncoder(nn.Module, HubModel):
                 f"score_pairs got {len(queries)} queries and {len(items)} items; give one item text per query."
             )
         training = self.training
-        self.eval()
+        if training:  # a model that threads share is not touched
+            self.eval()
         query_texts, query_code = _coded(queries)
         item_texts, item_code = _coded(items)
         # Sorted by item: a block then holds few distinct items, and nearly every item text is encoded just once.
@@ -248,7 +242,8 @@ class LevelEncoder(nn.Module, HubModel):
                     probabilities = self.level_logits(state).softmax(-1)
                     level_prob[start + pairs.cpu().numpy()] = probabilities.cpu().numpy()
                     advance(len(pairs))
-        self.train(training)
+        if training:
+            self.train()
         return level_prob[where]
 
     @torch.inference_mode()
