@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from transformers import AutoConfig
 
 from prectr.data.contract import PAIR_SPLITS, levels, read_table
 from prectr.distill.config import LabelArguments, RunArguments, StudentArguments, TeacherArguments
@@ -21,6 +20,7 @@ from prectr.distill.student.recipe import Recipe
 from prectr.distill.teachers.cross_encoder import check_length
 from prectr.distill.teachers.panel import Panel
 from prectr.distill.teachers.prompt import read_prompt
+from prectr.shared.pretrained import open_config
 from prectr.shared.run.finished import settings_of
 from prectr.shared.run.steps import StepRecord, fingerprint_of_tables
 
@@ -67,7 +67,7 @@ class Workspace:
         self.assistant = find_assistant(name, self.has_gold) if name else None
         if self.assistant and self.assistant.kind != "random":
             # Not only when its turn comes, after the teacher has labelled everything.
-            config = AutoConfig.from_pretrained(self.assistant.location)
+            config = open_config(self.assistant.location)
             check_length(name, config, self.teaching.cross_encoder_length)
         self.student_labels = self.folder / (ASSISTANT_LABELS if self.assistant else LABELS)
 

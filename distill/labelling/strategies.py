@@ -192,10 +192,12 @@ def mean_embeddings(encoder: str, texts: Texts) -> Callable[[Texts], np.ndarray]
         raise PrectrError(
             f"label_strategies: near_misses_embedding needs a trained encoder, but init_from is {encoder}."
         )
-    from transformers import AutoModel, AutoTokenizer  # here: the other strategies need no torch
+    from transformers import AutoModel  # here: the other strategies need no torch
 
-    tokenizer = AutoTokenizer.from_pretrained(encoder)
-    matrix = AutoModel.from_pretrained(encoder, num_hidden_layers=1).get_input_embeddings().weight.detach().numpy()
+    from prectr.shared.pretrained import open_model, open_tokenizer
+
+    tokenizer = open_tokenizer(encoder)
+    matrix = open_model(AutoModel, encoder, num_hidden_layers=1).get_input_embeddings().weight.detach().numpy()
 
     def counts(of: Texts) -> csr_array:
         ids = tokenizer(list(of), add_special_tokens=False, truncation=True, max_length=64)["input_ids"]

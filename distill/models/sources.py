@@ -277,7 +277,7 @@ def _names(architectures: Mapping[str, Any]) -> set[str]:
 
 def _hub_config(source: str, role: str) -> tuple[dict[str, Any], str | None]:
     try:
-        config = AutoConfig.from_pretrained(source)
+        config = AutoConfig.from_pretrained(source, trust_remote_code=False)
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise PrectrError(

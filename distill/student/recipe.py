@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from transformers import AutoConfig
 
 from prectr.distill.config import StudentArguments
 from prectr.distill.models.random_models import random_text_encoder
@@ -22,6 +21,7 @@ from prectr.distill.teachers.base import Judgement
 from prectr.distill.teachers.calibration import fit_temperature
 from prectr.shared.encoder.level_encoder import LevelEncoder
 from prectr.shared.encoder.level_head import EncoderConfig, LevelHead
+from prectr.shared.pretrained import open_config
 from prectr.shared.run import launch
 from prectr.shared.seeds import generator, set_seed
 
@@ -121,7 +121,7 @@ class Recipe:
         many, or `hidden_state_epochs` is 0.
         """
         arguments, location = self.arguments, self._location(work)
-        layers = AutoConfig.from_pretrained(location).num_hidden_layers
+        layers = open_config(location).num_hidden_layers
         if layers <= arguments.num_layers or arguments.hidden_state_epochs == 0:
             return
         schedule = StateSchedule(

@@ -11,14 +11,15 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from peft import PeftConfig, PeftModel
+from peft import PeftConfig, PeftModel, get_peft_model_state_dict
 from torch import Tensor, nn
-from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, Cache, PreTrainedModel
+from transformers import AutoModelForCausalLM, BitsAndBytesConfig, Cache, PreTrainedModel
 
 from prectr.distill.teachers.base import Judgement, Pair
 from prectr.distill.teachers.packing import ROW_LENGTH, Pass, packed_passes, padded_passes
 from prectr.distill.teachers.prompt import Prompt, PromptEncoder, padded_length
 from prectr.shared.errors import PrectrError
+from prectr.shared.pretrained import open_model, open_tokenizer, read_tensors
 from prectr.shared.run.console import console
 from prectr.shared.training.device import compute_device
 
@@ -70,8 +71,13 @@ def open_causal_lm(location: str, dtype: str, device_map: str = "none", four_bit
         quantization = BitsAndBytesConfig(
             load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=compute, bnb_4bit_use_double_quant=True
         )
-    return AutoModelForCausalLM.from_pretrained(
-        location, dtype=compute, attn_implementation="sdpa", device_map=place, quantization_config=quantization
+    return open_model(
+        AutoModelForCausalLM,
+        location,
+        dtype=compute,
+        attn_implementation="sdpa",
+        device_map=place,
+        quantization_config=quantization,
     )
 
 
@@ -91,7 +97,11 @@ def load_adapter(causal_lm: PreTrainedModel, adapter: Path, location: str) -> Pe
             soft_wrap=True,
         )
     try:
-        return PeftModel.from_pretrained(causal_lm, str(adapter))
+        found = set(read_tensors(adapter / "adapter_model.safetensors"))
+        adapted = PeftModel.from_pretrained(causal_lm, str(adapter))
+        if off := found ^ set(get_peft_model_state_dict(adapted)):
+            raise ValueError(f"tensor {min(off)!r} {'is of no part of it' if min(off) in found else 'is missing'}")
+        return adapted
     except (RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise PrectrError(f"adapter {adapter} does not fit {location} ({reason}); name the model it is of.") from error
@@ -214,7 +224,7 @@ class CausalTeacher:
         identity: str = "",
         batch_size: int = 32,
     ) -> None:
-        self.tokenizer = AutoTokenizer.from_pretrained(location)
+        self.tokenizer = open_tokenizer(location)
         causal_lm: Any = open_causal_lm(location, dtype, device_map, four_bit)
         if adapter is not None and (adapter / "adapter_config.json").is_file():
             causal_lm = load_adapter(causal_lm, adapter, location)

@@ -16,7 +16,6 @@ import pyarrow as pa
 import torch
 from transformers import (
     AutoModelForSequenceClassification,
-    AutoTokenizer,
     DataCollatorWithPadding,
     PretrainedConfig,
     PreTrainedModel,
@@ -39,6 +38,7 @@ from prectr.distill.training import (
     training_arguments,
 )
 from prectr.shared.errors import PrectrError
+from prectr.shared.pretrained import open_model, open_tokenizer
 from prectr.shared.seeds import set_seed
 from prectr.shared.training.device import compute_device
 
@@ -254,7 +254,7 @@ class CrossEncoderTeacher:
 
 
 def _open_tokenizer(location: str) -> PreTrainedTokenizerBase:
-    tokenizer = AutoTokenizer.from_pretrained(location)
+    tokenizer = open_tokenizer(location)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
@@ -265,8 +265,13 @@ def _open_model(
 ) -> PreTrainedModel:
     """The model as it is; with `num_levels`, one of so many outputs."""
     changes = {} if num_levels is None else {"num_labels": num_levels, "ignore_mismatched_sizes": True}
-    model = AutoModelForSequenceClassification.from_pretrained(
-        location, dtype=torch.float32, pad_token_id=tokenizer.pad_token_id, **changes
+    model = open_model(
+        AutoModelForSequenceClassification,
+        location,
+        new_head=num_levels is not None,
+        dtype=torch.float32,
+        pad_token_id=tokenizer.pad_token_id,
+        **changes,
     )
     check_length(location, model.config, max_length)
     return model

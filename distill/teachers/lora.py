@@ -17,7 +17,7 @@ import pyarrow as pa
 import torch
 from peft import LoraConfig, get_peft_model
 from torch import Tensor
-from transformers import AutoTokenizer, EarlyStoppingCallback, PreTrainedModel
+from transformers import EarlyStoppingCallback, PreTrainedModel
 
 from prectr.distill.config import TeacherArguments
 from prectr.distill.models.sources import find_adapter
@@ -35,6 +35,7 @@ from prectr.distill.training import (
     training_arguments,
 )
 from prectr.shared.errors import PrectrError
+from prectr.shared.pretrained import open_tokenizer
 from prectr.shared.seeds import set_seed
 from prectr.shared.training.device import compute_device
 
@@ -149,5 +150,5 @@ def merge_teacher(location: str, adapter: Path, output: Path, dtype: str) -> Non
     shutil.rmtree(work, ignore_errors=True)
     work.parent.mkdir(parents=True, exist_ok=True)
     merged.save_pretrained(work)
-    AutoTokenizer.from_pretrained(location).save_pretrained(work)
+    open_tokenizer(location).save_pretrained(work)
     os.replace(work, output)

@@ -62,7 +62,7 @@ class Similarities:
     """
 
     def __init__(self, location: str, idf: dict[str, np.ndarray], bf16: bool) -> None:
-        self.encoder = SentenceTransformer(location, device=compute_device().type)
+        self.encoder = SentenceTransformer(location, device=compute_device().type, trust_remote_code=False)
         self.idf, self.bf16 = idf, bf16
 
     def __call__(self, pairs: Sequence[Pair]) -> np.ndarray:

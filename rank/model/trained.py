@@ -11,7 +11,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
 
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
+from torch import Tensor
 
 from prectr.rank.config import HistoryArguments
 from prectr.rank.features.columns import Columns
@@ -24,6 +25,7 @@ from prectr.shared.encoder.level_encoder import LevelEncoder
 from prectr.shared.errors import PrectrError
 from prectr.shared.hub import local_folder
 from prectr.shared.hub_model import HubModel
+from prectr.shared.pretrained import fill
 from prectr.shared.run.schema import read_versioned, versioned
 
 CONFIG, FEATURE_MAP, WEIGHTS, ENCODER = "config.json", "feature_map.json", "model.safetensors", "encoder"
@@ -82,11 +84,7 @@ class TrainedRanker(HubModel):
 
     def save_weights(self, folder: Path) -> None:
         """Write the weights of all but the encoder, or leave those that are there."""
-        weights = {
-            name: tensor.contiguous()
-            for name, tensor in self.model.state_dict().items()
-            if not name.startswith(f"{ENCODER}.")
-        }
+        weights = {name: tensor.contiguous() for name, tensor in _but_the_encoder(self.model).items()}
         with atomic_write(folder / WEIGHTS) as temporary:
             save_file(weights, temporary, metadata={"format": "pt"})
 
@@ -109,12 +107,11 @@ class TrainedRanker(HubModel):
             )
         config = read_versioned(path / CONFIG, SCHEMA_VERSION, SCHEMA_VERSION)
         model = RankerModel(RankerConfig(**config["network"]), LevelEncoder.from_pretrained(path / ENCODER))
-        missing_keys, unexpected = model.load_state_dict(load_file(path / WEIGHTS), strict=False)
-        absent = [key for key in missing_keys if not key.startswith(f"{ENCODER}.")]
-        if absent or unexpected:
-            raise PrectrError(
-                f"{path / WEIGHTS} does not fit {CONFIG}: tensor {(absent + unexpected)[0]!r} is off; save it again."
-            )
+        fill(_but_the_encoder(model), path / WEIGHTS)
         feature_map = FeatureMap.from_json((path / FEATURE_MAP).read_text(encoding="utf-8"))
         history, columns = HistoryArguments(**config["history"]), Columns(**config["columns"])
         return cls(model, feature_map, history, config["level_names"], columns)
+
+
+def _but_the_encoder(model: RankerModel) -> dict[str, Tensor]:
+    return {name: tensor for name, tensor in model.state_dict().items() if not name.startswith(f"{ENCODER}.")}

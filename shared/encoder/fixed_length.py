@@ -18,8 +18,8 @@ class FixedLength:
     """A tokenizer that cuts and pads every text to the same number of tokens; padding stands behind the text.
 
     Args:
-        tokenizer: where the vocabulary comes from; it is neither changed nor kept, unless it is written in Python, which
-            keeps nothing between calls.
+        tokenizer: where the vocabulary comes from; it is neither changed nor kept, unless it is one written in Python,
+            which keeps nothing between calls.
         length: tokens of each text, special ones included.
     """
 

@@ -20,10 +20,10 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoModel, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging
 
 from prectr.shared.atomic import atomic_write, make_readable
@@ -33,6 +33,7 @@ from prectr.shared.encoder.sentence_transformers import load_projection, save_mo
 from prectr.shared.errors import PrectrError
 from prectr.shared.hub import local_folder
 from prectr.shared.hub_model import HubModel
+from prectr.shared.pretrained import fill, open_model, open_tokenizer
 from prectr.shared.run.console import progress_bar
 from prectr.shared.run.schema import read_versioned, versioned
 
@@ -102,8 +103,8 @@ class LevelEncoder(nn.Module, HubModel):
         """A new encoder from the embeddings and the first `num_layers` layers of a trained one (hub id or folder);
         head and projection are random.
         """
-        text_encoder = AutoModel.from_pretrained(source, num_hidden_layers=num_layers, dtype=torch.float32)
-        return cls(text_encoder, AutoTokenizer.from_pretrained(source), config)
+        text_encoder = open_model(AutoModel, source, num_hidden_layers=num_layers, dtype=torch.float32)
+        return cls(text_encoder, open_tokenizer(source), config)
 
     def fit_idf(self, texts: Sequence[str]) -> None:
         """Sets each token's weight to its smoothed inverse document frequency, log((n + 1) / (texts with it + 1)) +
@@ -298,7 +299,7 @@ class LevelEncoder(nn.Module, HubModel):
 
     @classmethod
     def _from_pretrained(cls, *, model_id: str, **download: Any) -> LevelEncoder:
-        """As `from_pretrained`; a `PrectrError` too where the folder holds no level head."""
+        """As `from_pretrained`; a `PrectrError` too where the folder holds no level head, or other tensors than its."""
         folder = local_folder(model_id, **download)
         head = folder / "level_head"
         if not (head / "config.json").is_file():
@@ -307,11 +308,9 @@ class LevelEncoder(nn.Module, HubModel):
             )
         config = EncoderConfig(**read_versioned(head / "config.json", SCHEMA_VERSION, SCHEMA_VERSION))
         with _without_a_bar():
-            text_encoder = AutoModel.from_pretrained(folder, dtype=torch.float32)
-        encoder = cls(text_encoder, AutoTokenizer.from_pretrained(folder), config)
-        weights = load_file(head / "model.safetensors")
-        encoder.idf.copy_(weights.pop("idf"))
-        encoder.head.load_state_dict(weights)
+            text_encoder = open_model(AutoModel, folder, other_parts=False, dtype=torch.float32)
+        encoder = cls(text_encoder, open_tokenizer(folder), config)
+        fill({"idf": encoder.idf, **encoder.head.state_dict()}, head / "model.safetensors")
         load_projection(folder, encoder.projection)
         return encoder.eval()
 

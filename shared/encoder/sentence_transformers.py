@@ -10,11 +10,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import nn
 from transformers import PreTrainedTokenizerBase
 
 from prectr.shared.atomic import atomic_write
+from prectr.shared.pretrained import fill
 
 PROJECTION = "1_Dense"
 MASK = "3_MultiVectorMask"
@@ -77,4 +78,4 @@ def save_modules(
 
 def load_projection(folder: Path, projection: nn.Linear) -> None:
     """Fills `projection` with the weights `save_modules` wrote."""
-    projection.load_state_dict({"weight": load_file(folder / PROJECTION / "model.safetensors")["linear.weight"]})
+    fill({"linear.weight": projection.weight}, folder / PROJECTION / "model.safetensors")
