@@ -229,9 +229,9 @@ def test_an_event_of_the_future_changes_no_score(shop: Path) -> None:
     items = [
         {"item_id": str(n), "text": f"{c} wool scarf", "category": "clothing"} for n, c in enumerate(("red", "blue"))
     ]
-    past = [{**items[0], "timestamp": 100, "query": "scarf"}]
-    future = [{**items[1], "timestamp": 200, "query": "scarf"}]
-    now = {"timestamp": 200}
+    past = [{**items[0], "timestamp": 1_480_000_100, "query": "scarf"}]
+    future = [{**items[1], "timestamp": 1_480_000_200, "query": "scarf"}]
+    now = {"timestamp": 1_480_000_200}
     known = ranker.score("scarf", items, past, dict(now))
     planted = ranker.score("scarf", items, past + future, dict(now))
     for name, values in known.items():

@@ -4,7 +4,7 @@ ranker = Ranker.from_pretrained("artifacts/journey/ranker")
 ranker.score("2 liter soda", [{"item_id": "1", "text": "SOFT DRINKS 2 LITER", "category": "SOFT DRINKS"}])
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,6 @@ from prectr.rank.history.log import BehaviourLog
 from prectr.rank.model.trained import TrainedRanker
 from prectr.rank.serving.request import request_tables
 from prectr.rank.serving.scorer import Scorer, StageOne, frozen_vectors
-from prectr.shared.errors import PrectrError
 
 
 class Ranker(TrainedRanker):
@@ -22,8 +21,8 @@ class Ranker(TrainedRanker):
     def score(
         self,
         query: str,
-        items: Sequence[Mapping[str, Any]],
-        user_events: Sequence[Mapping[str, Any]] | None = None,
+        items: Iterable[Mapping[str, Any]],
+        user_events: Iterable[Mapping[str, Any]] | None = None,
         context: Mapping[str, Any] | None = None,
     ) -> dict[str, np.ndarray]:
         """Score a page of candidate items for one query and one user.
@@ -31,10 +30,12 @@ class Ranker(TrainedRanker):
         Args:
             query: what was typed.
             items: n candidates, each with `text` and, as far as known, `item_id`, `category`, `cat_*` and `num_*`
-                attributes and `ctx_*` context of its own (price, promotion). Unknown ids are normal.
-            user_events: the user's past, in any order: each an item as above with `timestamp` (datetime or seconds),
-                `clicked` (default True) and, as far as known, `query` and `page_id`; one without a query has an
-                `event_type` (default "purchase"). None or empty: a new user.
+                attributes and `ctx_*` context of its own (price, promotion). Unknown ids are normal. Values may be
+                scalars of numpy, pandas or pyarrow; None and NaN are missing; features that no candidate has are
+                named in one warning.
+            user_events: the user's past, in any order: each an item as above with `timestamp` (datetime, ISO 8601 or
+                seconds since 1970), `clicked` (default True) and, as far as known, `query` and `page_id`; one without
+                a query has an `event_type` (default "purchase"). None or empty: a new user.
             context: `ctx_*` values of the whole page, `timestamp` (default: now) and `query_category` (default: the
                 candidates' most frequent category).
 
@@ -43,18 +44,19 @@ class Ranker(TrainedRanker):
             `tau` [n].
 
         Raises:
-            PrectrError: an item without text, or an event without a timestamp.
+            PrectrError: an item without text, an event without a timestamp, a feature that the ranker was not trained
+                with, one id for two items, or a value that could be meant in two ways.
         """
-        if not items:
-            raise PrectrError("score needs at least one item.")
         means = {column.name: column.mean for column in self.feature_map.numeric}
-        tables = request_tables(query, items, user_events or [], context or {}, self.columns, means)
+        tables = request_tables(query, items, user_events, context, self.columns, means)
         stage_one = StageOne(self.model.encoder, tables.items)
         level_prob = stage_one.of(tables.behaviours)
         log = BehaviourLog.from_tables(tables.items, tables.behaviours, level_prob, self.columns.matched)
         # What the network has learnt to read is made by the encoder that judged its run's log: the folder has only the
         # one that learnt on.
         vectors = frozen_vectors(self, self.model.encoder, tables.items, bf16=False)
-        scorer = Scorer(self, tables.items, log, stage_one, bf16=False, batch_size=len(items), vectors=vectors)
+        scorer = Scorer(
+            self, tables.items, log, stage_one, bf16=False, batch_size=len(tables.impressions), vectors=vectors
+        )
         shop, _, prepared = scorer.prepare(tables.impressions)
         return scorer.predict(shop, prepared)
