@@ -17,6 +17,7 @@ from prectr.rank.config import DataArguments, RankerArguments, ScoreArguments, W
 from prectr.rank.serving.scorer import Scorer, ranker_and_data
 from prectr.shared.atomic import atomic_write
 from prectr.shared.errors import PrectrError
+from prectr.shared.outputs import check_output
 from prectr.shared.run.console import console, progress_bar
 from prectr.shared.run.console import table as show_table
 
@@ -39,9 +40,10 @@ def score(
     Raises:
         PrectrError: ranker, data folder or table is missing or does not fit; nothing is written then.
     """
-    impressions, output = Path(arguments.impressions), Path(arguments.output)
+    impressions = Path(arguments.impressions)
     open_impressions(impressions)
     ranker, data = ranker_and_data(run, chosen, given)
+    output = check_output(arguments.output, "--output", [impressions, ranker, data])
     scorer = Scorer.open(ranker, data, bf16, batch_size)
     summary = score_file(scorer, impressions, output, arguments.rows_at_once)
     show_table(

@@ -30,8 +30,10 @@ from prectr.rank.features.reference import Reference, count
 from prectr.rank.model.trained import TrainedRanker
 from prectr.rank.serving.score_table import open_impressions, page_blocks
 from prectr.rank.serving.scorer import Scorer
+from prectr.shared import strict_json
 from prectr.shared.atomic import atomic_write
 from prectr.shared.errors import PrectrError
+from prectr.shared.outputs import check_output
 from prectr.shared.run.console import console, progress_bar, table
 from prectr.shared.run.provenance import shareable
 
@@ -55,6 +57,7 @@ def validate(
     folder, log = Path(chosen.ranker or Path(run.artifacts) / run.name / "ranker"), Path(arguments.log)
     if arguments.split is None and log.resolve() == (folder.parent / "data").resolve():
         raise PrectrError(f"{log} is what the ranker was trained on: name a later split of it with --split test.")
+    output = check_output(arguments.report or folder.parent / "drift.json", "--report", [folder, log])
     open_impressions(table_path(log, "impressions"))
     scorer = Scorer.open(folder, log, bf16, batch_size)
     reference = reference_of(scorer.ranker, folder, negative_sampling_rate)
@@ -72,9 +75,8 @@ def validate(
     }
     verdict = judge(report["inputs"], report["figures"])
     report["verdict"] = asdict(verdict)
-    output = Path(arguments.report) if arguments.report else folder.parent / "drift.json"
     with atomic_write(output) as temporary:
-        temporary.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        temporary.write_text(strict_json.dumps(report, indent=1) + "\n", encoding="utf-8")
     show(report, scorer.ranker, output)
 
 
