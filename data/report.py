@@ -92,7 +92,7 @@ def show(folder: Path) -> None:
     if "impressions" in summary:
         _show_clicks(summary, level_columns, legend, made)
     command = _next(summary, Path(folder).parent.name)  # to be copied, so never wrapped
-    console.print(f"Data: {folder}    Next: [bold]{command}[/]", highlight=False, soft_wrap=True)
+    console.print(f"Data: {folder}    Next: {command}", highlight=False, soft_wrap=True)
 
 
 def _next(summary: dict[str, Any], name: str) -> str:

@@ -53,7 +53,7 @@ def check(folder: Path, arguments: CheckArguments) -> None:
         for line in _remarks(ask, facts, texts):
             console.print(f"• {line}", highlight=False, markup=False, soft_wrap=True)
     console.print(f"{folder} keeps the contract.", highlight=False, soft_wrap=True)
-    console.print(f"Next: [bold]{_next(folder, facts)}[/]", highlight=False, soft_wrap=True)
+    console.print(f"Next: {_next(folder, facts)}", highlight=False, soft_wrap=True)
 
 
 def _facts(ask: Checker) -> dict[str, Any]:

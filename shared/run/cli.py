@@ -13,7 +13,7 @@ from typing import NoReturn
 from prectr.shared.errors import PrectrError
 from prectr.shared.extras import how_to_install
 from prectr.shared.run import launch
-from prectr.shared.run.console import console, show_progress
+from prectr.shared.run.console import console, show_progress, visible
 
 
 def run_main(main: Callable[[list[str]], None], together: Collection[str] = ()) -> NoReturn:
@@ -67,7 +67,7 @@ def run_main(main: Callable[[list[str]], None], together: Collection[str] = ()) 
 
 
 def _fail(sentence: str) -> NoReturn:
-    print(f"error: {sentence}", file=sys.stderr)
+    print(f"error: {visible(sentence)}", file=sys.stderr)
     sys.exit(2)
 
 

@@ -1,5 +1,7 @@
 """How the project talks to the terminal: one console, one look for tables, one look for progress."""
 
+import math
+import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
@@ -16,8 +18,34 @@ T = TypeVar("T")
 
 SECONDS_BETWEEN_LINES = 30.0
 
+UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What moves the cursor, turns a line round or cannot be printed: controls but for tab and line feed, marks of
+direction, halves of surrogate pairs."""
+
+
+def visible(text: str) -> str:
+    """`text` with all that is `UNSEEN` written as an escape: whatever data hold, the terminal shows it and obeys none.
+
+    Example:
+        >>> visible("shoe\\x1b[2J")
+        '\\\\u001b[2J'
+    """
+    return UNSEEN.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+class PlainConsole(Console):
+    """A terminal for which text is text: neither markup nor emoji nor control characters mean anything."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(markup=False, emoji=False, **settings)
+
+    def print(self, *objects: Any, **settings: Any) -> None:
+        shown = (visible(each) if isinstance(each, str) else each for each in objects)
+        super().print(*shown, **{**settings, "markup": False})
+
+
 # Piped into a file there is no width to ask for, and rich's 80 columns break every table.
-console = Console() if sys.stdout.isatty() else Console(width=150)
+console = PlainConsole() if sys.stdout.isatty() else PlainConsole(width=150)
 
 _shows_progress = False
 
@@ -36,11 +64,17 @@ def show_progress() -> Iterator[None]:
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], caption: str | None = None) -> None:
     """Print a table: the first column left-aligned, the others right-aligned.
 
-    Integers get thousands separators, floats four decimals, `None` a dash; strings are shown as they are.
+    Integers get thousands separators, floats four decimals, `None` and what is not finite a dash; strings are shown as
+    they are.
     """
-    grid = Table(title=title, caption=caption, title_justify="left", caption_justify="left")
+    grid = Table(
+        title=Text(visible(title)),
+        caption=None if caption is None else Text(visible(caption)),
+        title_justify="left",
+        caption_justify="left",
+    )
     for index, column in enumerate(columns):
-        grid.add_column(column, justify="left" if index == 0 else "right", overflow="fold")
+        grid.add_column(Text(visible(column)), justify="left" if index == 0 else "right", overflow="fold")
     for row in rows:
         grid.add_row(*(Text(format_cell(value)) for value in row))
     console.print(grid)
@@ -48,10 +82,10 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], cap
 
 def format_cell(value: Any) -> str:
     """A value as tables show it."""
-    if value is None:
+    if value is None or (isinstance(value, Real) and not math.isfinite(value)):
         return "–"
     if isinstance(value, bool | str):
-        return str(value)
+        return visible(str(value))
     if isinstance(value, Integral):
         return f"{value:,}"
     return f"{value:,.4f}" if isinstance(value, Real) else str(value)
@@ -87,7 +121,7 @@ def progress_bar(description: str, total: int | None, unit: str = "rows") -> Ite
             yield advance
         return
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TextColumn("{task.completed:,.0f}/{task.total:,.0f}" if total is not None else "{task.completed:,.0f}"),
         _RateColumn(unit),

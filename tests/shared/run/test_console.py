@@ -22,6 +22,9 @@ from prectr.shared.run import console
         (np.float32(0.5), "0.5000"),
         ("12 [b]", "12 [b]"),
         ([1], "[1]"),
+        (float("nan"), "–"),
+        (np.float32("inf"), "–"),
+        ("a\x1b[2Jb", "a\\u001b[2Jb"),
     ],
 )
 def test_cells(value: object, cell: str) -> None:
@@ -74,3 +77,36 @@ def test_a_library_says_nothing_of_its_progress_until_a_command_asks(monkeypatch
     assert "reading: 2 batches" in stream.getvalue()
     shown = stream.getvalue()
     assert list(console.progress("ab", "reading")) == ["a", "b"] and stream.getvalue() == shown
+
+
+HOSTILE = {
+    "[/x] [NEW] [bold]sale[/bold] :smile:": "[/x] [NEW] [bold]sale[/bold] :smile:",
+    "shoe\x1b[2J\x1b]0;title\x07": "shoe\\u001b[2J\\u001b]0;title\\u0007",
+    "over\rwritten\x08": "over\\u000dwritten\\u0008",
+    "\u202eevil\u2066": "\\u202eevil\\u2066",
+    "half \ud83d": "half \\ud83d",
+    "\x9b31mred\x7f": "\\u009b31mred\\u007f",
+    "line\u2028end": "line\\u2028end",
+}
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_data_are_shown_and_obeyed_by_no_terminal(text: str) -> None:
+    stream = io.StringIO()
+    plain = console.PlainConsole(file=stream, width=200, force_terminal=True, color_system=None)
+    plain.print(f"Next: {text}", highlight=False)
+    assert stream.getvalue() == f"Next: {HOSTILE[text]}\n"
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_a_tables_texts_are_data(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.StringIO()
+    plain = console.PlainConsole(file=stream, width=300, force_terminal=True, color_system=None)
+    monkeypatch.setattr(console, "console", plain)
+    console.table(text, [text, "b"], [[text, 1]], text)
+    assert stream.getvalue().count(HOSTILE[text]) == 4
+
+
+def test_letters_of_every_script_stay_as_they_are() -> None:
+    text = "crème 牛奶 حليب 🥛👩\u200d🍳 हिन्दी\u200c tab\tline\n"
+    assert console.visible(text) == text
