@@ -4,7 +4,6 @@ inputs.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from prectr.distill.teachers.base import Teacher
 from prectr.distill.teachers.panel import Panel, learnt, open_teacher
 from prectr.distill.teachers.prompt import prompt_file
 from prectr.distill.workspace import ASSISTANT_LABELS, LABELS, Workspace
+from prectr.shared import strict_json
 from prectr.shared.hub import package_of
 from prectr.shared.run.console import console
 from prectr.shared.run.finished import remember_run
@@ -80,7 +80,7 @@ def teach(workspace: Workspace, panel: Panel) -> StepRecord:
     def build(work: Path) -> None:
         teachers.teach(panel, workspace.pairs["train"], workspace.pairs["validation"], workspace.run.seed, work)
         metrics = examine(workspace, open_teacher(panel, work, ""))
-        (work / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+        (work / "metrics.json").write_text(strict_json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
 
     inputs = workspace.teaching_inputs(panel)
     return run_step("teach", workspace.folder / "teacher", inputs, build, sources=SOURCES["teach"])

@@ -21,6 +21,9 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 WeightedMetric = Callable[[Floats], float | None]
 
+LEAST_USERS = 10
+"""Users that an interval needs [O]."""
+
 
 def auc(labels: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None) -> float | None:
     """Area under the ROC curve in [0, 1]; None if only one class has weight. `labels` are 0/1, all arrays [n]."""
@@ -139,9 +142,17 @@ def excess_low_at_k_of_weights(
 
 
 def qwk(levels: ArrayLike, predicted: ArrayLike) -> float | None:
-    """Cohen's kappa with quadratic weights in [-1, 1] of integer levels [n]; None if both are one constant."""
+    """Cohen's kappa with quadratic weights in [-1, 1] of integer levels [n]; None if both are one constant.
+
+    A level that occurs in neither lies between its neighbours all the same. How many lie above or below all that occur
+    changes nothing: their weights are a common factor.
+    """
     truth, guess = np.asarray(levels), np.asarray(predicted)
-    return _or_none(cohen_kappa_score(truth, guess, weights="quadratic")) if len(np.union1d(truth, guess)) > 1 else None
+    found = np.union1d(truth, guess)
+    if len(found) < 2:
+        return None
+    every = np.arange(found[0], found[-1] + 1)
+    return _or_none(cohen_kappa_score(truth, guess, labels=every, weights="quadratic"))
 
 
 def macro_f1(levels: ArrayLike, predicted: ArrayLike) -> float | None:
@@ -191,17 +202,18 @@ def user_bootstrap(
             paired interval.
 
     Returns:
-        The 2.5th and 97.5th percentile; None if the metric is undefined on every resample.
+        The 2.5th and 97.5th percentile; None if the metric is undefined on every resample, or there are fewer than
+        `LEAST_USERS` users: drawn from so few, an interval is narrow because it knows nothing.
 
     Example:
         >>> low, high = user_bootstrap(user_id, auc_of_weights(clicked, p_click))
     """
     codes, sizes = _group_codes(users, len(np.asarray(users)))
-    if not len(sizes):
+    if len(sizes) < LEAST_USERS:
         return None
     counts = np.random.default_rng(seed).multinomial(len(sizes), np.full(len(sizes), 1 / len(sizes)), size=resamples)
     values = [metric(drawn[codes].astype(np.float64)) for drawn in counts]
-    defined = [value for value in values if value is not None]
+    defined = [value for value in values if value is not None and np.isfinite(value)]
     if not defined:
         return None
     low, high = np.percentile(defined, [2.5, 97.5])

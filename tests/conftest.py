@@ -11,6 +11,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["MKL_NUM_THREADS"] = "1"
 
 import socket
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -62,3 +63,13 @@ LONGEST = ("test_end_to_end.py", "test_partial_data.py", "test_assistant.py", "t
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+
+
+@pytest.fixture(scope="module")
+def few_users() -> Iterator[None]:
+    """Intervals of a handful of users, which can be worked out by hand; a run has none of fewer than `LEAST_USERS`."""
+    from prectr.shared import metrics
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(metrics, "LEAST_USERS", 1)
+        yield

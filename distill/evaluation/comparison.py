@@ -54,7 +54,7 @@ def judge_all(workspace: Workspace, student: LevelEncoder, temperature: float) -
 def agreement(workspace: Workspace, student: LevelEncoder) -> Metrics:
     """How near the student comes to its teacher on queries it was not trained on, all that can be told without gold:
     `spearman` of the expected levels, `cross_entropy` to the teacher's probabilities beside the teacher's own `entropy`
-    (nats), of `n` pairs.
+    (nats), of `n` pairs; where no query is held out all are None.
     """
     pairs, judgement = read_labels(workspace.student_labels)
     rows = np.flatnonzero(workspace.recipe.held_out(pairs))
@@ -63,7 +63,12 @@ def agreement(workspace: Workspace, student: LevelEncoder) -> Metrics:
     levels = np.arange(student.num_levels)
     return {
         "spearman": spearman(wanted @ levels, found @ levels),
-        "cross_entropy": float(-(wanted * np.log(np.clip(found, 1e-12, 1))).sum(1).mean()),
-        "entropy": float(-(wanted * np.log(np.clip(wanted, 1e-12, 1))).sum(1).mean()),
+        "cross_entropy": _mean_cross_entropy(wanted, found),
+        "entropy": _mean_cross_entropy(wanted, wanted),
         "n": len(rows),
     }
+
+
+def _mean_cross_entropy(wanted: np.ndarray, found: np.ndarray) -> float | None:
+    """Of [n, K] probabilities, in nats."""
+    return float(-(wanted * np.log(np.clip(found, 1e-12, 1))).sum(1).mean()) if len(wanted) else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +12,7 @@ from prectr.distill.evaluation.comparison import agreement, judge_all
 from prectr.distill.labelling.job import read_labels
 from prectr.distill.publishing.model_card import write_card
 from prectr.distill.workspace import Workspace
+from prectr.shared import strict_json
 from prectr.shared.encoder.level_encoder import LevelEncoder
 from prectr.shared.hub import source_names
 from prectr.shared.run.provenance import git_commit, shareable
@@ -44,9 +44,9 @@ def evaluate_and_publish(
         if not workspace.has_gold:
             figures["agreement"] = agreement(workspace, student)
         student.save_pretrained(work)
-        content = json.dumps({**figures, **_facts(workspace, temperature)}, indent=2) + "\n"
+        content = strict_json.dumps({**figures, **_facts(workspace, temperature)}, indent=2) + "\n"
         (work / "metrics.json").write_text(content, encoding="utf-8")
-        (work / "seconds.json").write_text(json.dumps(seconds, indent=2) + "\n", encoding="utf-8")
+        (work / "seconds.json").write_text(strict_json.dumps(seconds, indent=2) + "\n", encoding="utf-8")
         write_card(work, workspace.level_names)
 
     sources = ["prectr.distill.evaluation.judge", "prectr.distill.student.recipe"]

@@ -20,7 +20,7 @@ from prectr.rank.model.fusion import fuse
 from prectr.rank.model.predictor import Predictor
 from prectr.rank.model.ranker_model import RankerModel
 from prectr.rank.model.trained import TrainedRanker
-from prectr.shared import metrics
+from prectr.shared import metrics, strict_json
 from prectr.shared.atomic import atomic_write
 
 RECORD = "calibration.json"
@@ -65,7 +65,7 @@ def calibrate(
             ranker.model.base.head_bias.tolist(),
         )
         with atomic_write(path) as temporary:
-            temporary.write_text(json.dumps(asdict(found), indent=2) + "\n", encoding="utf-8")
+            temporary.write_text(strict_json.dumps(asdict(found), indent=2) + "\n", encoding="utf-8")
     with torch.no_grad():
         ranker.model.base.head_bias.copy_(torch.tensor(found.bias))
     ranker.model.shift_clicks(found.shift)

@@ -77,7 +77,7 @@ def compare_figures(
     clicked, p, user, weight = observed.clicked, observed.p_click, observed.user, observed.weight
     auc = metrics.auc_of_weights(clicked, p)
     figures: dict[str, metrics.WeightedMetric] = {
-        "ctr": lambda drawn: float((drawn * weight * clicked).sum() / (drawn * weight).sum()),
+        "ctr": lambda drawn: _mean(clicked, drawn * weight),
         "auc": lambda drawn: auc(drawn * weight),
         "pcoc": lambda drawn: metrics.pcoc(clicked, p, drawn * weight),
         "ece": lambda drawn: metrics.ece(clicked, p, drawn * weight),
@@ -95,6 +95,10 @@ def compare_figures(
         }
         for name, metric in figures.items()
     }
+
+
+def _mean(values: np.ndarray, weight: np.ndarray) -> float | None:
+    return float((weight * values).sum() / weight.sum()) if weight.sum() > 0 else None
 
 
 def judge(inputs: list[dict[str, Any]], figures: Mapping[str, Mapping[str, Any]]) -> Verdict:

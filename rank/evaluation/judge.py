@@ -31,6 +31,7 @@ from prectr.rank.inputs.texts import Texts
 from prectr.rank.model.predictor import Predictor
 from prectr.rank.model.trained import TrainedRanker
 from prectr.rank.workspace import COST, JUDGED_PAIR_FEATURES, Workspace
+from prectr.shared import strict_json
 from prectr.shared.run.provenance import git_commit, machine
 from prectr.shared.run.steps import RECORD, read_record
 
@@ -79,7 +80,7 @@ def judge_ranker(workspace: Workspace, work: Path) -> None:
         "encoder": _origin_of_encoder(workspace.encoder),
         "lightgbm_settings": facts["settings"],
     }
-    (work / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+    (work / "metrics.json").write_text(strict_json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
 
 
 def _cost(work: Path) -> dict[str, Any]:

@@ -7,16 +7,16 @@ same model whether the data leak.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from sklearn.metrics import roc_auc_score
 
 from prectr.rank.features.prepared_set import PreparedSet
 from prectr.rank.training.trees import MOST_ROWS, FittedTrees, Rows, fit_lightgbm, num_threads
 from prectr.rank.workspace import Workspace
+from prectr.shared import strict_json
+from prectr.shared.metrics import auc
 
 
 def position_gain(
@@ -25,8 +25,9 @@ def position_gain(
     positions: Mapping[str, np.ndarray],
     seed: int,
     num_threads: int,
-) -> float:
-    """Test AUC with the position on the page as one more number, minus without: how much the page itself tells.
+) -> float | None:
+    """Test AUC with the position on the page as one more number, minus without: how much the page itself tells; None
+    where the test pages have clicks of one kind only.
 
     Args:
         rival: fitted without the position; its settings are used again.
@@ -35,8 +36,8 @@ def position_gain(
     informed = {split: rows[split].with_number(positions[split]) for split in ("train", "validation", "test")}
     other = fit_lightgbm(informed["train"], informed["validation"], seed, num_threads, (rival.settings,))
     clicked = rows["test"].clicked
-    with_position = roc_auc_score(clicked, other.predict(informed["test"]))
-    return float(with_position - roc_auc_score(clicked, rival.predict(rows["test"])))
+    with_position, without = auc(clicked, other.predict(informed["test"])), auc(clicked, rival.predict(rows["test"]))
+    return None if with_position is None or without is None else with_position - without
 
 
 def write_rival(workspace: Workspace, work: Path) -> None:
@@ -58,4 +59,4 @@ def write_rival(workspace: Workspace, work: Path) -> None:
         positions[split] = position
     gain = position_gain(rival, {name: Rows.of(sets[name], rate) for name in shown}, positions, seed, threads)
     facts = {"position_gain": gain, "settings": dict(rival.settings), "rounds": rival.booster.best_iteration}
-    (work / "rival.json").write_text(json.dumps(facts, indent=2), encoding="utf-8")
+    (work / "rival.json").write_text(strict_json.dumps(facts, indent=2), encoding="utf-8")

@@ -30,6 +30,7 @@ from prectr.rank.reports.glossary import of_columns, read_terms
 from prectr.rank.reports.terminal import EXPOSED, OPEN, REPORT, counts, rung_with_interval, with_interval
 from prectr.shared.atomic import atomic_write
 from prectr.shared.errors import PrectrError
+from prectr.shared.metrics import LEAST_USERS
 
 BENCH = "bench.json"
 TEMPLATE = "report_template.html"
@@ -225,8 +226,8 @@ def _metrics_table(title: str, part: str, names: Sequence[str], systems: Mapping
     if "coverage" in ours:
         shares = ", ".join(f"{name} {share:.0%}" for name, share in ours["coverage"].items())
         note += f" GAUC covers {shares} of the impressions."
-    if ours["n"]["users"] == 1:
-        note += " One user only: the intervals mean nothing."
+    if ours["n"]["users"] < LEAST_USERS:
+        note += f" Fewer than {LEAST_USERS} users: no intervals."
     return Table(
         title,
         ["system", *(f"{name} {BETTER[name]}" for name in names)],
@@ -257,6 +258,7 @@ def _facts(folder: Path, metrics: Mapping[str, Any]) -> dict[str, str]:
     summary = folder / "data" / "summary.json"
     twins = _read(summary).get("text_twin_rate") if summary.exists() else None
     settings = ", ".join(f"{name} {value}" for name, value in (metrics.get("lightgbm_settings") or {}).items())
+    gain = metrics["position_gain"]
     leak = "AUC that LightGBM gains from seeing the position; above +.01 the pages leak their clicks"
     facts = {
         "Command": metrics["command"],
@@ -271,7 +273,7 @@ def _facts(folder: Path, metrics: Mapping[str, Any]) -> dict[str, str]:
         "LightGBM settings": settings,
         "Items that share their text with another": None if twins is None else f"{twins:.0%}",
         "Not measured": "; ".join(metrics.get("not_measured", {}).values()),
-        "Position gain": f"{metrics['position_gain']:+.4f} ({leak})",
+        "Position gain": None if gain is None else f"{gain:+.4f} ({leak})",
     }
     return {name: str(value) for name, value in facts.items() if value not in (None, "")}
 

@@ -80,9 +80,9 @@ def show(metrics: Mapping[str, Any], folder: Path) -> None:
         f"seed {metrics['seed']} · commit {metrics['git_commit']} · {metrics['date']} · {metrics['command']}",
         highlight=False,
     )
+    gain = "–" if metrics["position_gain"] is None else f"{metrics['position_gain']:+.4f}"
     console.print(
-        f"position_gain {metrics['position_gain']:+.4f} (AUC LightGBM gains from seeing the position; above +.01 the "
-        "pages leak their clicks)",
+        f"position_gain {gain} (AUC LightGBM gains from seeing the position; above +.01 the pages leak their clicks)",
         highlight=False,
     )
     console.print(

@@ -1,6 +1,5 @@
 """The step `ranker`: the network trained on the prepared features, and saved."""
 
-import json
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -26,6 +25,7 @@ from prectr.rank.training.schedule import BatchSchedule
 from prectr.rank.training.trainer import train
 from prectr.rank.training.warm_start import carry_over
 from prectr.rank.workspace import COST, PAIR_FEATURES, Workspace
+from prectr.shared import strict_json
 from prectr.shared.run import launch
 from prectr.shared.seeds import set_seed
 
@@ -83,13 +83,13 @@ def train_ranker(workspace: Workspace, work: Path) -> None:
     seconds = time.perf_counter() - started
     if not launch.is_first():
         return
-    (work / "training_log.json").write_text(json.dumps(training.log, indent=1), encoding="utf-8")
+    (work / "training_log.json").write_text(strict_json.dumps(training.log, indent=1), encoding="utf-8")
     cost = {
         "seconds": seconds,
         "impressions_per_second": len(schedule.pages) * schedule.impressions_per_batch / seconds,
         "encoder_share": training.encoder_seconds / seconds,
     }
-    (work / COST).write_text(json.dumps(cost, indent=1), encoding="utf-8")
+    (work / COST).write_text(strict_json.dumps(cost, indent=1), encoding="utf-8")
     columns = Columns.of(shop.items, next(scan_table(workspace.data, "impressions", rows_at_once=1)), shop.log)
     TrainedRanker(model, feature_map, workspace.history, workspace.level_names, columns).save_pretrained(work)
     rate = workspace.losses.negative_sampling_rate

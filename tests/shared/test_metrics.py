@@ -1,5 +1,6 @@
 """Metrics: values worked out by hand, other libraries as witnesses, and what must never change a value."""
 
+import json
 import math
 from collections.abc import Callable
 
@@ -7,9 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import ndcg_score, roc_auc_score
+from sklearn.metrics import cohen_kappa_score, log_loss, ndcg_score, roc_auc_score
 
-from prectr.shared import metrics
+from prectr.shared import metrics, strict_json
 from prectr.shared.errors import PrectrError
 
 
@@ -247,7 +248,8 @@ def test_bootstrap_interval_holds_the_value_and_repeats() -> None:
     assert metrics.user_bootstrap(user, metrics.auc_of_weights(clicks, scores), seed=1) != interval
 
 
-def test_bootstrap_draws_whole_households() -> None:
+def test_bootstrap_draws_whole_households(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics, "LEAST_USERS", 2)
     user = np.array([0, 0, 1, 1, 1])
     seen: list[np.ndarray] = []
     metrics.user_bootstrap(user, lambda weights: seen.append(weights) or 0.0, resamples=50)  # type: ignore[func-returns-value]
@@ -258,15 +260,76 @@ def test_bootstrap_draws_whole_households() -> None:
     assert len({tuple(weights) for weights in seen}) > 1
 
 
-def test_bootstrap_of_one_household_has_no_width() -> None:
-    _, clicks, scores = toy_log(rows=50)
-    value = metrics.auc(clicks, scores)
-    interval = metrics.user_bootstrap(np.zeros(50), metrics.auc_of_weights(clicks, scores))
-    assert interval == (pytest.approx(value), pytest.approx(value))
-
-
 def test_bootstrap_of_copied_rows_is_no_narrower() -> None:
     user, clicks, scores = toy_log()
     once = metrics.user_bootstrap(user, metrics.auc_of_weights(clicks, scores))
     twice = metrics.user_bootstrap(np.tile(user, 2), metrics.auc_of_weights(np.tile(clicks, 2), np.tile(scores, 2)))
     assert once == pytest.approx(twice)
+
+
+@pytest.mark.parametrize(
+    ("gold", "said", "levels"),
+    [
+        ([0, 1, 3, 3, 0], [1, 1, 3, 0, 0], 4),  # nobody says 2
+        ([0, 0, 4], [4, 0, 4], 5),
+        ([1, 3, 1], [3, 3, 1], 5),  # neither the lowest nor the highest
+        ([0, 2, 2, 0, 2], [2, 0, 2, 0, 2], 3),
+        ([3, 3, 0], [0, 3, 0], 7),
+        ([0, 1, 2, 3], [3, 2, 1, 0], 4),
+    ],
+)
+def test_qwk_counts_steps_over_levels_that_nobody_says(gold: list[int], said: list[int], levels: int) -> None:
+    weight = (np.arange(levels)[:, None] - np.arange(levels)) ** 2 / (levels - 1) ** 2
+    seen = np.zeros((levels, levels))
+    np.add.at(seen, (gold, said), 1)
+    chance = np.outer(seen.sum(1), seen.sum(0)) / len(gold)
+    expected = 1 - (weight * seen).sum() / (weight * chance).sum()
+    assert metrics.qwk(gold, said) == pytest.approx(expected)
+    assert metrics.qwk(gold, said) == pytest.approx(
+        cohen_kappa_score(gold, said, labels=np.arange(levels), weights="quadratic")
+    )
+
+
+@pytest.mark.parametrize("users", range(12))
+def test_an_interval_needs_ten_users(users: int) -> None:
+    draw = np.random.default_rng(users)
+    user = np.arange(24 * users) % max(users, 1)
+    clicked, score = draw.integers(0, 2, len(user)), draw.random(len(user))
+    found = metrics.user_bootstrap(user, metrics.auc_of_weights(clicked, score))
+    assert (found is None) == (users < 10)
+    assert found is None or found[0] < found[1]
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("clicked", [[0] * 12, [1] * 12, [0] * 11 + [1], [1, 0] * 6])
+@pytest.mark.parametrize("score", [[0.5] * 12, np.linspace(0, 1, 12), [0.0] * 6 + [1.0] * 6])
+@pytest.mark.parametrize("group", [["a"] * 12, list("abcdefghijkl"), list("aabbccddeeff")])
+def test_degenerate_sets_agree_with_scikit_learn_or_have_no_figure(
+    clicked: list[int], score: list[float], group: list[str]
+) -> None:
+    both = len(set(clicked)) == 2
+    assert metrics.auc(clicked, score) == (pytest.approx(roc_auc_score(clicked, score)) if both else None)
+    found = [
+        metrics.logloss(clicked, score),
+        metrics.pcoc(clicked, score),
+        metrics.ece(clicked, score),
+        metrics.gauc(clicked, score, group)[0],
+        metrics.ndcg_at_k(group, score, clicked),
+        metrics.spearman(clicked, score),
+        metrics.qwk(clicked, np.round(score).astype(int)),
+        metrics.macro_f1(clicked, np.round(score).astype(int)),
+        *(metrics.user_bootstrap(group, metrics.auc_of_weights(clicked, score)) or ()),
+    ]
+    assert all(value is None or math.isfinite(value) for value in found)
+    assert metrics.logloss(clicked, score) == pytest.approx(log_loss(clicked, score, labels=[0, 1]))
+    assert (metrics.pcoc(clicked, score) is None) == (sum(clicked) == 0)
+    assert metrics.graded_relevance(clicked, np.column_stack([1 - np.array(score), score]))["n"] == 12
+
+
+def test_no_number_of_a_file_is_nan() -> None:
+    figures = {"auc": math.nan, "ci95": [math.inf, 1.0], "of": {"each": (-math.inf, None, "NaN", True, 3)}}
+    assert json.loads(strict_json.dumps(figures), parse_constant=pytest.fail) == {
+        "auc": None,
+        "ci95": [None, 1.0],
+        "of": {"each": [None, None, "NaN", True, 3]},
+    }

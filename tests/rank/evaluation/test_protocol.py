@@ -22,6 +22,8 @@ from prectr.rank.evaluation.protocol import (
 )
 from prectr.shared import metrics
 
+pytestmark = pytest.mark.usefixtures("few_users")
+
 # Three pages of two users; the last one has no click.
 JUDGED = Judged(
     clicked=np.array([1, 0, 0, 0, 1, 0, 0]),

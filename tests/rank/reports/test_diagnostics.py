@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from prectr.rank.reports.diagnostics import Mean, activity, in_top, means_by, reliability, violations
 from prectr.shared.metrics import ece
 
+pytestmark = pytest.mark.usefixtures("few_users")
+
 
 def test_a_mean_with_the_interval_of_its_users() -> None:
     mean = Mean.of(np.array([0.0, 0.0, 1.0, 1.0]), np.array(["a", "a", "b", "b"]))

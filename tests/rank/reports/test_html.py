@@ -21,6 +21,8 @@ from prectr.rank.reports.data import read_scored
 from prectr.rank.reports.html import write_report
 from prectr.shared.errors import PrectrError
 
+pytestmark = pytest.mark.usefixtures("few_users")
+
 NOTE = "Queries & pages are reconstructed."
 LEVELS = ["irrelevant", "<b>exact</b>"]
 VOID = {"meta", "br", "img", "link", "input", "hr"}
@@ -300,7 +302,7 @@ def test_a_run_with_less_has_a_shorter_page(tmp_path: Path) -> None:
     workspace = make_stage(tmp_path / "less", users=1, with_open=False, with_gold=False, clicks=False, tau=0.0)
     (workspace / "behaviours" / "step.json").unlink()
     page = Page(write_report(workspace).read_text(encoding="utf-8"))
-    assert "One user only" in page.text and "None" not in page.text
+    assert "Fewer than 10 users: no intervals" in page.text and "None" not in page.text
     titles = " ".join(headings(workspace / "report.html"))
     assert "Open candidates" not in titles and "Incentive" not in titles and "Reliability" in titles
 

@@ -12,6 +12,8 @@ from prectr.rank.evaluation.protocol import Judged, judge_exposed, judge_new_use
 from prectr.rank.reports import terminal as report
 from prectr.shared.run import console
 
+pytestmark = pytest.mark.usefixtures("few_users")
+
 JUDGED = Judged(
     clicked=np.array([1, 0, 0, 0, 1, 0]),
     page=np.array([0, 0, 0, 1, 1, 1]),

@@ -1,0 +1,24 @@
+"""JSON as every reader knows it: Python's own writes NaN and infinity, which are none."""
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+
+def dumps(value: Any, indent: int | None = None) -> str:
+    """`value` as JSON; a number that is not finite is null.
+
+    Example:
+        >>> dumps({"auc": float("nan")})
+        '{"auc": null}'
+    """
+    return json.dumps(_finite(value), indent=indent, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
