@@ -5,9 +5,8 @@ a missing value is missing in every spelling, and anything that could be meant i
 from __future__ import annotations
 
 import difflib
-import math
 from collections.abc import Collection, Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -15,15 +14,11 @@ import pandas as pd
 import pyarrow as pa
 
 from prectr.shared.errors import PrectrError
+from prectr.shared.values.missing import MISSING_NUMBERS, is_missing
+from prectr.shared.values.texts import plain_text
+from prectr.shared.values.times import seconds_of
+from prectr.shared.values.truths import truth_of
 
-MISSING = {"", "nan", "none", "null", "na", "n/a", "<na>", "nat"}
-"""How a missing value is spelt where it has become a text."""
-
-TRUTH = {
-    **dict.fromkeys(("true", "t", "yes", "y", "1"), True),
-    **dict.fromkeys(("false", "f", "no", "n", "0"), False),
-}
-EARLIEST, LATEST = (int(datetime(year, 1, 1, tzinfo=UTC).timestamp()) for year in (1990, 2100))
 PREFIXES = ("num_", "cat_", "ctx_")
 CLOSE = 0.8
 """How alike a key and a known one are, of 1, if one is taken for a slip of the other."""
@@ -68,7 +63,7 @@ def check_keys(given: Collection[Any], known: Collection[str], where: str) -> No
 
 
 def plain(value: Any, where: str) -> Any:
-    """A scalar of any of the libraries as Python's own; None where it is missing (NaN, infinite, NaT, empty).
+    """A scalar of any of the libraries as Python's own; None where it is missing, in any spelling.
 
     Raises:
         PrectrError: it is no scalar.
@@ -79,18 +74,20 @@ def plain(value: Any, where: str) -> Any:
         value = pd.Timestamp(value)
     elif isinstance(value, np.generic | np.ndarray) and np.ndim(value) == 0:
         value = value.item()
-    if value is None or value is pd.NaT or value is pd.NA or (isinstance(value, float) and not math.isfinite(value)):
+    if is_missing(value):
         return None
-    if not isinstance(value, str | int | float | datetime):
+    if not isinstance(value, str | int | float | date):
         raise PrectrError(f"{where} is a {type(value).__name__}: give a text, a number or a time.")
-    return None if isinstance(value, str) and not value.strip() else value
+    return value
 
 
 def text(value: Any, where: str) -> str | None:
-    """A text as it is; None where it is missing."""
+    """A text as every stage reads it (`plain_text`); None where it is missing."""
+    if isinstance(value, str) and value.strip():  # a text may be the word 'none'
+        return plain_text(str(value)) or None
     value = plain(value, where)
     if value is None or isinstance(value, str):
-        return value
+        return None if value is None else plain_text(value) or None
     raise PrectrError(f"{where} is {value!r}: give a text.")
 
 
@@ -99,64 +96,41 @@ def name(value: Any, where: str) -> str | None:
     value = plain(value, where)
     if isinstance(value, float) and value.is_integer():
         value = int(value)  # pandas makes floats of a column of numbers with gaps
-    return None if value is None or str(value).strip().lower() in MISSING else str(value)
+    return None if value is None else str(value)
 
 
 def number(value: Any, where: str) -> float | None:
     """A number within float32's range; None where it is missing."""
     value = plain(value, where)
-    if value is None or (isinstance(value, str) and value.strip().lower() in MISSING):
+    if value is None or (isinstance(value, str) and value.strip().lower() in MISSING_NUMBERS):
         return None
     try:
         found = float(value)
     except (TypeError, ValueError, OverflowError):
-        raise PrectrError(f"{where} is {value!r}: give a number.") from None
-    if not math.isfinite(found):
-        return None
+        raise PrectrError(f"{where} is {str(value)[:80]!r}: give a number.") from None
     if abs(found) > np.finfo(np.float32).max:
         raise PrectrError(f"{where} is {value!r}: that is beyond what a 32-bit number holds.")
     return found
 
 
 def truth(value: Any, where: str) -> bool:
-    """A truth value by its word or as 0 or 1.
-
-    Raises:
-        PrectrError: it is neither, or missing.
-    """
-    value = plain(value, where)
-    word = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip().lower()
-    if word not in TRUTH:
-        raise PrectrError(f"{where} is {value!r}: give true or false, or leave it out.")
-    return TRUTH[word]
+    """A truth value as `truth_of` reads it; raises `PrectrError` where it is none, or missing."""
+    try:
+        found = truth_of(plain(value, where))
+    except PrectrError as error:
+        raise PrectrError(f"{where}: {error}") from None
+    if found is None:
+        raise PrectrError(f"{where} is missing: give true or false, or leave it out.")
+    return found
 
 
 def seconds(value: Any, where: str) -> int:
-    """A time as whole seconds since 1970: a datetime or ISO 8601 (UTC where no zone is named), or seconds.
-
-    Raises:
-        PrectrError: it is none, or not in 1990 to 2099: milliseconds are not guessed.
-    """
+    """A time as `seconds_of` reads it; raises `PrectrError` where it is none, or missing."""
     value = plain(value, where)
-    remedy = "give a datetime, ISO 8601 with date and clock, or seconds since 1970"
-    found: float | None = None
-    if isinstance(value, datetime):
-        found = value.replace(tzinfo=value.tzinfo or UTC).timestamp()
-    elif isinstance(value, int | float) and not isinstance(value, bool):
-        found = value
-    elif isinstance(value, str) and ":" in value:
-        try:
-            moment = datetime.fromisoformat(value.strip())
-            found = moment.replace(tzinfo=moment.tzinfo or UTC).timestamp()
-        except ValueError:
-            pass
-    elif isinstance(value, str):
-        found = number(value, where)
+    try:
+        found = None if value is None else seconds_of(value)
+    except PrectrError as error:
+        raise PrectrError(f"{where}: {error}") from None
     if found is None:
-        raise PrectrError(f"{where} is {value!r}: {remedy}.")
-    if not EARLIEST <= found < LATEST:
-        raise PrectrError(
-            f"{where} is {value!r}, which as seconds since 1970 is not between 1990 and 2100: {remedy} (milliseconds "
-            "are a thousand times as many)."
-        )
-    return math.floor(found)
+        raise PrectrError(f"{where} is missing: give a datetime or seconds since 1970.")
+    return found

@@ -4,7 +4,7 @@ import math
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -129,17 +129,17 @@ def test_times_of_any_library(ranker: Ranker, moment: Any) -> None:
     "moment",
     [
         *(NOW * 1000, NOW * 10**6, NOW * 10**9, str(NOW * 1000), 20_240_316, 0, -5, 10**30, 1e300),
-        *("10:30", "yesterday", "2016-13-45 10:00", date(2016, 1, 1), True, [NOW], b"x", Decimal(NOW)),
+        *("10:30", "yesterday", "2016-13-45 10:00", True, [NOW], b"x", Decimal(NOW)),
     ],
 )
 def test_what_is_no_time_in_seconds_is_refused(ranker: Ranker, moment: Any) -> None:
-    refused("context: 'timestamp' is", ranker, page(), context={"timestamp": moment})
-    refused("event 0: 'timestamp' is", ranker, page(), events(timestamp=moment))
+    refused("context: 'timestamp'", ranker, page(), context={"timestamp": moment})
+    refused("event 0: 'timestamp'", ranker, page(), events(timestamp=moment))
 
 
 @pytest.mark.parametrize("missing", [None, math.nan, pd.NaT, ""])
 def test_an_event_needs_a_time_and_a_page_is_now(ranker: Ranker, missing: Any) -> None:
-    refused("event 0: 'timestamp' is None", ranker, page(), events(timestamp=missing))
+    refused("event 0: 'timestamp' is missing", ranker, page(), events(timestamp=missing))
     assert np.isfinite(scored(ranker, timestamp=missing)).all()
 
 
@@ -155,9 +155,9 @@ def test_what_says_yes_is_a_click_as_is_an_event_that_says_nothing(ranker: Ranke
     np.testing.assert_array_equal(scored(ranker, None, events(clicked=word)), scored(ranker, None, events()))
 
 
-@pytest.mark.parametrize("word", [None, math.nan, "", "maybe", 2, -1, "clicked", pd.NA, 0.5])
+@pytest.mark.parametrize("word", [None, math.nan, "", "maybe", -1, "clicked", pd.NA, "ja", "-3"])
 def test_what_says_neither_is_refused(ranker: Ranker, word: Any) -> None:
-    refused("event 0: 'clicked' is", ranker, page(), events(clicked=word))
+    refused("event 0: 'clicked'", ranker, page(), events(clicked=word))
 
 
 def test_a_generator_is_a_list(ranker: Ranker) -> None:
@@ -259,3 +259,11 @@ def test_sixteen_threads_score_as_one_does(ranker: Ranker) -> None:
     for number, found in enumerate(together):
         for name, values in alone[number % len(requests)].items():
             np.testing.assert_allclose(found[name], values, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("query", ["red  shirt", " red shirt\n", "red\u00a0shirt", "red\u200b shirt", "\tred\u3000 shirt"])
+    "query", ["red  shirt", " red shirt\n", "red\u00a0shirt", "red\u200b shirt", "\tred\u3000shirt"]
+)
+def test_white_space_of_every_kind_is_one_query(ranker: Ranker, query: str) -> None:
+    found = ranker.score(query, page(), events(query=query), {"timestamp": NOW})["p_click"]
+    np.testing.assert_array_equal(found, scored(ranker, None, events()))
