@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -68,11 +69,13 @@ def work(command: Command) -> None:
         case "run":
             from prectr.distill.pipeline import run_stage
 
-            run_stage(open_workspace(command))
+            with holding(command):
+                run_stage(open_workspace(command))
         case "label":
             from prectr.distill.commands import label
 
-            label(open_workspace(command))
+            with holding(command):
+                label(open_workspace(command))
         case "check-teacher":
             from prectr.distill.commands import check
 
@@ -93,6 +96,14 @@ def publish(where: WhereArguments, publishing: UploadArguments) -> None:
         from prectr.distill.publishing.dataset_card import upload_dataset
 
         upload_dataset(folder, publishing.what, *how)
+
+
+def holding(command: Command) -> AbstractContextManager[None]:
+    """No other run works in the data set's folder meanwhile."""
+    from prectr.shared.run.hold import hold
+
+    where = command[RunArguments]
+    return hold(Path(where.artifacts) / where.name)
 
 
 def silence_libraries() -> None:

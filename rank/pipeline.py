@@ -50,6 +50,7 @@ from prectr.rank.training.fit import train_ranker
 from prectr.rank.workspace import ENGAGEMENT, Workspace
 from prectr.shared.run import launch
 from prectr.shared.run.finished import remember_run, settings_of
+from prectr.shared.run.hold import hold
 from prectr.shared.run.steps import RECORD, fingerprint_of, fingerprint_of_tables, read_record, run_step
 from prectr.shared.training.device import compute_device, has_bf16
 from prectr.shared.training.trackers import report_to
@@ -77,11 +78,12 @@ SEEDLESS = ("level_prob", "replay", "behaviours", "texts", "text_vectors")
 def run_stage(workspace: Workspace) -> None:
     """All steps, then the results as tables and as a page."""
     report_to(workspace.run.report_to)
-    build_all(workspace)
-    if launch.is_first():
-        show_results(workspace.folder)
-        report(workspace.folder)
-        remember(workspace)
+    with hold(workspace.folder):
+        build_all(workspace)
+        if launch.is_first():
+            show_results(workspace.folder)
+            report(workspace.folder)
+            remember(workspace)
 
 
 def build_all(workspace: Workspace) -> None:

@@ -33,6 +33,7 @@ from prectr.shared.run.fingerprint import file_fingerprint
 from prectr.shared.run.steps import fingerprint_of, is_finished, run_step, step_fingerprint
 from prectr.shared.storage.duckdb import distinct, out_of_core
 from prectr.shared.storage.npy import open_array
+from prectr.shared.values.texts import plain_text
 
 EVALUATED = ("validation", "test", "open")
 
@@ -100,10 +101,19 @@ class Workspace:
                 f"data has {len(self.level_names)} ({', '.join(self.level_names)}): distil an encoder on this data "
                 "set's levels."
             )
-        if theirs != self.level_names and sorted(theirs) == sorted(self.level_names):
+        ours, of_encoder = ([plain_text(name).casefold() for name in names] for names in (self.level_names, theirs))
+        if ours != of_encoder:
+            same = sorted(ours) == sorted(of_encoder)
+            remedy = (
+                "put the data's in the encoder's order, the lowest first"
+                if same
+                else (
+                    "where they mean the same, name the data's as the encoder does; else distil one on this data set"
+                )
+            )
             raise PrectrError(
                 f"encoder {self.encoder}: its levels are {', '.join(theirs)}, the data's "
-                f"{', '.join(self.level_names)}: put the data's in the encoder's order, the lowest first."
+                f"{', '.join(self.level_names)}: {remedy}."
             )
         return encoder
 

@@ -1,6 +1,7 @@
 """Files that appear whole or not at all, and that whoever may read the folder may read."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,22 @@ def atomic_write(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(folder: Path) -> Iterator[Path]:
+    """Yield an empty folder beside `folder`, which is not there yet, and rename it to that if the block succeeds: a
+    killed process leaves none that is half written.
+
+    Example:
+        >>> with whole_folder(Path("start")) as part:
+        ...     model.save_pretrained(part)
+    """
+    part = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    yield part
+    os.replace(part, folder)
 
 
 def make_readable(*files: Path) -> None:

@@ -19,6 +19,7 @@ from prectr.distill.student.model import PairDataset, SoftTarget, StudentModel
 from prectr.distill.student.train import Schedule, train_student
 from prectr.distill.teachers.base import Judgement
 from prectr.distill.teachers.calibration import fit_temperature
+from prectr.shared.atomic import whole_folder
 from prectr.shared.encoder.level_encoder import LevelEncoder
 from prectr.shared.encoder.level_head import EncoderConfig, LevelHead
 from prectr.shared.pretrained import open_config
@@ -111,8 +112,10 @@ class Recipe:
         """The first layers of a trained encoder, with the idf of `texts`; one made here is first written to
         `work/checkpoints`.
         """
+        location = self._location(work)
+        # Only now: making the start draws numbers too, and a run that goes on finds it made.
         set_seed(self.seed)
-        encoder = LevelEncoder.warm_start(self._location(work), self._config, self.arguments.num_layers)
+        encoder = LevelEncoder.warm_start(location, self._config, self.arguments.num_layers)
         encoder.fit_idf(self.texts)
         return encoder
 
@@ -170,6 +173,7 @@ class Recipe:
 
     def fine_tune(self, encoder: LevelEncoder, work: Path) -> None:
         """Trains on gold levels and saves the encoder to `work`."""
+        set_seed(self.seed)
         schedule = self._schedule(self.arguments.sft_epochs, self.arguments.sft_learning_rate)
         rows = work / "checkpoints" / "rows"
         gold = PairDataset(encoder, self.gold, rows / "train")
@@ -195,11 +199,14 @@ class Recipe:
         if self.source not in ("random", "scratch"):
             return self.source
         folder, arguments = work / "checkpoints" / self.source, self.arguments
-        if launch.is_first() and not folder.is_dir() and self.source == "random":
-            random_text_encoder(folder, self.texts, self.seed)
-        elif launch.is_first() and not folder.is_dir():
-            longest = max(arguments.query_length, arguments.item_length)
-            scratch_encoder(folder, self.texts, arguments.num_layers, arguments.vocabulary_size, longest, self.seed)
+        if launch.is_first() and not folder.is_dir():
+            with whole_folder(folder) as part:
+                if self.source == "random":
+                    random_text_encoder(part, self.texts, self.seed)
+                else:
+                    longest = max(arguments.query_length, arguments.item_length)
+                    pieces = arguments.vocabulary_size
+                    scratch_encoder(part, self.texts, arguments.num_layers, pieces, longest, self.seed)
         launch.wait_for_all()
         return str(folder)
 

@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import torch
 
 from prectr.data.contract import SCHEMAS, has_table, read_table
@@ -34,6 +33,7 @@ from prectr.rank.inputs.events import Events
 from prectr.rank.inputs.texts import Texts
 from prectr.rank.model.predictor import ItemVectors, Predictor
 from prectr.rank.model.trained import TrainedRanker
+from prectr.rank.serving.stored import require_same_run, stored_level_prob
 from prectr.shared.encoder.level_encoder import LevelEncoder
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.steps import RECORD, fingerprint_of_tables, read_record
@@ -50,7 +50,9 @@ class StageOne:
     def __init__(self, encoder: LevelEncoder, items: pa.Table, stored: pa.Table | None = None) -> None:
         self.encoder, self.items, self._stored = encoder, items, stored
         if stored is not None:
-            self._rows = stored.select(["query", "item_id"]).append_column("row", pa.array(range(len(stored))))
+            self._rows = stored.select(["query", "item_id"]).append_column(
+                "row", pa.array(range(len(stored)), pa.int64())
+            )
 
     def of(self, pairs: pa.Table) -> LevelProb:
         """Probabilities of all pairs in a table with columns query and item_id; rows without a query have none.
@@ -133,7 +135,8 @@ class Scorer:
         folder is indexed in memory. Without behaviours.parquet every user is new.
 
         Raises:
-            PrectrError: a file is missing, or the items lack a column the ranker was trained with.
+            PrectrError: a file is missing, the items lack a column the ranker was trained with, or a folder of the run
+                is no longer what the ranker was made of.
         """
         trained = TrainedRanker.from_pretrained(ranker)
         items = read_table(data, "items")
@@ -142,13 +145,15 @@ class Scorer:
         # Of a ranker on a hub there is no run: its own encoder scores, and everything is indexed in memory.
         run = Path(os.path.abspath(ranker)).parent if Path(ranker).is_dir() else None
         encoder, stored = trained.model.encoder, None
-        if run and (run / "level_prob" / "level_prob.parquet").exists():
+        if run:
+            require_same_run(Path(ranker), run)
+            stored = stored_level_prob(run, data, items)
+        if run and stored is not None:
             if not kept_encoder(run).is_dir():
                 raise PrectrError(
                     f"{kept_encoder(run)} is not there: {run} is of an older version; run `python -m rank run` again."
                 )
             encoder = LevelEncoder.from_pretrained(kept_encoder(run))
-            stored = pq.read_table(run / "level_prob" / "level_prob.parquet")
         stage_one = StageOne(encoder, items, stored)
         vectors = FrozenVectors.open(run / "text_vectors") if run and (run / "text_vectors").is_dir() else None
         if run and _is_indexed(run / "behaviours", data):

@@ -75,6 +75,10 @@ def test_how_many_are_replayed_is_a_setting_of_the_replay_alone(
     ("names", "sentence"),
     [
         (["no", "yes"], r"tells 2 relevance levels apart \(no, yes\), the data has 4 \(irrelevant, "),
+        (["bad", "fair", "good", "perfect"], "its levels are bad, fair, good, perfect, the data's irrelevant, .* name"),
+        (["0", "1", "2", "3"], "its levels are 0, 1, 2, 3, the data's irrelevant, related"),
+        ([*LEVEL_NAMES[:3], "excact"], "substitute, excact, the data's irrelevant"),
+        ([LEVEL_NAMES[k] for k in (0, 2, 1, 3)], "put the data's in the encoder's order, the lowest first"),
         (LEVEL_NAMES[::-1], "its levels are exact, substitute, related, irrelevant, the data's irrelevant, related"),
     ],
 )

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from prectr.shared.atomic import atomic_write, make_readable
+from prectr.shared.atomic import atomic_write, make_readable, whole_folder
 
 
 @pytest.fixture(params=[0o022, 0o027], ids=["usual", "group"])
@@ -44,3 +44,15 @@ def test_a_failed_block_leaves_the_file_that_was_there(tmp_path: Path) -> None:
         temporary.write_text("after")
         raise ZeroDivisionError
     assert path.read_text() == "before" and os.listdir(tmp_path) == ["metrics.json"]
+
+
+def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoints" / "start"
+    with pytest.raises(KeyboardInterrupt), whole_folder(folder) as part:
+        (part / "half").write_text("a")
+        raise KeyboardInterrupt
+    assert not folder.exists()
+    with whole_folder(folder) as part:
+        assert not list(part.iterdir())
+        (part / "whole").write_text("b")
+    assert [path.name for path in folder.iterdir()] == ["whole"] and list(folder.parent.iterdir()) == [folder]

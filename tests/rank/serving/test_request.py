@@ -261,7 +261,7 @@ def test_sixteen_threads_score_as_one_does(ranker: Ranker) -> None:
             np.testing.assert_allclose(found[name], values, rtol=1e-5, atol=1e-7)
 
 
-@pytest.mark.parametrize("query", ["red  shirt", " red shirt\n", "red\u00a0shirt", "red\u200b shirt", "\tred\u3000 shirt"])
+@pytest.mark.parametrize(
     "query", ["red  shirt", " red shirt\n", "red\u00a0shirt", "red\u200b shirt", "\tred\u3000shirt"]
 )
 def test_white_space_of_every_kind_is_one_query(ranker: Ranker, query: str) -> None:

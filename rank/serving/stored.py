@@ -1,0 +1,80 @@
+"""What a ranker's run has stored, and whether it still holds.
+
+A folder of artifacts goes on changing behind a ranker: a new encoder judges the log anew, a catalogue gets other texts
+under old ids. The steps' records say what each was made of; what no longer agrees is refused, or judged anew.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from prectr.data.contract import has_table, read_table
+from prectr.rank.history.codes import encode
+from prectr.shared.errors import PrectrError
+from prectr.shared.run.steps import RECORD, fingerprint_of_tables, read_record
+
+LEVEL_PROB = "level_prob"
+CHAIN = (
+    ("ranker", "trained"),
+    ("trained", "behaviours"),
+    ("behaviours", LEVEL_PROB),
+    ("trained", "features"),
+    ("features", "text_vectors"),
+)
+"""Each step and one that it was made of, from the ranker to what stage one said of the log."""
+
+
+def require_same_run(ranker: Path, run: Path) -> None:
+    """Raises `PrectrError` where a folder of `run` is no longer the one that the ranker in `ranker` was made of."""
+    for made, of in CHAIN:
+        folder = ranker if made == "ranker" else run / made
+        if not ((folder / RECORD).is_file() and (run / of / RECORD).is_file()):
+            continue
+        was = read_record(folder).inputs.get(of)
+        if was is not None and read_record(run / of).fingerprint != was:
+            raise PrectrError(
+                f"{run / of} is no longer what {ranker} was made of: run `python -m rank run` again, which trains a "
+                "ranker on what is there now."
+            )
+
+
+def stored_level_prob(run: Path, data: Path, items: pa.Table) -> pa.Table | None:
+    """What the run's encoder said of (query, item) pairs, as far as the items' texts are still those that it read.
+
+    Args:
+        data: the folder that `items` is read from; it need not be the run's own.
+
+    Returns:
+        query, item_id and level_prob of each pair, or None where nothing is stored.
+    """
+    path = run / LEVEL_PROB / "level_prob.parquet"
+    if not path.exists():
+        return None
+    stored = pq.read_table(path)
+    own = run / "data"
+    is_judged = own.is_dir() and _is_as_judged(run / LEVEL_PROB, own)
+    if is_judged and own.resolve() == data.resolve():
+        return stored
+    if not is_judged or not has_table(own, "items"):
+        return stored.slice(0, 0)
+    return stored.filter(pc.is_in(stored["item_id"], _same_text(items, read_table(own, "items", ["item_id", "text"]))))
+
+
+def _is_as_judged(level_prob: Path, data: Path) -> bool:
+    if not (level_prob / RECORD).is_file():
+        return True
+    return bool(read_record(level_prob).inputs.get("data") == fingerprint_of_tables(data))
+
+
+def _same_text(items: pa.Table, judged: pa.Table) -> pa.Array:
+    """Ids of the items that have the same text in both tables."""
+    row = encode(items["item_id"], judged["item_id"].combine_chunks())
+    known = np.flatnonzero(row >= 0)
+    texts = items["text"].take(pa.array(known))
+    same = pc.equal(texts, judged["text"].take(pa.array(row[known].astype(np.int64))))
+    return items["item_id"].take(pa.array(known)).filter(same).combine_chunks()
