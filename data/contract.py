@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import json
 import reprlib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,8 @@ EVENT_TYPES = (SEARCH, "purchase")
 
 _LEVEL_NAMES_KEY = b"level_names"
 _ROW_GROUP = 1 << 18
+MOST_COLUMNS = 1000
+"""Of a table: a file with many thousands is no table of anybody's, and takes minutes to say so."""
 
 
 def _schema(**columns: pa.DataType) -> pa.Schema:
@@ -252,7 +255,16 @@ def reconstructed(folder: Path) -> str:
 
 def column_faults(table: str, schema: pa.Schema) -> Iterator[tuple[str, str]]:
     """What is wrong with the columns of a table, as (column, sentence): missing, unknown, twice, or of another kind."""
-    for name in sorted({name for name in schema.names if schema.names.count(name) > 1}):
+    if len(schema) > MOST_COLUMNS:
+        said = f"it has {len(schema):,} columns, and a table of this contract has at most {MOST_COLUMNS:,}"
+        yield schema.names[0], f"{said}: keep those that data/README.md names."
+        return
+    spellings: dict[str, str] = {}
+    for name in schema.names:
+        before = spellings.setdefault(name.lower(), name)
+        if before != name:
+            yield name, f"columns {before!r} and {name!r} differ in case alone: rename one of them."
+    for name in sorted(name for name, times in Counter(schema.names).items() if times > 1):
         yield name, f"column {name!r} occurs twice: keep one of them."
     unknown = [name for name in schema.names if expected_type(table, name) is None]
     absent = [field for field in SCHEMAS[table] if field.name not in schema.names]

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from prectr.data.contract import EVALUATED_SPLITS, TableWriter, has_table, levels, read_table, table_path, write_table
 from prectr.data.scan import scan_table
-from prectr.shared.storage.duckdb import out_of_core, quoted
+from prectr.shared.storage.duckdb import identifier, literals, out_of_core, parquet
 
 SECONDS_OF_LIFE = 7 * 24 * 3600
 """How long an id lives; weeks are counted from 1970-01-01, a Thursday."""
@@ -40,7 +40,7 @@ def as_listings(shop: Path, folder: Path) -> None:
     for table in ("impressions", "behaviours"):
         _list_weekly(shop, folder, table)
     _name_texts(shop, folder)
-    with out_of_core(folder) as database:
+    with out_of_core(folder, [shop]) as database:
         _write_items(database, shop, folder)
         _write_gold(database, shop, folder)
 
@@ -64,7 +64,7 @@ def _name_texts(shop: Path, folder: Path) -> None:
 
 def _write_items(database: duckdb.DuckDBPyConnection, shop: Path, folder: Path) -> None:
     names = [name for name in pq.read_schema(table_path(shop, "items")).names if not name.startswith(ATTRIBUTES)]
-    columns = ", ".join("listed.item_id" if name == "item_id" else f"item.{name}" for name in names)
+    columns = ", ".join("listed.item_id" if name == "item_id" else f"item.{identifier(name)}" for name in names)
     logs = " UNION ".join(f"SELECT item_id FROM {_file(folder, table)}" for table in ("impressions", "behaviours"))
     found = database.sql(
         f"SELECT {columns} FROM ({logs}) listed JOIN {_file(shop, 'items')} item "
@@ -76,8 +76,9 @@ def _write_items(database: duckdb.DuckDBPyConnection, shop: Path, folder: Path) 
 def _write_gold(database: duckdb.DuckDBPyConnection, shop: Path, folder: Path) -> None:
     found = database.sql(
         f"SELECT shown.query, shown.item_id, gold.level FROM (SELECT DISTINCT query, item_id "
-        f"FROM {_file(folder, 'impressions')} WHERE split IN {EVALUATED_SPLITS}) shown JOIN {_file(shop, 'gold')} gold "
-        f"ON gold.query = shown.query AND gold.item_id = {_BASE.format('shown.item_id')} ORDER BY ALL"
+        f"FROM {_file(folder, 'impressions')} WHERE split IN {literals(EVALUATED_SPLITS)}) shown "
+        f"JOIN {_file(shop, 'gold')} gold ON gold.query = shown.query "
+        f"AND gold.item_id = {_BASE.format('shown.item_id')} ORDER BY ALL"
     )
     _write(folder, "gold", found)
 
@@ -90,4 +91,4 @@ def _write(folder: Path, table: str, found: duckdb.DuckDBPyRelation) -> None:
 
 
 def _file(folder: Path, table: str) -> str:
-    return f"read_parquet({quoted(table_path(folder, table))})"
+    return parquet(table_path(folder, table))

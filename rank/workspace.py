@@ -155,7 +155,7 @@ class Workspace:
         Args:
             vectors: of the catalogue's texts, which only features are made of.
         """
-        with out_of_core(self.folder) as database:
+        with out_of_core(self.folder, [self.data]) as database:
             found = [distinct(database, table_path(self.data, name), "query") for name in ("impressions", "pairs")]
         queries = pc.unique(pa.chunked_array(found))
         log = BehaviourLog.open(self.folder / "behaviours")

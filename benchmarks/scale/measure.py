@@ -44,7 +44,7 @@ def measure(log: Log, work: Path, seed: int) -> dict[str, Any]:
         with memory.phase("log"):
             behaviours = BehaviourLog.build(log.data, level_prob, work / "behaviours")
         with memory.phase("features"):
-            with out_of_core(work) as database:
+            with out_of_core(work, [log.data]) as database:
                 queries = distinct(database, table_path(log.data, "impressions"), "query").to_pylist()
             shop = Shop(read_table(log.data, "items"), behaviours, level_prob, queries)
             pages = PageParts(log.data, "train", work / "sorted")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -15,7 +14,7 @@ import pyarrow.parquet as pq
 
 from prectr.data.checks.defects import Defect
 from prectr.data.contract import MAY_BE_ABSENT, SCHEMAS, expected_type, table_path
-from prectr.shared.storage.duckdb import connect
+from prectr.shared.storage.duckdb import connect, identifier, literals, parquet
 
 CLICKS = ("impressions", "behaviours")
 MEMORY = "1GB"
@@ -35,14 +34,13 @@ class Checker:
         self.tables = tables
         self._scratch = tempfile.TemporaryDirectory(prefix="prectr-check-")
         self._database = connect(
-            self._scratch.name, MEMORY, threads=os.cpu_count() or 1, preserve_insertion_order="false"
+            self._scratch.name, MEMORY, [folder], threads=os.cpu_count() or 1, preserve_insertion_order="false"
         )
         self.columns = {name: pq.read_schema(table_path(folder, name)).names for name in tables}
         for name, found in self.columns.items():
-            casts = [f'CAST("{column}" AS {_SQL_TYPES[_kind(name, column)]}) AS "{column}"' for column in found]
+            casts = [_cast(column, _SQL_TYPES[_kind(name, column)]) for column in found]
             casts += [f"CAST(NULL AS VARCHAR) AS {c}" for c in MAY_BE_ABSENT.get(name, ()) if c not in found]
-            path = glob.escape(str(table_path(folder, name).resolve())).replace("'", "''")
-            source = f"read_parquet('{path}', file_row_number = true)"
+            source = parquet(table_path(folder, name), "file_row_number = true")
             self.ask(f"CREATE VIEW {name} AS SELECT file_row_number AS row, {', '.join(casts)} FROM {source}")
 
     def __enter__(self) -> Checker:
@@ -69,13 +67,13 @@ class Checker:
             schema = SCHEMAS[table]
             if column not in schema.names or not schema.field(column).nullable:
                 hint = "a value is required (write 'unknown' for a category)."
-                checks.append((column, f'"{column}" IS NULL', hint))
+                checks.append((column, f"{identifier(column)} IS NULL", hint))
             if pa.types.is_floating(_kind(table, column)):
-                checks.append((column, f'NOT isfinite("{column}")', "write a finite number."))
+                checks.append((column, f"NOT isfinite({identifier(column)})", "write a finite number."))
             if (table, column) in {("items", "text"), ("pairs", "item_text"), ("behaviours", "event_type")} or (
                 column == "query" and table != "gold"
             ):
-                checks.append((column, f"NOT regexp_matches(\"{column}\", '{_VISIBLE}')", _UNREADABLE))
+                checks.append((column, f"NOT regexp_matches({identifier(column)}, '{_VISIBLE}')", _UNREADABLE))
         counts = ", ".join(f"count(*) FILTER ({c}), min(row) FILTER ({c})" for _, c, _ in checks)
         [found] = self.ask(f"SELECT count(*), {counts} FROM {table}")
         if not found[0] and table in ("pairs", *CLICKS):
@@ -86,7 +84,7 @@ class Checker:
                 yield self._defect(table, column, first, rows, remedy)
 
     def one_of(self, table: str, column: str, allowed: Sequence[str]) -> list[Defect]:
-        return self.where(table, column, f"{column} NOT IN {listed(allowed)}", f"use one of {', '.join(allowed)}.")
+        return self.where(table, column, f"{column} NOT IN {literals(allowed)}", f"use one of {', '.join(allowed)}.")
 
     def unique(self, table: str, column: str) -> Iterator[Defect]:
         repeated = (
@@ -110,15 +108,14 @@ class Checker:
         return self.where(table, column, f"{column} IS NOT NULL AND {column} NOT IN {known}", remedy)
 
     def value(self, table: str, row: int, column: str) -> Any:
-        return self.ask(f'SELECT "{column}" FROM {table} WHERE row = ?', [row])[0][0]
+        return self.ask(f"SELECT {identifier(column)} FROM {table} WHERE row = ?", [row])[0][0]
 
     def _defect(self, table: str, column: str, row: int, rows: int, remedy: str) -> Defect:
         return Defect.of_rows(table, column, row, rows, self.value(table, row, column), remedy)
 
 
-def listed(values: Sequence[str]) -> str:
-    """Strings as a list in SQL."""
-    return f"({', '.join(repr(value) for value in values)})"
+def _cast(column: str, kind: str) -> str:
+    return f"CAST({identifier(column)} AS {kind}) AS {identifier(column)}"
 
 
 def _kind(table: str, column: str) -> pa.DataType:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from prectr.data.checks.defects import SHOWN, DataError, Defect, shown
 from prectr.data.checks.rows import scan
-from prectr.data.checks.sql import CLICKS, Checker, listed
+from prectr.data.checks.sql import CLICKS, Checker
 from prectr.data.contract import (
     EVALUATED_SPLITS,
     IMPRESSION_SPLITS,
@@ -25,6 +25,7 @@ from prectr.data.contract import (
     table_path,
 )
 from prectr.shared.errors import PrectrError
+from prectr.shared.storage.duckdb import literals
 
 STAGE_ONE = ("items", "pairs")
 MOST_LEVELS = 32
@@ -260,7 +261,7 @@ def _gold(check: Checker) -> Iterator[Defect]:
     remedy = "gold says one level of a pair: drop one of the two rows."
     yield from _one_judgement(check, "gold", "gold", "level", ("item_id",), remedy)
     if "impressions" in check.tables:
-        needed = f"(SELECT DISTINCT query, item_id FROM impressions WHERE split IN {listed(EVALUATED_SPLITS)})"
+        needed = f"(SELECT DISTINCT query, item_id FROM impressions WHERE split IN {literals(EVALUATED_SPLITS)})"
         found = check.ask(
             f"SELECT count(*), min(query), arg_min(item_id, query) FROM {needed} ANTI JOIN gold USING (query, item_id)"
         )

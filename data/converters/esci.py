@@ -15,8 +15,9 @@ from pathlib import Path
 from prectr.data.converters.arguments import EsciArguments
 from prectr.data.converters.levels import LevelRule
 from prectr.data.converters.readers import Reading
-from prectr.data.converters.staging import Staging, quoted
+from prectr.data.converters.staging import Staging
 from prectr.shared.errors import PrectrError
+from prectr.shared.storage.duckdb import literal
 
 EXAMPLES, PRODUCTS = "shopping_queries_dataset_examples.parquet", "shopping_queries_dataset_products.parquet"
 LEVELS = {"I": "irrelevant", "C": "complement", "S": "substitute", "E": "exact"}
@@ -44,7 +45,7 @@ def read(staging: Staging, sources: Sequence[str], settings: dict) -> LevelRule:
     product = {"product_id": "product_id", "product_locale": "product_locale"}
     product |= {f"text_{place}": name for place, name in enumerate(texts)}
     staging.read("products", [products], product, Reading("parquet"))
-    chosen = "true" if arguments.locale == "all" else f"product_locale = {quoted(arguments.locale)}"
+    chosen = "true" if arguments.locale == "all" else f"product_locale = {literal(arguments.locale)}"
     item_id = "product_locale || '_' || product_id" if arguments.locale == "all" else "product_id"
     text = ", ".join(f"text_{place}" for place in range(len(texts)))
     staging.run(
@@ -52,7 +53,7 @@ def read(staging: Staging, sources: Sequence[str], settings: dict) -> LevelRule:
         f"WHERE {chosen}"
     )
     part = "" if arguments.version == "all" else f"AND {arguments.version}_version = '1'"
-    names = " ".join(f"WHEN {quoted(letter)} THEN {quoted(name)}" for letter, name in LEVELS.items())
+    names = " ".join(f"WHEN {literal(letter)} THEN {literal(name)}" for letter, name in LEVELS.items())
     staging.run(
         f"""CREATE VIEW judged_in AS SELECT file, row, query, {item_id} AS item_id, split AS own_split,
             coalesce(CASE esci_label {names} END, lower(esci_label)) AS label FROM examples WHERE {chosen} {part}"""

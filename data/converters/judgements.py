@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from prectr.data.converters.catalogue import drop_unusable
 from prectr.data.converters.levels import LevelRule, add_levels
 from prectr.data.converters.splits import Shares, dice, split_queries
-from prectr.data.converters.staging import Staging, quoted
+from prectr.data.converters.staging import Staging
 from prectr.shared.errors import PrectrError
+from prectr.shared.storage.duckdb import literal
 
 NEAR_SHARE = 0.7
 
@@ -42,7 +43,7 @@ def make_judged(staging: Staging, source: str, shares: Shares, rule: LevelRule) 
         The levels' names.
     """
     own = "own_split" if "own_split" in staging.columns("judged_in") else "NULL"
-    cases = " ".join(f"WHEN {quoted(name)} THEN {quoted(split)}" for name, split in SPLIT_NAMES.items())
+    cases = " ".join(f"WHEN {literal(name)} THEN {literal(split)}" for name, split in SPLIT_NAMES.items())
     staging.table(
         "judged",
         f"""SELECT file, row, trim(query) AS query, item_id, label, CAST({own} AS VARCHAR) AS own_name,

@@ -14,8 +14,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from prectr.data.converters.staging import Staging, quoted
+from prectr.data.converters.staging import Staging
 from prectr.shared.errors import PrectrError
+from prectr.shared.storage.duckdb import literal
 
 MOST_NUMBERS = 10
 DEFAULT_NAMES = ("irrelevant", "related", "substitute", "exact")
@@ -54,7 +55,7 @@ def add_levels(staging: Staging, source: str, rule: LevelRule) -> list[str]:
     """
     named = bool(rule.names) and not (len(rule.cuts) or rule.quantiles) and not _all_numbers(staging)
     if named:
-        places = " ".join(f"WHEN {quoted(name)} THEN {place}" for place, name in enumerate(rule.names))
+        places = " ".join(f"WHEN {literal(name)} THEN {place}" for place, name in enumerate(rule.names))
         number = f"CASE trim(judged.label) {places} END"
         remedy = f"the levels are {', '.join(rule.names)}: correct it, or name it too in --level_names, lowest first"
     else:

@@ -22,7 +22,7 @@ from prectr.data.converters.readers import Reading, read_batches, read_objects, 
 from prectr.shared.atomic import atomic_write
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.console import progress_bar
-from prectr.shared.storage.duckdb import connect
+from prectr.shared.storage.duckdb import connect, identifier, parquet
 
 MEMORY = "2GB"
 """What the database may keep in memory; the rest of a sort or join goes to disk."""
@@ -50,7 +50,7 @@ class Staging:
         self.told: list[str] = []
         self._spill = self.folder / "spill"
         shutil.rmtree(self._spill, ignore_errors=True)
-        self._database = connect(self._spill, MEMORY)
+        self._database = connect(self._spill, MEMORY, [work])
 
     def tell(self, line: str) -> None:
         self.told.append(line)
@@ -112,7 +112,7 @@ class Staging:
         if not rows:
             raise PrectrError(f"{source}: it holds no rows: name a source with some.")
         self.tell(f"{rows:,} rows read from {source}")
-        self._database.execute(f"CREATE OR REPLACE VIEW {view} AS SELECT * FROM read_parquet({quoted(str(path))})")
+        self._database.execute(f"CREATE OR REPLACE VIEW {identifier(view)} AS SELECT * FROM {parquet(path)}")
 
     @staticmethod
     def _write(path: Path, batches: Iterable[pa.RecordBatch], advance: Callable[[int], None], lines: list[str]) -> None:
@@ -200,8 +200,3 @@ def _told() -> Iterator[None]:
 
 def _line(error: Exception) -> str:
     return " ".join(str(error).split())[:300]
-
-
-def quoted(text: str) -> str:
-    """A string as SQL writes it."""
-    return "'" + text.replace("'", "''") + "'"

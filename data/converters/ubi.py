@@ -17,8 +17,9 @@ from typing import Any
 
 from prectr.data.converters.arguments import ReadingArguments, UbiArguments
 from prectr.data.converters.readers import as_text, value_at
-from prectr.data.converters.staging import RowsOf, Staging, quoted
+from prectr.data.converters.staging import RowsOf, Staging
 from prectr.shared.errors import PrectrError
+from prectr.shared.storage.duckdb import literal
 
 IMPRESSION = "impression"
 _SHOWN = ("user_id", "query_id", "query", "item_id", "position", "timestamp")
@@ -130,4 +131,4 @@ def _user(path: Path, number: int, found: dict[str, Any], users: Sequence[str]) 
 
 
 def _list(names: Sequence[str]) -> str:
-    return ", ".join(quoted(name) for name in names) or "''"
+    return ", ".join(literal(name) for name in names) or "''"

@@ -11,7 +11,7 @@ import pyarrow as pa
 from prectr.data.contract import table_path
 from prectr.data.scan import ROWS_AT_ONCE, scan_file
 from prectr.rank.features.prepare import with_label
-from prectr.shared.storage.duckdb import out_of_core, quoted
+from prectr.shared.storage.duckdb import literal, out_of_core, parquet
 from prectr.shared.storage.npy import NpyWriter, open_array
 
 
@@ -57,12 +57,11 @@ class PageParts:
     def _sort(self, scratch: Path) -> None:
         scratch.mkdir(parents=True, exist_ok=True)
         copy, rows = scratch / f"{self._split}.parquet", scratch / f"{self._split}.rows.npy"
-        split = self._split.replace("'", "''")
-        source = f"read_parquet({quoted(self._path)}, file_row_number=true) WHERE split = '{split}'"
-        with out_of_core(scratch) as database:
+        source = f"{parquet(self._path, 'file_row_number = true')} WHERE split = {literal(self._split)}"
+        with out_of_core(scratch, [self._path.parent]) as database:
             database.execute(
                 f"COPY (SELECT * EXCLUDE file_row_number FROM {source} ORDER BY page_id, file_row_number) "
-                f"TO {quoted(copy)} (FORMAT parquet, ROW_GROUP_SIZE {ROWS_AT_ONCE})"
+                f"TO {literal(copy.absolute())} (FORMAT parquet, ROW_GROUP_SIZE {ROWS_AT_ONCE})"
             )
             numbered = f"SELECT page_id, row_number() OVER (ORDER BY file_row_number) - 1 AS row FROM {source}"
             with NpyWriter(rows, np.int64) as writer:

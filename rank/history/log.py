@@ -194,7 +194,7 @@ class BehaviourLog:
         items = read_table(data_folder, "items")
         behaviours = table_path(data_folder, "behaviours")
         next(scan_table(data_folder, "behaviours", BEHAVIOUR_COLUMNS, 1), None)  # the table is there, and its columns
-        with out_of_core(folder) as database:
+        with out_of_core(folder, [behaviours.parent]) as database:
             event_types = event_types_of(distinct(database, behaviours, "event_type").to_pylist())
             categories = distinct(database, behaviours, "query_category")
             vocabularies = {

@@ -19,7 +19,7 @@ from prectr.shared.atomic import atomic_write
 from prectr.shared.encoder.files import ENCODER_FILES
 from prectr.shared.encoder.level_encoder import LevelEncoder
 from prectr.shared.hub import published_files
-from prectr.shared.storage.duckdb import out_of_core, quoted
+from prectr.shared.storage.duckdb import out_of_core, parquet
 
 PAIRS_AT_ONCE = 1 << 20
 """Pairs that are scored together: texts that several of them share are encoded once."""
@@ -59,10 +59,10 @@ def logged_pairs(data: Path, spill: Path) -> Iterator[pa.Table]:
     for table in ("impressions", "behaviours"):
         next(scan_table(data, table, ["query", "item_id"], 1), None)  # it is there, and so are its columns
     logged = " UNION ALL ".join(
-        f"SELECT query, item_id FROM read_parquet({quoted(table_path(data, table))}) WHERE query IS NOT NULL"
+        f"SELECT query, item_id FROM {parquet(table_path(data, table))} WHERE query IS NOT NULL"
         for table in ("impressions", "behaviours")
     )
-    with out_of_core(spill) as database:
+    with out_of_core(spill, [data]) as database:
         distinct = database.sql(f"SELECT DISTINCT query, item_id FROM ({logged}) ORDER BY query, item_id")
         for batch in distinct.to_arrow_reader(PAIRS_AT_ONCE):
             pairs = pa.Table.from_batches([batch]).cast(pa.schema([("query", pa.string()), ("item_id", pa.string())]))

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from prectr.rank.history.codes import encode
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.console import progress_bar
-from prectr.shared.storage.duckdb import distinct, out_of_core, quoted
+from prectr.shared.storage.duckdb import distinct, out_of_core, parquet
 from prectr.shared.storage.npy import NpyWriter, open_array
 
 PAIRS_AT_ONCE = 1 << 18
@@ -67,12 +67,12 @@ class LevelProb:
         if not path.exists():
             raise PrectrError(f"{path} is missing: score the pairs with `python -m rank run`.")
         folder.mkdir(parents=True, exist_ok=True)
-        with out_of_core(folder) as database, ExitStack() as stack:
+        with out_of_core(folder, [path.parent]) as database, ExitStack() as stack:
             names = {"queries": "query", "item_ids": "item_id"}
             known = {name: distinct(database, path, column) for name, column in names.items()}
             for name, values in known.items():
                 pq.write_table(pa.table({"value": values}), folder / f"{name}.parquet")
-            ordered = database.sql(f"SELECT * FROM read_parquet({quoted(path)}) ORDER BY query, item_id")
+            ordered = database.sql(f"SELECT * FROM {parquet(path)} ORDER BY query, item_id")
             total = pq.read_metadata(path).num_rows
             if not total:
                 raise PrectrError(f"{path} has no rows: score the pairs with `python -m rank run`.")

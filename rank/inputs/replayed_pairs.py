@@ -16,7 +16,7 @@ from prectr.rank.history.score_log import with_level_prob
 from prectr.shared.encoder.level_encoder import LevelEncoder
 from prectr.shared.errors import PrectrError
 from prectr.shared.seeds import generator
-from prectr.shared.storage.duckdb import out_of_core, quoted
+from prectr.shared.storage.duckdb import out_of_core, parquet
 
 SEED, DRAWN_AS = 0, ("sample pairs", "label")
 """Of the draw, which is the data set's: every seed of a run replays the same pairs. With stage one's seed 0 they are
@@ -85,10 +85,10 @@ def _from_the_log(data: Path, known: set[Pair], size: int, spill: Path) -> list[
     """`size` pairs where none is `unlabelled`: half were shown in training pages, and as many have any item of the
     catalogue in the place of the one shown, since a page shows few of the low levels [O].
     """
-    impressions, items = (quoted(table_path(data, name)) for name in ("impressions", "items"))
-    with out_of_core(spill) as database:
+    impressions, items = (parquet(table_path(data, name)) for name in ("impressions", "items"))
+    with out_of_core(spill, [data]) as database:
         shown = database.sql(
-            f"SELECT DISTINCT query, text FROM read_parquet({impressions}) JOIN read_parquet({items}) USING (item_id) "
+            f"SELECT DISTINCT query, text FROM {impressions} JOIN {items} USING (item_id) "
             f"WHERE split = 'train' ORDER BY md5(query || chr(31) || text), query, text LIMIT {size}"
         ).fetchall()
     texts = read_table(data, "items", ["text"])["text"]

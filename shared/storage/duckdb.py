@@ -2,13 +2,18 @@
 
 Its sorts spill to disk, so that memory stays within `THREADS` times `MB_PER_THREAD`, whatever the tables' size; a
 machine of one core gets what two would.
+
+SQL is built of names and paths that strangers chose: `identifier`, `literal` and `parquet` are the only ways they get
+into it, everywhere in this project. And should a statement be wrong all the same, a connection opens no file outside
+the folders it was given, loads no extension, and cannot be told otherwise.
 """
 
 from __future__ import annotations
 
+import glob
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,23 +30,39 @@ LEAST_THREADS = 2
 """What so many threads get is the least there is: with half of it a sort of 20 million rows ran out."""
 
 
-def connect(spill: Path | str, memory: str, **settings: str | int) -> duckdb.DuckDBPyConnection:
-    """A database that keeps at most `memory` ("768MB") in memory, spills into the folder `spill`, and fetches nothing
-    from anywhere.
+def connect(
+    spill: Path | str, memory: str, folders: Iterable[Path], **settings: str | int
+) -> duckdb.DuckDBPyConnection:
+    """A database that keeps at most `memory` ("768MB") in memory and spills into the folder `spill`.
+
+    Args:
+        folders: all that it may open is in these. settings: DuckDB's own, which nobody can change afterwards.
     """
-    return duckdb.connect(
+    database = duckdb.connect(
         config={
             "memory_limit": memory,
             "temp_directory": str(spill),
             "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+            "allow_community_extensions": False,
             **settings,
         }
     )
+    absolute = [os.path.abspath(folder) for folder in folders]
+    # A pattern is allowed by its own text, a file by its name; `parquet` writes names as patterns.
+    allowed = ", ".join(literal(each) for folder in absolute for each in dict.fromkeys((folder, glob.escape(folder))))
+    database.execute(f"SET allowed_directories = [{allowed}]")
+    database.execute("SET enable_external_access = false")
+    database.execute("SET lock_configuration = true")
+    return database
 
 
 @contextmanager
-def out_of_core(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+def out_of_core(folder: Path, reads: Iterable[Path] = (), **settings: str | int) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection that spills into a hidden folder inside `folder`, gone when the block ends.
+
+    Args:
+        reads: folders that it may open files of besides `folder`. settings: as for `connect`.
 
     Raises:
         PrectrError: the disk is full, or a file cannot be read; DuckDB's own words say which.
@@ -50,7 +71,10 @@ def out_of_core(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     spill = Path(folder) / f".spill-{launch.rank()}"
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     threads = min(cores, THREADS)
-    connection = connect(spill, f"{max(threads, LEAST_THREADS) * MB_PER_THREAD}MB", threads=threads)
+    memory = f"{max(threads, LEAST_THREADS) * MB_PER_THREAD}MB"
+    connection = connect(
+        spill, str(settings.pop("memory_limit", memory)), [folder, *reads], **{"threads": threads, **settings}
+    )
     try:
         yield connection
     except (duckdb.Error, OSError) as error:  # a result read as Arrow fails as an OSError
@@ -67,12 +91,32 @@ def distinct(database: duckdb.DuckDBPyConnection, file: Path, column: str) -> pa
     if column not in pq.read_schema(file).names:
         return pa.array([], pa.string())
     found = database.sql(
-        f"SELECT DISTINCT {column}::VARCHAR AS value FROM read_parquet({quoted(file)}) "
-        f"WHERE {column} IS NOT NULL ORDER BY value"
+        f"SELECT DISTINCT {identifier(column)}::VARCHAR AS value FROM {parquet(file)} "
+        f"WHERE {identifier(column)} IS NOT NULL ORDER BY value"
     )
     return found.to_arrow_table()["value"].cast(pa.string()).combine_chunks()
 
 
-def quoted(path: Path) -> str:
-    """A path as a string of SQL."""
-    return "'" + str(path).replace("'", "''") + "'"
+def identifier(name: str) -> str:
+    """A name of a column, table or view as SQL writes it, whatever is in it."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str | Path) -> str:
+    """A string, or the path of a file to be written, as SQL writes it."""
+    return "'" + str(text).replace("'", "''") + "'"
+
+
+def literals(values: Iterable[str]) -> str:
+    """Strings as a list in SQL, for IN."""
+    return f"({', '.join(map(literal, values))})"
+
+
+def parquet(file: Path, options: str = "") -> str:
+    """A Parquet file as a table of SQL: that very file, though its path may hold signs that DuckDB takes for patterns.
+
+    Args:
+        options: of `read_parquet`, such as "file_row_number = true".
+    """
+    path = literal(glob.escape(os.path.abspath(file)))
+    return f"read_parquet({path}{', ' if options else ''}{options})"

@@ -1,11 +1,16 @@
 """DuckDB as it is used here: bounded, leaving nothing behind, failing in one sentence."""
 
+from pathlib import Path
+
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from prectr.shared.errors import PrectrError
-from prectr.shared.storage.duckdb import distinct, out_of_core
+from prectr.shared.storage.duckdb import connect, distinct, identifier, literal, literals, out_of_core, parquet
 
 
 def test_distinct_values_come_in_the_order_of_their_bytes_without_nulls(tmp_path):
@@ -19,8 +24,7 @@ def test_distinct_values_come_in_the_order_of_their_bytes_without_nulls(tmp_path
 
 
 def test_a_sort_larger_than_its_memory_spills_and_leaves_nothing_behind(tmp_path):
-    with out_of_core(tmp_path) as database:
-        database.execute("SET threads = 1; SET memory_limit = '64MB'")
+    with out_of_core(tmp_path, threads=1, memory_limit="64MB") as database:
         rows = database.sql("SELECT hash(range) AS h, repeat('x', 60) AS pad FROM range(1_500_000) ORDER BY h")
         last = -1
         for batch in rows.to_arrow_reader(100_000):
@@ -31,8 +35,8 @@ def test_a_sort_larger_than_its_memory_spills_and_leaves_nothing_behind(tmp_path
 
 
 def test_running_out_of_memory_all_the_same_is_told_in_one_sentence(tmp_path):
-    with pytest.raises(PrectrError, match="Out of Memory"), out_of_core(tmp_path) as database:
-        database.execute("SET threads = 1; SET memory_limit = '1MB'")
+    small = out_of_core(tmp_path, threads=1, memory_limit="1MB")
+    with pytest.raises(PrectrError, match="Out of Memory"), small as database:
         database.sql("SELECT hash(range) AS h FROM range(500_000) ORDER BY h").to_arrow_reader(1000).read_all()
 
 
@@ -45,3 +49,75 @@ def test_what_fails_is_told_in_one_sentence(tmp_path):
         db.sql(f"SELECT * FROM read_parquet('{tmp_path}/bad.parquet')").to_arrow_table()
     assert "\n" not in str(raised.value)
     assert not list(tmp_path.glob(".spill*"))
+
+
+ODD = [
+    "it's",
+    'say "a"',
+    '"; DROP TABLE t; --',
+    "s[1]",
+    "a*b?",
+    "{x,y}",
+    "größe 日本",
+    "x' OR '1'='1",
+    "\\",
+    "a\tb",
+    "select",
+]
+
+
+@pytest.mark.parametrize("word", ODD)
+def test_a_name_and_a_path_are_never_part_of_the_statement(tmp_path, word):
+    folder = tmp_path / word
+    folder.mkdir()
+    pq.write_table(pa.table({word: ["found"]}), folder / "t.parquet")
+    decoy = tmp_path / word.replace("[1]", "1").replace("*", "x").replace("?", "y")
+    if decoy != folder:
+        decoy.mkdir()
+        pq.write_table(pa.table({word: ["decoy"]}), decoy / "t.parquet")
+    with out_of_core(tmp_path / "work", [folder]) as database:
+        assert distinct(database, folder / "t.parquet", word).to_pylist() == ["found"]
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1))
+def test_any_text_comes_back_from_sql_as_it_went_in(text):
+    with duckdb.connect() as database:
+        found = database.sql(
+            f"SELECT {literal(text)} AS {identifier(text)} WHERE {literal(text)} IN {literals([text])}"
+        )
+        assert found.columns == [text] and found.fetchall() == [(text,)]
+
+
+ESCAPES = [
+    "COPY (SELECT 1) TO {outside}",
+    "SELECT * FROM read_text({secret})",
+    "SELECT * FROM {secret}",
+    "ATTACH {outside}",
+    "INSTALL httpfs",
+    "LOAD httpfs",
+    "SET enable_external_access = true",
+    "SET allowed_directories = ['/']",
+    "SET memory_limit = '1TB'",
+    "SELECT * FROM read_parquet('http://localhost:9/x.parquet')",
+    "EXPORT DATABASE {outside}",
+]
+
+
+@pytest.mark.parametrize("statement", ESCAPES)
+def test_a_statement_that_got_in_all_the_same_reaches_nothing(tmp_path: Path, statement: str):
+    (tmp_path / "given").mkdir()
+    (tmp_path / "secret.csv").write_text("a,b\n1,2\n")
+    outside, secret = literal(tmp_path / "outside"), literal(tmp_path / "secret.csv")
+    with connect(tmp_path / "spill", "100MB", [tmp_path / "given"]) as database, pytest.raises(duckdb.Error):
+        database.execute(statement.format(outside=outside, secret=secret)).fetchall()
+    assert not (tmp_path / "outside").exists()
+
+
+def test_a_file_elsewhere_is_not_opened(tmp_path: Path):
+    (tmp_path / "given").mkdir()
+    pq.write_table(pa.table({"a": [1]}), tmp_path / "other.parquet")
+    with (
+        connect(tmp_path / "spill", "100MB", [tmp_path / "given"]) as database,
+        pytest.raises(duckdb.PermissionException),
+    ):
+        database.execute(f"SELECT * FROM {parquet(tmp_path / 'other.parquet')}")
