@@ -110,9 +110,13 @@ class LevelArguments:
 class LogArguments:
     """How a log is read and split."""
 
-    time_unit: Literal["auto", "iso", "seconds", "milliseconds", "microseconds", "nanoseconds"] = field(
-        default="auto", metadata={"help": "of timestamps; auto: by their number of digits, else ISO 8601"}
-    )
+    time_unit: Literal[
+        "auto", "iso", "seconds", "milliseconds", "microseconds", "nanoseconds",
+        "YYYYMMDD", "YYYYMMDDHHMM", "YYYYMMDDHHMMSS", "YYMMDDHHMM", "YYMMDDHHMMSS",
+    ] = field(
+        default="auto",
+        metadata={"help": "of timestamps; auto: ISO 8601, or the only unit that puts all numbers in 1990 to 2100"},
+    )  # fmt: skip
     history_share: float = field(default=0.1, metadata={"help": "the first pages: history only, not trained on"})
     new_users_share: float = field(default=0.1, metadata={"help": "users never trained on, drawn by seed"})
     sampled_skips: int = field(default=9, metadata={"help": "of a log of clicks: skipped items drawn for each page"})

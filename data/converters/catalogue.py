@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from prectr.data.converters.staging import Staging
 from prectr.shared.errors import PrectrError
+from prectr.shared.storage.duckdb import identifier
+from prectr.shared.values.texts import plain_sql
 
 VISIBLE = r"[^\s\p{Z}\p{Cc}\p{Cf}]"
 
@@ -15,7 +17,7 @@ def visible(column: str) -> str:
 
 def number(column: str, name: str) -> str:
     """SQL: a numeric feature, 0 where there is none."""
-    return f"CAST(coalesce(TRY_CAST({column} AS DOUBLE), 0) AS FLOAT) AS {name}"
+    return f"CAST(coalesce(TRY_CAST({identifier(column)} AS DOUBLE), 0) AS FLOAT) AS {identifier(name)}"
 
 
 def check_numbers(staging: Staging, view: str, source: str) -> None:
@@ -28,12 +30,12 @@ def check_numbers(staging: Staging, view: str, source: str) -> None:
         if not name.startswith(("num_", "ctx_num_")):
             continue
         bad = staging.rows(
-            f"SELECT row, {name} FROM {view} WHERE {name} IS NOT NULL AND "
-            f"NOT coalesce(isfinite(TRY_CAST({name} AS FLOAT)), false) ORDER BY file, row LIMIT 1"
+            f"SELECT row, {identifier(name)} FROM {view} WHERE {identifier(name)} IS NOT NULL AND "
+            f"NOT coalesce(isfinite(TRY_CAST({identifier(name)} AS FLOAT)), false) ORDER BY file, row LIMIT 1"
         )
         if bad:
             raise PrectrError(f"{source}: {name}, row {bad[0][0]}: found {bad[0][1][:80]!r}: write a finite number.")
-        if missing := staging.value(f"SELECT count(*) FROM {view} WHERE {name} IS NULL"):
+        if missing := staging.value(f"SELECT count(*) FROM {view} WHERE {identifier(name)} IS NULL"):
             staging.tell(f"{missing:,} rows have no {name}: it is 0 there")
 
 
@@ -45,7 +47,7 @@ def make_items(staging: Staging, source: str) -> None:
     """
     check_numbers(staging, "items_in", source)
     columns = staging.columns("items_in")
-    chosen = ["item_id", "trim(text) AS text"]
+    chosen = ["item_id", f"{plain_sql('text')} AS text"]
     chosen += ["CASE WHEN " + visible("category") + " THEN category END AS category"] if "category" in columns else []
     chosen += [number(name, name) for name in columns if name.startswith("num_")]
     chosen += [f"coalesce({name}, 'unknown') AS {name}" for name in columns if name.startswith("cat_")]
@@ -63,7 +65,7 @@ def make_items(staging: Staging, source: str) -> None:
     staging.tell(f"{kept:,} items" + (f"; {lost:,} others have no text and are left out" if lost else ""))
     several = staging.value(
         f"""SELECT count(*) FROM (SELECT item_id FROM items_in WHERE {fit} GROUP BY item_id
-            HAVING count(DISTINCT trim(text)) > 1)"""
+            HAVING count(DISTINCT {plain_sql("text")}) > 1)"""
     )
     if several:
         staging.tell(f"{several:,} items have several texts: the first counts")

@@ -13,7 +13,9 @@ from prectr.data.converters.levels import LevelRule, add_levels
 from prectr.data.converters.splits import Shares, dice, split_queries
 from prectr.data.converters.staging import Staging
 from prectr.shared.errors import PrectrError
-from prectr.shared.storage.duckdb import literal
+from prectr.shared.storage.duckdb import literal, literals
+from prectr.shared.values.missing import MISSING_NUMBERS
+from prectr.shared.values.texts import plain_sql
 
 NEAR_SHARE = 0.7
 
@@ -44,10 +46,13 @@ def make_judged(staging: Staging, source: str, shares: Shares, rule: LevelRule) 
     """
     own = "own_split" if "own_split" in staging.columns("judged_in") else "NULL"
     cases = " ".join(f"WHEN {literal(name)} THEN {literal(split)}" for name, split in SPLIT_NAMES.items())
+    # A level may be called `none`.
+    words = sorted(MISSING_NUMBERS - {name.strip().lower() for name in rule.names})
+    label = f"CASE WHEN lower(trim(label)) NOT IN {literals(words)} THEN trim(label) END"
     staging.table(
         "judged",
-        f"""SELECT file, row, trim(query) AS query, item_id, label, CAST({own} AS VARCHAR) AS own_name,
-            CASE lower(trim({own})) {cases} END AS own_split FROM judged_in""",
+        f"""SELECT file, row, {plain_sql("query")} AS query, item_id, {label} AS label,
+            CAST({own} AS VARCHAR) AS own_name, CASE lower(trim({own})) {cases} END AS own_split FROM judged_in""",
     )
     bad = staging.rows(
         "SELECT row, own_name FROM judged WHERE own_name IS NOT NULL AND own_split IS NULL ORDER BY file, row LIMIT 1"

@@ -2,7 +2,7 @@
 
 | what is found | rule |
 |---|---|
-| names, and `--level_names` gives their order | level = place in that list |
+| names, or numbers that are names too, and `--level_names` gives their order | level = place in that list |
 | numbers and `--level_cuts c1 c2 …` | level = how many cuts are at or below the number |
 | numbers and `--level_quantiles K` | cuts that part the training pairs into K equal shares |
 | at most 10 distinct whole numbers | the distinct numbers in ascending order |
@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -53,10 +54,12 @@ def add_levels(staging: Staging, source: str, rule: LevelRule) -> list[str]:
     Raises:
         PrectrError: labels that no rule covers, or of a single level.
     """
-    named = bool(rule.names) and not (len(rule.cuts) or rule.quantiles) and not _all_numbers(staging)
+    named = bool(rule.names) and not (len(rule.cuts) or rule.quantiles)
+    # Numbers are their own order, unless the names are numbers too: then the order is that of the names.
+    named = named and (any(map(_is_number, rule.names)) or not _all_numbers(staging))
     if named:
-        places = " ".join(f"WHEN {literal(name)} THEN {place}" for place, name in enumerate(rule.names))
-        number = f"CASE trim(judged.label) {places} END"
+        places = " ".join(f"WHEN {_is_label(name)} THEN {place}" for place, name in enumerate(rule.names))
+        number = f"CASE {places} END"
         remedy = f"the levels are {', '.join(rule.names)}: correct it, or name it too in --level_names, lowest first"
     else:
         number = "CASE WHEN isfinite(TRY_CAST(judged.label AS DOUBLE)) THEN TRY_CAST(judged.label AS DOUBLE) END"
@@ -86,6 +89,19 @@ def add_levels(staging: Staging, source: str, rule: LevelRule) -> list[str]:
         staging.tell(f"levels: {_list(names)}; the numbers {', '.join(f'{value:g}' for value in values)} in that order")
     staging.table("judged", f"SELECT * EXCLUDE (number), CAST({level} AS TINYINT) AS level FROM judged")
     return names
+
+
+def _is_number(name: str) -> bool:
+    try:
+        return math.isfinite(float(name))
+    except ValueError:
+        return False
+
+
+def _is_label(name: str) -> str:
+    """SQL: whether a label is this name; a number whatever its spelling, as 3 and 3.0."""
+    same = f"trim(judged.label) = {literal(name)}"
+    return f"({same} OR TRY_CAST(judged.label AS DOUBLE) = {float(name)!r})" if _is_number(name) else same
 
 
 def _all_numbers(staging: Staging) -> bool:

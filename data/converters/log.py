@@ -14,10 +14,10 @@ from prectr.data.converters.judgements import Unlabelled, cap_unlabelled
 from prectr.data.converters.sampled import Skips, add_skips
 from prectr.data.converters.splits import Shares, split_pages
 from prectr.data.converters.staging import Staging
-from prectr.data.converters.times import add_seconds
+from prectr.data.converters.times import add_seconds, add_truths
 from prectr.shared.errors import PrectrError
+from prectr.shared.values.texts import plain_sql
 
-_YES, _NO = "('1', 'true', 't', 'yes', 'y')", "('0', 'false', 'f', 'no', 'n')"
 _MOMENT = "make_timestamp(seconds * 1000000) AS timestamp"
 
 
@@ -46,9 +46,13 @@ def make_log(staging: Staging, source: str, rules: LogRules) -> str:
     found = staging.columns("shown_in")
     check_numbers(staging, "shown_in", source)
     add_seconds(staging, "shown_in", "timestamp", source, rules.time_unit)
-    clicked = _clicked(staging, source) if "clicked" in found else "true"
+    clicked = "true"
+    if "clicked" in found:
+        add_truths(staging, "shown_in", "clicked", source)
+        clicked = "coalesce((SELECT truths FROM shown_in_truths WHERE text = shown_in.clicked), false)"
     position = _position(staging, source) if "position" in found else "CAST(NULL AS BIGINT)"
     features = [name for name in found if name.startswith("ctx_")]
+    query = f"{plain_sql('query')} AS query"
     page = "page" if "page" in found else "CAST(NULL AS VARCHAR)"
     optional = [
         f"{name if name in found else 'CAST(NULL AS VARCHAR)'} AS {name}" for name in ("user_id", "query_category")
@@ -59,9 +63,9 @@ def make_log(staging: Staging, source: str, rules: LogRules) -> str:
     ]
     staging.table(
         "showings",
-        f"""SELECT {", ".join(["file", "row", "trim(query) AS query", "item_id", "seconds", *optional, *contexts])},
+        f"""SELECT {", ".join(["file", "row", query, "item_id", "seconds", *optional, *contexts])},
             CASE WHEN {page} IS NULL THEN 't' || seconds ELSE 'p' || {page} END AS key, {clicked} AS clicked,
-            {position} AS position FROM shown_in LEFT JOIN shown_in_seconds ON text = timestamp""",
+            {position} AS position FROM shown_in LEFT JOIN shown_in_seconds ON shown_in_seconds.text = timestamp""",
     )
     staging.drop("showings", "no time", "seconds IS NULL")
     drop_unusable(staging, "showings", source)
@@ -110,17 +114,6 @@ def write_log(staging: Staging, source: str, judged: bool, time_unit: str) -> No
     )
     if judged:
         _write_gold(staging)
-
-
-def _clicked(staging: Staging, source: str) -> str:
-    word = "lower(trim(clicked))"
-    bad = staging.rows(
-        f"""SELECT row, clicked FROM shown_in WHERE {word} NOT IN {_YES} AND {word} NOT IN {_NO}
-            AND TRY_CAST({word} AS DOUBLE) IS NULL ORDER BY file, row LIMIT 1"""
-    )
-    if bad:
-        raise PrectrError(f"{source}: clicked, row {bad[0][0]}: found {bad[0][1][:80]!r}: write true or false, 1 or 0.")
-    return f"coalesce({word} IN {_YES} OR TRY_CAST({word} AS DOUBLE) > 0, false)"
 
 
 def _position(staging: Staging, source: str) -> str:

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from prectr.data.contract import TableWriter
 from prectr.data.converters.files import find_encoding, format_of, list_files, open_text
+from prectr.data.converters.nothing import Nothing
 from prectr.data.converters.readers import Reading, read_batches, read_objects, to_batches
 from prectr.shared.atomic import atomic_write
 from prectr.shared.errors import PrectrError
@@ -55,20 +56,34 @@ class Staging:
     def tell(self, line: str) -> None:
         self.told.append(line)
 
-    def read(self, view: str, sources: Sequence[str], columns: dict[str, str], reading: Reading) -> None:
+    def read(
+        self,
+        view: str,
+        sources: Sequence[str],
+        columns: dict[str, str],
+        reading: Reading,
+        as_written: Sequence[str] = (),
+    ) -> None:
         """Make a view of the files: `row`, `file` and the columns (name in the view: name in the files), all strings.
+
+        What only says that there is nothing (`prectr.shared.values.missing`) becomes null.
+
+        Args:
+            as_written: columns of the view where it may be a word, such as a level's name.
 
         Raises:
             PrectrError: see `prectr.data.converters.readers.read_batches`; or there is no row.
         """
         names = list(dict.fromkeys(columns.values()))
+        nothing = Nothing({columns[name] for name in as_written if name in columns})
 
         def batches(tell: Callable[[str], None]) -> Iterator[pa.RecordBatch]:
             for number, path in enumerate(list_files(sources)):
                 for batch in read_batches(path, names, reading, tell):
                     arrays = [batch.column("row"), pa.array([number] * batch.num_rows, pa.int32())]
-                    arrays += [batch.column(names.index(name) + 1) for name in columns.values()]
+                    arrays += [nothing.null(name, batch.column(names.index(name) + 1)) for name in columns.values()]
                     yield pa.RecordBatch.from_arrays(arrays, names=["row", "file", *columns])
+            nothing.say(tell)
 
         self.stage(view, ", ".join(map(str, sources)), batches)
 
@@ -76,6 +91,7 @@ class Staging:
         self, view: str, sources: Sequence[str], names: Sequence[str], reading: Reading, rows_of: RowsOf
     ) -> None:
         """Make a view of JSON objects, each of which becomes any number of rows; columns as in `read`."""
+        nothing = Nothing()
 
         def batches(tell: Callable[[str], None]) -> Iterator[pa.RecordBatch]:
             for number, path in enumerate(list_files(sources)):
@@ -86,7 +102,10 @@ class Staging:
                     objects = read_objects(path, text, "json" if is_array else "jsonl")
                     rows = ((line, row) for line, found in objects for row in rows_of(path, line, found))
                     for batch in to_batches(path, rows, names):
+                        columns = [nothing.null(name, batch.column(name)) for name in names]
+                        batch = pa.RecordBatch.from_arrays([batch.column("row"), *columns], names=["row", *names])
                         yield batch.append_column("file", pa.array([number] * batch.num_rows, pa.int32()))
+            nothing.say(tell)
 
         self.stage(view, ", ".join(sources), batches)
 
@@ -136,6 +155,16 @@ class Staging:
     def table(self, name: str, sql: str, **values: Any) -> None:
         """Keep the result of a query under a name."""
         self.run(f"CREATE OR REPLACE TEMP TABLE {name} AS {sql}", **values)
+
+    def keep(self, name: str, rows: pa.Table) -> None:
+        """Keep rows of ours under a name."""
+        self._database.register("given", rows)
+        self.table(name, "SELECT * FROM given")
+        self._database.unregister("given")
+
+    def arrow(self, sql: str) -> pa.Table:
+        with _told():
+            return self._database.sql(sql).to_arrow_table()
 
     def rows(self, sql: str, **values: Any) -> list[tuple[Any, ...]]:
         with _told():

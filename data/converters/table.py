@@ -23,6 +23,7 @@ from collections.abc import Sequence
 
 from prectr.data.converters.arguments import ReadingArguments, TableArguments
 from prectr.data.converters.staging import Staging
+from prectr.shared.values.texts import plain_sql
 
 
 def files(sources: Sequence[str], settings: dict) -> list[str]:
@@ -43,12 +44,12 @@ def read(staging: Staging, sources: Sequence[str], settings: dict) -> None:
     if arguments.items:
         catalogue = {"item_id": arguments.items_id or arguments.item_id, **texts, **of_items}
         staging.read("catalogue", arguments.items, catalogue, reading)
-        staging.read("source", sources, of_rows, reading)
+        staging.read("source", sources, of_rows, reading, as_written=["level"])
     else:
-        staging.read("source", sources, {**texts, **of_items, **of_rows}, reading)
+        staging.read("source", sources, {**texts, **of_items, **of_rows}, reading, as_written=["level"])
     text = f"concat_ws(' ', {', '.join(texts)})"
     where = "catalogue" if arguments.items else "source"
-    item_id = "item_id" if arguments.item_id else f"left(md5({text}), 16)"
+    item_id = "item_id" if arguments.item_id else f"left(md5({plain_sql(text)}), 16)"
     kept = ", ".join(["file", "row", f"{item_id} AS item_id", f"{text} AS text", *of_items])
     staging.run(f"CREATE VIEW items_in AS SELECT {kept} FROM {where}")
     if not arguments.item_id:

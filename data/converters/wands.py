@@ -40,7 +40,9 @@ def read(staging: Staging, sources: Sequence[str], settings: dict) -> LevelRule:
         reading = replace(reading, delimiter="tab")
     texts = settings[WandsArguments].item or ["product_name"]
     text_columns = {f"text_{place}": name for place, name in enumerate(texts)}
-    staging.read("labels", [label], {name: name for name in ("query_id", "product_id", "label")}, reading)
+    staging.read(
+        "labels", [label], {name: name for name in ("query_id", "product_id", "label")}, reading, as_written=["label"]
+    )
     staging.read("asked", [query], {name: name for name in ("query_id", "query")}, reading)
     staging.read("products", [product], {"item_id": "product_id", "category": "product_class", **text_columns}, reading)
     staging.run(
