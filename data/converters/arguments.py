@@ -46,7 +46,7 @@ class ReadingArguments:
         default="auto", metadata={"help": "auto: by the end of the file's name, .gz and .zip taken off"}
     )
     encoding: str = field(
-        default="auto", metadata={"help": "auto: its byte-order mark, else UTF-8 if it is that, else latin-1"}
+        default="auto", metadata={"help": "auto: what its byte-order mark says, else UTF-8; what is neither is told"}
     )
     delimiter: str = field(
         default="auto", metadata={"help": "tab, comma, semicolon, pipe or a character; auto: what fits the first line"}

@@ -5,7 +5,6 @@ What was found is told, and can be overridden.
 
 from __future__ import annotations
 
-import codecs
 import gzip
 import io
 import zipfile
@@ -15,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from prectr.data.converters.encodings import broken_line, marked
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.fingerprint import file_fingerprint
 
@@ -28,10 +28,6 @@ HUB = "hf:"
 """How a source begins that `datasets` opens: hf:org/name, hf:org/name:split, hf:org/name:configuration:split, or a
 folder instead of org/name."""
 
-SNIFFED = 64 << 20
-"""Bytes of a file that are looked at to tell its encoding."""
-
-_MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 _DAMAGE = (OSError, EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError, RuntimeError)
 
 
@@ -55,6 +51,8 @@ def list_files(sources: Sequence[str]) -> list[Path]:
             found += inside
         elif path.is_file():
             found.append(path)
+        elif path.exists():
+            raise PrectrError(f"{path}: it is a pipe, a socket or a device, which is read once: write a file of it.")
         else:
             raise PrectrError(f"{path}: no such file or folder: name a source that is there.")
     return found
@@ -225,13 +223,12 @@ def open_text(path: Path, encoding: str) -> Iterator[IO[str]]:
         try:
             yield io.TextIOWrapper(raw, encoding=encoding, newline="")
         except UnicodeError as error:
-            raise PrectrError(
-                f"{path}: it is not {encoding} all through ({error}): name its encoding, such as --encoding latin-1."
-            ) from error
+            with open_bytes(path) as again:
+                raise PrectrError(f"{path}: {broken_line(again, encoding)}.") from error
 
 
 def find_encoding(path: Path, asked: str) -> str:
-    """The encoding asked for; else that of a byte-order mark; else UTF-8 if the beginning is that, or Latin-1.
+    """The encoding asked for; else that of a byte-order mark; else UTF-8, which `open_text` then holds it to.
 
     Raises:
         PrectrError: an unknown encoding, or bytes that are no text.
@@ -245,24 +242,11 @@ def find_encoding(path: Path, asked: str) -> str:
             ) from None
         return asked
     with open_bytes(path) as raw:
-        start = raw.read(4)
-        for mark, encoding in _MARKS:
-            if start.startswith(mark):
-                return encoding
-        decoder, seen = codecs.getincrementaldecoder("utf-8")(), 0
-        while seen < SNIFFED:
-            if b"\0" in start:
-                raise PrectrError(
-                    f"{path}: it holds zero bytes, so it is no text: name a text file, or its --encoding."
-                )
-            try:
-                decoder.decode(start, final=not start)
-            except UnicodeDecodeError:
-                return "latin-1"
-            if not start:
-                break
-            seen += len(start)
-            start = raw.read(1 << 20)
+        start = raw.read(1 << 16)
+    if encoding := marked(start):
+        return encoding
+    if b"\0" in start:
+        raise PrectrError(f"{path}: it holds zero bytes, so it is no text: name a text file, or its --encoding.")
     return "utf-8"
 
 

@@ -20,7 +20,9 @@ from prectr.shared.errors import PrectrError
 
 BATCH = 1 << 15
 DELIMITERS = {"tab": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}
-LONGEST_FIELD = 1 << 26
+LONGEST_FIELD = LONGEST_LINE = 1 << 26
+MOST_LINES = 1000
+"""Of a row, what is looked at to tell whether a quote has swallowed rows."""
 _SPACE = re.compile(r"\s*")
 
 Rows = Iterator[tuple[int, list[Any]]]
@@ -109,9 +111,9 @@ def _csv(path: Path, text: IO[str], columns: Sequence[str], reading: Reading) ->
     if not first.strip():
         raise PrectrError(f"{path}: the first line is empty: put the names of the columns there.")
     delimiter = _delimiter(first, columns, reading)
-    lines = csv.reader(
-        _again(first, text), delimiter=delimiter, quoting=csv.QUOTE_MINIMAL if reading.quoting else csv.QUOTE_NONE
-    )
+    physical = Lines(path, text, first)
+    quoting = csv.QUOTE_MINIMAL if reading.quoting else csv.QUOTE_NONE
+    lines = csv.reader(physical, delimiter=delimiter, quoting=quoting, strict=True)
     try:
         header = [name.strip() for name in next(lines)]
     except (csv.Error, StopIteration) as error:
@@ -127,25 +129,81 @@ def _csv(path: Path, text: IO[str], columns: Sequence[str], reading: Reading) ->
     def rows() -> Rows:
         number = 0
         try:
-            for fields in lines:
+            while True:
+                begin = lines.line_num + 1
+                fields = next(lines, None)
+                if fields is None:
+                    return
                 if not fields:
                     continue
                 number += 1
+                if lines.line_num > begin:
+                    _refuse_swallowed(path, begin, physical.since(begin), delimiter, len(header))
                 if len(fields) != len(header):
                     raise PrectrError(
-                        f"{path}: row {number} has {len(fields)} fields but the first line names {len(header)}: mend "
-                        "the row, or say --delimiter, or --quoting false where quotes mean nothing."
+                        f"{path}: row {number} (line {begin}) has {len(fields)} fields but the first line names "
+                        f"{len(header)}: mend the row, or say --delimiter, or --quoting false if quotes mean nothing."
                     )
                 yield number, [fields[place] or None for place in places]
         except csv.Error as error:
-            raise PrectrError(f"{path}: row {number + 1}: {error}: mend it, or say --quoting false.") from error
+            raise PrectrError(
+                f"{path}: row {number + 1} (line {begin}): {_told(error)}: double the quotes inside a quoted field, or "
+                "say --quoting false if they mean nothing."
+            ) from error
 
     return delimiter, rows()
 
 
-def _again(first: str, text: IO[str]) -> Iterator[str]:
-    yield first
-    yield from text
+class Lines:
+    """The lines of a text, none longer than `LONGEST_LINE`; those of the row being read are remembered.
+
+    Args:
+        first: what was read of the text already.
+    """
+
+    def __init__(self, path: Path, text: IO[str], first: str = "") -> None:
+        self._path, self._text, self._first, self._number = path, text, first, 0
+        self._kept: list[tuple[int, str]] = []
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line, self._first = self._first, ""
+        if not line.endswith(("\n", "\r")):
+            line += self._text.readline(LONGEST_LINE)
+        if not line:
+            raise StopIteration
+        self._number += 1
+        if len(line) >= LONGEST_LINE:
+            raise PrectrError(
+                f"{self._path}: line {self._number} has {LONGEST_LINE:,} characters or more: it is no table of rows; "
+                "name another file, or its --file_format."
+            )
+        self._kept = [*self._kept[-MOST_LINES:], (self._number, line)]
+        return line
+
+    def since(self, number: int) -> list[str]:
+        """The lines from this one on."""
+        return [line for place, line in self._kept if place >= number]
+
+
+def _refuse_swallowed(path: Path, begin: int, lines: Sequence[str], delimiter: str, fields: int) -> None:
+    """Raises `PrectrError` for a row of several lines each of which is a row by itself: a quote that only opens, as an
+    inch sign does, has swallowed them up to the next one.
+    """
+    if fields > 1 and all(line.count(delimiter) == fields - 1 for line in lines):
+        raise PrectrError(
+            f"{path}: line {begin}: a double quote opens a field that closes in line {begin + len(lines) - 1}, but "
+            f"each line between has all {fields} fields: mend the quote, or say --quoting false if quotes mean nothing."
+        )
+
+
+def _told(error: csv.Error) -> str:
+    """What the csv module means."""
+    if "end of data" in str(error):
+        return "a double quote opens a field that nothing closes"
+    return "a quoted field goes on behind its closing quote" if "expected after" in str(error) else str(error)
 
 
 def _delimiter(first: str, columns: Sequence[str], reading: Reading) -> str:
@@ -178,7 +236,7 @@ def read_objects(path: Path, text: IO[str], kind: str) -> Iterator[tuple[int, di
 
 
 def _lines(path: Path, text: IO[str]) -> Iterator[tuple[int, Any]]:
-    for number, line in enumerate(text, 1):
+    for number, line in enumerate(Lines(path, text), 1):
         if line.strip():
             try:
                 yield number, json.loads(line)
@@ -192,6 +250,10 @@ def _array(path: Path, text: IO[str]) -> Iterator[tuple[int, Any]]:
     decoder, number, expected, buffer, place = json.JSONDecoder(), 0, "[", "", 0
     reason = ""
     while True:
+        if len(buffer) - place > LONGEST_LINE:
+            raise PrectrError(
+                f"{path}: after {number} objects: one of {LONGEST_LINE:,} characters or more, or no JSON: mend it."
+            )
         chunk = text.read(max(1 << 20, len(buffer)))
         buffer, place = buffer[place:] + chunk, 0
         while True:
