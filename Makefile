@@ -28,6 +28,13 @@ ifneq ($(unknown),)
 $(error unknown variable $(unknown)$(if $(closest),; did you mean $(closest),; there are $(KNOWN)))
 endif
 
+# DATA becomes part of commands and of paths; `shared/run/names.py` says the same to whoever calls those.
+signs := " ' ` $$ ; & | < > \ * ? [ ] ( ) { } / ! ~ % , : =
+bad   := $(strip $(foreach sign,$(signs),$(findstring $(sign),$(value DATA))) $(filter .% -%,$(firstword $(value DATA))))
+ifneq ($(bad)$(word 2,$(value DATA)),)
+$(error DATA is no plain name: give letters, digits and . _ + -, as in make rank DATA=mine)
+endif
+
 VENV   := .venv
 RUN    := $(VENV)/bin/python
 STAMP  := $(VENV)/installed

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from prectr.shared.run.names import check_name
+
 CONFIG_DIR = Path(__file__).parent / "configs"
 PHRASEBOOK = Path(__file__).parent / "journey" / "phrasebook.txt"
 
@@ -41,6 +43,9 @@ class DataArguments:
     raw_folder: str = field(
         default="", metadata={"help": "The Complete Journey's Parquet files; empty: the package's (journey)"}
     )
+
+    def __post_init__(self) -> None:
+        check_name(self.name)
 
 
 @dataclass

@@ -10,6 +10,7 @@ from typing import Literal
 
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.arguments import PublishArguments
+from prectr.shared.run.names import check_name
 
 CONFIGS = Path(__file__).parent / "configs"
 STRATEGIES = ("logged", "near_misses_lexical", "near_misses_embedding", "pseudo_queries", "random")
@@ -22,6 +23,9 @@ class WhereArguments:
 
     name: str = field(default="journey", metadata={"help": "data set: the folder artifacts/<name>/data"})
     artifacts: str = field(default="artifacts", metadata={"help": "folder of everything generated"})
+
+    def __post_init__(self) -> None:
+        check_name(self.name)
 
 
 @dataclass

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from prectr.shared.errors import PrectrError
+from prectr.shared.run.names import check_name
 
 CONFIGS = Path(__file__).parent / "configs"
 MAX_VOCABULARY, HASH_BUCKETS = 500_000, 50_000
@@ -21,6 +22,9 @@ class WhereArguments:
         default="journey", metadata={"help": "data set: artifacts/<name>/ holds its tables, encoder and results"}
     )
     artifacts: str = field(default="artifacts", metadata={"help": "folder of everything generated"})
+
+    def __post_init__(self) -> None:
+        check_name(self.name)
 
 
 @dataclass
@@ -50,6 +54,7 @@ class RunArguments(JudgedArguments):
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.warm_start and self.encoder:
             raise PrectrError("warm_start brings its own encoder, but encoder names another: leave one of them out.")
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from prectr.shared.errors import PrectrError
+from prectr.shared.run.names import check_name
 from prectr.shared.run.settings import parse_arguments
 from prectr.shared.run.verbs import program
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from prectr.data.converters.judgements import Unlabelled
     from prectr.data.converters.levels import LevelRule
     from prectr.data.converters.log import LogRules
-    from prectr.data.converters.readers import Reading
+    from prectr.data.converters.reading.readers import Reading
     from prectr.data.converters.splits import Shares
 
 
@@ -36,6 +37,9 @@ class NameArguments:
     name: str = field(metadata={"help": "of the data set: artifacts/<name>/data is written"})
     artifacts: str = field(default="artifacts", metadata={"help": "folder of everything generated"})
     seed: int = field(default=0, metadata={"help": "decides every draw"})
+
+    def __post_init__(self) -> None:
+        check_name(self.name)
 
 
 @dataclass
@@ -55,7 +59,7 @@ class ReadingArguments:
 
     @property
     def reading(self) -> Reading:
-        from prectr.data.converters.readers import Reading
+        from prectr.data.converters.reading.readers import Reading
 
         return Reading(self.file_format, self.encoding, self.delimiter, self.quoting)
 

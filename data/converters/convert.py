@@ -11,7 +11,7 @@ from typing import Any
 from prectr.data import report
 from prectr.data.converters import esci, homedepot, result_pages, staging, table, ubi, wands, write
 from prectr.data.converters.arguments import Conversion, NameArguments
-from prectr.data.converters.files import fingerprint, is_hub, list_files
+from prectr.data.converters.reading.files import fingerprint, is_hub, list_files
 from prectr.data.converters.staging import open_staging
 from prectr.data.converters.write import Settings, finish, write_tables
 from prectr.shared.errors import PrectrError
@@ -38,8 +38,6 @@ def convert(conversion: Conversion) -> None:
     """
     kind, sources, settings = conversion.kind, conversion.sources, conversion.settings
     naming: NameArguments = settings[NameArguments]
-    if not naming.name or Path(naming.name).name != naming.name or naming.name.startswith("."):
-        raise PrectrError(f"--name {naming.name!r}: give a plain name for the folder: artifacts/<name>/data.")
     folder = Path(naming.artifacts) / naming.name / "data"
     if not (folder / RECORD).is_file() and any(folder.glob("*.parquet")):
         raise PrectrError(f"{folder} holds tables that no command wrote: give another --name, or move them away.")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from prectr.data.converters.arguments import EsciArguments
 from prectr.data.converters.levels import LevelRule
-from prectr.data.converters.readers import Reading
+from prectr.data.converters.reading.readers import Reading
 from prectr.data.converters.staging import Staging
 from prectr.shared.errors import PrectrError
 from prectr.shared.storage.duckdb import literal

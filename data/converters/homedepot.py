@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from prectr.data.contract import write_table
-from prectr.data.converters.readers import Reading, read_batches
+from prectr.data.converters.reading.readers import Reading, read_batches
 from prectr.data.converters.write import finish
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.fingerprint import file_fingerprint

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from prectr.data.converters.arguments import PageArguments, ReadingArguments
-from prectr.data.converters.readers import as_text, value_at
+from prectr.data.converters.reading.readers import as_text, value_at
 from prectr.data.converters.staging import Staging
 from prectr.shared.errors import PrectrError
 

@@ -17,9 +17,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from prectr.data.contract import TableWriter
-from prectr.data.converters.files import find_encoding, format_of, list_files, open_text
-from prectr.data.converters.nothing import Nothing
-from prectr.data.converters.readers import Reading, read_batches, read_objects, to_batches
+from prectr.data.converters.reading.files import find_encoding, format_of, list_files, open_text
+from prectr.data.converters.reading.nothing import Nothing
+from prectr.data.converters.reading.readers import Reading, read_batches, read_objects, to_batches
 from prectr.shared.atomic import atomic_write
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.console import progress_bar
@@ -72,7 +72,7 @@ class Staging:
             as_written: columns of the view where it may be a word, such as a level's name.
 
         Raises:
-            PrectrError: see `prectr.data.converters.readers.read_batches`; or there is no row.
+            PrectrError: see `prectr.data.converters.reading.readers.read_batches`; or there is no row.
         """
         names = list(dict.fromkeys(columns.values()))
         nothing = Nothing({columns[name] for name in as_written if name in columns})

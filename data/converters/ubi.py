@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from prectr.data.converters.arguments import ReadingArguments, UbiArguments
-from prectr.data.converters.readers import as_text, value_at
+from prectr.data.converters.reading.readers import as_text, value_at
 from prectr.data.converters.staging import RowsOf, Staging
 from prectr.shared.errors import PrectrError
 from prectr.shared.storage.duckdb import literal

@@ -288,16 +288,27 @@ def fingerprint_of(folder: Path) -> str:
 
 
 def fingerprint_of_tables(folder: Path) -> str:
-    """As `fingerprint_of`, for tables that somebody else may have written: where no step did, sha256 of their contents.
+    """sha256 of a data set's tables: their contents decide, whoever wrote them and whatever a record says.
 
     Raises:
         PrectrError: the folder is not there, or holds no tables.
     """
     files = sorted(Path(folder).glob("*.parquet"))
-    if (Path(folder) / RECORD).is_file() or not files:
+    if not files:
         return fingerprint_of(folder)
-    contents = "".join(f"{file.name}:{file_fingerprint(file)}\n" for file in files)
+    contents = "".join(f"{file.name}:{_contents(file, file.stat())}\n" for file in files)
     return hashlib.sha256(contents.encode()).hexdigest()
+
+
+_hashed: dict[tuple[str, int, int, int], str] = {}
+
+
+def _contents(file: Path, status: os.stat_result) -> str:
+    """The file's hash, made once in this process while its size, time and place on disk stay the same."""
+    key = (str(file.absolute()), status.st_ino, status.st_size, status.st_mtime_ns)
+    if key not in _hashed:
+        _hashed[key] = file_fingerprint(file)
+    return _hashed[key]
 
 
 def _finished(folder: Path, fingerprint: str) -> StepRecord | None:

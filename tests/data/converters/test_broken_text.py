@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from prectr.data.converters import readers
-from prectr.data.converters.files import list_files
-from prectr.data.converters.readers import Reading, read_batches
+from prectr.data.converters.reading import readers
+from prectr.data.converters.reading.files import list_files
+from prectr.data.converters.reading.readers import Reading, read_batches
 from prectr.shared.errors import PrectrError
 
 

@@ -11,11 +11,11 @@ import pytest
 from datasets.exceptions import DatasetNotFoundError
 from huggingface_hub.errors import OfflineModeIsEnabled
 
-from prectr.data.converters import readers
 from prectr.data.converters.arguments import read_conversion
 from prectr.data.converters.convert import convert
-from prectr.data.converters.files import fingerprint
-from prectr.data.converters.readers import Reading, read_batches
+from prectr.data.converters.reading import readers
+from prectr.data.converters.reading.files import fingerprint
+from prectr.data.converters.reading.readers import Reading, read_batches
 from prectr.shared.errors import PrectrError
 from tests.data.converters.sources import convert_to, judgements, rows_of, told, write_csv
 

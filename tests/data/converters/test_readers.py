@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from prectr.data.converters import readers
-from prectr.data.converters.files import find_encoding, list_files
-from prectr.data.converters.readers import Reading, read_batches
+from prectr.data.converters.reading import readers
+from prectr.data.converters.reading.files import find_encoding, list_files
+from prectr.data.converters.reading.readers import Reading, read_batches
 from prectr.shared.errors import PrectrError
 
 TEXT = 'id,title,rating\n007,Stiefel größe 40,2\n1e5,"two\nlines, quoted",\n'

@@ -288,3 +288,12 @@ def test_tables_that_no_step_wrote_are_known_by_their_contents(tmp_path: Path) -
     assert fingerprint_of_tables(tmp_path / "data") != first
     record = run_step("data", tmp_path / "built", {}, lambda work: None)
     assert fingerprint_of_tables(tmp_path / "built") == record.fingerprint
+
+
+def test_a_table_edited_after_its_step_is_another_input(tmp_path: Path) -> None:
+    run_step("data", tmp_path / "data", {}, lambda work: (work / "items.parquet").write_bytes(b"one") and None)
+    first = fingerprint_of_tables(tmp_path / "data")
+    (tmp_path / "data" / "items.parquet").write_bytes(b"two")
+    second = fingerprint_of_tables(tmp_path / "data")
+    (tmp_path / "data" / "gold.parquet").write_bytes(b"new")
+    assert len({first, second, fingerprint_of_tables(tmp_path / "data")}) == 3

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from prectr.data.converters.encodings import broken_line, marked
+from prectr.data.converters.reading.encodings import broken_line, marked
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.fingerprint import file_fingerprint
 

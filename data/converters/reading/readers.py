@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from prectr.data.converters.files import find_encoding, format_of, is_hub, open_bytes, open_hub, open_text
+from prectr.data.converters.reading.files import find_encoding, format_of, is_hub, open_bytes, open_hub, open_text
 from prectr.shared.errors import PrectrError
 
 BATCH = 1 << 15
