@@ -99,6 +99,18 @@ def has_table(folder: Path, table: str) -> bool:
     return table_path(folder, table).exists()
 
 
+def require_file(path: Path) -> None:
+    """Refuse what is not there, and what would be waited for: a pipe or a device in place of a table.
+
+    Raises:
+        PrectrError: it is no regular file.
+    """
+    if not path.exists():
+        raise PrectrError(f"{path} is missing: build the data set with `python -m data build`, or write that table.")
+    if not path.is_file():
+        raise PrectrError(f"{path} is a folder, a pipe or a device: write the table as a Parquet file.")
+
+
 class TableWriter:
     """Writes a table in parts, each cast to the contract's types and checked for its columns.
 
@@ -165,8 +177,7 @@ def read_table(folder: Path, table: str, columns: Sequence[str] | None = None) -
     path = table_path(folder, table)
     if table not in SCHEMAS:
         raise PrectrError(f"There is no table {table!r} in the contract; the tables are {', '.join(SCHEMAS)}.")
-    if not path.exists():
-        raise PrectrError(f"{path} is missing: build the data set with `python -m data build`, or write that table.")
+    require_file(path)
     try:
         found = pq.read_schema(path)
         check_columns(path, table, found)

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from prectr.data.contract import SCHEMAS, cast_rows, check_columns, contract_schema, table_path
+from prectr.data.contract import SCHEMAS, cast_rows, check_columns, contract_schema, require_file, table_path
 from prectr.shared.errors import PrectrError
 
 ROWS_AT_ONCE = 1 << 17
@@ -41,8 +41,7 @@ def scan_file(
     split: str | None = None,
 ) -> Iterator[pa.Table]:
     """As `scan_table`, of a file that holds rows of `table` under another name."""
-    if not path.exists():
-        raise PrectrError(f"{path} is missing: build the data set with `python -m data build`, or write that table.")
+    require_file(path)
     try:
         file = pq.ParquetFile(path, pre_buffer=False)  # buffered, a file read once ends up in memory whole
         found = file.schema_arrow.names

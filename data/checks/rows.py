@@ -34,6 +34,8 @@ def scan(folder: Path, table: str) -> tuple[list[Defect], bool]:
     Memory is that of a batch of rows, however long the table is.
     """
     path = table_path(folder, table)
+    if not path.is_file():
+        return [Defect(table, "is a folder, a pipe or a device: write the table as a Parquet file.")], False
     try:
         file = pq.ParquetFile(path, pre_buffer=False)
         faults = [Defect(table, fault) for _, fault in column_faults(table, file.schema_arrow)]

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from prectr.data.checks.defects import Defect
 from prectr.data.contract import MAY_BE_ABSENT, SCHEMAS, expected_type, table_path
 from prectr.shared.storage.duckdb import connect, identifier, literals, parquet
+from prectr.shared.values.texts import plain_sql
 
 CLICKS = ("impressions", "behaviours")
 MEMORY = "1GB"
@@ -22,6 +23,7 @@ MEMORY = "1GB"
 _VISIBLE = r"[^\s\p{Z}\p{Cc}\p{Cf}]"
 """A character that is neither space, control nor format (such as a zero-width space)."""
 
+_NOT_PLAIN = "write single blanks between words, none at the ends, and composed characters (NFC): one query is one."
 _UNREADABLE = "write a text with a visible character, or drop the row."
 _SQL_TYPES = {pa.string(): "VARCHAR", pa.int64(): "BIGINT", pa.int32(): "INTEGER", pa.int8(): "TINYINT"}
 _SQL_TYPES |= {pa.float32(): "FLOAT", pa.bool_(): "BOOLEAN", pa.timestamp("s"): "TIMESTAMP"}
@@ -73,6 +75,8 @@ class Checker:
             if (table, column) in {("items", "text"), ("pairs", "item_text"), ("behaviours", "event_type")} or (
                 column == "query" and table != "gold"
             ):
+                if column == "query":
+                    checks.append((column, f"query <> {plain_sql('query')}", _NOT_PLAIN))
                 checks.append((column, f"NOT regexp_matches({identifier(column)}, '{_VISIBLE}')", _UNREADABLE))
         counts = ", ".join(f"count(*) FILTER ({c}), min(row) FILTER ({c})" for _, c, _ in checks)
         [found] = self.ask(f"SELECT count(*), {counts} FROM {table}")

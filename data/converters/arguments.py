@@ -269,6 +269,12 @@ class PageArguments:
     result_text: list[str] = columns("the text, in a result, of one key or several; text if none is named")
     result_category: str = field(default="category", metadata={"help": "the category, in a result, where it has one"})
     clicks: str = field(default="clicks", metadata={"help": "the list of clicked ranks"})
+    clicks_are: Literal["auto", "ranks", "flags"] = field(
+        default="auto",
+        metadata={
+            "help": "ranks that were clicked, or flags: 0 or 1 of every result; auto: ranks, if it cannot be both"
+        },
+    )
     first_rank: int = field(default=1, metadata={"help": "rank of the first result: 1 or 0"})
 
 

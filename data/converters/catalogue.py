@@ -1,8 +1,13 @@
-"""The table `items`: every item once, with a text; of an item that is named twice the first row counts. [O]"""
+"""The table `items`: every item once, with a text. [O]
+
+Of an item that is named twice the first row counts, and in a log the earliest: what the rows of a log say of an item
+(its price, what was sold of it) may change, and no row may be told what was not so before.
+"""
 
 from __future__ import annotations
 
 from prectr.data.converters.staging import Staging
+from prectr.data.converters.times import add_seconds
 from prectr.shared.errors import PrectrError
 from prectr.shared.storage.duckdb import identifier
 from prectr.shared.values.texts import plain_sql
@@ -39,22 +44,28 @@ def check_numbers(staging: Staging, view: str, source: str) -> None:
             staging.tell(f"{missing:,} rows have no {name}: it is 0 there")
 
 
-def make_items(staging: Staging, source: str) -> None:
-    """The table `items` from the view `items_in` (file, row, item_id, text, and perhaps category, num_*, cat_*).
+def make_items(staging: Staging, source: str, time_unit: str = "auto") -> None:
+    """The table `items` from the view `items_in` (file, row, item_id, text, and perhaps category, num_*, cat_* and
+    timestamp).
 
     Raises:
         PrectrError: no item has an id and a text, or a number is none.
     """
     check_numbers(staging, "items_in", source)
     columns = staging.columns("items_in")
-    chosen = ["item_id", f"{plain_sql('text')} AS text"]
+    chosen = ["item_id", f"{plain_sql('items_in.text')} AS text"]
     chosen += ["CASE WHEN " + visible("category") + " THEN category END AS category"] if "category" in columns else []
     chosen += [number(name, name) for name in columns if name.startswith("num_")]
     chosen += [f"coalesce({name}, 'unknown') AS {name}" for name in columns if name.startswith("cat_")]
-    fit = f"{visible('item_id')} AND {visible('text')}"
+    fit = f"{visible('item_id')} AND {visible('items_in.text')}"
+    rows, first = "items_in", "file, row"
+    if "timestamp" in columns:
+        add_seconds(staging, "items_in", "timestamp", source, time_unit)
+        rows = "items_in LEFT JOIN items_in_seconds AS moments ON moments.text = timestamp"
+        first = "moments.seconds NULLS LAST, file, row"
     staging.table(
         "items",
-        f"SELECT DISTINCT ON (item_id) {', '.join(chosen)} FROM items_in WHERE {fit} ORDER BY item_id, file, row",
+        f"SELECT DISTINCT ON (item_id) {', '.join(chosen)} FROM {rows} WHERE {fit} ORDER BY item_id, {first}",
     )
     kept = staging.value("SELECT count(*) FROM items")
     if not kept:
@@ -63,12 +74,18 @@ def make_items(staging: Staging, source: str) -> None:
         f"SELECT count(DISTINCT item_id) FROM items_in ANTI JOIN items USING (item_id) WHERE {visible('item_id')}"
     )
     staging.tell(f"{kept:,} items" + (f"; {lost:,} others have no text and are left out" if lost else ""))
-    several = staging.value(
-        f"""SELECT count(*) FROM (SELECT item_id FROM items_in WHERE {fit} GROUP BY item_id
-            HAVING count(DISTINCT {plain_sql("text")}) > 1)"""
-    )
-    if several:
-        staging.tell(f"{several:,} items have several texts: the first counts")
+    said = {"text": ("texts", plain_sql("text"))}
+    others = [name for name in columns if name == "category" or name.startswith(("num_", "cat_"))]
+    said |= {name: (f"values of {name}", identifier(name)) for name in others}
+    counts = "earliest" if "timestamp" in columns else "first"
+    for name, (what, value) in said.items():
+        several = staging.value(
+            f"""SELECT count(*) FROM (SELECT item_id FROM items_in WHERE {fit}
+                GROUP BY item_id HAVING count(DISTINCT {value}) > 1)"""
+        )
+        if several:
+            keep = " (--context_numeric and --context_categorical keep each row's own)" if name in others else ""
+            staging.tell(f"{several:,} items have several {what}: the {counts} counts{keep}")
 
 
 def write_items(staging: Staging) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from prectr.data import report
+from prectr.data.checks.defects import DataError
 from prectr.data.converters import esci, homedepot, result_pages, staging, table, ubi, wands, write
 from prectr.data.converters.arguments import Conversion, NameArguments
 from prectr.data.converters.reading.files import fingerprint, is_hub, list_files
@@ -60,7 +61,11 @@ def _build(work: Path, kind: str, sources: Sequence[str], settings: Settings) ->
     with open_staging(work) as staging:
         rule = MODULES[kind].read(staging, sources, settings)
         stated = write_tables(staging, ", ".join(sources), settings, rule)
-        finish(work, staging.told, kind, stated)
+        try:
+            finish(work, staging.told, kind, stated)
+        except DataError as error:
+            defects = "; ".join(f"{defect.table}: {defect.said.rstrip('.')}" for defect in error.defects)
+            raise PrectrError(f"{', '.join(sources)}: the tables made of it would be wrong: {defects}.") from error
 
 
 def show(folder: Path) -> None:

@@ -7,12 +7,13 @@ and second. An item that a page shows twice counts once, clicked if it was click
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 from prectr.data.converters.catalogue import check_numbers, drop_unusable, number
 from prectr.data.converters.judgements import Unlabelled, cap_unlabelled
 from prectr.data.converters.sampled import Skips, add_skips
-from prectr.data.converters.splits import Shares, split_pages
+from prectr.data.converters.splits import Shares, moment, split_pages
 from prectr.data.converters.staging import Staging
 from prectr.data.converters.times import add_seconds, add_truths
 from prectr.shared.errors import PrectrError
@@ -69,6 +70,8 @@ def make_log(staging: Staging, source: str, rules: LogRules) -> str:
     )
     staging.drop("showings", "no time", "seconds IS NULL")
     drop_unusable(staging, "showings", source)
+    _refuse_future(staging, source)
+    _refuse_mixed_pages(staging, source, "page" in found)
     _make_pages(staging, features, "position" in found)
     stated = ""
     if "clicked" not in found:
@@ -78,6 +81,11 @@ def make_log(staging: Staging, source: str, rules: LogRules) -> str:
             f"{source}: clicked: no row is clicked: name the column that tells, or check how it is written."
         )
     split_pages(staging, source, rules.shares)
+    if staging.value("SELECT bool_and(clicked) FROM shown JOIN pages USING (page_id) WHERE split = 'train'"):
+        raise PrectrError(
+            f"{source}: clicked: every row of the training time is clicked: log what was skipped too, or leave "
+            "--clicked out, and skipped items are sampled."
+        )
     return stated
 
 
@@ -114,6 +122,40 @@ def write_log(staging: Staging, source: str, judged: bool, time_unit: str) -> No
     )
     if judged:
         _write_gold(staging)
+
+
+def _refuse_future(staging: Staging, source: str) -> None:
+    latest = int(time.time()) + 86400
+    bad = staging.rows(f"SELECT row, seconds FROM showings WHERE seconds > {latest} ORDER BY file, row LIMIT 1")
+    if bad:
+        raise PrectrError(
+            f"{source}: timestamp, row {bad[0][0]}: {moment(bad[0][1])} lies in the future: correct it, or say another "
+            "--time_unit."
+        )
+
+
+def _refuse_mixed_pages(staging: Staging, source: str, named: bool) -> None:
+    """A page is of one user, query, category and time; where none is named, it is made of all but the category."""
+    same = "key" if named else "key, user_id, query"
+    for column, what in (
+        ("user_id", "users"),
+        ("query", "queries"),
+        ("query_category", "categories"),
+        ("seconds", "times"),
+    ):
+        bad = staging.rows(
+            f"""SELECT min(row), min({column}), max({column}) FROM showings WHERE starts_with(key, 'p') OR {not named}
+                GROUP BY {same} HAVING count(DISTINCT {column}) > 1 OR count({column}) NOT IN (0, count(*))
+                ORDER BY min(file), min(row) LIMIT 1"""
+        )
+        if bad:
+            row, *values = bad[0]
+            values = [moment(value) if column == "seconds" else str(value)[:40] for value in values]
+            other = values[1] if values[0] != values[1] else "none"
+            raise PrectrError(
+                f"{source}: page, row {row}: its page has several {what}, such as {values[0]!r} and {other!r}: give "
+                "each page its own, or leave --page out: user, query and time then tell pages apart."
+            )
 
 
 def _position(staging: Staging, source: str) -> str:

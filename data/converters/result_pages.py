@@ -37,7 +37,7 @@ def read(staging: Staging, sources: Sequence[str], settings: dict) -> None:
 
     staging.read_objects("results", sources, _NAMES, reading, rows_of)
     category = ", category" if staging.value("SELECT count(category) FROM results") else ""
-    staging.run(f"CREATE VIEW items_in AS SELECT file, row, item_id, text {category} FROM results")
+    staging.run(f"CREATE VIEW items_in AS SELECT file, row, item_id, text, timestamp {category} FROM results")
     staging.run(
         "CREATE VIEW shown_in AS SELECT file, row, user_id, query, item_id, timestamp, page, position, clicked "
         "FROM results"
@@ -70,13 +70,27 @@ def _text(path: Path, line: int, found: dict[str, Any], name: str) -> str | None
 
 def _ranks(path: Path, line: int, clicks: Any, length: int, arguments: PageArguments) -> set[int]:
     """Places from 0 that were clicked."""
-    places = set()
-    for rank in [] if clicks is None else clicks if isinstance(clicks, list) else [clicks]:
+    where = f"{path}: {arguments.clicks}, line {line}"
+    given = [] if clicks is None else clicks if isinstance(clicks, list) else [clicks]
+    every = len(given) == length and all(type(each) in (int, bool) and each in (0, 1) for each in given)
+    if arguments.clicks_are == "flags" or (every and given and all(type(each) is bool for each in given)):
+        if not every:
+            raise PrectrError(f"{where}: found {_short(given)}: write 0 or 1 for each of the {length} results.")
+        return {place for place, each in enumerate(given) if each}
+    if arguments.clicks_are == "auto" and every and length > 1:
+        raise PrectrError(
+            f"{where}: found {_short(given)} on a page of {length}, which may be ranks, or 0 or 1 of every result: say "
+            "--clicks_are ranks or --clicks_are flags."
+        )
+    for rank in given:
         if type(rank) is not int or not 0 <= rank - arguments.first_rank < length:
             raise PrectrError(
-                f"{path}: {arguments.clicks}, line {line}: found rank {rank!r} on a page of {length}: write ranks from "
+                f"{where}: found rank {rank!r} on a page of {length}: write ranks from "
                 f"{arguments.first_rank} to {length - 1 + arguments.first_rank}, or say --first_rank "
                 f"{1 - arguments.first_rank}."
             )
-        places.add(rank - arguments.first_rank)
-    return places
+    return {rank - arguments.first_rank for rank in given}
+
+
+def _short(values: list[Any]) -> str:
+    return str(values)[:80]

@@ -54,7 +54,8 @@ class Staging:
         self._database = connect(self._spill, MEMORY, [work])
 
     def tell(self, line: str) -> None:
-        self.told.append(line)
+        if line not in self.told:
+            self.told.append(line)
 
     def read(
         self,

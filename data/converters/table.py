@@ -50,7 +50,8 @@ def read(staging: Staging, sources: Sequence[str], settings: dict) -> None:
     text = f"concat_ws(' ', {', '.join(texts)})"
     where = "catalogue" if arguments.items else "source"
     item_id = "item_id" if arguments.item_id else f"left(md5({plain_sql(text)}), 16)"
-    kept = ", ".join(["file", "row", f"{item_id} AS item_id", f"{text} AS text", *of_items])
+    when = ["timestamp"] if arguments.is_log and not arguments.items else []
+    kept = ", ".join(["file", "row", f"{item_id} AS item_id", f"{text} AS text", *of_items, *when])
     staging.run(f"CREATE VIEW items_in AS SELECT {kept} FROM {where}")
     if not arguments.item_id:
         staging.tell("no item ids: an item is its text, and its id is made of it")

@@ -61,7 +61,7 @@ def _refuse_null(staging: Staging, view: str, column: str, source: str, kind: st
     """Refuse the first row whose value could not be read; `said` tells what is wrong with a text."""
     name = identifier(column)
     bad = staging.rows(
-        f"SELECT row, {name} FROM {view} JOIN {view}_{kind} ON text = {name} WHERE {kind} IS NULL "
+        f"SELECT row, {name} FROM {view} WHERE {name} IN (SELECT text FROM {view}_{kind} WHERE {kind} IS NULL) "
         "ORDER BY file, row LIMIT 1"
     )
     if bad:

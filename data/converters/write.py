@@ -34,7 +34,7 @@ def write_tables(staging: Staging, source: str, settings: Settings, rule: LevelR
     splits: SplitArguments = settings[SplitArguments]
     views = {row[0] for row in staging.rows("SELECT view_name FROM duckdb_views()")}
     judged, is_log = "judged_in" in views, "shown_in" in views
-    make_items(staging, source)
+    make_items(staging, source, settings[LogArguments].time_unit if is_log else "auto")
     names, stated = list(DEFAULT_NAMES), ""
     if judged:
         names = make_judged(staging, source, splits.shares(seed), rule or settings[LevelArguments].rule)

@@ -121,7 +121,7 @@ def test_a_log_of_what_was_shown(tmp_path: Path, capsys: pytest.CaptureFixture[s
     source = write_csv(tmp_path / "log.csv", log_rows())
     folder = convert_to(
         tmp_path,
-        f"table {source} {LOG} --clicked click --user visitor --position rank --category kind --query_category kind "
+        f"table {source} {LOG} --clicked click --user visitor --position rank --category kind "
         "--context_numeric price --history_share 0.2 --new_users_share 0.5",
     )
     impressions = read_table(folder, "impressions").to_pylist()
@@ -240,7 +240,7 @@ BAD_FLAGS = {
     "--query q --item t --level r --unlabelled_per_query -1": "give numbers of pairs",
     "--query q --item t --timestamp r --sampled_skips 0": "give 1 to 1000 skipped items",
     "--query q --item t --level r --delimiter ab": "or a single character",
-    "--query q --item t --level r --name a/b": "give a plain name for the folder",
+    "--query q --item t --level r --name a/b": "give the data set a plain name",
 }
 
 
