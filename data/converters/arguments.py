@@ -124,8 +124,9 @@ class LogArguments:
     history_share: float = field(default=0.1, metadata={"help": "the first pages: history only, not trained on"})
     new_users_share: float = field(default=0.1, metadata={"help": "users never trained on, drawn by seed"})
     sampled_skips: int = field(default=9, metadata={"help": "of a log of clicks: skipped items drawn for each page"})
-    skip_draw: Literal["popularity", "uniform"] = field(
-        default="popularity", metadata={"help": "draw them as often as they had been clicked, or all alike"}
+    skip_draw: Literal["matched", "popularity", "uniform"] = field(
+        default="matched",
+        metadata={"help": "draw them among the clicks of the same time, as often as clicked before, or all alike"},
     )
 
     def __post_init__(self) -> None:

@@ -186,14 +186,15 @@ def test_clicks_alone_get_skipped_items_that_had_been_clicked_before(tmp_path: P
         assert kinds[row["item_id"]] == kinds[clicked[row["page_id"]]]
 
 
-def test_a_later_click_changes_no_earlier_page(tmp_path: Path) -> None:
+@pytest.mark.parametrize("flags", [["--skip_draw", "popularity"], ["--skip_draw", "uniform"]])
+def test_a_later_click_changes_no_earlier_page(tmp_path: Path, flags: list[str]) -> None:
     rows = [row for row in log_rows(80) if row["click"]]
     later = {**rows[-1], "sku": "new", "title": "new thing", "at": rows[-1]["at"] + 5000}
     found = []
     for name, content in (("a", rows), ("b", [*rows, later])):
         (tmp_path / name).mkdir()
         source = write_csv(tmp_path / name / "clicks.csv", content)
-        folder = convert_to(tmp_path / name, f"table {source} {LOG} --user visitor --category kind")
+        folder = convert_to(tmp_path / name, f"table {source} {LOG} --user visitor --category kind", *flags)
         found.append(rows_of(folder, "behaviours", "timestamp", "query", "item_id", "clicked", "page_id"))
     assert found[0] == found[1][: len(found[0])]
 

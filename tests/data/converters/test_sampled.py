@@ -1,0 +1,44 @@
+"""Sampled skips tell nothing by recency, popularity or trend, and what they do tell is said."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.data.converters.sources import START, convert_to, write_csv
+
+
+def trending(folder: Path, seed: int, categories: int, growth: float) -> Path:
+    """4,000 clicks on 400 items, each in fashion for some days of 60; `growth` of all clicks are on what is."""
+    draw = np.random.default_rng(seed)
+    peak, rows = draw.uniform(0, 60, 400), []
+    for day in np.sort(draw.uniform(0, 60, 4000)):
+        weight = np.exp(-np.abs(day - peak) / 2) * growth + (1 - growth) / (1 + np.arange(400))
+        item = int(draw.choice(400, p=weight / weight.sum()))
+        rows.append(
+            {"q": f"q{item % 20}", "sku": f"i{item}", "title": f"thing {item}", "kind": f"k{item % categories}",
+             "at": START + int(day * 86400), "u": f"u{draw.integers(300)}"}
+        )  # fmt: skip
+    return write_csv(folder / "clicks.csv", rows)
+
+
+def gains(folder: Path, source: Path, draw: str) -> dict[str, float]:
+    flags = "--query q --item_id sku --item title --category kind --timestamp at --user u"
+    made = convert_to(folder, f"table {source} {flags} --skip_draw {draw}")
+    stated = json.loads((made / "summary.json").read_text())["reconstructed"]
+    return {name: float(value) for name, value in re.findall(r"(popularity|recency|trend) (\d\.\d+)", stated)}
+
+
+@pytest.mark.parametrize(
+    ("seed", "categories", "growth"), [(0, 1, 0.9), (1, 1, 0.2), (2, 2, 0.7), (3, 2, 0.5), (4, 1, 0)]
+)
+def test_matched_skips_betray_nothing(tmp_path: Path, seed: int, categories: int, growth: float) -> None:
+    found = gains(tmp_path, trending(tmp_path, seed, categories, growth), "matched")
+    assert len(found) == 3 and all(abs(value - 0.5) <= 0.03 for value in found.values()), found
+
+
+def test_skips_by_popularity_betray_the_click_and_it_is_said(tmp_path: Path) -> None:
+    found = gains(tmp_path, trending(tmp_path, 0, 1, 0.9), "popularity")
+    assert found["trend"] > 0.6
