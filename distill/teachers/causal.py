@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig, Cache, PreTrainedModel
 
 from prectr.distill.teachers.base import Judgement, Pair
+from prectr.distill.teachers.level_words import LevelWords
 from prectr.distill.teachers.packing import ROW_LENGTH, Pass, packed_passes, padded_passes
 from prectr.distill.teachers.prompt import Prompt, PromptEncoder, padded_length
 from prectr.shared.errors import PrectrError
@@ -108,20 +109,20 @@ def load_adapter(causal_lm: PreTrainedModel, adapter: Path, location: str) -> Pe
 
 
 class LabelTokenModel(nn.Module):
-    """Logits of the K level tokens at each prompt's last position.
+    """Logits of the level words' T tokens at each prompt's last position.
 
-    The vocabulary's other logits are never computed: K rows of the output matrix are enough, which for a small model
-    with a large vocabulary is most of the work.
+    Where every level is one token the vocabulary's other logits are never computed: K rows of the output matrix are
+    enough, which for a small model with a large vocabulary is most of the work.
 
     Args:
         causal_lm: any `AutoModelForCausalLM`, with or without a LoRA adapter.
-        level_ids: the K tokens compared, lowest level first.
+        levels: the words compared.
     """
 
-    def __init__(self, causal_lm: PreTrainedModel | PeftModel, level_ids: Sequence[int]) -> None:
+    def __init__(self, causal_lm: PreTrainedModel | PeftModel, levels: LevelWords) -> None:
         super().__init__()
         self.causal_lm = causal_lm
-        self.level_ids = list(level_ids)
+        self.levels = levels
 
     @property
     def inner(self) -> Any:
@@ -142,8 +143,10 @@ class LabelTokenModel(nn.Module):
         prefix: Cache | None = None,
         **layout: Tensor,
     ) -> dict[str, Tensor]:
-        """`input_ids` [B, L] right-padded, `last` [B], gold levels `labels` [B] -> `logits` [B, K], `state` [B, H],
-        `loss`.
+        """`input_ids` [B, L] right-padded, `last` [B] -> `asked` [B, T], see `LevelWords.log_odds`, and `state` [B, H].
+
+        With gold levels `labels` [B / M], rows are the M nodes of one pair after the other, and there are `logits`
+        [B / M, K] and `loss` too.
 
         Args:
             row: [n] the rows of n prompts that end at `last` [n], where a row holds several; results then have n rows.
@@ -156,10 +159,11 @@ class LabelTokenModel(nn.Module):
         ).last_hidden_state
         rows = torch.arange(len(last)) if row is None else row
         state = hidden[rows.to(hidden.device), last.to(hidden.device)]
-        logits = self._level_logits(state).float()
-        result = {"logits": logits, "state": state.float()}
+        asked = self._asked(state)
+        result = {"asked": asked, "state": state.float()}
         if labels is not None:
-            result["loss"] = nn.functional.cross_entropy(logits, labels.to(logits.device))
+            logits = self.levels.log_odds(asked.view(len(labels), -1, asked.shape[1]))
+            result = {"logits": logits, "loss": nn.functional.cross_entropy(logits, labels.to(logits.device))} | result
         return result
 
     def run_prefix(self, tokens: Sequence[int]) -> Cache | None:
@@ -168,16 +172,22 @@ class LabelTokenModel(nn.Module):
         cache = self.inner.base_model(input_ids=ids, use_cache=True).get("past_key_values")
         return cache if isinstance(cache, Cache) else None
 
-    def _level_logits(self, state: Tensor) -> Tensor:
-        """[B, H] -> [B, K], as the model's own head would give them."""
+    def _asked(self, state: Tensor) -> Tensor:
+        """[B, H] -> [B, T]: logits of the tokens of the words, or their log-probabilities where a word goes on."""
+        if self.levels.is_plain:
+            return self._logits(state, self.levels.tokens).float()
+        return self._logits(state).float().log_softmax(-1)[:, self.levels.tokens]
+
+    def _logits(self, state: Tensor, tokens: Sequence[int] | None = None) -> Tensor:
+        """[B, H] -> logits [B, T] of some tokens, or of all, as the model's own head would give them."""
         inner, config = self.inner, self.inner.config
-        output = inner.get_output_embeddings()
+        output, chosen = inner.get_output_embeddings(), slice(None) if tokens is None else list(tokens)
         if output.weight.is_meta or not output.weight.is_floating_point():
             # Offloaded or quantised weights exist only while their module runs.
-            logits = output(state)[:, self.level_ids]
+            logits = output(state)[:, chosen]
         else:
-            bias = None if output.bias is None else output.bias[self.level_ids]
-            weight = output.weight[self.level_ids]
+            bias = None if output.bias is None else output.bias[chosen]
+            weight = output.weight[chosen]
             logits = nn.functional.linear(state.to(weight.device), weight, bias)
         if scale := getattr(config, "logit_scale", None):  # Cohere
             logits = logits * scale
@@ -193,8 +203,8 @@ class CausalTeacher:
 
     Nothing is computed twice that prompts have in common. If every prompt begins with the same `SHARED_TOKENS` or more
     (few-shot examples), they are run once per call of `score`, and every pass starts from their keys and values. And
-    prompts are packed, with each query once for its items (`passes.py`); so give `score` pairs of one query together.
-    A model that does not give the same states when packed (it is tried out when opened) gets padded passes.
+    prompts are packed, with each query once for its items (`packing.py`); so give `score` pairs of one query together.
+    Level words of several tokens are asked for in the same pass, each prompt once for all of them. A model that does not give the same states when packed (it is tried out when opened) gets padded passes.
 
     Args:
         location: model folder or hub id.
@@ -232,9 +242,9 @@ class CausalTeacher:
             causal_lm = causal_lm if four_bit else causal_lm.merge_and_unload()
         self.location, self.four_bit, self.dtype = location, four_bit, getattr(torch, dtype)
         self.prompts = PromptEncoder(prompt, self.tokenizer, query_tokens, item_tokens)
-        self.model = LabelTokenModel(causal_lm, self.prompts.level_ids)
+        self.model = LabelTokenModel(causal_lm, self.prompts.levels)
         self.padded_batch, self.rows_per_pass = batch_size, max(1, batch_size * USUAL_LENGTH // ROW_LENGTH)
-        parts = (identity, prompt.fingerprint, query_tokens, item_tokens, dtype, four_bit)
+        parts = (identity, prompt.fingerprint, query_tokens, item_tokens, dtype, four_bit, *self.prompts.habits)
         self.fingerprint = hashlib.sha256(repr(parts).encode()).hexdigest()
         with torch.inference_mode():
             self.model.eval()
@@ -254,8 +264,8 @@ class CausalTeacher:
         return 1 if self.packs else self.padded_batch
 
     def tokens(self, pair: Pair) -> int:
-        """Of its prompt, without what all prompts share."""
-        return len(self.prompts(*pair)) - len(self.shared)
+        """Of its prompt and the words behind it, without what all prompts share."""
+        return len(self.prompts(*pair)) - len(self.shared) + self._behind
 
     def padded_length(self, pair: Pair) -> int:
         """Packed pairs of all lengths are scored together: the length of a row, unless the prompt is longer."""
@@ -273,24 +283,30 @@ class CausalTeacher:
         """Judges n pairs."""
         self.model.eval()
         prefix = self.model.run_prefix(self.shared) if self.shared else None
-        log_odds = np.empty((len(pairs), len(self.prompts.level_ids)), np.float32)
+        nodes = len(self.prompts.levels.nodes)
+        asked = np.empty((len(pairs) * nodes, len(self.prompts.levels.tokens)), np.float32)
         states: np.ndarray | None = None
         for one in self._passes(pairs):
             output = self._run(one, prefix)
-            log_odds[one.prompts] = output["logits"].log_softmax(-1).cpu().numpy()
+            asked[one.prompts] = output["asked"].cpu().numpy()
             state = output["state"].cpu().numpy()
             if states is None:
-                states = np.empty((len(pairs), state.shape[1]), np.float32)
+                states = np.empty((len(asked), state.shape[1]), np.float32)
             states[one.prompts] = state
-        return Judgement(log_odds, states)
+        log_odds = self.prompts.levels.log_odds(torch.from_numpy(asked).view(len(pairs), nodes, -1))
+        return Judgement(log_odds.numpy(), None if states is None else states[::nodes])
 
     def _passes(self, pairs: Sequence[Pair]) -> Iterator[Pass]:
-        skip = len(self.shared)
+        """Of n pairs the n · M prompts that end in each node."""
+        skip, nodes = len(self.shared), self.prompts.levels.nodes
         if not self.packs:
             prompts = [self.prompts(*pair)[skip:] for pair in pairs]
-            return padded_passes(prompts, self.padded_batch, self.filler)
-        halves = (self.prompts.split(*pair) for pair in pairs)
-        return packed_passes([(head[skip:], tail) for head, tail in halves], self.rows_per_pass, self.filler)
+            return padded_passes([[*each, *node] for each in prompts for node in nodes], self.padded_batch, self.filler)
+        halves = [self.prompts.split(*pair) for pair in pairs]
+        if len(nodes) > 1:  # what a pair's prompts have in common is more than what a query's have
+            halves = [([*head, *tail[:-1]], tail[-1:]) for head, tail in halves]
+        split = [(head[skip:], [*tail, *node]) for head, tail in halves for node in nodes]
+        return packed_passes(split, self.rows_per_pass, self.filler)
 
     def _run(self, one: Pass, prefix: Cache | None) -> dict[str, Tensor]:
         device = self.model.device
@@ -312,8 +328,9 @@ class CausalTeacher:
         """Some families do something of their own between output matrix and logits."""
         prompt = self.prompts("", "")
         ids = torch.tensor([prompt], device=self.model.device)
-        whole = self.model.inner(input_ids=ids, use_cache=False).logits[0, -1, self.prompts.level_ids].float().cpu()
-        found = self.model(ids, torch.tensor([len(prompt) - 1]))["logits"][0].cpu()
+        whole = self.model.inner(input_ids=ids, use_cache=False).logits[0, -1].float().cpu()
+        whole = (whole if self.prompts.levels.is_plain else whole.log_softmax(-1))[self.prompts.levels.tokens]
+        found = self.model(ids, torch.tensor([len(prompt) - 1]))["asked"][0].cpu()
         if not torch.allclose(whole, found, rtol=0.05, atol=0.05):
             raise PrectrError(
                 f"teacher {self.location}: {type(self.model.inner).__name__} does not make its logits from hidden "
@@ -345,4 +362,9 @@ class CausalTeacher:
     def _longest(self) -> int:
         parts = self.prompts
         fixed = len(parts.before) + len(parts.between) + len(parts.after) - len(self.shared)
-        return padded_length(fixed + parts.query_tokens + parts.item_tokens)
+        return padded_length(fixed + parts.query_tokens + parts.item_tokens + self._behind)
+
+    @property
+    def _behind(self) -> int:
+        """Tokens of level words behind a prompt."""
+        return sum(map(len, self.prompts.levels.nodes))

@@ -24,6 +24,7 @@ from prectr.distill.models.sources import find_adapter
 from prectr.distill.pairs import Pairs
 from prectr.distill.teachers.causal import CausalTeacher, LabelTokenModel, load_adapter, open_causal_lm
 from prectr.distill.teachers.dtype import reads_bf16
+from prectr.distill.teachers.level_words import LevelWords
 from prectr.distill.teachers.prompt import pad, padded_length
 from prectr.distill.training import (
     LikeLengthTrainer,
@@ -51,13 +52,13 @@ def tokenise_prompts(teacher: CausalTeacher, pairs: Pairs, file: Path) -> datase
 
 
 class PromptCollator:
-    """Pads a batch to a multiple of 8 tokens."""
+    """Pads a batch to a multiple of 8 tokens; each prompt stands there once for each beginning of a level word."""
 
-    def __init__(self, filler: int) -> None:
-        self.filler = filler
+    def __init__(self, filler: int, levels: LevelWords) -> None:
+        self.filler, self.levels = filler, levels
 
     def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
-        prompts = [row["input_ids"] for row in rows]
+        prompts = [[*row["input_ids"], *node] for row in rows for node in self.levels.nodes]
         ids, last = pad(prompts, padded_length(max(map(len, prompts))), self.filler)
         parts = {"input_ids": ids, "last": last, "labels": np.array([row["labels"] for row in rows])}
         return {name: torch.from_numpy(part) for name, part in parts.items()}
@@ -68,12 +69,12 @@ class LabelTokenTrainer(LikeLengthTrainer):
     only.
     """
 
-    level_ids: list[int]
+    levels: LevelWords
 
     def compute_loss(
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        output = LabelTokenModel(model, self.level_ids)(**inputs)
+        output = LabelTokenModel(model, self.levels)(**inputs)
         return (output["loss"], output) if return_outputs else output["loss"]
 
 
@@ -115,12 +116,12 @@ def finetune(
         ),
         train_dataset=tokenise_prompts(teacher, pairs, rows / "train.arrow"),
         eval_dataset=judged.select(np.argsort(lengths_of(judged), kind="stable")),
-        data_collator=PromptCollator(teacher.filler),
+        data_collator=PromptCollator(teacher.filler, teacher.prompts.levels),
         compute_metrics=level_metrics,
         preprocess_logits_for_metrics=logits_alone,
         callbacks=[EarlyStoppingCallback(arguments.teacher_patience)],
     )
-    trainer.level_ids = teacher.model.level_ids
+    trainer.levels = teacher.prompts.levels
     trainer.train_or_resume("LoRA")
     # peft keeps these names in a set, whose order changes with every process: equal adapters are to be equal files.
     written = cast(LoraConfig, causal_lm.peft_config["default"])

@@ -11,10 +11,17 @@ from pathlib import Path
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
+from prectr.distill.teachers.level_words import LevelWords
 from prectr.shared.encoder.level_encoder import CHARACTERS_PER_TOKEN
 from prectr.shared.errors import PrectrError
 
 FOLDER = Path(__file__).parents[1] / "prompts"
+
+BLANKS = ("▁", "Ġ")
+"""How vocabularies write a space."""
+
+ANCHORS = ("\n", ":", ".", "a", "0")
+"""Put in front of a text that is to be tokenised as within a longer one; the first that does not grow into it counts."""
 
 
 @dataclass(frozen=True)
@@ -103,8 +110,11 @@ class PromptEncoder:
         prompt, tokenizer: the question and the teacher's tokenizer.
         query_tokens, item_tokens: tokens kept of each text.
 
+    What is tokenised apart gets the tokens it has in the whole prompt: where a tokenizer puts a blank in front of all it
+    is given (Llama 2, Mistral), only the prompt's first piece has it.
+
     Raises:
-        PrectrError: two level words begin with the same token, so the next token cannot tell them apart.
+        PrectrError: two level words are the same tokens, or one cannot be written in this vocabulary.
     """
 
     def __init__(self, prompt: Prompt, tokenizer: PreTrainedTokenizerBase, query_tokens: int, item_tokens: int) -> None:
@@ -113,15 +123,14 @@ class PromptEncoder:
         # A space before a placeholder belongs to the first word after it, as in running text.
         self.query_space, self.item_space = _trailing_space(prompt.before), _trailing_space(prompt.between)
         start = [tokenizer.bos_token_id] if tokenizer.bos_token_id is not None else []
-        self.before = start + self._ids(prompt.before.removesuffix(self.query_space))
+        # Some vocabularies begin every text with a blank, which inside of a text would be one too many.
+        begun = tokenizer.convert_ids_to_tokens(self._plain_ids("\n"))[:1]
+        self.adds_blank = "".join(begun).startswith(BLANKS)
+        self.before = start + self._plain_ids(prompt.before.removesuffix(self.query_space))
         self.between = self._ids(prompt.between.removesuffix(self.item_space))
-        self.after = self._ids(prompt.after)
-        self.level_ids = [self._ids(f" {word}")[0] for word in prompt.words]
-        if len(set(self.level_ids)) != len(self.level_ids):
-            listed = ", ".join(f"{word} → {i}" for word, i in zip(prompt.words, self.level_ids, strict=True))
-            raise PrectrError(
-                f"prompt: two level words begin with the same token of this teacher ({listed}); choose others."
-            )
+        written = [self._ids(f" {word}") for word in prompt.words]
+        self.levels = LevelWords.of(prompt.words, written, tokenizer.unk_token_id)
+        self.after = [*self._ids(prompt.after), *self.levels.common]
         self._text_ids = lru_cache(maxsize=100_000)(partial(self._ids, plain=True))
 
     def __call__(self, query: str, item_text: str) -> list[int]:
@@ -136,9 +145,32 @@ class PromptEncoder:
         item_ids = self._text_ids(self.item_space + item_text)[: self.item_tokens]
         return [*self.before, *query_ids, *self.between], [*item_ids, *self.after]
 
+    @property
+    def level_ids(self) -> list[int]:
+        """The token each level's word ends in, which for a word of one token is the word."""
+        return self.levels.ends
+
+    @property
+    def habits(self) -> tuple[object, ...]:
+        """What decides a judgement beside the prompt; empty where every level is one token and no blank is added, as
+        labels of earlier versions were made.
+        """
+        is_usual = self.levels.is_plain and not self.levels.common and not self.adds_blank
+        return () if is_usual else (self.levels, self.adds_blank)
+
     def _ids(self, text: str, plain: bool = False) -> list[int]:
+        """Tokens of a text that stands within the prompt, as they are there."""
+        if self.adds_blank and text:
+            for anchor in ANCHORS:
+                front, whole = self._plain_ids(anchor), self._plain_ids(anchor + text, plain)
+                if whole[: len(front)] == front:
+                    return whole[len(front) :]
+        return self._plain_ids(text, plain)
+
+    def _plain_ids(self, text: str, plain: bool = False) -> list[int]:
         """`plain` reads `<eos>` in a text as five letters, not as the teacher's own sign."""
-        return self.tokenizer(text, add_special_tokens=False, split_special_tokens=plain)["input_ids"]
+        ids: list[int] = self.tokenizer(text, add_special_tokens=False, split_special_tokens=plain)["input_ids"]
+        return ids
 
 
 def one_line(text: str) -> str:

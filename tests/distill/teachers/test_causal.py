@@ -185,7 +185,7 @@ def test_any_number_of_levels(folder: Path, words: tuple[str, ...]) -> None:
 
 def test_a_head_of_another_kind_is_refused(folder: Path) -> None:
     with (
-        patch.object(LabelTokenModel, "_level_logits", lambda self, state: state[:, :4] * 100),
+        patch.object(LabelTokenModel, "_logits", lambda self, state, tokens: state[:, :4] * 100),
         pytest.raises(PrectrError, match="name another teacher"),
     ):
         open_teacher(folder)

@@ -46,10 +46,19 @@ def test_level_words_are_single_tokens_in_order(tokenizer: PreTrainedTokenizerFa
     assert tokenizer.convert_ids_to_tokens(level_ids) == ["none", "weak", "close", "exact"]
 
 
-def test_level_words_that_begin_alike_are_refused(tokenizer: PreTrainedTokenizerFast) -> None:
-    alike = Prompt("a ", " b ", " c", ("red lamp", "red table"))
-    with pytest.raises(PrectrError, match="same token"):
-        PromptEncoder(alike, tokenizer, 8, 8)
+def test_what_level_words_begin_with_ends_the_prompt(tokenizer: PreTrainedTokenizerFast) -> None:
+    encoder = PromptEncoder(Prompt("a ", " b ", " match", ("red lamp", "red table")), tokenizer, 8, 8)
+    assert tokenizer.convert_ids_to_tokens(encoder.after) == ["match", "red"]
+    assert tokenizer.convert_ids_to_tokens(encoder.level_ids) == ["lamp", "table"]
+
+
+@pytest.mark.parametrize("words", [("red", "Red"), ("red", "purple"), ("无", "关"), ("lamp", " lamp"), ("red", "")])
+def test_words_the_vocabulary_cannot_tell_apart_or_write_are_refused(
+    tokenizer: PreTrainedTokenizerFast, words: tuple[str, ...]
+) -> None:
+    with pytest.raises(PrectrError, match="same tokens|cannot write") as raised:
+        PromptEncoder(Prompt("a ", " b ", " c", words), tokenizer, 8, 8)
+    assert "\n" not in str(raised.value)
 
 
 EXAMPLES = """levels: no | yes
