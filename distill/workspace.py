@@ -14,12 +14,13 @@ from prectr.data.contract import PAIR_SPLITS, levels, read_table
 from prectr.distill.config import LabelArguments, RunArguments, StudentArguments, TeacherArguments
 from prectr.distill.labelling.strategies import WITHOUT_A_LOG, Chosen, choose_pairs
 from prectr.distill.models.convert import convert_teacher
+from prectr.distill.models.random_models import random_bert_config
 from prectr.distill.models.sources import Source, check_head, find_adapter, find_assistant, find_encoder, find_teachers
 from prectr.distill.pairs import read_pairs, remarks, require_training_pairs
 from prectr.distill.student.recipe import Recipe
-from prectr.distill.teachers.cross_encoder import check_length
 from prectr.distill.teachers.panel import Panel
 from prectr.distill.teachers.prompt import read_prompt
+from prectr.shared.encoder.reading import check_length
 from prectr.shared.pretrained import open_config
 from prectr.shared.run.finished import settings_of
 from prectr.shared.run.steps import StepRecord, fingerprint_of_tables
@@ -65,11 +66,24 @@ class Workspace:
             check_head(source, len(self.level_names), self.teaching, self.has_gold)
         name = self.teaching.assistant
         self.assistant = find_assistant(name, self.has_gold) if name else None
-        if self.assistant and self.assistant.kind != "random":
-            # Not only when its turn comes, after the teacher has labelled everything.
-            config = open_config(self.assistant.location)
-            check_length(name, config, self.teaching.cross_encoder_length)
+        self._check_lengths()
         self.student_labels = self.folder / (ASSISTANT_LABELS if self.assistant else LABELS)
+
+    def _check_lengths(self) -> None:
+        """Not only when a model's turn comes, after others have worked for hours."""
+        judges = [*self.teacher_sources, *([self.assistant] if self.assistant else [])]
+        for judge in judges:
+            if judge.role == "cross_encoder":
+                self._check_length(f"cross-encoder {judge.name}", judge.location, "cross_encoder_length", self.teaching)
+        for setting in ("query_length", "item_length"):
+            self._check_length(f"init_from {self.training.init_from}", self.encoder_source, setting, self.training)
+
+    def _check_length(self, name: str, location: str, setting: str, settings: Any) -> None:
+        if location == "scratch":
+            return  # made as long as it has to be
+        is_random = location in ("random", "random-cross-encoder")
+        config = random_bert_config(0) if is_random else open_config(location)
+        check_length(name, config, getattr(settings, setting), setting)
 
     @cached_property
     def item_texts(self) -> list[str]:

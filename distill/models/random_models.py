@@ -66,13 +66,17 @@ def random_text_encoder(folder: Path, texts: Iterable[str], seed: int) -> None:
 def random_bert(tokenizer: PreTrainedTokenizerBase, seed: int) -> BertModel:
     """An untrained BERT of 2 layers x 32 for the tokenizer's vocabulary, which reads 128 tokens."""
     torch.manual_seed(seed)
-    config = BertConfig(
-        vocab_size=len(tokenizer),
+    return BertModel(random_bert_config(len(tokenizer), tokenizer.pad_token_id))
+
+
+def random_bert_config(vocabulary_size: int, pad_token_id: int = 0) -> BertConfig:
+    """Of `random_bert`."""
+    return BertConfig(
+        vocab_size=vocabulary_size,
         hidden_size=32,
         num_hidden_layers=2,
         num_attention_heads=2,
         intermediate_size=64,
         max_position_embeddings=128,
-        pad_token_id=tokenizer.pad_token_id,
+        pad_token_id=pad_token_id,
     )
-    return BertModel(config)

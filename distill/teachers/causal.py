@@ -19,8 +19,9 @@ from prectr.distill.teachers.base import Judgement, Pair
 from prectr.distill.teachers.level_words import LevelWords
 from prectr.distill.teachers.packing import ROW_LENGTH, Pass, packed_passes, padded_passes
 from prectr.distill.teachers.prompt import Prompt, PromptEncoder, padded_length
+from prectr.shared.encoder.reading import tokens_read
 from prectr.shared.errors import PrectrError
-from prectr.shared.pretrained import open_model, open_tokenizer, read_tensors
+from prectr.shared.pretrained import open_config, open_model, open_tokenizer, read_tensors
 from prectr.shared.run.console import console
 from prectr.shared.training.device import compute_device
 
@@ -87,7 +88,7 @@ def load_adapter(causal_lm: PreTrainedModel, adapter: Path, location: str) -> Pe
     fits.
 
     Raises:
-        PrectrError: it does not fit.
+        PrectrError: it does not fit; or it changes word embeddings that are the output matrix too.
     """
     trained_on = PeftConfig.from_pretrained(str(adapter)).base_model_name_or_path or "a model it does not name"
     if Path(trained_on).name != Path(location).name:
@@ -106,6 +107,16 @@ def load_adapter(causal_lm: PreTrainedModel, adapter: Path, location: str) -> Pe
     except (RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise PrectrError(f"adapter {adapter} does not fit {location} ({reason}); name the model it is of.") from error
+    inner: Any = adapted.get_base_model()
+    ends = {"word embeddings": inner.get_input_embeddings(), "output matrix": inner.get_output_embeddings()}
+    changed = " and ".join(name for name, end in ends.items() if type(end).__module__.startswith("peft."))
+    if changed and inner.config.get_text_config().tie_word_embeddings:
+        # Merged it would change both; apart no ordinary folder can hold them.
+        raise PrectrError(
+            f"adapter {adapter}: it changes the {changed}, but word embeddings and output matrix of {location} are "
+            "one; train it without them (target_modules: all-linear)."
+        )
+    return adapted
 
 
 class LabelTokenModel(nn.Module):
@@ -182,8 +193,9 @@ class LabelTokenModel(nn.Module):
         """[B, H] -> logits [B, T] of some tokens, or of all, as the model's own head would give them."""
         inner, config = self.inner, self.inner.config
         output, chosen = inner.get_output_embeddings(), slice(None) if tokens is None else list(tokens)
-        if output.weight.is_meta or not output.weight.is_floating_point():
-            # Offloaded or quantised weights exist only while their module runs.
+        is_matrix = isinstance(output, nn.Linear) and not output.weight.is_meta and output.weight.is_floating_point()
+        if not is_matrix:
+            # Offloaded or quantised weights exist only while their module runs; an adapter adds to them.
             logits = output(state)[:, chosen]
         else:
             bias = None if output.bias is None else output.bias[chosen]
@@ -204,7 +216,8 @@ class CausalTeacher:
     Nothing is computed twice that prompts have in common. If every prompt begins with the same `SHARED_TOKENS` or more
     (few-shot examples), they are run once per call of `score`, and every pass starts from their keys and values. And
     prompts are packed, with each query once for its items (`packing.py`); so give `score` pairs of one query together.
-    Level words of several tokens are asked for in the same pass, each prompt once for all of them. A model that does not give the same states when packed (it is tried out when opened) gets padded passes.
+    Level words of several tokens are asked for in the same pass, each prompt once for all of them. A model that does
+    not give the same states when packed (it is tried out when opened) gets padded passes.
 
     Args:
         location: model folder or hub id.
@@ -216,8 +229,8 @@ class CausalTeacher:
         batch_size: prompts per padded pass; a packed one has as many tokens as so many prompts of `USUAL_LENGTH`.
 
     Raises:
-        PrectrError: see `open_causal_lm` and `load_adapter`; or the model's logits are not what its hidden states and
-            output matrix give.
+        PrectrError: see `open_causal_lm` and `load_adapter`; or the model does not read prompts of such a length; or
+            its logits are not what its hidden states and output matrix give.
     """
 
     def __init__(
@@ -235,13 +248,19 @@ class CausalTeacher:
         batch_size: int = 32,
     ) -> None:
         self.tokenizer = open_tokenizer(location)
+        self.prompts = PromptEncoder(prompt, self.tokenizer, query_tokens, item_tokens)
+        most = tokens_read(open_config(location).get_text_config())
+        if most is not None and self._most_tokens > most:
+            raise PrectrError(
+                f"teacher {location}: reads {most} tokens, but a prompt may have {self._most_tokens}; "
+                "shorten the prompt, or set teacher_query_tokens and teacher_item_tokens lower."
+            )
         causal_lm: Any = open_causal_lm(location, dtype, device_map, four_bit)
         if adapter is not None and (adapter / "adapter_config.json").is_file():
             causal_lm = load_adapter(causal_lm, adapter, location)
             # Merged into 4-bit weights an adapter would be rounded away.
             causal_lm = causal_lm if four_bit else causal_lm.merge_and_unload()
         self.location, self.four_bit, self.dtype = location, four_bit, getattr(torch, dtype)
-        self.prompts = PromptEncoder(prompt, self.tokenizer, query_tokens, item_tokens)
         self.model = LabelTokenModel(causal_lm, self.prompts.levels)
         self.padded_batch, self.rows_per_pass = batch_size, max(1, batch_size * USUAL_LENGTH // ROW_LENGTH)
         parts = (identity, prompt.fingerprint, query_tokens, item_tokens, dtype, four_bit, *self.prompts.habits)
@@ -342,8 +361,9 @@ class CausalTeacher:
         between tokens, or a family's own mask.
         """
         window = getattr(self.model.inner.config, "sliding_window", None)
+        longest = padded_length(self._most_tokens - len(self.shared))
         beginning, ending = self.prompts.split("", "")
-        if not ending or (window and len(self.shared) + max(ROW_LENGTH, self._longest) > window):
+        if not ending or (window and len(self.shared) + max(ROW_LENGTH, longest) > window):
             return False
         first, *_, last = self.prompts.prompt.words
         probes = [(first, last), (first, f"{last} {first}"), (last, first)]
@@ -359,10 +379,11 @@ class CausalTeacher:
         return bool((packed - alone).norm() <= max(1e-4, 8 * torch.finfo(self.dtype).eps) * alone.norm())
 
     @property
-    def _longest(self) -> int:
+    def _most_tokens(self) -> int:
+        """Of a prompt with the longest texts and what stands behind it."""
         parts = self.prompts
-        fixed = len(parts.before) + len(parts.between) + len(parts.after) - len(self.shared)
-        return padded_length(fixed + parts.query_tokens + parts.item_tokens + self._behind)
+        fixed = len(parts.before) + len(parts.between) + len(parts.after)
+        return fixed + parts.query_tokens + parts.item_tokens + self._behind
 
     @property
     def _behind(self) -> int:

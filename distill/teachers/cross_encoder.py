@@ -17,7 +17,6 @@ import torch
 from transformers import (
     AutoModelForSequenceClassification,
     DataCollatorWithPadding,
-    PretrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
@@ -37,7 +36,7 @@ from prectr.distill.training import (
     rows_on_disk,
     training_arguments,
 )
-from prectr.shared.errors import PrectrError
+from prectr.shared.encoder.reading import check_length, pad_right
 from prectr.shared.pretrained import open_model, open_tokenizer
 from prectr.shared.seeds import set_seed
 from prectr.shared.training.device import compute_device
@@ -244,7 +243,8 @@ class CrossEncoderTeacher:
                 ).to(self.device)
                 output = self.model(**inputs, output_hidden_states=True)
                 logits, hidden = output.logits.float(), output.hidden_states[-1]
-                at = [0 if self.tokenizer.cls_token_id is not None else len(row["input_ids"]) - 1 for row in filled]
+                has_cls = [row["input_ids"][0] == self.tokenizer.cls_token_id for row in filled]
+                at = [0 if has else len(row["input_ids"]) - 1 for has, row in zip(has_cls, filled, strict=True)]
                 state = hidden[torch.arange(len(at)), at].float()
                 if self.num_outputs > 1:
                     logits = logits.log_softmax(-1)
@@ -254,10 +254,7 @@ class CrossEncoderTeacher:
 
 
 def _open_tokenizer(location: str) -> PreTrainedTokenizerBase:
-    tokenizer = open_tokenizer(location)
-    if tokenizer.pad_token is None:
-        tokenizer.pad_token = tokenizer.eos_token
-    return tokenizer
+    return pad_right(open_tokenizer(location))
 
 
 def _open_model(
@@ -273,14 +270,5 @@ def _open_model(
         pad_token_id=tokenizer.pad_token_id,
         **changes,
     )
-    check_length(location, model.config, max_length)
+    check_length(f"cross-encoder {location}", model.config, max_length, "cross_encoder_length")
     return model
-
-
-def check_length(name: str, config: PretrainedConfig, max_length: int) -> None:
-    """Raises `PrectrError` where a model has fewer positions than `max_length` tokens need."""
-    most = getattr(config, "max_position_embeddings", max_length)
-    if max_length > most:
-        raise PrectrError(
-            f"cross-encoder {name}: reads {most} tokens, not {max_length}; set cross_encoder_length to {most} or less."
-        )

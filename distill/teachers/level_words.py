@@ -1,8 +1,8 @@
 """Level words as tokens: what a causal model is asked for, and how its answers make log-odds of the levels.
 
-A level is as probable as its whole word: the product of P(token | prompt, tokens before it) [chain rule], so the levels'
-words may begin alike and have any number of tokens. What all words begin with (the blank of ` 0`, ` 1`) becomes the end
-of the prompt, and where each word is then one token, the K logits there are all that is needed. Where a word goes on, the
+A level is as probable as its whole word: the product of P(token | prompt, tokens before it) [chain rule], so words may
+begin alike and have any number of tokens. What all words begin with (the blank of ` 0`, ` 1`) becomes the end of the
+prompt, and where each word is then one token, the K logits there are all that is needed. Where a word goes on, the
 model is asked again behind each beginning of it, and only there are logits of the whole vocabulary computed [O].
 """
 
@@ -49,7 +49,7 @@ class LevelWords:
                     f"prompt: this teacher's vocabulary cannot write the level word {name!r}; choose another."
                 )
         found = [tuple(each) for each in tokens]
-        for name, each in zip(names, found, strict=True):
+        for each in found:
             alike = [other for other, tokens_of in zip(names, found, strict=True) if tokens_of == each]
             if len(alike) > 1:
                 raise PrectrError(

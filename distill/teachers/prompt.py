@@ -21,7 +21,8 @@ BLANKS = ("▁", "Ġ")
 """How vocabularies write a space."""
 
 ANCHORS = ("\n", ":", ".", "a", "0")
-"""Put in front of a text that is to be tokenised as within a longer one; the first that does not grow into it counts."""
+"""Put in front of a text that is to be tokenised as within a longer one; the first that does not grow into it is taken.
+"""
 
 
 @dataclass(frozen=True)
@@ -110,8 +111,8 @@ class PromptEncoder:
         prompt, tokenizer: the question and the teacher's tokenizer.
         query_tokens, item_tokens: tokens kept of each text.
 
-    What is tokenised apart gets the tokens it has in the whole prompt: where a tokenizer puts a blank in front of all it
-    is given (Llama 2, Mistral), only the prompt's first piece has it.
+    What is tokenised apart gets the tokens it has in the whole prompt: where a tokenizer puts a blank in front of all
+    it is given (Llama 2, Mistral), only the prompt's first piece has it.
 
     Raises:
         PrectrError: two level words are the same tokens, or one cannot be written in this vocabulary.

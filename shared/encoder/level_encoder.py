@@ -29,11 +29,12 @@ from transformers.utils import logging
 from prectr.shared.atomic import atomic_write, make_readable
 from prectr.shared.encoder.fixed_length import FixedLength
 from prectr.shared.encoder.level_head import EncoderConfig, LevelHead, TokenVectors
+from prectr.shared.encoder.reading import check_length, pad_right
 from prectr.shared.encoder.sentence_transformers import load_projection, save_modules
 from prectr.shared.errors import PrectrError
 from prectr.shared.hub import local_folder
 from prectr.shared.hub_model import HubModel
-from prectr.shared.pretrained import fill, open_model, open_tokenizer
+from prectr.shared.pretrained import fill, open_config, open_model, open_tokenizer
 from prectr.shared.run.console import progress_bar
 from prectr.shared.run.schema import read_versioned, versioned
 
@@ -67,7 +68,7 @@ class LevelEncoder(nn.Module, HubModel):
     ) -> None:
         super().__init__()
         self.config = config
-        self.tokenizer = tokenizer
+        self.tokenizer = tokenizer = pad_right(tokenizer)
         self._fixed = {
             "query": FixedLength(tokenizer, config.query_length),
             "item": FixedLength(tokenizer, config.item_length),
@@ -102,7 +103,12 @@ class LevelEncoder(nn.Module, HubModel):
     def warm_start(cls, source: str | Path, config: EncoderConfig, num_layers: int) -> LevelEncoder:
         """A new encoder from the embeddings and the first `num_layers` layers of a trained one (hub id or folder);
         head and projection are random.
+
+        Raises:
+            PrectrError: the lengths of `config` are more than it reads.
         """
+        longest = max(config.query_length, config.item_length)
+        check_length(f"encoder {source}", open_config(source), longest, "query_length and item_length")
         text_encoder = open_model(AutoModel, source, num_hidden_layers=num_layers, dtype=torch.float32)
         return cls(text_encoder, open_tokenizer(source), config)
 

@@ -9,7 +9,8 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalize
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 TEXTS = [
-    "red leather shoe blue table lamp big steel bolt Search: Product: Match: none weak close exact 0 1 2 3 yes no match",
+    "red leather shoe blue table lamp big steel bolt Search: Product: Match: none weak close exact 0 1 2 3 yes no",
+    "match",
     "Search: red\nProduct: blue lamp\nMatch: exact\n\nSearch: big\n",
     " 无关 弱 相关 完全 不 匹配 нет слабо точно لا نعم ไม่ ใช่",
 ]
