@@ -15,24 +15,29 @@ import asyncio
 import hashlib
 import json
 import os
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from openai import APIStatusError, APITimeoutError, AsyncOpenAI, OpenAI, OpenAIError
+from openai import APIStatusError, APITimeoutError, AsyncOpenAI, OpenAIError
 
 from prectr.distill.config import TeacherArguments
 from prectr.distill.teachers.base import Judgement, Pair
-from prectr.distill.teachers.endpoint_answers import Levels, listed_tokens, read_answer, read_levels
+from prectr.distill.teachers.endpoint_answers import (
+    Levels,
+    NoLogProbabilitiesError,
+    listed_tokens,
+    printable,
+    read_answer,
+    read_levels,
+)
+from prectr.distill.teachers.endpoint_texts import cut, estimate_tokens, read_messages
+from prectr.distill.teachers.endpoint_transport import http_client
 from prectr.distill.teachers.prompt import Prompt, one_line
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.console import console
-
-CHARACTERS_PER_TOKEN = 4
-"""The server's tokenizer is out of reach, so texts are cut by characters: this many for each token that is kept."""
 
 FAILURES_IN_A_ROW = 8
 """An outage: the server goes on failing after every retry."""
@@ -99,7 +104,7 @@ class EndpointTeacher:
             ("endpoint_retries", retries, 0),
             ("endpoint_token_budget", token_budget, 0),
         ):
-            if value < least:
+            if not least <= value < float("inf"):
                 raise PrectrError(f"{name}: found {value}; set at least {least}.")
         self.prompt, self.top_logprobs, self.concurrency = prompt, top_logprobs, concurrency
         self.query_tokens, self.item_tokens = query_tokens, item_tokens
@@ -166,7 +171,7 @@ class EndpointTeacher:
             for row in rows:
                 found[row] = await self._judge(client, pairs[row])
 
-        async with AsyncOpenAI(**self._connection) as client:
+        async with self._client() as client:
             try:
                 if self._level_tokens is None:
                     self._level_tokens = await self._learn_level_tokens(client)
@@ -236,7 +241,7 @@ class EndpointTeacher:
                 )
             tokens.append(max(begins, key=lambda token: listed[token]))
         if len(set(tokens)) < len(tokens):
-            shown = ", ".join(f"{word} → {token!r}" for word, token in zip(words, tokens, strict=True))
+            shown = ", ".join(f"{word} → {self._said(token)!r}" for word, token in zip(words, tokens, strict=True))
             raise PrectrError(
                 f"prompt: two level words begin with the same token of {self.model} ({shown}); choose others."
             )
@@ -249,14 +254,19 @@ class EndpointTeacher:
             try:
                 answer = (await self._request(client, text)).text
             except APIStatusError as error:
-                if error.status_code in (401, 403, 404):
-                    raise PrectrError(self._refusal(error.status_code)) from error
+                if error.status_code in (401, 403, 404) or 300 <= error.status_code < 400:
+                    raise PrectrError(self._refusal(error.status_code, error)) from None
                 raise UnjudgedError(self._reason(error)) from error
             except OpenAIError as error:
                 raise UnjudgedError(self._reason(error)) from error
             try:
                 choice, used = read_answer(answer)
                 listed = listed_tokens(choice, strip=self.messages is not None)
+            except NoLogProbabilitiesError as error:
+                raise PrectrError(
+                    f"endpoint {self.url}: {self._said(error)}: what it gives are no log-probabilities; set the server "
+                    "to give them (before sampling), or name another."
+                ) from error
             except (ValueError, TypeError, LookupError, AttributeError):
                 # The client retries what HTTP calls an error, with this back-off; a garbled 200 is none.
                 await asyncio.sleep(min(0.5 * 2**attempt, 8.0) if attempt < self.retries else 0)
@@ -294,24 +304,44 @@ class EndpointTeacher:
         return estimate
 
     def _served_model(self) -> str:
+        async def listing() -> str:
+            async with self._client() as client:
+                return (await client.models.with_raw_response.list()).text
+
         try:
-            with OpenAI(**self._connection) as client:
-                listing = json.loads(client.models.with_raw_response.list().text)
-            names = [one["id"] for one in listing["data"]]
+            names = [one["id"] for one in json.loads(asyncio.run(listing()))["data"]]
         except APIStatusError as error:
-            if error.status_code in (401, 403):
-                raise PrectrError(self._refusal(error.status_code)) from error
-            raise PrectrError(f"endpoint {self.url}/models: {self._reason(error)}; is this the address?") from error
+            if error.status_code in (401, 403) or 300 <= error.status_code < 400:
+                raise PrectrError(self._refusal(error.status_code, error)) from None
+            raise PrectrError(f"endpoint {self.url}/models: {self._reason(error)}; is this the address?") from None
         except OpenAIError as error:
-            raise PrectrError(f"endpoint {self.url}: {self._reason(error)}; is the server running?") from error
-        except (ValueError, TypeError, LookupError) as error:
+            raise PrectrError(f"endpoint {self.url}: {self._reason(error)}; is the server running?") from None
+        except (ValueError, TypeError, LookupError, RecursionError) as error:
             raise PrectrError(f"endpoint {self.url}/models names no model; set endpoint_model.") from error
         if len(names) != 1:
-            listed = ", ".join(sorted(map(str, names))[:10]) or "none"
+            listed = ", ".join(sorted(self._said(name) for name in names)[:10]) or "none"
             raise PrectrError(f"endpoint {self.url}: it serves {len(names)} models ({listed}); set endpoint_model.")
-        return str(names[0])
+        if not isinstance(names[0], str) or self._said(names[0]) != names[0]:
+            raise PrectrError(
+                f"endpoint {self.url}: the one model it serves is called {self._said(names[0])}, which is no name to "
+                "keep labels under; set endpoint_model."
+            )
+        return names[0]
 
-    def _refusal(self, status: int) -> str:
+    def _client(self) -> AsyncOpenAI:
+        return AsyncOpenAI(**self._connection, http_client=http_client(self.timeout))
+
+    def _said(self, text: object) -> str:
+        """What the server says, for a message; a key that it repeats is not shown."""
+        return printable(text, os.environ.get("OPENAI_API_KEY", ""))
+
+    def _refusal(self, status: int, error: APIStatusError) -> str:
+        if 300 <= status < 400:
+            where = self._said(error.response.headers.get("location", "nowhere"))
+            return (
+                f"endpoint {self.url}: it redirects to {where} ({status}), where no prompt is sent; give that address "
+                "if you trust it."
+            )
         if status == 404:
             path = "completions" if self.messages is None else "chat/completions"
             return (
@@ -326,9 +356,8 @@ class EndpointTeacher:
         if isinstance(error, APITimeoutError):
             return f"no answer came within {self.timeout:g} s"
         if isinstance(error, APIStatusError):
-            said = " ".join(error.message.split())
-            return f"the server answered {error.status_code} ({said[:200]})"
-        return f"the connection failed ({error.__cause__ or error})"
+            return f"the server answered {error.status_code} ({self._said(error.message)})"
+        return f"the connection failed ({self._said(error.__cause__ or error)})"
 
 
 class UnjudgedError(Exception):
@@ -350,38 +379,3 @@ def open_endpoint(url: str, prompt: Prompt, arguments: TeacherArguments) -> Endp
         token_budget=arguments.endpoint_token_budget,
         chat_template=Path(arguments.endpoint_chat_template) if arguments.endpoint_chat_template else None,
     )
-
-
-def estimate_tokens(text: str) -> int:
-    """A third of the UTF-8 bytes, rather too many than too few, and the token of the answer."""
-    return len(text.encode()) // 3 + 2
-
-
-def cut(text: str, tokens: int) -> str:
-    """At most 4 characters for each token; a word that would be cut in two is left out, unless it is the first."""
-    length = tokens * CHARACTERS_PER_TOKEN
-    if len(text) <= length:
-        return text
-    whole_words = re.match(r"(?s)(.*\S)\s", text[: length + 1])
-    return whole_words[1] if whole_words else text[:length]
-
-
-def read_messages(path: Path) -> list[dict[str, str]]:
-    """Messages of a chat, {prompt} in one of them.
-
-    Raises:
-        PrectrError: no such file, or no JSON list of {"role": …, "content": …} with {prompt} in a content.
-    """
-    if not path.is_file():
-        raise PrectrError(f"endpoint_chat_template {path}: no such file.")
-    wanted = 'a JSON list of {"role": "user", "content": "…"}, with {prompt} in one content'
-    try:
-        messages = json.loads(path.read_text(encoding="utf-8"))
-        parts = [{"role": one["role"], "content": one["content"]} for one in messages]
-        if not all(isinstance(part, str) for one in parts for part in one.values()):
-            raise ValueError("a role or a content is no string")
-    except (ValueError, TypeError, LookupError) as error:
-        raise PrectrError(f"endpoint_chat_template {path}: not {wanted} ({error}).") from error
-    if not any("{prompt}" in one["content"] for one in parts):
-        raise PrectrError(f"endpoint_chat_template {path}: {{prompt}} is missing; write {wanted}.")
-    return parts

@@ -17,11 +17,46 @@ Levels = tuple[np.ndarray, np.ndarray]
 """log-odds [K], censored [K] bool"""
 
 
+MOST_TOKENS = 10**9
+"""Of one answer; a server that reports more, fewer than none, or no number reports nothing."""
+
+ROUNDING = 1e-3
+"""A log-probability may be so far above 0."""
+
+MOST_SHOWN = 200
+"""Characters of what a server says that a message repeats."""
+
+
+class NoLogProbabilitiesError(Exception):
+    """What is listed as log-probabilities cannot be any; the message completes "because …"."""
+
+
 def read_answer(answer: str) -> tuple[dict[str, Any], int]:
-    """The one choice of a completion, and the tokens it cost (0 if not told); raises what garbled answers raise."""
-    content = json.loads(answer)
-    used = (content.get("usage") or {}).get("total_tokens") or 0
-    return content["choices"][0], int(used)
+    """The one choice of a completion, and the tokens it cost (0 if not told, or told as no count).
+
+    Raises:
+        ValueError, TypeError, LookupError, AttributeError: a garbled answer.
+    """
+    try:
+        content = json.loads(answer)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+    usage = content.get("usage")
+    used = usage.get("total_tokens") if isinstance(usage, dict) else None
+    is_count = isinstance(used, int | float) and not isinstance(used, bool) and 0 <= used <= MOST_TOKENS
+    return content["choices"][0], int(used) if is_count else 0
+
+
+def printable(text: object, secret: str = "") -> str:
+    """What a server says, as data for a message: one line, without `secret`, what does not print as escapes, and not
+    all of it if it is long.
+    """
+    said = str(text)
+    for spelled in {secret, json.dumps(secret)[1:-1]} if secret else ():
+        said = said.replace(spelled, "***")
+    said = re.sub(r"\s+", " ", said)
+    shown = "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in said)
+    return shown if len(shown) <= MOST_SHOWN else shown[:MOST_SHOWN] + "…"
 
 
 def listed_tokens(choice: Mapping[str, Any], strip: bool) -> dict[str, float]:
@@ -30,6 +65,10 @@ def listed_tokens(choice: Mapping[str, Any], strip: bool) -> dict[str, float]:
     vLLM and OpenAI's /completions write {token: log-probability}, llama.cpp and all chats a list of objects. Some show
     the vocabulary's own sign for a space, which becomes one. `strip`: leave spaces in front out, of two tokens that are
     then alike keep the more probable.
+
+    Raises:
+        NoLogProbabilitiesError: a value above 0, or none of a number's.
+        ValueError, TypeError, LookupError, AttributeError: a garbled answer.
     """
     logprobs = choice.get("logprobs") or {}
     if content := logprobs.get("content"):
@@ -40,8 +79,18 @@ def listed_tokens(choice: Mapping[str, Any], strip: bool) -> dict[str, float]:
     for token, value in entries:
         token = re.sub("^[▁Ġ]", " ", token)
         token = token.lstrip(" ") if strip else token
-        if value is not None and value > UNLIKELY:
-            listed[token] = max(float(value), listed.get(token, -np.inf))
+        if value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise TypeError(f"{value!r} is no number")
+        # Whole numbers of any length are JSON; only those in reach become floats.
+        if value != value or value > ROUNDING:
+            shown = printable(f"{value:g}" if isinstance(value, float) else value)
+            raise NoLogProbabilitiesError(
+                f"it lists {shown} as the log-probability of {printable(token)!r}, and none is above 0"
+            )
+        if value > UNLIKELY:
+            listed[token] = max(min(float(value), 0.0), listed.get(token, -np.inf))
     return listed
 
 

@@ -48,6 +48,25 @@ def test_names_are_in_the_order_given(tmp_path: Path) -> None:
     assert rows_of(folder, "pairs", "level")[:3] == [(2,), (0,), (1,)]
 
 
+@pytest.mark.parametrize(
+    ("ratings", "names", "first"),
+    [
+        ([1, 2, 3], ["3", "2", "1"], [2, 1, 0]),
+        ([1.0, 2.0], ["2", "1"], [1, 0]),
+        ([-1, 0, 5], ["0", "5", "-1"], [2, 0, 1]),
+        ([0.5, 1.5], ["1.5", ".5"], [1, 0]),
+        (["1", "01", "2"], ["2", "1"], [1, 1, 0]),
+        ([10, 9], ["9", "10"], [1, 0]),
+    ],
+)
+def test_names_that_are_numbers_are_the_ratings_in_their_order(
+    tmp_path: Path, ratings: list[object], names: list[str], first: list[int]
+) -> None:
+    folder = convert_ratings(tmp_path, ratings, "--level_names", *names)
+    assert levels(folder) == names
+    assert [level for (level,) in rows_of(folder, "pairs", "level")[: len(first)]] == first
+
+
 def test_two_levels_are_enough_and_whole_numbers_may_have_gaps(tmp_path: Path) -> None:
     folder = convert_ratings(tmp_path, [5, -1], "--level_names", "no", "yes")
     assert levels(folder) == ["no", "yes"] and rows_of(folder, "pairs", "level")[:2] == [(1,), (0,)]
@@ -75,6 +94,8 @@ BAD_LEVELS = {
     "one number": ([1], [], "every pair has the rating 1: judge pairs of other levels too"),
     "no label": ([""], [], "level: no row has one"),
     "too many quantiles": ([1, 2], ["--level_quantiles", "4"], "too few or too alike to be cut into 4 shares"),
+    "a number not named": ([1, 2, 3], ["--level_names", "2", "1"], "row 3: found '3'"),
+    "one number twice": ([1, 2], ["--level_names", "1", "1.0"], "a name occurs twice"),
     "too few names": ([1, 2, 3], ["--level_names", "low", "high"], "there are 3 levels"),
 }
 

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from scipy.special import log_softmax
 
 from prectr.distill.config import TeacherArguments
-from prectr.distill.teachers.endpoint import EndpointTeacher, cut, open_endpoint, read_messages
+from prectr.distill.teachers.endpoint import EndpointTeacher, open_endpoint
+from prectr.distill.teachers.endpoint_texts import cut, read_messages
 from prectr.distill.teachers.prompt import Prompt
 from prectr.shared.errors import PrectrError
 from tests.distill.teachers.endpoint_server import (
