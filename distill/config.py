@@ -51,6 +51,12 @@ class JudgeArguments:
         },
     )
     prompt: str = field(default="shopping", metadata={"help": "name in distill/prompts, or a path to a prompt file"})
+    level_names: list[str] = field(
+        default_factory=list,
+        metadata={
+            "help": "a cross-encoder's own names (id2label) of the data's levels, lowest first, if they are others"
+        },
+    )
     teacher_adapter: str = field(
         default="", metadata={"help": "folder of a LoRA adapter to use as it is; nothing is trained then"}
     )

@@ -14,6 +14,7 @@ from prectr.data.contract import PAIR_SPLITS, levels, read_table
 from prectr.distill.config import LabelArguments, RunArguments, StudentArguments, TeacherArguments
 from prectr.distill.labelling.strategies import WITHOUT_A_LOG, Chosen, choose_pairs
 from prectr.distill.models.convert import convert_teacher
+from prectr.distill.models.output_names import output_names, output_order
 from prectr.distill.models.random_models import random_bert_config
 from prectr.distill.models.sources import Source, check_head, find_adapter, find_assistant, find_encoder, find_teachers
 from prectr.distill.pairs import read_pairs, remarks, require_training_pairs
@@ -64,10 +65,24 @@ class Workspace:
             self.teaching = replace(self.teaching, teacher_pairs=0, teacher_calibration_pairs=0)
         for source in self.teacher_sources:
             check_head(source, len(self.level_names), self.teaching, self.has_gold)
+            self.remarks += self._order_outputs(source)
         name = self.teaching.assistant
         self.assistant = find_assistant(name, self.has_gold) if name else None
         self._check_lengths()
         self.student_labels = self.folder / (ASSISTANT_LABELS if self.assistant else LABELS)
+
+    def _order_outputs(self, source: Source) -> list[str]:
+        """What is to be said of a judge whose outputs are in another order than the levels."""
+        if self.teaching.teacher_pairs:
+            return []
+        order = output_order(source, self.level_names, self.teaching.level_names)
+        if order is None:
+            return []
+        names = output_names(source.labels) or ()
+        matched = ", ".join(
+            f"{names[output]} is {level}" for output, level in zip(order, self.level_names, strict=True)
+        )
+        return [f"teacher {source.name}: its outputs are matched to the levels by name: {matched}."]
 
     def _check_lengths(self) -> None:
         """Not only when a model's turn comes, after others have worked for hours."""
@@ -119,6 +134,4 @@ class Workspace:
     def panel(self, locations: Sequence[str]) -> Panel:
         """The teacher, its members to be opened from `locations`."""
         sources, batch_size = self.teacher_sources, self.labelling.label_batch_size
-        return Panel(
-            sources, locations, self.prompt, len(self.level_names), self.teaching, batch_size, self.recipe.texts
-        )
+        return Panel(sources, locations, self.prompt, self.level_names, self.teaching, batch_size, self.recipe.texts)

@@ -38,7 +38,8 @@ SIMILARITY = "similarity:"
 class Source:
     """A model that exists: `name` for folders and tables, `location` to open it, `identity` to know it again.
 
-    `role` says how it judges, `outputs` how many numbers a cross-encoder gives; None: it has no head yet.
+    `role` says how it judges, `outputs` how many numbers a cross-encoder gives; None: it has no head yet. `labels` is
+    its config's `id2label`.
     """
 
     kind: Literal["folder", "gguf", "hub", "random", "endpoint"]
@@ -47,6 +48,7 @@ class Source:
     identity: dict[str, Any]
     role: Role = "causal"
     outputs: int | None = None
+    labels: Mapping[Any, Any] | None = None
 
 
 def find_teachers(sources: str) -> list[Source]:
@@ -100,7 +102,15 @@ def find_teacher(source: str) -> Source:
         )
     config, commit = _hub_config(source, "teacher")
     role, outputs = _role(config, source)
-    return Source("hub", source.replace("/", "--"), source, {"hub": source, "commit": commit}, role, outputs)
+    return Source(
+        "hub",
+        source.replace("/", "--"),
+        source,
+        {"hub": source, "commit": commit},
+        role,
+        outputs,
+        config.get("id2label"),
+    )
 
 
 def check_head(source: Source, num_levels: int, arguments: TeacherArguments, has_gold: bool = True) -> None:
@@ -211,7 +221,7 @@ def _folder_teacher(path: Path, name: str) -> Source:
     _check_folder(path)
     config = json.loads((path / "config.json").read_text())
     role, outputs = _role(config, str(path))
-    return Source("folder", name, str(path), {"folder": folder_identity(path)}, role, outputs)
+    return Source("folder", name, str(path), {"folder": folder_identity(path)}, role, outputs, config.get("id2label"))
 
 
 def _similarity(encoder: str) -> Source:

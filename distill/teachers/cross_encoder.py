@@ -199,10 +199,18 @@ class CrossEncoderTeacher:
         batch_size: pairs per forward pass; every pass is filled up to it, so that few shapes occur.
         bf16: bfloat16 weights and arithmetic, else float32.
         identity: what `location` holds, for the fingerprint.
+        order: the output of each level, lowest first; None: output k is level k.
     """
 
     def __init__(
-        self, location: str, *, max_length: int = 64, batch_size: int = 32, bf16: bool = False, identity: str = ""
+        self,
+        location: str,
+        *,
+        max_length: int = 64,
+        batch_size: int = 32,
+        bf16: bool = False,
+        identity: str = "",
+        order: Sequence[int] | None = None,
     ) -> None:
         self.tokenizer = _open_tokenizer(location)
         self.device = compute_device()
@@ -210,7 +218,9 @@ class CrossEncoderTeacher:
         self.model = model.eval().to(self.device, torch.bfloat16 if bf16 else torch.float32)
         self.max_length = max_length
         self.batch_size = batch_size
-        self.fingerprint = hashlib.sha256(repr((identity or location, max_length, bf16)).encode()).hexdigest()
+        self.order = None if order is None else list(order)
+        ordered = () if self.order is None else (self.order,)
+        self.fingerprint = hashlib.sha256(repr((identity or location, max_length, bf16, *ordered)).encode()).hexdigest()
 
     @property
     def num_outputs(self) -> int:
@@ -250,7 +260,7 @@ class CrossEncoderTeacher:
                     logits = logits.log_softmax(-1)
                 log_odds[chosen] = logits[: len(chosen)].cpu().numpy()
                 states[chosen] = state[: len(chosen)].cpu().numpy()
-        return Judgement(log_odds, states)
+        return Judgement(log_odds if self.order is None else log_odds[:, self.order], states)
 
 
 def _open_tokenizer(location: str) -> PreTrainedTokenizerBase:
@@ -270,5 +280,8 @@ def _open_model(
         pad_token_id=tokenizer.pad_token_id,
         **changes,
     )
+    if num_levels is not None:  # names of what the head meant before it learns other levels
+        model.config.id2label = {level: f"level {level}" for level in range(num_levels)}
+        model.config.label2id = {name: level for level, name in model.config.id2label.items()}
     check_length(f"cross-encoder {location}", model.config, max_length, "cross_encoder_length")
     return model

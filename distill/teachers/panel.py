@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from prectr.distill.config import TeacherArguments
+from prectr.distill.models.output_names import output_order
 from prectr.distill.models.sources import ADAPTER_FILES, Source, find_adapter
 from prectr.distill.pairs import Pairs
 from prectr.distill.teachers.base import Judgement, Teacher
@@ -60,7 +61,7 @@ class Panel:
         sources: what `find_teachers` found.
         locations: where each is opened from, after `convert_teacher`.
         prompt: the question to causal models and endpoints.
-        num_levels: K.
+        level_names: of the K levels, lowest first.
         arguments: the settings.
         batch_size: pairs per forward pass.
         texts: items and training queries; what `similarity` weighs words by.
@@ -69,10 +70,20 @@ class Panel:
     sources: Sequence[Source]
     locations: Sequence[str]
     prompt: Prompt
-    num_levels: int
+    level_names: Sequence[str]
     arguments: TeacherArguments
     batch_size: int
     texts: Sequence[str] = ()
+
+    @property
+    def num_levels(self) -> int:
+        return len(self.level_names)
+
+    def order(self, member: int) -> list[int] | None:
+        """The output of each level of a cross-encoder that is used as it comes; None where output k is level k."""
+        if self.arguments.teacher_pairs:
+            return None
+        return output_order(self.sources[member], self.level_names, self.arguments.level_names)
 
     @property
     def inputs(self) -> dict[str, Any]:
@@ -84,7 +95,9 @@ class Panel:
                 settings[name] = read(settings[name])
         identities = [source.identity for source in self.sources]
         prompt = self.prompt.fingerprint
-        return {"teacher": identities, "prompt": prompt, "batch_size": self.batch_size, **settings}
+        orders = [self.order(member) for member in range(len(self.sources))]
+        ordered = {"outputs": orders} if any(orders) else {}
+        return {"teacher": identities, "prompt": prompt, "batch_size": self.batch_size, **settings, **ordered}
 
     def folder(self, taught: Path, member: int) -> Path:
         """What was learnt by a member: `taught` itself, or one folder each of an ensemble."""
@@ -214,8 +227,10 @@ def _open_bare(panel: Panel, member: int, folder: Path | None, identity: str) ->
             raise PrectrError(f"teacher {source.name}: it has learnt nothing of this data yet; run `make distill`.")
         bf16 = reads_bf16(arguments)
         return SimilarityTeacher(folder, location, bf16=bf16, identity=_identity(panel, member, identity))
+    is_taught = folder is not None and (folder / "config.json").is_file()
     return CrossEncoderTeacher(
-        str(folder) if folder is not None and (folder / "config.json").is_file() else location,
+        str(folder) if is_taught else location,
+        order=None if is_taught else panel.order(member),
         max_length=arguments.cross_encoder_length,
         batch_size=panel.batch_size,
         bf16=reads_bf16(arguments),

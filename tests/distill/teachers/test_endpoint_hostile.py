@@ -28,9 +28,11 @@ LEVELS = {" none": -3.0, " weak": -2.0, " close": -1.5, " exact": -0.5}
 
 @pytest.mark.parametrize("value", [0.7, 1.0, 2, 1e400, float("nan"), 10**400, 0.002])
 def test_what_no_log_probability_can_be_stops_the_job(value: float) -> None:
-    with EndpointServer(lambda prompt, before: completion({**LEVELS, " exact": value})) as server:
-        with pytest.raises(PrectrError, match="no log-probabilities; set the server") as raised:
-            teacher_at(server).score(PAIRS[:2])
+    with (
+        EndpointServer(lambda prompt, before: completion({**LEVELS, " exact": value})) as server,
+        pytest.raises(PrectrError, match="no log-probabilities; set the server") as raised,
+    ):
+        teacher_at(server).score(PAIRS[:2])
     assert "\n" not in str(raised.value) and len(str(raised.value)) < 600
 
 
@@ -83,9 +85,11 @@ def test_a_garbled_answer_is_one_pair_not_judged(kind: str) -> None:
 def test_no_prompt_follows_a_redirect(status: int) -> None:
     with EndpointServer() as other:
         reply = Reply(b"", status=status, headers={"Location": f"{other.url}/completions"})
-        with EndpointServer(lambda prompt, before: reply) as server:
-            with pytest.raises(PrectrError, match="redirects to http://127.0.0.1.*where no prompt is sent"):
-                teacher_at(server).score(PAIRS)
+        with (
+            EndpointServer(lambda prompt, before: reply) as server,
+            pytest.raises(PrectrError, match="redirects to http://127.0.0.1.*where no prompt is sent"),
+        ):
+            teacher_at(server).score(PAIRS)
         assert other.requests == []
 
 

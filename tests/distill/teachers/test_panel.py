@@ -29,6 +29,7 @@ from prectr.distill.teachers.prompt import Prompt
 from prectr.shared.errors import PrectrError
 
 PROMPT = Prompt("Search: ", "\nProduct: ", "\nMatch:", ("none", "weak", "exact"))
+LEVELS = ("no", "maybe", "yes")
 WORDS = "search product match none weak exact : milk soda red lamp cheap table"
 ROWS = [("milk", "milk", 2), ("milk", "lamp", 0), ("lamp", "milk red", 2), ("red", "lamp table", 0)] * 6
 QUERY, TEXT, LEVEL = (np.array(part, dtype=object) for part in zip(*ROWS, strict=True))
@@ -69,7 +70,7 @@ def ranking_model(tmp_path_factory: pytest.TempPathFactory, encoder: Source) -> 
 
 def panel(*sources: Source, **settings: Any) -> Panel:
     arguments = TeacherArguments(**ARGUMENTS | settings)
-    return Panel(sources, [source.location for source in sources], PROMPT, 3, arguments, 4)
+    return Panel(sources, [source.location for source in sources], PROMPT, LEVELS, arguments, 4)
 
 
 def taught(judges: Panel, work: Path) -> Teacher:
@@ -206,7 +207,7 @@ def test_random_teachers_of_two_seeds_are_two_teachers(tmp_path: Path) -> None:
     source, found = find_teacher("random"), []
     for seed in (0, 0, 1):
         location, _ = convert_teacher(source, tmp_path, [WORDS], seed)
-        judges = Panel([source], [location], PROMPT, 3, TeacherArguments(**ARGUMENTS), 4)
+        judges = Panel([source], [location], PROMPT, LEVELS, TeacherArguments(**ARGUMENTS), 4)
         found.append(open_teacher(judges, None, "").fingerprint)
     assert found[0] == found[1] != found[2]
 
