@@ -11,6 +11,10 @@ from typing import Literal
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.arguments import PublishArguments
 from prectr.shared.run.names import check_name
+from prectr.shared.run.ranges import COUNT, SEEDS, Ranged
+
+EPOCHS, BATCH, RATE = (0.001, 1000), (1, 1_000_000), (1e-12, 10)
+"""Ranges of passes over the pairs, of pairs per step and of learning rates."""
 
 CONFIGS = Path(__file__).parent / "configs"
 STRATEGIES = ("logged", "near_misses_lexical", "near_misses_embedding", "pseudo_queries", "random")
@@ -29,10 +33,10 @@ class WhereArguments:
 
 
 @dataclass
-class RunArguments(WhereArguments):
+class RunArguments(Ranged, WhereArguments):
     """What is run, and where."""
 
-    seed: int = field(default=0, metadata={"help": "random seed"})
+    seed: int = field(default=0, metadata={"help": "random seed", "range": SEEDS})
     report_to: list[str] = field(
         default_factory=lambda: ["tensorboard"],
         metadata={"help": "trackers of training curves: tensorboard, wandb, trackio, mlflow, …; or none"},
@@ -40,7 +44,7 @@ class RunArguments(WhereArguments):
 
 
 @dataclass
-class JudgeArguments:
+class JudgeArguments(Ranged):
     """Which judge, and how it is opened."""
 
     teacher: str = field(
@@ -75,27 +79,44 @@ class JudgeArguments:
 class TeacherArguments(JudgeArguments):
     """The judge, how it is asked and how it is fine-tuned: a causal language model by LoRA, a cross-encoder whole."""
 
-    teacher_item_tokens: int = field(default=32, metadata={"help": "tokens kept of an item text in the prompt"})
-    teacher_query_tokens: int = field(default=16, metadata={"help": "tokens kept of a query in the prompt"})
-    teacher_pairs: int = field(default=2000, metadata={"help": "gold pairs it is fine-tuned on; 0: no fine-tuning"})
+    teacher_item_tokens: int = field(
+        default=32, metadata={"help": "tokens kept of an item text in the prompt", "range": (1, 100_000)}
+    )
+    teacher_query_tokens: int = field(
+        default=16, metadata={"help": "tokens kept of a query in the prompt", "range": (1, 100_000)}
+    )
+    teacher_pairs: int = field(
+        default=2000, metadata={"help": "gold pairs it is fine-tuned on; 0: no fine-tuning", "range": (0, COUNT)}
+    )
     teacher_calibration_pairs: int = field(
-        default=200, metadata={"help": "gold pairs a teacher without fine-tuning is calibrated on; 0: none"}
+        default=200,
+        metadata={"help": "gold pairs a teacher without fine-tuning is calibrated on; 0: none", "range": (0, COUNT)},
     )
-    teacher_validation_pairs: int = field(default=200, metadata={"help": "gold pairs it is validated on"})
-    teacher_test_pairs: int = field(default=400, metadata={"help": "pairs of each test split it is judged on"})
-    teacher_epochs: float = field(default=1.0, metadata={"help": "passes over those pairs"})
-    teacher_batch_size: int = field(default=16, metadata={"help": "pairs per LoRA step"})
-    teacher_learning_rate: float = field(default=5e-4, metadata={"help": "of LoRA, peak"})
+    teacher_validation_pairs: int = field(
+        default=200, metadata={"help": "gold pairs it is validated on", "range": (1, COUNT)}
+    )
+    teacher_test_pairs: int = field(
+        default=400, metadata={"help": "pairs of each test split it is judged on", "range": (1, COUNT)}
+    )
+    teacher_epochs: float = field(default=1.0, metadata={"help": "passes over those pairs", "range": EPOCHS})
+    teacher_batch_size: int = field(default=16, metadata={"help": "pairs per LoRA step", "range": BATCH})
+    teacher_learning_rate: float = field(default=5e-4, metadata={"help": "of LoRA, peak", "range": RATE})
     teacher_evaluations: int = field(
-        default=2, metadata={"help": "validations spread over LoRA training; the best is kept"}
+        default=2, metadata={"help": "validations spread over LoRA training; the best is kept", "range": (1, 10_000)}
     )
-    teacher_patience: int = field(default=3, metadata={"help": "early stopping: validations in a row without gain"})
-    lora_rank: int = field(default=16, metadata={"help": "r of LoRA"})
-    lora_alpha: int = field(default=32, metadata={"help": "alpha of LoRA"})
-    cross_encoder_length: int = field(default=64, metadata={"help": "tokens of query and item together"})
-    cross_encoder_epochs: float = field(default=3.0, metadata={"help": "passes over the gold pairs"})
-    cross_encoder_batch_size: int = field(default=32, metadata={"help": "pairs per step"})
-    cross_encoder_learning_rate: float = field(default=5e-5, metadata={"help": "of a cross-encoder, peak"})
+    teacher_patience: int = field(
+        default=3, metadata={"help": "early stopping: validations in a row without gain", "range": (1, 10_000)}
+    )
+    lora_rank: int = field(default=16, metadata={"help": "r of LoRA", "range": (1, 4096)})
+    lora_alpha: int = field(default=32, metadata={"help": "alpha of LoRA", "range": (1, 100_000)})
+    cross_encoder_length: int = field(
+        default=64, metadata={"help": "tokens of query and item together", "range": (4, 100_000)}
+    )
+    cross_encoder_epochs: float = field(default=3.0, metadata={"help": "passes over the gold pairs", "range": EPOCHS})
+    cross_encoder_batch_size: int = field(default=32, metadata={"help": "pairs per step", "range": BATCH})
+    cross_encoder_learning_rate: float = field(
+        default=5e-5, metadata={"help": "of a cross-encoder, peak", "range": RATE}
+    )
     assistant: str = field(
         default="",
         metadata={
@@ -103,22 +124,35 @@ class TeacherArguments(JudgeArguments):
             "in its place; empty: the student learns the teacher's own"
         },
     )
-    assistant_epochs: float = field(default=1.0, metadata={"help": "the assistant's passes over the teacher's labels"})
+    assistant_epochs: float = field(
+        default=1.0, metadata={"help": "the assistant's passes over the teacher's labels", "range": EPOCHS}
+    )
     endpoint_model: str = field(
         default="", metadata={"help": "name of an endpoint's model; empty: the one the server lists"}
     )
     endpoint_top_logprobs: int = field(
-        default=20, metadata={"help": "tokens an endpoint lists per answer; levels beyond them are censored"}
+        default=20,
+        metadata={
+            "help": "tokens an endpoint lists per answer; levels beyond them are censored",
+            "range": (2, 1_000_000),
+        },
     )
-    endpoint_concurrency: int = field(default=8, metadata={"help": "concurrent requests"})
-    endpoint_timeout: float = field(default=60.0, metadata={"help": "seconds to wait for an answer"})
-    endpoint_retries: int = field(default=6, metadata={"help": "retries of a failed request, with growing pauses"})
-    endpoint_token_budget: int = field(default=0, metadata={"help": "tokens a run may use up; 0: any number"})
+    endpoint_concurrency: int = field(default=8, metadata={"help": "concurrent requests", "range": (1, 10_000)})
+    endpoint_timeout: float = field(
+        default=60.0, metadata={"help": "seconds to wait for an answer", "range": (0.001, 86_400)}
+    )
+    endpoint_retries: int = field(
+        default=6, metadata={"help": "retries of a failed request, with growing pauses", "range": (0, 1000)}
+    )
+    endpoint_token_budget: int = field(
+        default=0, metadata={"help": "tokens a run may use up; 0: any number", "range": (0, 10**15)}
+    )
     endpoint_chat_template: str = field(
         default="", metadata={"help": "JSON file of messages with {prompt}, for servers that only chat"}
     )
     endpoint_price: float = field(
-        default=0.0, metadata={"help": "price of a million tokens, for the estimate of check-teacher"}
+        default=0.0,
+        metadata={"help": "price of a million tokens, for the estimate of check-teacher", "range": (0, 1_000_000)},
     )
 
 
@@ -147,28 +181,32 @@ def parse_strategies(strategies: Sequence[str]) -> dict[str, float]:
 
 
 @dataclass
-class LabelArguments:
+class LabelArguments(Ranged):
     """The labelling job."""
 
-    label_pairs: int = field(default=5000, metadata={"help": "unlabelled pairs the teacher scores"})
-    label_batch_size: int = field(default=32, metadata={"help": "pairs per forward pass, always full"})
-    label_shard_batches: int = field(default=8, metadata={"help": "batches per shard, the unit of work and of commit"})
+    label_pairs: int = field(
+        default=5000, metadata={"help": "unlabelled pairs the teacher scores", "range": (1, COUNT)}
+    )
+    label_batch_size: int = field(default=32, metadata={"help": "pairs per forward pass, always full", "range": BATCH})
+    label_shard_batches: int = field(
+        default=8, metadata={"help": "batches per shard, the unit of work and of commit", "range": (1, 1_000_000)}
+    )
     label_strategies: list[str] = field(
         default_factory=lambda: ["logged"],
         metadata={"help": "which pairs, as name or name:share; the names stand in distill/labelling/strategies.py"},
     )
     label_max_rejected: float = field(
-        default=0.01, metadata={"help": "share of the job the teacher may fail to judge; more is an error"}
+        default=0.01,
+        metadata={"help": "share of the job the teacher may fail to judge; more is an error", "range": (0, 1)},
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         parse_strategies(self.label_strategies)
-        if not 0 <= self.label_max_rejected <= 1:
-            raise PrectrError(f"label_max_rejected: found {self.label_max_rejected}; set a share from 0 to 1.")
 
 
 @dataclass
-class StartArguments:
+class StartArguments(Ranged):
     """What the student starts from; `near_misses_embedding` compares texts by it."""
 
     init_from: str = field(
@@ -178,41 +216,56 @@ class StartArguments:
             "learnt from the data's texts, for any language; random: a tiny one, for tests"
         },
     )
-    vocabulary_size: int = field(default=8000, metadata={"help": "word pieces of an encoder from scratch, at most"})
+    vocabulary_size: int = field(
+        default=8000, metadata={"help": "word pieces of an encoder from scratch, at most", "range": (300, 1_000_000)}
+    )
 
 
 @dataclass
 class StudentArguments(StartArguments):
     """The published encoder and its two trainings."""
 
-    num_layers: int = field(default=3, metadata={"help": "how many of its first layers are kept"})
+    num_layers: int = field(default=3, metadata={"help": "how many of its first layers are kept", "range": (1, 1000)})
     train_embeddings: bool = field(default=False, metadata={"help": "also train the word embeddings"})
-    query_length: int = field(default=16, metadata={"help": "tokens kept of a query"})
-    item_length: int = field(default=32, metadata={"help": "tokens kept of an item text"})
+    query_length: int = field(default=16, metadata={"help": "tokens kept of a query", "range": (3, 100_000)})
+    item_length: int = field(default=32, metadata={"help": "tokens kept of an item text", "range": (3, 100_000)})
     hidden_state_epochs: float = field(
         default=4.0,
         metadata={
             "help": "hidden-state distillation: passes over all texts; 0: none",
             "was": ("state_epochs", "0.2.0"),
+            "range": (0, 1000),
         },
     )
     hidden_state_learning_rate: float = field(
         default=5e-4,
-        metadata={"help": "of the text encoder, in hidden-state distillation", "was": ("state_learning_rate", "0.2.0")},
+        metadata={
+            "help": "of the text encoder, in hidden-state distillation",
+            "was": ("state_learning_rate", "0.2.0"),
+            "range": RATE,
+        },
     )
     hidden_state_batch_size: int = field(
-        default=64, metadata={"help": "texts per step, distilling hidden states", "was": ("state_batch_size", "0.2.0")}
+        default=64,
+        metadata={
+            "help": "texts per step, distilling hidden states",
+            "was": ("state_batch_size", "0.2.0"),
+            "range": BATCH,
+        },
     )
-    distill_temperature: float = field(default=1.0, metadata={"help": "T of the soft labels"})
+    distill_temperature: float = field(default=1.0, metadata={"help": "T of the soft labels", "range": (0.01, 100)})
     hidden_state_weight: float = field(
-        default=0.1, metadata={"help": "beta: weight of 1 - cos(W h_S, h_T)", "was": ("state_weight", "0.2.0")}
+        default=0.1,
+        metadata={"help": "beta: weight of 1 - cos(W h_S, h_T)", "was": ("state_weight", "0.2.0"), "range": (0, 1000)},
     )
-    distill_epochs: float = field(default=2.0, metadata={"help": "passes over the teacher's labels"})
-    distill_learning_rate: float = field(default=1e-4, metadata={"help": "of the text encoder, distilling"})
-    sft_epochs: float = field(default=3.0, metadata={"help": "passes over the gold pairs"})
-    sft_learning_rate: float = field(default=1e-4, metadata={"help": "of the text encoder, on gold"})
-    head_learning_rate: float = field(default=3e-3, metadata={"help": "of projection, level head and W"})
-    student_batch_size: int = field(default=32, metadata={"help": "pairs per step"})
+    distill_epochs: float = field(default=2.0, metadata={"help": "passes over the teacher's labels", "range": EPOCHS})
+    distill_learning_rate: float = field(
+        default=1e-4, metadata={"help": "of the text encoder, distilling", "range": RATE}
+    )
+    sft_epochs: float = field(default=3.0, metadata={"help": "passes over the gold pairs", "range": EPOCHS})
+    sft_learning_rate: float = field(default=1e-4, metadata={"help": "of the text encoder, on gold", "range": RATE})
+    head_learning_rate: float = field(default=3e-3, metadata={"help": "of projection, level head and W", "range": RATE})
+    student_batch_size: int = field(default=32, metadata={"help": "pairs per step", "range": BATCH})
     student_bf16: bool = field(
         default=True, metadata={"help": "bfloat16 matrix products in training, where the machine has them"}
     )
