@@ -26,6 +26,7 @@ from prectr.shared.errors import PrectrError
 from prectr.shared.run.fingerprint import file_fingerprint
 from prectr.shared.run.steps import run_step
 from prectr.shared.seeds import generator
+from prectr.shared.values.texts import plain_text
 
 LEVELS = ["irrelevant", "related", "substitute", "exact"]
 CUTS = (1.5, 2.17, 2.84)
@@ -77,7 +78,7 @@ def _read(source: Path) -> tuple[np.ndarray, ...]:
         found = rows["relevance"][row].as_py()
         raise PrectrError(f"{source}: relevance, row {rows['row'][row]}: found {found!r}: ratings go from 1 to 3.")
     texts = (
-        np.array([html.unescape(value).strip() for value in rows[name].to_pylist()], dtype=object)
+        np.array([plain_text(html.unescape(value)) for value in rows[name].to_pylist()], dtype=object)
         for name in COLUMNS[:3]
     )
     return (*texts, rating.cast(pa.float64()).to_numpy())

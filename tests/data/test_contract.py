@@ -207,7 +207,7 @@ def test_a_file_that_is_not_parquet_is_said(copy: Path) -> None:
         read_table(copy, "items")
     table_path(copy, "items").unlink()
     table_path(copy, "items").mkdir()
-    with pytest.raises(PrectrError, match="is not a Parquet file"):
+    with pytest.raises(PrectrError, match="is a folder, a pipe or a device"):
         read_table(copy, "items")
 
 

@@ -59,7 +59,7 @@ BROKEN = {
         f'{HEADER}\n"1","7","a","pot","3"\n"2","8","b","pot","high"',
         "relevance, row 2: found 'high'",
     ),
-    "cut off": (f'{HEADER}\n"1","7","a","pot","3"\n"2","8"', "row 2 has 2 fields"),
+    "cut off": (f'{HEADER}\n"1","7","a","pot","3"\n"2","8"', "row 2 (line 3) has 2 fields"),
     "a column is missing": ('"id","product_uid"\n"1","7"', "column 'search_term' is missing"),
     "no rows": (HEADER, "it holds no rows"),
 }

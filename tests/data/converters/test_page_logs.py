@@ -188,3 +188,55 @@ def test_ubi_that_makes_no_sense_is_one_sentence(tmp_path: Path) -> None:
     )
     with pytest.raises(PrectrError, match="it holds no rows"):
         convert_to(tmp_path, command)
+
+
+@pytest.mark.parametrize("key", ["query_response_objects_ids", "query_response_hits_ids", "query_response_object_ids"])
+def test_older_names_of_the_results_and_of_what_was_clicked(tmp_path: Path, key: str) -> None:
+    command = write_ubi(tmp_path)
+    queries, events = map(Path, command.split()[1:3])
+    queries.write_text(queries.read_text().replace("query_response_hit_ids", key))
+    found = [json.loads(line) for line in events.read_text().splitlines()]
+    for each in found:
+        each["event_attributes"] = {"data": {"data_id": each["event_attributes"]["object"]["object_id"]}}
+    write_lines(events, found)
+    folder = convert_to(tmp_path, command)
+    assert sum(row[0] for row in rows_of(folder, "behaviours", "clicked")) == 60
+
+
+@pytest.mark.parametrize(
+    ("change", "joined"),
+    [
+        ({}, True),
+        ({"timestamp": "1700010804"}, True),
+        ({"timestamp": "2023-11-15T01:13:30Z"}, True),
+        ({"client_id": "u9"}, False),
+        ({"client_id": None}, False),
+        ({"timestamp": "1700014600000"}, False),
+        ({"timestamp": "1700010799000"}, False),
+    ],
+)
+def test_a_click_that_names_no_query_is_of_its_clients_last_one(
+    tmp_path: Path, change: dict[str, Any], joined: bool
+) -> None:
+    shown, clicked = pages()[3]["results"], pages()[3]["clicks"]
+    item = next(result["id"] for rank, result in enumerate(shown, 1) if rank not in clicked)
+    lone = {**event("click", 3, item), "query_id": None, **change}
+    folder = convert_to(tmp_path, write_ubi(tmp_path, lone))
+    assert ((3, item, True) in rows_of(folder, "behaviours", "page_id", "item_id", "clicked")) is joined
+    assert ("1 of 61 clicks are on no result" in told(folder)) is not joined
+
+
+@pytest.mark.parametrize("flags", [[0, 1, 0, 0, 1], [False, True, False, False, True]])
+def test_flags_of_every_result(tmp_path: Path, flags: list[int]) -> None:
+    source = write_lines(tmp_path / "pages.jsonl", [{**page, "clicks": flags} for page in pages()])
+    folder = convert_to(tmp_path, f"result_pages {source} --clicks_are flags")
+    positions = {row[0] for row in rows_of(folder, "impressions", "position", "clicked") if row[1]}
+    assert positions == {1, 4}
+
+
+@pytest.mark.parametrize("clicks", [[0, 1, 0, 0, 1], [1, 0, 0, 0, 0], [0, 0, 0, 0, 0], [1, 1, 1, 1, 1]])
+@pytest.mark.parametrize("first", ["0", "1"])
+def test_what_may_be_ranks_or_flags_is_asked_about(tmp_path: Path, clicks: list[int], first: str) -> None:
+    source = write_lines(tmp_path / "pages.jsonl", [{**page, "clicks": clicks} for page in pages()])
+    with pytest.raises(PrectrError, match="clicks, line 1: found .* say --clicks_are ranks or --clicks_are flags"):
+        convert_to(tmp_path, f"result_pages {source} --first_rank {first}")

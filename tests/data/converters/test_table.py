@@ -294,3 +294,43 @@ def test_help_says_how(argv: list[str], capsys: pytest.CaptureFixture[str]) -> N
         assert stop.code == 0
     shown = capsys.readouterr().out
     assert "python -m data convert" in shown and ("--level_quantiles" in shown) == (argv == ["table", "--help"])
+
+
+MIXED = {
+    "users": ("visitor", "someone else", "--page rank2"),
+    "queries": ("q", "another query", "--page rank2"),
+    "times": ("at", 1_700_999_999, "--page rank2"),
+    "categories": ("kind2", "garden", "--query_category kind2 --page rank2"),
+    "categories of no named page": ("kind2", "garden", "--query_category kind2"),
+    "a user and none": ("visitor", None, "--page rank2"),
+}
+
+
+@pytest.mark.parametrize("case", MIXED)
+def test_a_page_of_several_is_a_defect(tmp_path: Path, case: str) -> None:
+    column, value, flags = MIXED[case]
+    rows = [{**row, "rank2": f"p{place // 5}", "kind2": "home"} for place, row in enumerate(log_rows())]
+    good = convert_to(
+        tmp_path / "good",
+        f"table {write_lines(tmp_path / 'good.jsonl', rows)} {LOG} --user visitor --clicked click {flags}",
+    )
+    assert len({row[0] for row in rows_of(good, "behaviours", "page_id")}) == 60
+    rows[7] = {**rows[7], column: value}
+    source = write_lines(tmp_path / "log.jsonl", rows)
+    what = "users" if case == "a user and none" else case.split()[0]
+    with pytest.raises(PrectrError, match=f"log.jsonl: page, row .: its page has several {what}, such as"):
+        convert_to(tmp_path, f"table {source} {LOG} --user visitor --clicked click {flags}")
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_what_a_log_says_of_an_item_is_what_it_said_first_in_time(tmp_path: Path, turned: bool) -> None:
+    rows = [{**row, "sold": place, "brand": f"b{place // 150}"} for place, row in enumerate(log_rows())]
+    first: dict[str, int] = {}
+    for row in rows:
+        first.setdefault(row["sku"], row["sold"])
+    source = write_csv(tmp_path / "log.csv", rows[::-1] if turned else rows)
+    flags = "--clicked click --item_numeric sold --item_categorical brand"
+    folder = convert_to(tmp_path, f"table {source} {LOG} {flags}")
+    found = rows_of(folder, "items", "item_id", "num_sold", "cat_brand")
+    assert len(found) == 20 and all(value <= first[item] + 4 and brand == "b0" for item, value, brand in found)
+    assert "20 items have several values of num_sold: the earliest counts (--context_numeric" in told(folder)
