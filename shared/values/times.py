@@ -190,8 +190,8 @@ def _civil(
 
 
 def _whole_numbers(texts: pa.Array) -> np.ndarray:
-    return texts.cast(pa.int64()).to_numpy(zero_copy_only=False)
+    return np.asarray(texts.cast(pa.int64()).to_numpy(zero_copy_only=False))
 
 
 def _mask(values: pa.Array | Sequence[bool]) -> np.ndarray:
-    return pc.fill_null(values, False).to_numpy(zero_copy_only=False).astype(bool)
+    return np.asarray(pc.fill_null(values, False).to_numpy(zero_copy_only=False), bool)
