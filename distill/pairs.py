@@ -42,6 +42,12 @@ class Pairs:
         """`size` pairs (or all), drawn without replacement in an order that does not depend on `size`."""
         return self.take(generator(seed, "sample pairs", *names).permutation(len(self))[:size])
 
+    def sample_queries(self, size: int, seed: int, *names: str) -> Pairs:
+        """All pairs of queries drawn at random, `size` pairs (or all): of the last query those that still fit."""
+        queries, code = np.unique(self.query, return_inverse=True)
+        place = np.argsort(generator(seed, "sample queries", *names).permutation(len(queries)))
+        return self.take(np.argsort(place[code], kind="stable")[:size])
+
     def keys(self) -> list[str]:
         """A name for each pair's two texts: sha256, 32 hex digits."""
         return [pair_key(query, text) for query, text in zip(self.query, self.item_text, strict=True)]
@@ -50,6 +56,21 @@ class Pairs:
 def pair_key(query: str, item_text: str) -> str:
     """Equal exactly for equal texts; the length in front keeps ("a", "bc") apart from ("ab", "c")."""
     return hashlib.sha256(f"{len(query)}:{query}{item_text}".encode()).hexdigest()[:32]
+
+
+def with_random_items(pairs: Pairs, texts: Sequence[str], size: int, seed: int, *names: str) -> Pairs:
+    """`size` pairs (or as many as `pairs`) of queries of `pairs` with an item text drawn at random that is not among
+    the query's own; `level` is -1.
+    """
+    if not len(pairs) or not len(texts):
+        return pairs.take(np.array([], int))
+    draws = generator(seed, "random items", *names)
+    rows = draws.permutation(len(pairs))[:size]
+    drawn = np.array([texts[at] for at in draws.integers(len(texts), size=len(rows))], dtype=object)
+    graded = set(zip(pairs.query, pairs.item_text, strict=True))
+    query = pairs.query[rows]
+    new = [row for row, pair in enumerate(zip(query, drawn, strict=True)) if pair not in graded]
+    return Pairs(query[new], drawn[new], np.full(len(new), -1))
 
 
 def read_pairs(data: Path) -> dict[str, Pairs]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from prectr.distill.config import parse_strategies
-from prectr.distill.evaluation.comparison import examine
+from prectr.distill.evaluation.comparison import UNTAUGHT, examine
 from prectr.distill.labelling.job import REJECTED, labels_fingerprint, read_labels
 from prectr.distill.labelling.step import run_job
 from prectr.distill.models.sources import Source
@@ -19,7 +19,7 @@ from prectr.distill.student.steps import train_students
 from prectr.distill.teachers import panel as teachers
 from prectr.distill.teachers.assistant import assistant_inputs, open_assistant, teach_assistant
 from prectr.distill.teachers.base import Teacher
-from prectr.distill.teachers.panel import Panel, learnt, open_teacher
+from prectr.distill.teachers.panel import Panel, learnt, open_teacher, open_untaught
 from prectr.distill.teachers.prompt import prompt_file
 from prectr.distill.workspace import ASSISTANT_LABELS, LABELS, Workspace
 from prectr.shared import strict_json
@@ -79,7 +79,9 @@ def teach(workspace: Workspace, panel: Panel) -> StepRecord:
 
     def build(work: Path) -> None:
         teachers.teach(panel, workspace.pairs["train"], workspace.pairs["validation"], workspace.run.seed, work)
-        metrics = examine(workspace, open_teacher(panel, work, ""))
+        metrics: dict[str, Any] = dict(examine(workspace, open_teacher(panel, work, "")))
+        if as_it_comes := open_untaught(panel):
+            metrics[UNTAUGHT] = examine(workspace, as_it_comes)
         (work / "metrics.json").write_text(strict_json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
 
     inputs = workspace.teaching_inputs(panel)

@@ -107,9 +107,7 @@ class Workspace:
             remedy = (
                 "put the data's in the encoder's order, the lowest first"
                 if same
-                else (
-                    "where they mean the same, name the data's as the encoder does; else distil one on this data set"
-                )
+                else ("where they mean the same, name the data's as the encoder does; else distil one on this data set")
             )
             raise PrectrError(
                 f"encoder {self.encoder}: its levels are {', '.join(theirs)}, the data's "

@@ -185,6 +185,41 @@ def graded_relevance(levels: ArrayLike, level_prob: ArrayLike) -> dict[str, floa
     }
 
 
+def within_query_spearman(groups: ArrayLike, levels: ArrayLike, scores: ArrayLike) -> float | None:
+    """Mean over groups (queries) of `spearman` inside each, in [-1, 1].
+
+    Groups of one level, or of one row, are left out; where a judge gives a whole group one score it has said nothing,
+    which counts as 0. None if no group is left.
+    """
+    level, s, _ = _rows(levels, scores, binary=False)
+    codes, sizes = _group_codes(groups, len(level))
+    parts = np.split(np.argsort(codes, kind="stable"), np.cumsum(sizes.astype(np.int64))[:-1])
+    found = [spearman(level[rows], s[rows]) or 0.0 for rows in parts if len(rows) and np.ptp(level[rows]) > 0]
+    return float(np.mean(found)) if found else None
+
+
+def query_order(
+    queries: ArrayLike, levels: ArrayLike, scores: ArrayLike, random_scores: ArrayLike = ()
+) -> dict[str, float | None]:
+    """How a judge orders the items of a query, and whether it knows what was never a candidate.
+
+    Pooled figures are won by knowing which queries are easy; these are not. `within_query_spearman`, and
+    `within_query_ndcg` at 10 with the level as gain, of n graded pairs; `auc_random`: how often a graded pair scores
+    above a pair of such a query with an item drawn at random, in [0, 1].
+
+    Args:
+        queries, levels, scores: [n] of the graded pairs.
+        random_scores: [m] of the others; where there are none `auc_random` is None.
+    """
+    level, s, other = (np.asarray(part, np.float64) for part in (levels, scores, random_scores))
+    is_graded = np.repeat([1.0, 0.0], [len(s), len(other)])
+    return {
+        "within_query_spearman": within_query_spearman(queries, level, s),
+        "within_query_ndcg": ndcg_at_k(queries, s, level),
+        "auc_random": auc(is_graded, np.concatenate([s, other])),
+    }
+
+
 def user_bootstrap(
     users: ArrayLike,
     metric: WeightedMetric,

@@ -6,8 +6,18 @@ import json
 
 import numpy as np
 
-from prectr.distill.evaluation.judge import Metrics, Score, judge, judge_encoder, levels_of_score, tfidf_cosine
+from prectr.distill.evaluation.judge import (
+    Metrics,
+    Score,
+    expected_level,
+    judge,
+    judge_encoder,
+    judge_order,
+    levels_of_score,
+    tfidf_cosine,
+)
 from prectr.distill.labelling.job import read_labels
+from prectr.distill.pairs import Pairs, with_random_items
 from prectr.distill.teachers.assistant import open_assistant
 from prectr.distill.teachers.base import Teacher
 from prectr.distill.teachers.panel import ask
@@ -15,39 +25,74 @@ from prectr.distill.workspace import TEST_SPLITS, Workspace
 from prectr.shared.encoder.level_encoder import LevelEncoder
 from prectr.shared.metrics import spearman
 
+UNTAUGHT = "teacher_untaught"
+"""The teacher before it was taught, beside the splits in `teacher/metrics.json` and among the judges."""
+
+RANDOM_PAIRS = 1000
+"""Pairs of a split's queries with random items that every judge but the teacher is asked for; the teacher is asked for
+a quarter of `teacher_test_pairs`, since asking it costs.
+"""
+
 
 def examine(workspace: Workspace, judge_of_pairs: Teacher) -> dict[str, Metrics]:
-    """How well a teacher or its assistant agrees with gold it has not learnt from, by split: a sample of each."""
+    """How well a teacher or its assistant agrees with gold it has not learnt from, by split: whole queries of each, and
+    how it orders their items and parts them from random ones.
+    """
     metrics, tested = {}, dict.fromkeys(TEST_SPLITS, workspace.teaching.teacher_test_pairs)
     for split, size in {"validation": workspace.teaching.teacher_validation_pairs, **tested}.items():
-        sample = workspace.pairs[split].sample(size, workspace.run.seed, "teacher", split)
-        judged, judgement = ask(judge_of_pairs, sample)
-        if len(judged):
-            metrics[split] = judge(judged.level, judgement.level_prob)
+        seed, pairs = workspace.run.seed, workspace.pairs[split]
+        judged, judgement = ask(judge_of_pairs, pairs.sample_queries(size, seed, "teacher", split))
+        if not len(judged):
+            continue
+        random = with_random_items(judged, workspace.item_texts, max(1, size // 4), seed, split)
+        _, of_random = ask(judge_of_pairs, random)
+        scores = [
+            expected_level(said.level_prob) if said.log_odds.size else np.zeros(0) for said in (judgement, of_random)
+        ]
+        metrics[split] = judge(judged.level, judgement.level_prob) | judge_order(judged, *scores)
     return metrics
 
 
 def judge_all(workspace: Workspace, student: LevelEncoder, temperature: float) -> dict[str, dict[str, Metrics | None]]:
-    """The figures of every judge on every test split; those of the teacher are as `teach` found them."""
-    pairs = workspace.pairs
+    """The figures of every judge on every test split; those of the teacher, taught and as it comes, are as `teach`
+    found them.
+    """
+    pairs = {split: workspace.pairs[split] for split in TEST_SPLITS}
+    random = {
+        split: with_random_items(found, workspace.item_texts, RANDOM_PAIRS, workspace.run.seed, split)
+        for split, found in pairs.items()
+    }
     judges: dict[str, dict[str, Metrics | None]] = {}
+
+    def order(score: Score, split: str) -> Metrics:
+        others = score(random[split]) if len(random[split]) else np.zeros(0)
+        return judge_order(pairs[split], score(pairs[split]), others)
+
     scores: dict[str, Score] = {
         "tfidf": tfidf_cosine(workspace.recipe.texts),
         "student_maxsim": lambda pairs: student.maxsim(pairs.query.tolist(), pairs.item_text.tolist()),
     }
     for name, score in scores.items() if workspace.has_gold else ():
-        level_prob = levels_of_score(score, pairs["train"], len(workspace.level_names))
+        level_prob = levels_of_score(score, workspace.pairs["train"], len(workspace.level_names))
         judges[name] = {
-            split: judge(pairs[split].level, level_prob(pairs[split])) if len(pairs[split]) else None
-            for split in TEST_SPLITS
+            split: judge(found.level, level_prob(found)) | order(score, split) if len(found) else None
+            for split, found in pairs.items()
         }
-    examined = {"teacher": json.loads((workspace.folder / "teacher" / "metrics.json").read_text(encoding="utf-8"))}
+    examined = json.loads((workspace.folder / "teacher" / "metrics.json").read_text(encoding="utf-8"))
+    by_name = {"teacher": examined, UNTAUGHT: examined.get(UNTAUGHT) or {}}
     if workspace.assistant:
         taught, batch_size = workspace.folder / "assistant", workspace.labelling.label_batch_size
-        examined["assistant"] = examine(workspace, open_assistant(taught, workspace.teaching, batch_size))
-    for name, found in examined.items():
-        judges[name] = {split: found.get(split) for split in TEST_SPLITS}
-    judges["student"] = {split: judge_encoder(student, pairs[split], temperature) for split in TEST_SPLITS}
+        by_name["assistant"] = examine(workspace, open_assistant(taught, workspace.teaching, batch_size))
+    for name, figures in by_name.items():
+        judges[name] = {split: figures.get(split) for split in TEST_SPLITS}
+
+    def of_student(pairs: Pairs) -> np.ndarray:
+        return expected_level(student.score_pairs(pairs.query.tolist(), pairs.item_text.tolist()))
+
+    judges["student"] = {}
+    for split, found in pairs.items():
+        figures = judge_encoder(student, found, temperature)
+        judges["student"][split] = None if figures is None else figures | order(of_student, split)
     return judges
 
 

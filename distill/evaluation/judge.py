@@ -12,7 +12,7 @@ from prectr.distill.pairs import Pairs
 from prectr.distill.teachers.calibration import Calibration
 from prectr.shared.encoder.level_encoder import LevelEncoder
 from prectr.shared.metric_modules.front import open_metric
-from prectr.shared.metrics import ece
+from prectr.shared.metrics import ece, query_order
 
 Metrics = dict[str, float | int | None]
 
@@ -21,6 +21,18 @@ def judge(level: np.ndarray, level_prob: np.ndarray) -> Metrics:
     """Metrics of predicted level probabilities [n, K] against gold levels [n]: `shared.metrics.graded_relevance`."""
     found: Metrics = open_metric("graded_relevance").compute(predictions=level_prob, references=level)
     return found
+
+
+def judge_order(pairs: Pairs, score: np.ndarray, random_score: np.ndarray) -> Metrics:
+    """How a judge's scores [n] order the items of each query of `pairs`, and part these from random ones [m]:
+    `shared.metrics.query_order`.
+    """
+    return dict(query_order(pairs.query, pairs.level, score, random_score))
+
+
+def expected_level(level_prob: np.ndarray) -> np.ndarray:
+    """[n, K] -> [n]: what a judge of levels orders items by."""
+    return level_prob @ np.arange(level_prob.shape[1])
 
 
 Score = Callable[[Pairs], np.ndarray]

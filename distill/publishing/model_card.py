@@ -19,12 +19,13 @@ from prectr.shared.run.steps import fingerprint_of
 FILES = ("README.md", "metrics.json", *ENCODER_FILES)
 """What is published of an encoder's folder."""
 
-METRICS = ("auc", "macro_f1", "qwk", "spearman")
+METRICS = ("auc", "macro_f1", "qwk", "spearman", "within_query_spearman", "within_query_ndcg", "auc_random")
 CALIBRATION = ("ece_before", "ece")
 SPLITS = {"test": "unseen queries", "test_types": "unseen product types"}
 JUDGES = {
     "tfidf": "char-n-gram TF-IDF",
     "teacher": "teacher",
+    "teacher_untaught": "teacher, before it was taught",
     "assistant": "the teacher's assistant",
     "student": "student",
     "student_maxsim": "student, MaxSim alone",

@@ -43,8 +43,8 @@ def read_answer(answer: str) -> tuple[dict[str, Any], int]:
         raise ValueError("nested too deeply") from error
     usage = content.get("usage")
     used = usage.get("total_tokens") if isinstance(usage, dict) else None
-    is_count = isinstance(used, int | float) and not isinstance(used, bool) and 0 <= used <= MOST_TOKENS
-    return content["choices"][0], int(used) if is_count else 0
+    is_number = isinstance(used, int | float) and not isinstance(used, bool)
+    return content["choices"][0], int(used or 0) if is_number and 0 <= (used or 0) <= MOST_TOKENS else 0
 
 
 def printable(text: object, secret: str = "") -> str:

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from os.path import commonprefix
 
 import torch
 from torch import Tensor
@@ -43,20 +42,22 @@ class LevelWords:
         Raises:
             PrectrError: a word without tokens or with the `unknown` one, or two words of the same tokens.
         """
-        for name, found in zip(names, tokens, strict=True):
-            if not found or unknown in found:
+        written: list[Tokens] = [tuple(each) for each in tokens]
+        for name, word in zip(names, written, strict=True):
+            if not word or unknown in word:
                 raise PrectrError(
                     f"prompt: this teacher's vocabulary cannot write the level word {name!r}; choose another."
                 )
-        found = [tuple(each) for each in tokens]
-        for each in found:
-            alike = [other for other, tokens_of in zip(names, found, strict=True) if tokens_of == each]
+        for word in written:
+            alike = [name for name, other in zip(names, written, strict=True) if other == word]
             if len(alike) > 1:
                 raise PrectrError(
                     f"prompt: the level words {', '.join(alike)} are the same tokens to this teacher; choose others."
                 )
-        common = commonprefix(found) if len(found) > 1 else ()
-        return cls(tuple(common), tuple(each[len(common) :] for each in found))
+        shared = 0
+        while len(written) > 1 and len({word[: shared + 1] for word in written}) == 1:
+            shared += 1
+        return cls(written[0][:shared], tuple(word[shared:] for word in written))
 
     @cached_property
     def nodes(self) -> list[Tokens]:

@@ -8,7 +8,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +145,20 @@ def open_teacher(panel: Panel, taught: Path | None, identity: str) -> Teacher:
     if taught is not None and (taught / WEIGHTS).is_file():
         return EnsembleTeacher(members, read_weights(taught / WEIGHTS))
     return EnsembleTeacher(members, [1 / len(members)] * len(members))
+
+
+def open_untaught(panel: Panel) -> Teacher | None:
+    """The teacher before `teach`, to be compared with what became of it; None where nothing is taught, where it cannot
+    say levels before, and where asking is paid for.
+    """
+    arguments = panel.arguments
+    has_levels = all(source.role == "causal" or source.outputs == panel.num_levels for source in panel.sources)
+    if not has_levels or not (arguments.teacher_pairs or arguments.teacher_adapter):
+        return None
+    try:
+        return open_teacher(replace(panel, arguments=replace(arguments, teacher_pairs=0)), None, "")
+    except PrectrError:  # its outputs are called otherwise than the levels, which teaching mends
+        return None
 
 
 def learnt(taught: Path) -> str:

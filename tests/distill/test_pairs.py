@@ -10,7 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prectr.data.contract import write_table
-from prectr.distill.pairs import Pairs, concatenate, pair_key, read_pairs, remarks, require_training_pairs
+from prectr.distill.pairs import (
+    Pairs,
+    concatenate,
+    pair_key,
+    read_pairs,
+    remarks,
+    require_training_pairs,
+    with_random_items,
+)
 from prectr.shared.errors import PrectrError
 
 ROWS = [
@@ -147,3 +155,30 @@ def test_a_level_without_pairs_is_said(tmp_path: Path) -> None:
 def test_the_teacher_may_judge_queries_of_types_without_gold_labels(tmp_path: Path) -> None:
     pairs = table_of(tmp_path, [*GOOD, UNLABELLED, ("u", "c", None, "unlabelled"), ("u", "a", 1, "test_types")])
     assert remarks(pairs, tmp_path, ["no", "yes"]) == []
+
+
+def asked(queries: int, each: int) -> Pairs:
+    query = np.repeat([f"q{number}" for number in range(queries)], each).astype(object)
+    text = np.array([f"t{number}" for number in range(queries * each)], dtype=object)
+    return Pairs(query, text, np.arange(queries * each) % 3)
+
+
+@pytest.mark.parametrize("size", [1, 7, 12, 60, 100])
+def test_queries_are_drawn_whole(size: int) -> None:
+    drawn = asked(12, 5).sample_queries(size, 0, "x")
+    assert len(drawn) == min(size, 60)
+    _, counts = np.unique(drawn.query, return_counts=True)
+    assert (counts < 5).sum() <= 1
+    again = asked(12, 5).sample_queries(size, 1, "x")
+    assert size >= 60 or set(again.item_text) != set(drawn.item_text)
+
+
+def test_random_items_are_none_of_the_querys_own() -> None:
+    pairs = asked(4, 3)
+    texts = [f"t{number}" for number in range(12)]
+    found = with_random_items(pairs, texts, 1000, 0, "x")
+    own = set(zip(pairs.query, pairs.item_text, strict=True))
+    assert 0 < len(found) <= 12 and not own.intersection(zip(found.query, found.item_text, strict=True))
+    assert set(found.query) <= set(pairs.query) and (found.level == -1).all()
+    assert len(with_random_items(pairs.take(np.array([], int)), texts, 5, 0)) == 0
+    assert len(with_random_items(pairs, [], 5, 0)) == 0

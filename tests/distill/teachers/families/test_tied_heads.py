@@ -13,7 +13,7 @@ from prectr.distill.teachers.causal import CausalTeacher
 from prectr.distill.teachers.lora import merge_teacher
 from prectr.distill.teachers.prompt import Prompt
 from prectr.shared.errors import PrectrError
-from tests.distill.teachers.families import family_model
+from tests.distill.teachers.families.tiny_models import family_model
 
 PROMPT = Prompt("Search: ", "\nProduct: ", "\nMatch:", ("0", "1", "2", "3"))
 PAIRS = [("red shoe", "red leather shoe"), ("blue lamp", "x")]

@@ -11,7 +11,7 @@ from prectr.distill.teachers.causal import CausalTeacher
 from prectr.distill.teachers.level_words import LevelWords
 from prectr.distill.teachers.prompt import Prompt, PromptEncoder
 from prectr.shared.errors import PrectrError
-from tests.distill.teachers.families import FAMILIES, family_model, family_tokenizer
+from tests.distill.teachers.families.tiny_models import FAMILIES, family_model, family_tokenizer
 
 PAIRS = [("red shoe", "red leather shoe"), ("blue lamp", "table lamp big"), ("red shoe", "bolt"), ("0", "")]
 WORDS = {
