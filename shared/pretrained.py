@@ -54,6 +54,7 @@ def open_model(
         PrectrError: nothing that can be opened; a tensor is missing, unknown, of another shape or not finite; or the
             model is code, which is not run.
     """
+    model: PreTrainedModel
     if "gguf_file" not in settings:
         settings["use_safetensors"] = True
     try:
@@ -87,7 +88,8 @@ def open_tokenizer(source: str | Path, **settings: Any) -> PreTrainedTokenizerBa
 def open_config(source: str | Path) -> PretrainedConfig:
     """The settings of a model of transformers; raises `PrectrError` where there are none, or ones that are code."""
     try:
-        return AutoConfig.from_pretrained(source, trust_remote_code=False)
+        config: PretrainedConfig = AutoConfig.from_pretrained(source, trust_remote_code=False)
+        return config
     except DAMAGES as error:
         _refuse_unopened(source, error, "config.json")
 

@@ -39,7 +39,7 @@ class LevelRule:
             raise PrectrError(f"--level_cuts {' '.join(map(str, self.cuts))}: write them in ascending order.")
         if self.quantiles == 1 or self.quantiles < 0 or max(self.quantiles, len(self.cuts) + 1) > 100:
             raise PrectrError("--level_quantiles, --level_cuts: there are 2 to 100 levels: change their number.")
-        if len(set(self.names)) < len(self.names):
+        if len({float(name) if _is_number(name) else name for name in self.names}) < len(self.names):
             raise PrectrError(f"--level_names {' '.join(self.names)}: a name occurs twice: give each level its own.")
 
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -197,7 +198,8 @@ def mean_embeddings(encoder: str, texts: Texts) -> Callable[[Texts], np.ndarray]
     from prectr.shared.pretrained import open_model, open_tokenizer
 
     tokenizer = open_tokenizer(encoder)
-    matrix = open_model(AutoModel, encoder, num_hidden_layers=1).get_input_embeddings().weight.detach().numpy()
+    words: Any = open_model(AutoModel, encoder, num_hidden_layers=1).get_input_embeddings()
+    matrix = words.weight.detach().numpy()
 
     def counts(of: Texts) -> csr_array:
         ids = tokenizer(list(of), add_special_tokens=False, truncation=True, max_length=64)["input_ids"]

@@ -103,7 +103,6 @@ def load_adapter(causal_lm: PreTrainedModel, adapter: Path, location: str) -> Pe
         adapted = PeftModel.from_pretrained(causal_lm, str(adapter))
         if off := found ^ set(get_peft_model_state_dict(adapted)):
             raise ValueError(f"tensor {min(off)!r} {'is of no part of it' if min(off) in found else 'is missing'}")
-        return adapted
     except (RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise PrectrError(f"adapter {adapter} does not fit {location} ({reason}); name the model it is of.") from error

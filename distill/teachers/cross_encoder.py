@@ -271,7 +271,7 @@ def _open_model(
     location: str, tokenizer: PreTrainedTokenizerBase, max_length: int, num_levels: int | None = None
 ) -> PreTrainedModel:
     """The model as it is; with `num_levels`, one of so many outputs."""
-    changes = {} if num_levels is None else {"num_labels": num_levels, "ignore_mismatched_sizes": True}
+    changes: dict[str, Any] = {} if num_levels is None else {"num_labels": num_levels, "ignore_mismatched_sizes": True}
     model = open_model(
         AutoModelForSequenceClassification,
         location,

@@ -29,6 +29,7 @@ from prectr.distill.teachers.lora import finetune
 from prectr.distill.teachers.prompt import Prompt
 from prectr.distill.teachers.similarity import SimilarityTeacher, teach_similarity
 from prectr.shared.errors import PrectrError
+from prectr.shared.pretrained import open_config
 from prectr.shared.run.fingerprint import file_fingerprint
 from prectr.shared.run.steps import RECORD, fingerprint_of
 
@@ -242,6 +243,12 @@ def _open_bare(panel: Panel, member: int, folder: Path | None, identity: str) ->
         bf16 = reads_bf16(arguments)
         return SimilarityTeacher(folder, location, bf16=bf16, identity=_identity(panel, member, identity))
     is_taught = folder is not None and (folder / "config.json").is_file()
+    heads = [] if is_taught else open_config(location).architectures or []
+    if heads and not any(name.endswith("ForSequenceClassification") for name in heads):
+        raise PrectrError(
+            f"teacher {source.name}: it has no outputs for {panel.num_levels} levels and has learnt nothing of this "
+            "data yet; run `make distill`."
+        )
     return CrossEncoderTeacher(
         str(folder) if is_taught else location,
         order=None if is_taught else panel.order(member),

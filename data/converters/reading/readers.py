@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -112,7 +112,7 @@ def _csv(path: Path, text: IO[str], columns: Sequence[str], reading: Reading) ->
         raise PrectrError(f"{path}: the first line is empty: put the names of the columns there.")
     delimiter = _delimiter(first, columns, reading)
     physical = Lines(path, text, first)
-    quoting = csv.QUOTE_MINIMAL if reading.quoting else csv.QUOTE_NONE
+    quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if reading.quoting else csv.QUOTE_NONE
     lines = csv.reader(physical, delimiter=delimiter, quoting=quoting, strict=True)
     try:
         header = [name.strip() for name in next(lines)]

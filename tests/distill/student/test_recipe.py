@@ -32,7 +32,7 @@ def test_a_folder_that_was_trained_further_is_another_start(tmp_path: Path) -> N
 @pytest.mark.parametrize("left", ["nothing", "the whole start", "half a start"])
 def test_a_start_made_before_a_kill_changes_no_draw(tmp_path: Path, source: str, left: str) -> None:
     texts = ["red shirt", "milk 2 liter", "blue lamp"]
-    arguments = StudentArguments(init_from=source, num_layers=1, vocabulary_size=60)
+    arguments = StudentArguments(init_from=source, num_layers=1, vocabulary_size=300)
     recipe = Recipe(source, arguments, ["no", "yes"], texts, NOTHING, NOTHING, 3)
     first, again = tmp_path / "first", tmp_path / "again"
     expected = recipe.start(first).state_dict()

@@ -40,7 +40,11 @@ def test_no(value: object) -> None:
     assert truth_of(value) is False
 
 
-@pytest.mark.parametrize("value", ["maybe", "-1", -1, "1,5", [], ["true"], {}, "clicked", "١x", object()], ids=str)
+@pytest.mark.parametrize(
+    "value",
+    ["maybe", "-1", -1, "1,5", [], ["true"], {}, "clicked", "١x", object()],
+    ids=lambda value: type(value).__name__,
+)
 def test_neither_is_refused(value: object) -> None:
     with pytest.raises(PrectrError, match="write true or false, 1 or 0"):
         truth_of(value)
