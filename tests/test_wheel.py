@@ -148,7 +148,9 @@ def test_a_page_is_scored_in_a_project_with_modules_of_the_same_names(
 ) -> None:
     (project / "score.py").write_text(SCORE.format(ranker=str(home / "ranker")))
     done = run(environment / "bin" / "python", "score.py", cwd=project)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0, done.stderr
+    warned = [line for line in done.stderr.splitlines() if not line.startswith(" ")]  # the line of code that follows
+    assert len(warned) == 1 and "UserWarning: score: given for no candidate: num_price" in warned[0], done.stderr
     first, second, *p_click = done.stdout.split()
     assert (first, second) == ("1", "2") and all(0 < float(value) < 1 for value in p_click) and len(p_click) == 2
 
