@@ -27,8 +27,8 @@ def run_all(cells: Sequence[Cell], home: Workspace, jobs: int = 1) -> None:
     """Train every cell that is not finished, each as a process of its own, `jobs` of them at a time.
 
     The telling systems of every seed come first, the first seed's before the next one's; then all else. A cell waits
-    for the `prectr_v2` of its seed, from which it borrows, and for another seed's training of its system, which may be
-    finding the setting for both.
+    for the `prectr_v2` of its seed, from which it borrows, and a rival for another seed's training of its system, which
+    may be finding the setting for both.
 
     Args:
         home: the data set's own folder.
@@ -47,7 +47,8 @@ def run_all(cells: Sequence[Cell], home: Workspace, jobs: int = 1) -> None:
         while todo or running:
             busy = list(running.values())
             free = (cell for cell in todo if cell.reference not in (*todo, *busy) or cell.system == REFERENCE)
-            ready = next((cell for cell in free if cell.system not in [other.system for other in busy]), None)
+            tuning = [other.system for other in busy if not is_ours(other.system)]
+            ready = next((cell for cell in free if cell.system not in tuning), None)
             if ready is None or len(busy) == jobs:
                 for finished in wait(running, return_when=FIRST_COMPLETED).done:
                     del running[finished]

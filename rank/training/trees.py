@@ -7,13 +7,13 @@ probabilities that the network gets, and one of the same few settings.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import lightgbm
 import numpy as np
+import torch
 
 from prectr.rank.features.prepared_set import PreparedSet
 
@@ -51,9 +51,9 @@ COMMON: Mapping[str, Any] = {
 
 def num_threads(rows: int) -> int:
     """Threads for so many training rows: on few of them threads wait for each other more than they work, for minutes
-    where the cores are busy.
+    where the cores are busy. At most those that torch was given (OMP_NUM_THREADS, or all cores).
     """
-    return min(os.cpu_count() or 1, 1 + rows // ROWS_PER_THREAD)
+    return min(torch.get_num_threads(), 1 + rows // ROWS_PER_THREAD)
 
 
 class Rows(NamedTuple):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import log_loss, roc_auc_score
 
+from prectr.rank.training import trees
 from prectr.rank.training.trees import SETTINGS, Rows, fit_lightgbm
 from tests.rank.training.random_rows import SMALL
 
@@ -69,3 +70,8 @@ def test_trees_without_categoricals_read_numbers_alone(splits):
         splits["train"], splits["validation"], seed=0, num_threads=1, settings=(numbers_alone, SMALL[0])
     )
     assert chosen.settings == SMALL[0], "here a category tells of clicks"
+
+
+def test_threads_are_those_of_torch_and_fewer_on_few_rows(monkeypatch):
+    monkeypatch.setattr(trees.torch, "get_num_threads", lambda: 3)
+    assert [trees.num_threads(rows) for rows in (10, 50_000, 10**6)] == [1, 2, 3]
