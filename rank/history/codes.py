@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from threading import Lock
 
 import numpy as np
 import pandas as pd
@@ -13,16 +14,71 @@ FEW = 10_000  # a hash table of so few values is made again for every call
 REMEMBERED = 16
 
 
-def encode(values: pa.Array | pa.ChunkedArray, vocabulary: pa.Array) -> np.ndarray:
+def encode(values: pa.Array | pa.ChunkedArray, vocabulary: pa.Array | Grown) -> np.ndarray:
     """The position int32 [n] of each value in `vocabulary`; -1 where it is null or not in it.
 
     A large vocabulary that is asked for again is looked up in its sorted hashes, in time that hardly depends on its
     size: a table of values is prepared part by part, and its vocabularies are the same in each.
     """
+    if isinstance(vocabulary, Grown):
+        return vocabulary.encode(values)
     if len(vocabulary) > max(FEW, len(values)) and (sorted_ := _sorted_hashes(vocabulary)) is not None:
         return sorted_.encode(values)
     codes = pc.index_in(values, value_set=vocabulary, skip_nulls=True)
     return pc.fill_null(codes, -1).to_numpy().astype(np.int32, copy=False)
+
+
+class Grown:
+    """A vocabulary that grows: values that are added get the codes behind those of an array.
+
+    A value can be dropped: from then on it is unknown, until it is added again under a new code.
+    """
+
+    def __init__(self, base: pa.Array) -> None:
+        self._base = base
+        self._hashes = _SortedHashes(base) if len(base) and pa.types.is_string(base.type) else None
+        self._more: dict[str, int] = {}
+        self._added: list[str] = []
+        self._dropped: set[str] = set()
+
+    def __len__(self) -> int:
+        return len(self._base) + len(self._added)
+
+    def __getitem__(self, code: int) -> pa.Scalar:
+        return self._base[code] if code < len(self._base) else pa.scalar(self._added[code - len(self._base)])
+
+    def add(self, value: str) -> int:
+        """The code of a value, a new one where it has none."""
+        code = int(self.encode(pa.array([value], pa.string()))[0])
+        if code < 0:
+            code = self._more[value] = len(self)
+            self._added.append(value)
+        return code
+
+    def drop(self, value: str) -> None:
+        self._dropped.add(value)
+        self._more.pop(value, None)
+
+    def encode(self, values: pa.Array | pa.ChunkedArray) -> np.ndarray:
+        """As the function `encode`."""
+        if not len(self._base):
+            codes = np.full(len(values), -1, np.int32)
+        elif self._hashes is not None and self._hashes.is_distinct:
+            codes = self._hashes.encode(values)
+        else:
+            codes = encode(values, self._base)
+        if self._dropped:
+            dropped = pc.is_in(values, value_set=pa.array(sorted(self._dropped), pa.string()))
+            codes = np.where(dropped.to_numpy(**_copied(dropped)), np.int32(-1), codes)
+        if self._more and (missing := np.flatnonzero(codes < 0)).size:
+            codes = codes.copy()
+            codes[missing] = [self._more.get(value, -1) for value in values.take(pa.array(missing)).to_pylist()]
+        return codes
+
+
+def _copied(values: pa.Array | pa.ChunkedArray) -> dict[str, bool]:
+    """What `to_numpy` of booleans has to be told."""
+    return {} if isinstance(values, pa.ChunkedArray) else {"zero_copy_only": False}
 
 
 class _SortedHashes:
@@ -53,6 +109,7 @@ def _hashes(values: pa.Array) -> np.ndarray:
 
 _recent: OrderedDict[tuple[int, int, int], pa.Array | _SortedHashes] = OrderedDict()
 """The last vocabularies by their address: themselves where they were asked for once, their hashes where again."""
+_recent_lock = Lock()
 
 
 def _sorted_hashes(vocabulary: pa.Array) -> _SortedHashes | None:
@@ -60,12 +117,13 @@ def _sorted_hashes(vocabulary: pa.Array) -> _SortedHashes | None:
     if data is None or vocabulary.null_count:
         return None
     key = (data.address, vocabulary.offset, len(vocabulary))
-    known = _recent.pop(key, None)
-    if known is None:
-        _recent[key] = vocabulary
-    else:
-        _recent[key] = known if isinstance(known, _SortedHashes) else _SortedHashes(vocabulary)
-    while len(_recent) > REMEMBERED:
-        _recent.popitem(last=False)
-    found = _recent[key]
+    with _recent_lock:
+        found = _recent.pop(key, None)
+        if found is None:
+            found = vocabulary
+        elif not isinstance(found, _SortedHashes):
+            found = _SortedHashes(vocabulary)
+        _recent[key] = found
+        while len(_recent) > REMEMBERED:
+            _recent.popitem(last=False)
     return found if isinstance(found, _SortedHashes) and found.is_distinct else None

@@ -286,9 +286,9 @@ class BehaviourLog:
         index = self.index("user_page")
         begin, end = index.bounds(index.lookup(user), np.zeros_like(before_row), before_row)
         last_pages = np.broadcast_to(last_pages, before_row.shape)
-        whole = (last_pages == UNCUT) | (end - last_pages <= begin)
-        first = np.where(whole, 0, np.minimum(end - last_pages, max(len(index.rows) - 1, 0)))
-        since = np.where(whole, 0, index.rows[first] if len(index.rows) else 0)
+        whole = (last_pages == UNCUT) | (last_pages == 0) | (end - last_pages <= begin)
+        first = np.where(whole, begin, end - last_pages)
+        since = np.where(whole, 0, index.take_back(first, np.where(whole, begin, first + 1), 1)[:, 0])
         return np.where(last_pages == 0, before_row, since).astype(np.int64)
 
     def _size(self, part: str) -> int:

@@ -114,17 +114,22 @@ class LevelProb:
         Raises:
             PrectrError: a pair that stage one has not scored.
         """
-        pairs = self._codes(query, item_id)
-        found = np.minimum(np.searchsorted(self._pairs, pairs), len(self._pairs) - 1)
-        no_query = query.is_null().to_numpy(zero_copy_only=False) if query.null_count else np.zeros(len(pairs), bool)
-        missing = (self._pairs[found] != pairs) & ~no_query
+        values, known = self.find(query, item_id)
+        no_query = query.is_null().to_numpy(zero_copy_only=False) if query.null_count else np.zeros(len(known), bool)
+        missing = ~known & ~no_query
         if missing.any():
             row = int(missing.argmax())
             raise PrectrError(
                 f"{self.source}: {int(missing.sum())} pairs are not scored, such as query {query[row].as_py()!r} and "
                 f"item {item_id[row].as_py()!r}: run `python -m rank run` on this data set."
             )
-        return np.where(no_query[:, None], np.float32(0), self.values[found])
+        return np.where(no_query[:, None], np.float32(0), values)
+
+    def find(self, query: pa.ChunkedArray, item_id: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
+        """Probabilities [n, K] of the pairs that are scored, and which [n] are; the others' rows mean nothing."""
+        pairs = self._codes(query, item_id)
+        found = np.minimum(np.searchsorted(self._pairs, pairs), len(self._pairs) - 1)
+        return self.values[found], self._pairs[found] == pairs
 
     def _codes(self, query: pa.ChunkedArray, item_id: pa.ChunkedArray) -> np.ndarray:
         query_code = encode(query, self.queries).astype(np.int64)

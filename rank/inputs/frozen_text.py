@@ -84,6 +84,13 @@ class TokenTables:
         with torch.inference_mode(), autocast(encoder.device, bf16):
             self.query, self.item = (_encoded(encoder, *token_tensors(tokens)) for tokens in (texts.query, texts.item))
 
+    @classmethod
+    def of_vectors(cls, encoder: LevelEncoder, query: TokenVectors, item: TokenVectors) -> "TokenTables":
+        """Of texts whose vectors are kept."""
+        self = cls.__new__(cls)
+        self.encoder, self.query, self.item = encoder, query, item
+        return self
+
     def states(self, query_text: np.ndarray, item_text: np.ndarray) -> tuple[Tensor, np.ndarray]:
         """States [D, S] of the distinct pairs among n, and the place of each of the n among them [n]."""
         width = len(self.item.mask)

@@ -27,7 +27,7 @@ class ItemVectors(NamedTuple):
     past: Tensor  # of past events' texts, by the numbers that `Events` has
 
 
-class _Vectors(NamedTuple):
+class ProjectedVectors(NamedTuple):
     """v of every query, every item text, and every text of a past event: [n, d] each."""
 
     query: Tensor
@@ -39,32 +39,32 @@ class Predictor:
     """A network with the token vectors of all texts, or the level head's features of all pairs.
 
     Args:
-        model: the trained network. texts: every text that will occur, or the features of every pair. bf16: matrix
-            products in bfloat16, where the machine has them.
+        model: the trained network. texts: every text that will occur, its token vectors, or the features of every
+            pair. bf16: matrix products in bfloat16, where the machine has them.
         tables: pooled vectors of every text, which stand beside the features of pairs.
         items: pooled vectors of the item texts of `texts` and of past events, where they are kept; None: `events` has
-            the numbers of `texts`.
+            the numbers of `texts`. As `ProjectedVectors` they are those of the queries too, and are read as they are.
     """
 
     def __init__(
         self,
         model: RankerModel,
-        texts: Texts | PairFeatures,
+        texts: Texts | TokenTables | PairFeatures,
         events: Events,
         bf16: bool,
         tables: TextTables | None = None,
-        items: ItemVectors | None = None,
+        items: ItemVectors | ProjectedVectors | None = None,
     ) -> None:
         self.device = compute_device()
         self.model, self.events, self.bf16 = model.to(self.device).eval(), events, bf16
-        self.stored = texts if isinstance(texts, PairFeatures) else TokenTables(model.encoder, texts, bf16)
-        self._vectors: _Vectors | None = None
+        self.stored = TokenTables(model.encoder, texts, bf16) if isinstance(texts, Texts) else texts
+        self._vectors: ProjectedVectors | None = None
         if model.config.text_vectors:
-            self._vectors = self._projected(tables, items)
+            self._vectors = items if isinstance(items, ProjectedVectors) else self._projected(tables, items)
         self._latest: tuple[PreparedSet, tuple[Tensor, np.ndarray]] | None = None
 
     @torch.inference_mode()
-    def _projected(self, tables: TextTables | None, items: ItemVectors | None) -> _Vectors:
+    def _projected(self, tables: TextTables | None, items: ItemVectors | None) -> ProjectedVectors:
         if not isinstance(self.stored, PairFeatures):
             query, item = self.stored.query.pooled, self.stored.item.pooled
         elif tables is not None:
@@ -73,7 +73,7 @@ class Predictor:
             raise ValueError("features of pairs without the vectors of their texts")
         own, past = (item, item) if items is None else items
         # Rounded alike wherever they are kept: a narrow kernel sees float16.
-        return _Vectors(*(self.model.text_projection(pooled.half().to(self.device)) for pooled in (query, own, past)))
+        return ProjectedVectors(*(self.model.text_projection(pooled.half().to(self.device)) for pooled in (query, own, past)))
 
     def text_vectors(self, batch: Batch) -> TextVectors | None:
         """v of a batch's queries, item texts and past events; None: the network reads none."""
@@ -120,17 +120,25 @@ class Predictor:
         per_batch = max(int(batch_size / max(len(prepared) / prepared.num_pages, 1)), 1)
         starts = range(0, prepared.num_pages, per_batch)
         parts: dict[str, list[Tensor]] = {"p_click": [], "level_prob": [], "p_click_given_level": [], "tau": []}
+        for start in starts if description is None else progress(starts, description):
+            pages = np.arange(start, min(start + per_batch, prepared.num_pages))
+            found = self.score(prepared, page_batch(prepared, pages, bounds, self.events))
+            for name, tensors in parts.items():
+                tensors.append(found[name])
+        return {name: torch.cat(tensors).cpu().numpy() for name, tensors in parts.items()}
+
+    @torch.inference_mode()
+    def score(self, prepared: PreparedSet, batch: Batch) -> dict[str, Tensor]:
+        """As `predict`, of some pages of the set."""
         with self.autocast():
             states, place = self.states(prepared)
-            place_of = torch.from_numpy(place).to(self.device)
-            for start in starts if description is None else progress(starts, description):
-                pages = np.arange(start, min(start + per_batch, prepared.num_pages))
-                batch = to_device(page_batch(prepared, pages, bounds, self.events), self.device)
-                vectors = self.text_vectors(batch)
-                state = self.model.state(states[place_of[batch["row"]]], vectors)
-                output = self.model.score(state, batch, self.model.context(batch, vectors))
-                parts["p_click"].append(torch.sigmoid(output["score"].double()))
-                parts["level_prob"].append(torch.softmax(output["level_logits"].float(), -1))
-                parts["p_click_given_level"].append(torch.sigmoid(output["click_logits"].float()))
-                parts["tau"].append(output["tau"].float())
-        return {name: torch.cat(tensors).cpu().numpy() for name, tensors in parts.items()}
+            batch = to_device(batch, self.device)
+            vectors = self.text_vectors(batch)
+            row = torch.from_numpy(place).to(self.device)[batch["row"]]
+            output = self.model.score(self.model.state(states[row], vectors), batch, self.model.context(batch, vectors))
+        return {
+            "p_click": torch.sigmoid(output["score"].double()),
+            "level_prob": torch.softmax(output["level_logits"].float(), -1),
+            "p_click_given_level": torch.sigmoid(output["click_logits"].float()),
+            "tau": output["tau"].float(),
+        }

@@ -81,12 +81,12 @@ def request_tables(
     impressions = pa.table({name: pa.array(values, schema.field(name).type) for name, values in shown.items()})
     for name in columns.context:
         own = [page.get(name) if item.get(name) is None else item[name] for item in candidates]
-        impressions = impressions.append_column(name, _column(name, own, means))
+        impressions = impressions.append_column(name, column_of(name, own, means))
     behaviours = pa.table(_behaviours(events), schema=SCHEMAS["behaviours"])
     return RequestTables(
         items=pa.table(
             {
-                name: _column(name, [item.get(name) for item in catalogue.values()], means)
+                name: column_of(name, [item.get(name) for item in catalogue.values()], means)
                 for name in (*OF_ITEMS, *columns.items)
             }
         ),
@@ -95,7 +95,7 @@ def request_tables(
     )
 
 
-def _column(name: str, values: list[Any], means: Mapping[str, float]) -> pa.Array:
+def column_of(name: str, values: list[Any], means: Mapping[str, float]) -> pa.Array:
     """A column of the contract; a number nobody gave is the training rows' mean."""
     if not _is_number(name):
         return pa.array(values, pa.string())

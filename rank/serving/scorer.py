@@ -48,7 +48,7 @@ class StageOne:
     """
 
     def __init__(self, encoder: LevelEncoder, items: pa.Table, stored: pa.Table | None = None) -> None:
-        self.encoder, self.items, self._stored = encoder, items, stored
+        self.encoder, self.items, self.stored = encoder, items, stored
         if stored is not None:
             self._rows = stored.select(["query", "item_id"]).append_column(
                 "row", pa.array(range(len(stored)), pa.int64())
@@ -63,10 +63,10 @@ class StageOne:
         searched = pairs.select(["query", "item_id"]).filter(pc.field("query").is_valid())
         wanted = searched.group_by(["query", "item_id"], use_threads=False).aggregate([])
         parts = []
-        if self._stored is not None:
+        if self.stored is not None:
             found = wanted.join(self._rows, ["query", "item_id"], join_type="left outer", use_threads=False)
             known, wanted = (found.filter(test(found["row"])) for test in (pc.is_valid, pc.is_null))
-            parts.append(self._stored.take(known["row"]).select(["query", "item_id", "level_prob"]))
+            parts.append(self.stored.take(known["row"]).select(["query", "item_id", "level_prob"]))
         if wanted.num_rows or not parts or not parts[0].num_rows:
             parts.append(self._scored(wanted))
         schema = pa.schema([("query", pa.string()), ("item_id", pa.string()), ("level_prob", pa.list_(pa.float32()))])

@@ -1,0 +1,289 @@
+"""The behaviour log with recent events behind it: what a memory-mapped log is while a shop is open.
+
+Events come one batch after another, in about the order of time. A row's place says when it became known: an event that
+comes late is known from when the latest event before it happened, so that no window of rows ever holds what is not
+strictly before it. [O]
+
+A page is shown before it is clicked. Its rows are skipped ones until a click comes; then the row becomes a clicked one
+where it stands, as it stands in a log that is written afterwards. `as_of` takes back, for as long as one looks from an
+earlier time, the clicks that had not happened then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import pyarrow as pa
+
+from prectr.data.contract import EVENT_TYPES, SEARCH
+from prectr.rank.history.codes import Grown
+from prectr.rank.history.event import CLICK, Event
+from prectr.rank.history.index import TOTAL_SCALE, BehaviourIndex
+from prectr.rank.history.log import DAY, REPEAT_DAYS, BehaviourLog
+from prectr.rank.history.recent import Behind, Growing, JoinedIndex, RecentLists, packed
+from prectr.rank.history.rows import COLUMN_TYPES, MOST_EVENT_TYPES, NO_PAGE
+from prectr.shared.errors import PrectrError
+
+_SEARCH_CODE = EVENT_TYPES.index(SEARCH)
+MOST_SHOWN = 1 << 18  # latest showings that a click may still come for
+_REPEATS, _CLICKS = "item_repeat", "user_item_clicked"
+
+
+class LiveLog(BehaviourLog):
+    """A log that grows. Whoever changes it, or looks from an earlier time, must be alone with it.
+
+    Args:
+        base: read, never changed. event_types: further names that may be told apart (`FeatureMap.event_types`).
+        groups: of each of `base.item_groups` but the category, what value each item of the base has.
+    """
+
+    def __init__(self, base: BehaviourLog, event_types: Sequence[str], groups: Mapping[str, pa.Array]) -> None:
+        vocabularies = {name: Grown(getattr(base, name)) for name in ("users", "items", "queries", "categories")}
+        types = [*base.event_types, *(name for name in event_types if name not in base.event_types)]
+        columns = {name: Behind(getattr(base, name)) for name in COLUMN_TYPES}
+        super().__init__(vocabularies, columns, base.item_groups, types)  # type: ignore[arg-type]
+        self.base = base
+        self._columns = columns
+        self._known_from = Growing(np.int64)
+        self._values = dict(groups)
+        self._group_codes: dict[str, dict[tuple[int, str], int]] = {}
+        self._lists: dict[str, RecentLists] = {}
+        for name, spec in self.specs.items():
+            of_base = base.index(name)
+            self._lists[name] = RecentLists(0 if of_base.totals is None else of_base.totals.shape[1])
+            if spec.sums_level_prob and of_base.totals is None:
+                raise ValueError(f"index {name} of the base has no sums")
+            self._indices[name] = JoinedIndex(of_base, self._lists[name])
+        self._page_of_user: dict[int, tuple[int, int, int]] = {}  # seconds and number of the last page, its ordinal
+        self._starts: set[int] = set()
+        self._shown: dict[tuple[int, int], int] = {}  # row of an item of a page: (page, item)
+        self._clicked_later = (Growing(np.int64), Growing(np.int64))  # rows, and when they were clicked
+
+    def rows_before(self, seconds: np.ndarray) -> np.ndarray:
+        return self.base.rows_before(seconds) + np.searchsorted(self._known_from.values, seconds, "left")
+
+    @property
+    def last_second(self) -> int:
+        """When the latest event was, as far as it is known."""
+        for seconds in (self._known_from.values, self.base.seconds):
+            if len(seconds):
+                return int(seconds[-1])
+        return 0
+
+    def add_items(self, item_ids: Sequence[str], categories: Sequence[str | None], values: Sequence[Mapping]) -> np.ndarray:
+        """Codes int [n] of items; of one that is known, what is said now counts from here on.
+
+        Args:
+            values: by attribute of `item_groups`, of each item.
+        """
+        codes = np.array([self.items.add(item_id) for item_id in item_ids], np.int64)  # type: ignore[attr-defined]
+        of_category = [
+            -1 if category is None else self.categories.add(category)  # type: ignore[attr-defined]
+            for category in categories
+        ]
+        for name, groups in self.item_groups.items():
+            grown = np.full(len(self.items), -1, np.int32)
+            grown[: len(groups)] = groups
+            if name == "category":
+                grown[codes] = of_category
+            else:
+                known = self._groups_of(name)
+                for code, category, given in zip(codes, of_category, values, strict=True):
+                    key = category, given.get(name) or ""
+                    grown[code] = known.setdefault(key, len(known))
+            self.item_groups[name] = grown
+        return codes
+
+    def _groups_of(self, name: str) -> dict[tuple[int, str], int]:
+        """The group of each (category, value) of an attribute; read off the base when first asked for."""
+        if name not in self._group_codes:
+            groups, first = np.unique(self.base.item_groups[name], return_index=True)
+            values, category = self._values[name], self.base.item_groups["category"]
+            self._group_codes[name] = {
+                (int(category[item]), values[int(item)].as_py() or ""): int(group)
+                for group, item in zip(groups, first, strict=True)
+            }
+        return self._group_codes[name]
+
+    def append(self, events: Sequence[Event], level_prob: np.ndarray) -> None:
+        """Add events of known items, in the order in which they are to stand.
+
+        Args:
+            level_prob: [n, K], stage one's of each event's query and item; zeros without a query.
+
+        Raises:
+            PrectrError: there are more than 256 types of event.
+        """
+        first_row = len(self)
+        codes = {
+            "user": [-1 if e.user_id is None else self.users.add(e.user_id) for e in events],  # type: ignore[attr-defined]
+            "query": [-1 if e.query is None else self.queries.add(e.query) for e in events],  # type: ignore[attr-defined]
+            "category": [
+                -1 if e.query_category is None else self.categories.add(e.query_category)  # type: ignore[attr-defined]
+                for e in events
+            ],
+            "event": [self._type(e.event_type) for e in events],
+        }
+        arrays = {name: np.array(values, np.int64) for name, values in codes.items()}
+        arrays["item"] = self.items.encode(pa.array([e.item_id for e in events], pa.string())).astype(np.int64)  # type: ignore[attr-defined]
+        kept = []
+        later: list[tuple[int, int]] = []  # clicks on rows of this very batch
+        for place, event in enumerate(events):
+            if event.page != NO_PAGE:
+                key = event.page, int(arrays["item"][place])
+                if event.kind == CLICK and key in self._shown:
+                    later.append((self._shown[key], event.timestamp))
+                    continue
+                self._shown[key] = first_row + len(kept)
+                if len(self._shown) > MOST_SHOWN:
+                    del self._shown[next(iter(self._shown))]
+            kept.append(place)
+        if kept:
+            self._add_rows([events[place] for place in kept], {n: a[kept] for n, a in arrays.items()}, level_prob[kept])
+        for row, second in later:
+            if not self.clicked[row]:
+                self._set_clicked(row, 1)
+                for column, value in zip(self._clicked_later, (row, second), strict=True):
+                    column.append(np.array([value]))
+
+    def _add_rows(self, events: Sequence[Event], columns: dict[str, np.ndarray], level_prob: np.ndarray) -> None:
+        rows = len(self) + np.arange(len(events))
+        columns["clicked"] = np.array([e.is_clicked for e in events])
+        columns["seconds"] = np.array([e.timestamp for e in events], np.int64)
+        columns["level_prob"] = level_prob
+        pages = zip(rows.tolist(), columns["user"].tolist(), events, strict=True)
+        columns["page"] = np.array([self._page(*each) for each in pages])
+        self._known_from.append(np.maximum.accumulate(np.append(self.last_second, columns["seconds"]))[1:])
+        for name, column in self._columns.items():
+            column.recent.append(columns[name])
+        for name in sorted(self.specs, key=lambda each: each == _REPEATS):  # the clicks that it goes by come first
+            self._put(name, rows)
+
+    def _type(self, name: str) -> int:
+        if name not in self.event_types:
+            if len(self.event_types) == MOST_EVENT_TYPES:
+                raise PrectrError(f"event type {name!r} is one too many: name at most {MOST_EVENT_TYPES} types of event.")
+            self.event_types = (*self.event_types, name)
+        return self.event_types.index(name)
+
+    def _page(self, row: int, user: int, event: Event) -> int:
+        """Which of its user's pages an event belongs to; notes the row where it is the page's first."""
+        if user not in self._page_of_user:
+            ordinal = -1
+            if user >= 0:
+                index: BehaviourIndex = self.base.index("user")
+                last = index.last_row(*(np.array([value]) for value in (self._in_base(user), 0, len(self.base))))[0]
+                ordinal = int(self.base.page[last]) if last >= 0 else -1
+            self._page_of_user[user] = (-1, -1, ordinal)
+        second, page, ordinal = self._page_of_user[user]
+        if (second, page) != (event.timestamp, event.page):
+            ordinal += 1
+            self._page_of_user[user] = (event.timestamp, event.page, ordinal)
+            self._starts.add(row)
+        return ordinal
+
+    def _in_base(self, user: int) -> int:
+        index = self.base.index("user")
+        return int(index.lookup(np.array([user if user < len(self.base.users) else -1]))[0])
+
+    def _put(self, name: str, rows: np.ndarray) -> None:
+        """Put those of the rows into an index that belong there."""
+        kind, lists = self.specs[name].rows, self._lists[name]
+        if kind == "page_start":
+            rows = rows[[row in self._starts for row in rows.tolist()]]
+        elif kind == "purchased":
+            rows = rows[self.event[rows] != _SEARCH_CODE]
+        elif kind in ("clicked", "skipped"):
+            rows = rows[self.clicked[rows] == (kind == "clicked")]
+        values = np.zeros((len(rows), 0), np.int64)
+        if kind == "repeated":
+            rows, values = self._recent_repeats(rows)
+        elif self.specs[name].sums_level_prob:
+            values = _scaled(self.level_prob[rows])
+        for key, row, value in zip(self._keys(name, rows), rows.tolist(), values.tolist(), strict=True):
+            if key >= 0:
+                lists.add(key, row, value)
+
+    def _keys(self, name: str, rows: np.ndarray) -> list[int]:
+        if not len(rows):
+            return []
+        keys: list[int] = packed([self._codes(part, rows) for part in self.specs[name].parts]).tolist()
+        return keys
+
+    def _recent_repeats(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Those of the rows that click on an item again, and the sums' part of each: see `BehaviourLog._repeats`."""
+        rows = rows[(self.clicked[rows] == 1) & (self.user[rows] >= 0)]
+        index = self.index(_CLICKS)
+        lists = index.lookup(self.user[rows], self.item[rows])
+        previous = index.last_row(lists, np.zeros_like(rows), rows)
+        rows, previous = rows[previous >= 0], previous[previous >= 0]
+        if not len(rows):
+            return rows, np.zeros((0, 1), np.int64)
+        days = (self.seconds[rows] - self.seconds[previous]) / DAY
+        repeats = (days >= REPEAT_DAYS[0]) & (days <= REPEAT_DAYS[1])
+        return rows[repeats], _scaled(np.log1p(days[repeats])[:, None])
+
+    def _set_clicked(self, row: int, clicked: int) -> None:
+        """Turn a recent row into a click, or back."""
+        rows = np.array([row])
+        index = self.index(_CLICKS)
+        following: list[int] = []
+        if self.user[row] >= 0:
+            lists = index.lookup(self.user[rows], self.item[rows])
+            begin, end = index.bounds(lists, rows + 1, np.array([len(self)]))
+            if end > begin:
+                following = index.take_back(begin, begin + 1, 1)[:, 0].tolist()
+        changed = [name for name, spec in self.specs.items() if spec.rows in ("clicked", "skipped")]
+        for name in changed:
+            self._take_out(name, row)
+        for each in (row, *following):
+            self._take_out(_REPEATS, each)
+        self.clicked.recent.values[row - len(self.base)] = clicked  # type: ignore[attr-defined]
+        for name in changed:
+            self._put(name, rows)
+        self._put(_REPEATS, np.array(sorted({row, *following})))
+
+    def _take_out(self, name: str, row: int) -> None:
+        self._lists[name].remove(self._keys(name, np.array([row]))[0], row)
+
+    @contextmanager
+    def as_of(self, second: int) -> Iterator[None]:
+        """Within, clicks of this second and later ones on what was shown before it have not happened."""
+        rows, clicked_at = (column.values for column in self._clicked_later)
+        taken = rows[(clicked_at >= second) & (self.seconds[rows] < second)].tolist() if len(rows) else []
+        for row in taken:
+            self._set_clicked(row, 0)
+        try:
+            yield
+        finally:
+            for row in taken:
+                self._set_clicked(row, 1)
+
+    def erase_user(self, user_id: str) -> None:
+        """Forget a user: recent rows are gone from every list; those of the base are nobody's."""
+        user = int(self.users.encode(pa.array([user_id], pa.string()))[0])  # type: ignore[attr-defined]
+        self.users.drop(user_id)  # type: ignore[attr-defined]
+        number = self._lists["user"].numbers.get(user, -1)
+        rows = list(self._lists["user"].rows[number]) if number >= 0 and user >= 0 else []
+        for row in rows:
+            for name in self.specs:
+                self._take_out(name, row)
+        for name, column in self._columns.items():
+            if rows:
+                column.recent.values[np.array(rows) - len(self.base)] = -1 if name in ("user", "query") else 0
+        later, seconds = self._clicked_later
+        kept = ~np.isin(later.values, rows)
+        self._clicked_later = (Growing(np.int64), Growing(np.int64))
+        for column, values in zip(self._clicked_later, (later.values, seconds.values), strict=True):
+            column.append(values[kept])
+        self._page_of_user.pop(user, None)
+        self._starts.difference_update(rows)
+        gone = set(rows)
+        self._shown = {key: row for key, row in self._shown.items() if row not in gone}
+
+
+def _scaled(values: np.ndarray) -> np.ndarray:
+    """Values in the units of an index's sums."""
+    return np.rint(values.astype(np.float64) * TOTAL_SCALE).astype(np.int64)

@@ -1,0 +1,223 @@
+"""The journal: what a live memory was told, on disk before it is acknowledged.
+
+One SQLite file (write-ahead log, `synchronous=FULL`) holds events, items and erasures, each in the order in which they
+came. Whoever appends while another is writing finds their events written with the next commit: a group commit, so that
+the disk's latency is paid once for all that wait. Memories follow it by row number, in this process and in others. [O]
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+from prectr.rank.history.event import Event, in_order
+from prectr.shared.errors import PrectrError
+
+SCHEMA_VERSION = 1
+PATIENCE = 30.0
+"""Seconds to wait for another process that is writing."""
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS events (
+    row INTEGER PRIMARY KEY AUTOINCREMENT, event_id TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, user_id TEXT, query TEXT,
+    query_category TEXT, item_id TEXT, page_id, timestamp INTEGER NOT NULL, clicked INTEGER NOT NULL
+);
+CREATE INDEX IF NOT EXISTS events_of_user ON events (user_id);
+CREATE TABLE IF NOT EXISTS items (
+    row INTEGER PRIMARY KEY AUTOINCREMENT, item_id TEXT NOT NULL, text TEXT NOT NULL, category TEXT, attributes TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS erasures (row INTEGER PRIMARY KEY AUTOINCREMENT, user_id TEXT NOT NULL);
+"""
+
+
+@dataclass(frozen=True)
+class Item:
+    """An item of the catalogue: `attributes` are its `cat_*` and `num_*` columns."""
+
+    item_id: str
+    text: str
+    category: str | None = None
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Appended(NamedTuple):
+    """How many events were new, and how many had been appended before."""
+
+    new: int
+    repeated: int
+
+
+class Position(NamedTuple):
+    """How far a reader has come: the last row of each kind that it knows."""
+
+    event: int = 0
+    item: int = 0
+    erasure: int = 0
+
+
+class News(NamedTuple):
+    """What came after a position, and the position behind it. Erasures concern what was known before the events."""
+
+    erased: list[str]
+    items: list[Item]
+    events: list[Event]
+    position: Position
+
+
+class _Waiting:
+    """Events that wait for the next commit."""
+
+    def __init__(self, events: Sequence[Event]) -> None:
+        self.events = events
+        self.appended: Appended | None = None
+        self.error: BaseException | None = None
+
+
+class Journal:
+    """Appends and reads; may be used by many threads, and the file by many processes.
+
+    Args:
+        path: the file, made where it is not there; None: in memory, and gone with the process.
+
+    Raises:
+        PrectrError: the file is no journal, or one of a newer version.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._name = ":memory:" if path is None else str(path)
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        self._connection = sqlite3.connect(
+            self._name, timeout=PATIENCE, isolation_level=None, check_same_thread=False, cached_statements=64
+        )
+        self._use = threading.Lock()  # of the connection
+        self._queue, self._queued = threading.Lock(), list[_Waiting]()
+        try:
+            self._open()
+        except sqlite3.DatabaseError as error:
+            self._connection.close()
+            raise PrectrError(f"{self._name} is no journal ({error}): name another file, or move it away.") from error
+
+    def _open(self) -> None:
+        # What a user had erased is overwritten on disk too.
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON"):
+            self._connection.execute(f"PRAGMA {pragma}")
+        version = self._connection.execute("PRAGMA user_version").fetchone()[0]
+        if version > SCHEMA_VERSION:
+            raise PrectrError(
+                f"{self._name} is of version {version}, this code reads {SCHEMA_VERSION}: install a newer prectr."
+            )
+        self._connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;")
+
+    def append(self, events: Iterable[Event]) -> Appended:
+        """Write events; when this returns they are on disk. An `event_id` that is there already changes nothing.
+
+        The order of the rows is that of calls, and within one that of the log (`in_order`).
+        """
+        mine = _Waiting(in_order(list(events)))
+        if not mine.events:
+            return Appended(0, 0)
+        with self._queue:
+            self._queued.append(mine)
+        with self._use:
+            if mine.appended is None and mine.error is None:
+                with self._queue:
+                    group, self._queued = self._queued, []
+                self._write_events(group)
+        if mine.error is not None:
+            raise mine.error
+        assert mine.appended is not None
+        return mine.appended
+
+    def put_items(self, items: Iterable[Item]) -> None:
+        """Write items, new or changed; when this returns they are on disk."""
+        rows = [(i.item_id, i.text, i.category, json.dumps(dict(i.attributes), ensure_ascii=False)) for i in items]
+        with self._use, self._transaction():
+            self._connection.executemany(
+                "INSERT INTO items (item_id, text, category, attributes) VALUES (?, ?, ?, ?)", rows
+            )
+
+    def erase_user(self, user_id: str) -> None:
+        """Delete a user's events for good, and say so to all who follow."""
+        with self._use:
+            with self._transaction():
+                self._connection.execute("DELETE FROM events WHERE user_id = ?", (user_id,))
+                self._connection.execute("INSERT INTO erasures (user_id) VALUES (?)", (user_id,))
+            # The log of writes holds the old pages until they are written back.
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def read(self, after: Position = Position(), most: int = -1) -> News:
+        """What came after a position; of events `most` at once (-1: all)."""
+        run = self._connection.execute
+        with self._use, self._transaction("DEFERRED"):
+            erased = run("SELECT row, user_id FROM erasures WHERE row > ? ORDER BY row", (after.erasure,)).fetchall()
+            items = run("SELECT * FROM items WHERE row > ? ORDER BY row", (after.item,)).fetchall()
+            events = run("SELECT * FROM events WHERE row > ? ORDER BY row LIMIT ?", (after.event, most)).fetchall()
+        last = (rows[-1][0] if rows else before for rows, before in zip((events, items, erased), after, strict=True))
+        return News(
+            [user for _, user in erased],
+            [Item(item_id, text, category, json.loads(more)) for _, item_id, text, category, more in items],
+            [Event(*row[1:9], clicked=bool(row[9])) for row in events],
+            Position(*last),
+        )
+
+    def changed(self) -> int:
+        """A number that is another one whenever another connection has written; costs next to nothing."""
+        with self._use:
+            version: int = self._connection.execute("PRAGMA data_version").fetchone()[0]
+        return version
+
+    def forget(self, until: Position) -> None:
+        """Delete what has been folded into the tables; numbers of rows go on behind it."""
+        with self._use:
+            with self._transaction():
+                for table, row in zip(("events", "items", "erasures"), until, strict=True):
+                    self._connection.execute(f"DELETE FROM {table} WHERE row <= ?", (row,))
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def close(self) -> None:
+        """Write what is in the log of writes back into the file."""
+        with self._use:
+            self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def _write_events(self, group: Sequence[_Waiting]) -> None:
+        insert = f"INSERT OR IGNORE INTO events ({', '.join(Event._fields)}) VALUES ({', '.join('?' * len(Event._fields))})"
+        found = []
+        try:
+            with self._transaction():
+                for waiting in group:
+                    before = self._connection.total_changes
+                    self._connection.executemany(insert, waiting.events)
+                    new = self._connection.total_changes - before
+                    found.append(Appended(new, len(waiting.events) - new))
+        except BaseException as error:
+            for waiting in group:
+                waiting.error = error
+            return
+        for waiting, appended in zip(group, found, strict=True):
+            waiting.appended = appended
+
+    def _transaction(self, kind: str = "IMMEDIATE") -> _Transaction:
+        return _Transaction(self._connection, kind)
+
+
+class _Transaction:
+    def __init__(self, connection: sqlite3.Connection, kind: str) -> None:
+        self._connection, self._kind = connection, kind
+
+    def __enter__(self) -> None:
+        self._connection.execute(f"BEGIN {self._kind}")
+
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        self._connection.execute("COMMIT" if error is None else "ROLLBACK")

@@ -1,0 +1,366 @@
+"""The ranker of a shop that is open: it scores a page by everything known before it, and remembers what comes next.
+
+Features are made by the code that training uses, over a log with recent rows behind it; what a page needs of texts is
+kept ready. Events go to the journal first and from there to the memory, in the journal's order: after a restart, and in
+another process that follows the journal, the memory is the same. [O]
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import RLock
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from prectr.data.contract import SCHEMAS
+from prectr.rank.features.prepare import RawSet, prepare
+from prectr.rank.features.prepared_set import PreparedSet
+from prectr.rank.features.shop import Shop
+from prectr.rank.history.codes import encode
+from prectr.rank.history.event import SHOWINGS, Event
+from prectr.rank.history.live_log import LiveLog
+from prectr.rank.history.stage_one import LevelProb
+from prectr.rank.inputs.batch import page_batch
+from prectr.rank.inputs.frozen_text import TokenTables
+from prectr.rank.model.predictor import Predictor, ProjectedVectors
+from prectr.rank.serving.catalogue import Catalogue
+from prectr.rank.serving.explain import explain_page
+from prectr.rank.serving.journal import Appended, Item, Journal, Position
+from prectr.rank.serving.pair_levels import PairLevels
+from prectr.rank.serving.request import column_of
+from prectr.rank.serving.scorer import Scorer
+from prectr.rank.serving.text_store import TextStore
+from prectr.shared.errors import PrectrError
+
+__all__ = ["Appended", "Candidate", "Event", "Item", "LiveRanker", "RankRequest", "Ranked"]
+
+EVENTS_AT_ONCE = 10_000
+BATCH_SIZE = 4096
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An item to be ranked: of the catalogue, or one that it lacks, with its text.
+
+    `attributes`: `ctx_*` of the item on this page; of an item that the catalogue lacks also `category`, `cat_*`, `num_*`.
+    """
+
+    item_id: str
+    text: str | None = None
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RankRequest:
+    """A page to be ranked.
+
+    Attributes:
+        timestamp: seconds since 1970; only events strictly before it are seen. None: now, with all that is known.
+        query_category: None: the candidates' most frequent one. context: `ctx_*` of the whole page.
+    """
+
+    query: str
+    candidates: Sequence[Candidate]
+    user_id: str | None = None
+    timestamp: int | None = None
+    query_category: str | None = None
+    context: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """Scores of n candidates in the order of the request; `order` [n] best first."""
+
+    item_id: list[str]
+    p_click: np.ndarray  # [n] float64
+    level_prob: np.ndarray  # [n, K]
+    p_click_given_level: np.ndarray  # [n, K]
+    tau: np.ndarray  # [n]
+    order: np.ndarray  # [n] int64
+
+
+class LiveScorer(Scorer):
+    """A scorer whose log and catalogue grow, and which encodes no text twice.
+
+    Whoever changes it, or calls `prepare`, holds `lock`.
+    """
+
+    def __init__(self, base: Scorer) -> None:
+        self.ranker, self.bf16, self.batch_size = base.ranker, base.bf16, base.batch_size
+        groups = {name: f"cat_{name}" for name in base.log.item_groups if name != "category"}
+        values = {name: base.items[column].combine_chunks() for name, column in groups.items()}
+        self.log = self.live_log = LiveLog(base.log, self.ranker.feature_map.event_types, values)
+        events = base.events
+        events.log = self.log
+        self.catalogue = Catalogue(base.items, self.log, base.likeness, events, self.ranker.feature_map)
+        self._add_kinds()
+        self.lock = RLock()
+        texts = [value.as_py() for value in base.items["text"].combine_chunks().dictionary_encode().dictionary]
+        self.texts = TextStore(self.ranker.model.encoder, base.bf16)
+        self._past = self._projected(self.texts.add(texts))
+        stored = base.stage_one.stored
+        # Stage one's own probabilities are in float32 wherever they are made.
+        self.judged_texts = TextStore(base.stage_one.encoder, False)
+        self.levels = PairLevels(None if stored is None else LevelProb(stored), self.judged_texts)
+        self.judged_texts.add(texts)
+
+    @property
+    def items(self) -> pa.Table:  # type: ignore[override]
+        return self.catalogue.items
+
+    @property
+    def events(self) -> Any:  # type: ignore[override]
+        return self.catalogue.events
+
+    def _add_kinds(self) -> None:
+        """Types of event that came later than the table of what is told apart."""
+        if len(self.catalogue.events.kinds) < len(self.log.event_types):
+            self.catalogue.events.__post_init__()
+
+    @torch.inference_mode()
+    def _projected(self, pooled: torch.Tensor) -> torch.Tensor | None:
+        model = self.ranker.model
+        return model.text_projection(pooled.half()) if model.config.text_vectors else None
+
+    def put(self, items: Sequence[Item]) -> None:
+        """Add items, or change them; their texts are encoded."""
+        new = self.catalogue.new_texts(items)
+        vectors = None
+        if new:
+            projected, judged = self._projected(self.texts.add(new)), self.judged_texts.add(new)
+            vectors = judged.float().cpu().numpy().astype(np.float16)
+            if projected is not None and self._past is not None:
+                self._past = torch.cat([self._past, projected])
+        self.catalogue.put(items, vectors)
+
+    def remember(self, events: Sequence[Event]) -> None:
+        """Add events of known items, in the journal's order."""
+        codes = encode(pa.array([event.item_id for event in events], pa.string()), self.log.items)
+        known = [event for event, code in zip(events, codes.tolist(), strict=True) if code >= 0]
+        if known:
+            texts = self.catalogue.text_numbers(codes[codes >= 0])
+            ids = [str(event.item_id) for event in known]
+            self.live_log.append(known, self.levels.of([event.query for event in known], ids, texts))
+            self._add_kinds()
+
+    def make_ready(self, query: str, item_ids: pa.Array) -> None:
+        """Encode and compare what a page needs and nobody asked for yet; the one thing that needs no `lock`."""
+        self.texts.query(query)
+        texts = self.catalogue.text_numbers(encode(item_ids, self.log.items))
+        self.levels.of([query] * len(texts), item_ids.to_pylist(), texts)
+
+    def prepare(self, impressions: pa.Table) -> tuple[Shop, RawSet, PreparedSet]:
+        ids, query = impressions["item_id"].combine_chunks(), impressions["query"][0].as_py()
+        codes = encode(ids, self.log.items)
+        distinct, place = np.unique(codes, return_index=True)
+        level_prob = self.levels.of(
+            [query] * len(distinct), ids.take(pa.array(place)).to_pylist(), self.catalogue.text_numbers(distinct)
+        )
+        items = self.items.take(pa.array(self.catalogue.row[distinct]))
+        keys = {"query": pa.array([query] * len(distinct), pa.string()), "item_id": items["item_id"]}
+        pairs = LevelProb(pa.table({**keys, "level_prob": list(level_prob)}))
+        shop = Shop(items, self.log, pairs, [query], likeness=self.catalogue.likeness)
+        raw = prepare(impressions, shop, self.ranker.history)
+        return shop, raw, raw.finish(self.ranker.feature_map, shop)
+
+    def predictor(self, shop: Shop) -> Predictor:
+        query = self.texts.query(shop.query_texts[0])
+        numbers = encode(pa.array(shop.item_texts, pa.string()), self.catalogue.texts)
+        model = self.ranker.model
+        vectors = None
+        if self._past is not None:
+            with torch.inference_mode():
+                of_query = model.text_projection(query.pooled.half())
+            vectors = ProjectedVectors(of_query, self._past[torch.from_numpy(numbers.astype(np.int64))], self._past)
+        tables = TokenTables.of_vectors(model.encoder, query, self.texts.items(numbers))
+        return Predictor(model, tables, self.events, self.bf16, items=vectors)
+
+
+class LiveRanker:
+    """A trained ranker with live memory; for many threads.
+
+    ranker = LiveRanker.open(Path("artifacts/journey/ranker"), Path("artifacts/journey/data"), Path("journal.sqlite"))
+    ranker.rank(RankRequest("2 liter soda", [Candidate("1082185"), Candidate("995242")], user_id="7"))
+    """
+
+    def __init__(self, scorer: LiveScorer, journal: Journal) -> None:
+        self.scorer, self.journal = scorer, journal
+        self._position, self._seen = Position(), -1
+        self._columns = scorer.ranker.columns
+        self._means = {column.name: column.mean for column in scorer.ranker.feature_map.numeric}
+        self._follow()
+
+    @classmethod
+    def open(cls, ranker: Path, data: Path, journal: Path | None = None, bf16: bool = False) -> Self:
+        """Open a ranker's folder, the data folder that its memory begins with, and what the journal has since.
+
+        Args:
+            journal: the file of events; None: they are kept in memory only.
+
+        Raises:
+            PrectrError: a file is missing, or the items lack a column the ranker was trained with.
+        """
+        return cls(LiveScorer(Scorer.open(ranker, data, bf16, BATCH_SIZE)), Journal(journal))
+
+    @property
+    def level_names(self) -> list[str]:
+        return self.scorer.ranker.level_names
+
+    def rank(self, request: RankRequest) -> Ranked:
+        """Score a page.
+
+        Raises:
+            PrectrError: there is no candidate, or one is neither in the catalogue nor has a text.
+        """
+        scorer = self.scorer
+        self._follow()
+        self._adopt(request.candidates)
+        page, second = self._page(request)
+        scorer.make_ready(request.query, page["item_id"].combine_chunks())  # while others may use the memory
+        with scorer.lock, scorer.live_log.as_of(second):
+            shop, _, prepared = scorer.prepare(page)
+            predictor = scorer.predictor(shop)
+            batch = page_batch(prepared, np.arange(1), prepared.page_bounds(), scorer.events)
+        found = {name: values.cpu().numpy() for name, values in predictor.score(prepared, batch).items()}
+        order = np.argsort(-found["p_click"], kind="stable")
+        return Ranked(item_id=[each.item_id for each in request.candidates], order=order, **found)
+
+    def explain(self, request: RankRequest, top_events: int = 3, top_features: int = 3) -> dict[str, Any]:
+        """What went into the scores of a page: see `explain_page`."""
+        self._follow()
+        self._adopt(request.candidates)
+        page, second = self._page(request)
+        with self.scorer.lock, self.scorer.live_log.as_of(second):
+            return explain_page(self.scorer, page, None, top_events, top_features)
+
+    def add_events(self, events: Iterable[Event]) -> Appended:
+        """Take events: when this returns they are on disk, and in the next answer.
+
+        Raises:
+            PrectrError: an event of an item that is not in the catalogue; then none of them is taken.
+        """
+        taken = [_event(event) for event in events]
+        self._follow()
+        items = pa.array([event.item_id for event in taken], pa.string())
+        unknown = (encode(items, self.scorer.log.items) < 0) & items.is_valid().to_numpy(zero_copy_only=False)
+        if unknown.any():
+            raise PrectrError(
+                f"event {taken[int(unknown.argmax())].event_id!r}: item {items[int(unknown.argmax())].as_py()!r} is "
+                "not in the catalogue: put the item there first."
+            )
+        for event in taken:
+            if event.item_id is None and event.kind not in SHOWINGS:
+                raise PrectrError(f"event {event.event_id!r}: a {event.kind} without an item_id: name the item.")
+        appended = self.journal.append(taken)
+        self._follow(own=True)
+        return appended
+
+    def put_items(self, items: Iterable[Item]) -> None:
+        """Add items to the catalogue, or change them; durable, and in the next answer.
+
+        Raises:
+            PrectrError: an item has no text.
+        """
+        given = [Item(item.item_id, item.text, item.category, dict(item.attributes)) for item in items]
+        for item in given:
+            if not item.text:
+                raise PrectrError(f"item {item.item_id!r}: 'text' is empty; give the item's text.")
+        self.journal.put_items(given)
+        self._follow(own=True)
+
+    def erase_user(self, user_id: str) -> None:
+        """Forget every event of a user, in memory and in the journal, for good; of the tables, at the next `absorb`."""
+        self.journal.erase_user(user_id)
+        self._follow(own=True)
+
+    def close(self) -> None:
+        self.journal.close()
+
+    def _follow(self, own: bool = False) -> None:
+        """Take into memory what the journal has and the memory has not, whoever wrote it."""
+        changed = self.journal.changed()
+        if not own and changed == self._seen:
+            return
+        with self.scorer.lock:
+            while True:
+                news = self.journal.read(self._position, EVENTS_AT_ONCE)
+                for user_id in news.erased:
+                    self.scorer.live_log.erase_user(user_id)
+                if news.items:
+                    self.scorer.put(news.items)
+                    self.scorer.levels.change([item.item_id for item in news.items])
+                if news.events:
+                    self.scorer.remember(news.events)
+                self._position = news.position
+                if len(news.events) < EVENTS_AT_ONCE:
+                    break
+            self._seen = changed
+
+    def _adopt(self, candidates: Sequence[Candidate]) -> None:
+        """Candidates that the catalogue lacks join it, in memory only."""
+        if not candidates:
+            raise PrectrError("rank needs at least one candidate.")
+        with self.scorer.lock:
+            codes = encode(pa.array([each.item_id for each in candidates], pa.string()), self.scorer.log.items)
+            new = [each for each, code in zip(candidates, codes.tolist(), strict=True) if code < 0]
+            for each in new:
+                if not each.text:
+                    raise PrectrError(
+                        f"candidate {each.item_id!r} is not in the catalogue: give its 'text', or put the item there."
+                    )
+            if new:
+                self.scorer.put([_item(each) for each in new])
+
+    def _page(self, request: RankRequest) -> tuple[pa.Table, int]:
+        """The page as a table of the contract, and its time."""
+        candidates, rows = request.candidates, len(request.candidates)
+        second = request.timestamp
+        if second is None:
+            # All that is acknowledged has happened: the rest of this second included.
+            second = int(time.time()) + 1
+        category = request.query_category
+        if category is None:
+            category = self._most_frequent_category(candidates)
+        page: dict[str, list[Any]] = {
+            "impression_id": list(range(rows)),
+            "page_id": [0] * rows,
+            "user_id": [request.user_id] * rows,
+            "query": [request.query] * rows,
+            "query_category": [category] * rows,
+            "item_id": [each.item_id for each in candidates],
+            "position": [-1] * rows,
+            "timestamp": [int(second)] * rows,
+            "clicked": [False] * rows,
+            "split": ["test"] * rows,
+        }
+        schema = SCHEMAS["impressions"]
+        table = pa.table({name: pa.array(values, schema.field(name).type) for name, values in page.items()})
+        for name in self._columns.context:
+            given = [each.attributes.get(name, request.context.get(name)) for each in candidates]
+            table = table.append_column(name, column_of(name, given, self._means))
+        return table, int(second)
+
+    def _most_frequent_category(self, candidates: Sequence[Candidate]) -> str | None:
+        with self.scorer.lock:
+            codes = encode(pa.array([each.item_id for each in candidates], pa.string()), self.scorer.log.items)
+            rows = self.scorer.catalogue.row[codes]
+            categories = self.scorer.items["category"].take(pa.array(rows)).to_pylist()
+        known = [category for category in categories if category is not None]
+        return max(sorted(set(known)), key=known.count, default=None)
+
+
+def _event(event: Event) -> Event:
+    """An event as the journal keeps it."""
+    fields = {name: getattr(event, name) for name in Event._fields}
+    return Event(**{**fields, "timestamp": int(event.timestamp), "clicked": bool(event.clicked)})
+
+
+def _item(candidate: Candidate) -> Item:
+    attributes = {name: value for name, value in candidate.attributes.items() if name.startswith(("cat_", "num_"))}
+    return Item(candidate.item_id, str(candidate.text), candidate.attributes.get("category"), attributes)
