@@ -60,5 +60,12 @@ def in_order(events: list[Event]) -> list[Event]:
     """Events in the order in which the log lists them: by time, page, user, item, type and click."""
     return sorted(
         events,
-        key=lambda e: (int(e.timestamp), e.page, e.user_id or "", e.item_id or "", e.event_type != SEARCH, e.is_clicked),
+        key=lambda e: (
+            int(e.timestamp),
+            e.page,
+            e.user_id or "",
+            e.item_id or "",
+            e.event_type != SEARCH,
+            e.is_clicked,
+        ),
     )

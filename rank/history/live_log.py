@@ -72,7 +72,9 @@ class LiveLog(BehaviourLog):
                 return int(seconds[-1])
         return 0
 
-    def add_items(self, item_ids: Sequence[str], categories: Sequence[str | None], values: Sequence[Mapping]) -> np.ndarray:
+    def add_items(
+        self, item_ids: Sequence[str], categories: Sequence[str | None], values: Sequence[Mapping]
+    ) -> np.ndarray:
         """Codes int [n] of items; of one that is known, what is said now counts from here on.
 
         Args:
@@ -164,7 +166,9 @@ class LiveLog(BehaviourLog):
     def _type(self, name: str) -> int:
         if name not in self.event_types:
             if len(self.event_types) == MOST_EVENT_TYPES:
-                raise PrectrError(f"event type {name!r} is one too many: name at most {MOST_EVENT_TYPES} types of event.")
+                raise PrectrError(
+                    f"event type {name!r} is one too many: name at most {MOST_EVENT_TYPES} types of event."
+                )
             self.event_types = (*self.event_types, name)
         return self.event_types.index(name)
 

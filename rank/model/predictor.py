@@ -73,7 +73,9 @@ class Predictor:
             raise ValueError("features of pairs without the vectors of their texts")
         own, past = (item, item) if items is None else items
         # Rounded alike wherever they are kept: a narrow kernel sees float16.
-        return ProjectedVectors(*(self.model.text_projection(pooled.half().to(self.device)) for pooled in (query, own, past)))
+        return ProjectedVectors(
+            *(self.model.text_projection(pooled.half().to(self.device)) for pooled in (query, own, past))
+        )
 
     def text_vectors(self, batch: Batch) -> TextVectors | None:
         """v of a batch's queries, item texts and past events; None: the network reads none."""

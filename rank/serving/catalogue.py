@@ -29,7 +29,9 @@ class Catalogue:
         likeness, events: as `Scorer` has them; their texts are numbered by `texts`.
     """
 
-    def __init__(self, items: pa.Table, log: LiveLog, likeness: Likeness, events: Events, feature_map: FeatureMap) -> None:
+    def __init__(
+        self, items: pa.Table, log: LiveLog, likeness: Likeness, events: Events, feature_map: FeatureMap
+    ) -> None:
         self._log, self._feature_map = log, feature_map
         self.items = items.combine_chunks()
         codes = encode(items["item_id"], log.items)
@@ -46,6 +48,13 @@ class Catalogue:
     def text_numbers(self, codes: np.ndarray) -> np.ndarray:
         """The number of each item's text, int64 [n]."""
         return self.likeness.text[codes].astype(np.int64)
+
+    def with_another_text(self, items: Sequence[Item]) -> list[str]:
+        """Ids of those that are known with another text."""
+        codes = encode(pa.array([item.item_id for item in items], pa.string()), self._log.items)
+        texts = encode(pa.array([item.text for item in items], pa.string()), self.texts)
+        now = np.where(codes >= 0, self.likeness.text[codes], texts)
+        return [item.item_id for item, is_other in zip(items, (now != texts).tolist(), strict=True) if is_other]
 
     def new_texts(self, items: Sequence[Item]) -> list[str]:
         """Their distinct texts that have no number yet, in the order in which `put` will number them."""

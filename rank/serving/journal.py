@@ -29,7 +29,8 @@ CREATE TABLE IF NOT EXISTS events (
 );
 CREATE INDEX IF NOT EXISTS events_of_user ON events (user_id);
 CREATE TABLE IF NOT EXISTS items (
-    row INTEGER PRIMARY KEY AUTOINCREMENT, item_id TEXT NOT NULL, text TEXT NOT NULL, category TEXT, attributes TEXT NOT NULL
+    row INTEGER PRIMARY KEY AUTOINCREMENT, item_id TEXT NOT NULL, text TEXT NOT NULL, category TEXT,
+    attributes TEXT NOT NULL
 );
 CREATE TABLE IF NOT EXISTS erasures (row INTEGER PRIMARY KEY AUTOINCREMENT, user_id TEXT NOT NULL);
 """
@@ -58,6 +59,9 @@ class Position(NamedTuple):
     event: int = 0
     item: int = 0
     erasure: int = 0
+
+
+BEGINNING = Position()
 
 
 class News(NamedTuple):
@@ -151,7 +155,7 @@ class Journal:
             # The log of writes holds the old pages until they are written back.
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
-    def read(self, after: Position = Position(), most: int = -1) -> News:
+    def read(self, after: Position = BEGINNING, most: int = -1) -> News:
         """What came after a position; of events `most` at once (-1: all)."""
         run = self._connection.execute
         with self._use, self._transaction("DEFERRED"):
@@ -172,14 +176,6 @@ class Journal:
             version: int = self._connection.execute("PRAGMA data_version").fetchone()[0]
         return version
 
-    def forget(self, until: Position) -> None:
-        """Delete what has been folded into the tables; numbers of rows go on behind it."""
-        with self._use:
-            with self._transaction():
-                for table, row in zip(("events", "items", "erasures"), until, strict=True):
-                    self._connection.execute(f"DELETE FROM {table} WHERE row <= ?", (row,))
-            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-
     def close(self) -> None:
         """Write what is in the log of writes back into the file."""
         with self._use:
@@ -192,7 +188,9 @@ class Journal:
         self.close()
 
     def _write_events(self, group: Sequence[_Waiting]) -> None:
-        insert = f"INSERT OR IGNORE INTO events ({', '.join(Event._fields)}) VALUES ({', '.join('?' * len(Event._fields))})"
+        insert = (
+            f"INSERT OR IGNORE INTO events ({', '.join(Event._fields)}) VALUES ({', '.join('?' * len(Event._fields))})"
+        )
         found = []
         try:
             with self._transaction():

@@ -31,7 +31,7 @@ from prectr.rank.inputs.frozen_text import TokenTables
 from prectr.rank.model.predictor import Predictor, ProjectedVectors
 from prectr.rank.serving.catalogue import Catalogue
 from prectr.rank.serving.explain import explain_page
-from prectr.rank.serving.journal import Appended, Item, Journal, Position
+from prectr.rank.serving.journal import BEGINNING, Appended, Item, Journal
 from prectr.rank.serving.pair_levels import PairLevels
 from prectr.rank.serving.request import column_of
 from prectr.rank.serving.scorer import Scorer
@@ -48,7 +48,7 @@ BATCH_SIZE = 4096
 class Candidate:
     """An item to be ranked: of the catalogue, or one that it lacks, with its text.
 
-    `attributes`: `ctx_*` of the item on this page; of an item that the catalogue lacks also `category`, `cat_*`, `num_*`.
+    `attributes`: `ctx_*` of the item on this page; of one that the catalogue lacks also `category`, `cat_*`, `num_*`.
     """
 
     item_id: str
@@ -130,6 +130,7 @@ class LiveScorer(Scorer):
 
     def put(self, items: Sequence[Item]) -> None:
         """Add items, or change them; their texts are encoded."""
+        self.levels.change(self.catalogue.with_another_text(items))
         new = self.catalogue.new_texts(items)
         vectors = None
         if new:
@@ -191,7 +192,7 @@ class LiveRanker:
 
     def __init__(self, scorer: LiveScorer, journal: Journal) -> None:
         self.scorer, self.journal = scorer, journal
-        self._position, self._seen = Position(), -1
+        self._position, self._seen = BEGINNING, -1
         self._columns = scorer.ranker.columns
         self._means = {column.name: column.mean for column in scorer.ranker.feature_map.numeric}
         self._follow()
@@ -294,7 +295,6 @@ class LiveRanker:
                     self.scorer.live_log.erase_user(user_id)
                 if news.items:
                     self.scorer.put(news.items)
-                    self.scorer.levels.change([item.item_id for item in news.items])
                 if news.events:
                     self.scorer.remember(news.events)
                 self._position = news.position

@@ -34,7 +34,7 @@ class PairLevels:
         return self._texts.encoder.num_levels
 
     def change(self, item_ids: Sequence[str]) -> None:
-        """What is stored of these items is no longer so: their texts are others."""
+        """What is stored of these items is no longer so: they have other texts now."""
         self._changed.update(item_ids)
 
     def of(self, queries: Sequence[str | None], item_ids: Sequence[str], texts: np.ndarray) -> np.ndarray:

@@ -16,7 +16,9 @@ from prectr.rank.serving.live import Candidate, RankRequest
 def requests_of(pages: pa.Table) -> dict[int, RankRequest]:
     """The pages of impressions as requests at their own time, by page_id, candidates in the table's order."""
     requests: dict[int, list[dict]] = {}
-    for row in pages.set_column(pages.column_names.index("timestamp"), "timestamp", [seconds_of(pages["timestamp"])]).to_pylist():
+    for row in pages.set_column(
+        pages.column_names.index("timestamp"), "timestamp", [seconds_of(pages["timestamp"])]
+    ).to_pylist():
         requests.setdefault(row["page_id"], []).append(row)
     return {page: request_of(rows) for page, rows in requests.items()}
 
