@@ -80,11 +80,8 @@ class LiveLog(BehaviourLog):
         Args:
             values: by attribute of `item_groups`, of each item.
         """
-        codes = np.array([self.items.add(item_id) for item_id in item_ids], np.int64)  # type: ignore[attr-defined]
-        of_category = [
-            -1 if category is None else self.categories.add(category)  # type: ignore[attr-defined]
-            for category in categories
-        ]
+        codes = np.array([self.items.add(item_id) for item_id in item_ids], np.int64)
+        of_category = [-1 if category is None else self.categories.add(category) for category in categories]
         for name, groups in self.item_groups.items():
             grown = np.full(len(self.items), -1, np.int32)
             grown[: len(groups)] = groups
@@ -120,17 +117,14 @@ class LiveLog(BehaviourLog):
         """
         first_row = len(self)
         codes = {
-            "user": [-1 if e.user_id is None else self.users.add(e.user_id) for e in events],  # type: ignore[attr-defined]
-            "query": [-1 if e.query is None else self.queries.add(e.query) for e in events],  # type: ignore[attr-defined]
-            "category": [
-                -1 if e.query_category is None else self.categories.add(e.query_category)  # type: ignore[attr-defined]
-                for e in events
-            ],
+            "user": [-1 if e.user_id is None else self.users.add(e.user_id) for e in events],
+            "query": [-1 if e.query is None else self.queries.add(e.query) for e in events],
+            "category": [-1 if e.query_category is None else self.categories.add(e.query_category) for e in events],
             "event": [self._type(e.event_type) for e in events],
         }
         arrays = {name: np.array(values, np.int64) for name, values in codes.items()}
-        arrays["item"] = self.items.encode(pa.array([e.item_id for e in events], pa.string())).astype(np.int64)  # type: ignore[attr-defined]
-        kept = []
+        arrays["item"] = self.items.encode(pa.array([e.item_id for e in events], pa.string())).astype(np.int64)
+        kept: list[int] = []
         later: list[tuple[int, int]] = []  # clicks on rows of this very batch
         for place, event in enumerate(events):
             if event.page != NO_PAGE:
@@ -244,7 +238,7 @@ class LiveLog(BehaviourLog):
             self._take_out(name, row)
         for each in (row, *following):
             self._take_out(_REPEATS, each)
-        self.clicked.recent.values[row - len(self.base)] = clicked  # type: ignore[attr-defined]
+        self._columns["clicked"].recent.values[row - len(self.base)] = clicked
         for name in changed:
             self._put(name, rows)
         self._put(_REPEATS, np.array(sorted({row, *following})))
@@ -267,8 +261,8 @@ class LiveLog(BehaviourLog):
 
     def erase_user(self, user_id: str) -> None:
         """Forget a user: recent rows are gone from every list; those of the base are nobody's."""
-        user = int(self.users.encode(pa.array([user_id], pa.string()))[0])  # type: ignore[attr-defined]
-        self.users.drop(user_id)  # type: ignore[attr-defined]
+        user = int(self.users.encode(pa.array([user_id], pa.string()))[0])
+        self.users.drop(user_id)
         number = self._lists["user"].numbers.get(user, -1)
         rows = list(self._lists["user"].rows[number]) if number >= 0 and user >= 0 else []
         for row in rows:
@@ -277,11 +271,11 @@ class LiveLog(BehaviourLog):
         for name, column in self._columns.items():
             if rows:
                 column.recent.values[np.array(rows) - len(self.base)] = -1 if name in ("user", "query") else 0
-        later, seconds = self._clicked_later
-        kept = ~np.isin(later.values, rows)
+        later, seconds = (column.values for column in self._clicked_later)
+        kept = ~np.isin(later, rows)
         self._clicked_later = (Growing(np.int64), Growing(np.int64))
-        for column, values in zip(self._clicked_later, (later.values, seconds.values), strict=True):
-            column.append(values[kept])
+        for times, values in zip(self._clicked_later, (later, seconds), strict=True):
+            times.append(values[kept])
         self._page_of_user.pop(user, None)
         self._starts.difference_update(rows)
         gone = set(rows)

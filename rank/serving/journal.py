@@ -166,7 +166,7 @@ class Journal:
         return News(
             [user for _, user in erased],
             [Item(item_id, text, category, json.loads(more)) for _, item_id, text, category, more in items],
-            [Event(*row[1:9], clicked=bool(row[9])) for row in events],
+            [Event._make((*row[1:9], bool(row[9]))) for row in events],
             Position(*last),
         )
 

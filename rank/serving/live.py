@@ -111,7 +111,7 @@ class LiveScorer(Scorer):
         self.judged_texts.add(texts)
 
     @property
-    def items(self) -> pa.Table:  # type: ignore[override]
+    def items(self) -> pa.Table:
         return self.catalogue.items
 
     @property
