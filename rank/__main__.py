@@ -6,6 +6,7 @@ from typing import NoReturn
 from prectr.rank.config import (
     ARGUMENTS,
     CONFIGS,
+    AbsorbArguments,
     BatchArguments,
     DataArguments,
     DriftArguments,
@@ -42,6 +43,7 @@ STAGE = Stage(
             "say what each part of the ranker contributed to a page's scores", (ExplainArguments, *_SCORING)
         ),
         "validate": Verb("compare a newer log with what the ranker was trained on", (DriftArguments, *_JUDGING)),
+        "absorb": Verb("fold a journal's events into the tables", (AbsorbArguments, DataArguments, WhereArguments)),
         "publish": Verb("upload the ranker to a model hub", (PublishArguments, WhereArguments)),
     },
     CONFIGS,
@@ -84,6 +86,10 @@ def work(command: Command) -> None:
             upload(ranker, publishing.repo, publishing.dry_run, publishing.private)
         case "validate":
             validate(command)
+        case "absorb":
+            from prectr.rank.serving.absorb import absorb
+
+            absorb(command[WhereArguments], command[DataArguments], command[AbsorbArguments])
         case _:
             score_or_explain(command)
 

@@ -328,6 +328,13 @@ class ExplainArguments:
 
 
 @dataclass
+class AbsorbArguments:
+    """Which events are folded into the tables."""
+
+    journal: str = field(metadata={"help": "the journal of a ranker with live memory"})
+
+
+@dataclass
 class DriftArguments:
     """Which newer log is compared, and where the comparison goes."""
 

@@ -29,9 +29,10 @@ from prectr.rank.history.stage_one import LevelProb
 from prectr.rank.inputs.batch import page_batch
 from prectr.rank.inputs.frozen_text import TokenTables
 from prectr.rank.model.predictor import Predictor, ProjectedVectors
+from prectr.rank.serving.absorb import absorbed
 from prectr.rank.serving.catalogue import Catalogue
 from prectr.rank.serving.explain import explain_page
-from prectr.rank.serving.journal import BEGINNING, Appended, Item, Journal
+from prectr.rank.serving.journal import BEGINNING, Appended, Item, Journal, Position
 from prectr.rank.serving.pair_levels import PairLevels
 from prectr.rank.serving.request import column_of
 from prectr.rank.serving.scorer import Scorer
@@ -190,9 +191,10 @@ class LiveRanker:
     ranker.rank(RankRequest("2 liter soda", [Candidate("1082185"), Candidate("995242")], user_id="7"))
     """
 
-    def __init__(self, scorer: LiveScorer, journal: Journal) -> None:
+    def __init__(self, scorer: LiveScorer, journal: Journal, position: Position = BEGINNING) -> None:
+        """`position`: how much of the journal the scorer's tables hold."""
         self.scorer, self.journal = scorer, journal
-        self._position, self._seen = BEGINNING, -1
+        self._position, self._seen = position, -1
         self._columns = scorer.ranker.columns
         self._means = {column.name: column.mean for column in scorer.ranker.feature_map.numeric}
         self._follow()
@@ -207,7 +209,7 @@ class LiveRanker:
         Raises:
             PrectrError: a file is missing, or the items lack a column the ranker was trained with.
         """
-        return cls(LiveScorer(Scorer.open(ranker, data, bf16, BATCH_SIZE)), Journal(journal))
+        return cls(LiveScorer(Scorer.open(ranker, data, bf16, BATCH_SIZE)), Journal(journal), absorbed(data))
 
     @property
     def level_names(self) -> list[str]:

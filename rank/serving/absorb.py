@@ -1,0 +1,155 @@
+"""`python -m rank absorb --journal FILE`: fold what the journal has into the tables; a new data folder beside the old
+one, then the switch.
+
+Who has the old folder open goes on reading it: nothing in it is changed. `absorbed.json` says how far the new one has
+come in the journal; a memory that begins with it takes up from there. [O]
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from prectr.data.contract import SCHEMAS, has_table, read_table, table_path
+from prectr.rank.config import AbsorbArguments, DataArguments, WhereArguments
+from prectr.rank.history.codes import encode
+from prectr.rank.history.event import CLICK, Event
+from prectr.rank.history.rows import NO_PAGE
+from prectr.rank.serving.journal import BEGINNING, Item, Journal, Position
+from prectr.shared.errors import PrectrError
+from prectr.shared.run.console import console
+
+ABSORBED = "absorbed.json"
+
+
+def absorb(run: WhereArguments, given: DataArguments, arguments: AbsorbArguments) -> None:
+    """The verb: the data folder becomes one that holds the journal's events; the former is kept as `<folder>.before`.
+
+    Raises:
+        PrectrError: there is no such folder or journal.
+    """
+    data = Path(given.data) if given.data else Path(run.artifacts) / run.name / "data"
+    path = Path(arguments.journal)
+    for found in (data, path):
+        if not found.exists():
+            raise PrectrError(
+                f"{found} is not there: name the data folder with --data, the events' file with --journal."
+            )
+    new, before = (data.with_name(f"{data.name}.{which}") for which in ("new", "before"))
+    shutil.rmtree(new, ignore_errors=True)
+    with Journal(path) as journal:
+        events = write_absorbed(data, journal, new)
+    shutil.rmtree(before, ignore_errors=True)
+    os.replace(data, before)
+    os.replace(new, data)
+    console.print(f"{data}: {events:,} events absorbed; as it was: {before}", highlight=False, soft_wrap=True)
+    console.print("Next:  python -m rank run", highlight=False)
+
+
+def absorbed(data: Path) -> Position:
+    """How far into the journal a data folder has come."""
+    path = data / ABSORBED
+    return Position(**json.loads(path.read_text(encoding="utf-8"))) if path.exists() else BEGINNING
+
+
+def write_absorbed(data: Path, journal: Journal, target: Path) -> int:
+    """Write `target`: the data folder with the journal's items and events, without the users it erased.
+
+    Other tables are linked, not copied. Returns how many events were new.
+    """
+    news = journal.read(absorbed(data))
+    target.mkdir(parents=True)
+    for file in data.iterdir():
+        if file.is_file() and file.name not in ("items.parquet", "behaviours.parquet", "step.json", ABSORBED):
+            os.link(file, target / file.name)
+    for table in ("impressions", "users"):
+        if news.erased and has_table(data, table):
+            (target / f"{table}.parquet").unlink()
+            _write(target, table, _without(read_table(data, table), news.erased))
+    items = _with_items(read_table(data, "items"), news.items)
+    behaviours = (
+        read_table(data, "behaviours") if has_table(data, "behaviours") else SCHEMAS["behaviours"].empty_table()
+    )
+    known = encode(pa.array([event.item_id for event in news.events], pa.string()), items["item_id"].combine_chunks())
+    events = [event for event, code in zip(news.events, known.tolist(), strict=True) if code >= 0]
+    _write(target, "items", items)
+    _write(target, "behaviours", _with_events(_without(behaviours, news.erased), events))
+    # Written last: a folder without it has absorbed nothing.
+    (target / ABSORBED).write_text(json.dumps(news.position._asdict()) + "\n", encoding="utf-8")
+    return len(events)
+
+
+def _write(folder: Path, table: str, rows: pa.Table) -> None:
+    pq.write_table(rows, table_path(folder, table), compression="zstd")
+
+
+def _without(table: pa.Table, erased: list[str]) -> pa.Table:
+    gone = pc.is_in(table["user_id"], value_set=pa.array(erased, pa.string()))
+    return table.filter(pc.invert(gone)) if erased else table
+
+
+def _with_items(items: pa.Table, put: list[Item]) -> pa.Table:
+    """The table with items added, or in the place of those of their id."""
+    latest = {item.item_id: item for item in put}
+    if not latest:
+        return items
+    rows = [{"item_id": i.item_id, "text": i.text, "category": i.category, **i.attributes} for i in latest.values()]
+    means = {name: pc.mean(items[name]).as_py() for name in items.column_names if name.startswith("num_")}
+    added = {}
+    for name in items.column_names:
+        values = [row.get(name) for row in rows]
+        added[name] = [means[name] if value is None and name in means else value for value in values]
+    new = pa.table(added, schema=items.schema)
+    place = np.arange(items.num_rows)
+    code = encode(items["item_id"], new["item_id"].combine_chunks())
+    place[code >= 0] = items.num_rows + code[code >= 0]
+    unknown = np.flatnonzero(~np.isin(np.arange(new.num_rows), code)) + items.num_rows
+    return pa.concat_tables([items, new]).take(pa.array(np.concatenate([place, unknown])))
+
+
+def _with_events(behaviours: pa.Table, events: list[Event]) -> pa.Table:
+    """The table with events as rows; a click on an item of a page that is there makes that row a clicked one."""
+    clicks = [event for event in events if event.kind == CLICK and event.page != NO_PAGE]
+    clicked_items = {(event.page, event.item_id) for event in clicks}
+    shown = {(event.page, event.item_id) for event in events if event.kind != CLICK and event.page != NO_PAGE}
+    if clicks:
+        page = behaviours["page_id"]
+        of_clicked = pc.is_in(page, value_set=pa.array(sorted({page for page, _ in clicked_items}), pa.int64()))
+        rows = np.flatnonzero(of_clicked.to_numpy())
+        clicked = behaviours["clicked"].to_numpy().copy()
+        some = behaviours.select(["page_id", "item_id"]).take(pa.array(rows))
+        for row, key in zip(
+            rows.tolist(), zip(*(column.to_pylist() for column in some.columns), strict=True), strict=True
+        ):
+            shown.add(key)
+            clicked[row] |= key in clicked_items
+        behaviours = behaviours.set_column(behaviours.column_names.index("clicked"), "clicked", [pa.array(clicked)])
+    new = []
+    for event in events:
+        key = event.page, event.item_id
+        if event.kind == CLICK and event.page != NO_PAGE:
+            if key in shown:
+                continue
+            shown.add(key)
+        new.append(
+            {
+                **{
+                    name: getattr(event, name)
+                    for name in ("user_id", "query", "query_category", "item_id", "event_type")
+                },
+                "clicked": event.is_clicked or key in clicked_items and event.page != NO_PAGE,
+                "timestamp": event.timestamp,
+                "page_id": None if event.page == NO_PAGE else event.page,
+            }
+        )
+    schema = SCHEMAS["behaviours"]
+    added = pa.table({name: pa.array([row[name] for row in new], schema.field(name).type) for name in schema.names})
+    together = pa.concat_tables([behaviours.select(schema.names).cast(schema), added.cast(schema)])
+    return together.sort_by([("timestamp", "ascending"), ("page_id", "ascending")])
