@@ -1,0 +1,116 @@
+"""What the page shows beside scores: queries people typed, shoppers with a past, and clicks under a query.
+
+Counted once from the log and carried on with every event. Scores know nothing of it: what they see is `Live`'s.
+A shopper of the log goes by a name of the page's own, `shopper:3`, so that no user id leaves the service.
+"""
+
+import threading
+from collections import Counter, defaultdict, deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from prectr.rank.service.interface import Event
+
+SHOPPERS, PAST = 8, 12
+"""How many shoppers the page offers, and how much of the past of each it shows."""
+HANDLE = "shopper:"
+MOST_QUERIES = 20_000
+
+
+@dataclass
+class Shopper:
+    """A shopper of the log: the user's id, how often it clicked, and the latest clicks, newest first."""
+
+    user_id: str
+    clicks: int
+    past: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=PAST))
+
+
+class ShopWindow:
+    """Safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._typed = Counter[str]()
+        self._clicks = defaultdict[str, Counter[str]](Counter)
+        self._shoppers = dict[str, Shopper]()
+        self.newest = 0
+        """Time of the latest event [seconds since 1970]."""
+
+    @classmethod
+    def of_table(cls, behaviours: pa.Table) -> "ShopWindow":
+        """Of the contract's behaviours: columns user_id, query, item_id, clicked, timestamp and page_id."""
+        window = cls()
+        if not behaviours.num_rows:
+            return window
+        window.newest = int(pc.max(behaviours["timestamp"]).cast(pa.int64()).as_py())
+        pages = behaviours.select(["query", "page_id"]).filter(pc.field("query").is_valid())
+        typed = pages.group_by("query").aggregate([("page_id", "count_distinct")])
+        window._typed.update(dict(zip(typed["query"].to_pylist(), typed["page_id_count_distinct"].to_pylist())))
+        clicked = behaviours.filter(pc.field("clicked"))
+        under = clicked.filter(pc.field("query").is_valid()).group_by(["query", "item_id"]).aggregate([([], "count_all")])
+        for query, item_id, count in zip(*(under[name].to_pylist() for name in under.column_names), strict=True):
+            window._clicks[query][item_id] = count
+        window._choose(clicked)
+        return window
+
+    def _choose(self, clicked: pa.Table) -> None:
+        """Shoppers from few clicks to many, so that the page shows what a past is worth."""
+        users = clicked.filter(pc.field("user_id").is_valid()).group_by("user_id").aggregate([([], "count_all")])
+        users = users.sort_by([("count_all", "ascending"), ("user_id", "ascending")])
+        if not users.num_rows:
+            return
+        places = np.unique(np.linspace(0, users.num_rows - 1, SHOPPERS + 2).astype(int)[1:-1])
+        for number, user in enumerate(users.take(pa.array(places)).to_pylist(), 1):
+            self._shoppers[f"{HANDLE}{number}"] = shopper = Shopper(user["user_id"], user["count_all"])
+            rows = clicked.filter(pc.field("user_id") == user["user_id"]).sort_by("timestamp").select(["query", "item_id"])
+            shopper.past.extendleft(rows.slice(max(0, rows.num_rows - PAST)).to_pylist())
+
+    def add(self, events: Sequence[Event]) -> None:
+        """Events that are new."""
+        with self._lock:
+            handles = {shopper.user_id: shopper for shopper in self._shoppers.values()}
+            for event in events:
+                self.newest = max(self.newest, event.timestamp)
+                if event.clicked and event.query is not None:
+                    self._typed[event.query] += 1
+                    self._clicks[event.query][event.item_id] += 1
+                if event.clicked and event.user_id in handles:
+                    shopper = handles[event.user_id]
+                    shopper.clicks += 1
+                    shopper.past.appendleft({"query": event.query, "item_id": event.item_id})
+
+    def erase(self, user_id: str) -> None:
+        """Forgets a shopper of the page; counts under queries name nobody and stay."""
+        with self._lock:
+            for handle in [name for name, shopper in self._shoppers.items() if shopper.user_id == user_id]:
+                del self._shoppers[handle]
+
+    def suggest(self, start: str, most: int = 8) -> list[str]:
+        """Logged queries of which a word begins with what was typed so far, the most frequent first."""
+        start = start.strip().lower()
+        with self._lock:
+            known = self._typed.most_common(MOST_QUERIES)
+        fits = (query for query, _ in known if not start or f" {query.lower()}".find(f" {start}") >= 0)
+        return [query for _, query in zip(range(most), fits, strict=False)]
+
+    def clicks_under(self, query: str) -> Mapping[str, int]:
+        """How often each item was clicked under exactly this query."""
+        with self._lock:
+            return dict(self._clicks.get(query, {}))
+
+    def user_of(self, name: str | None) -> str | None:
+        """The user behind a name of the page; any other name is the user's own id."""
+        with self._lock:
+            shopper = self._shoppers.get(name) if name else None
+        return shopper.user_id if shopper else name
+
+    def shoppers(self) -> list[tuple[str, int, list[dict[str, Any]]]]:
+        """Name, clicks and latest clicks of each shopper, from the one with the fewest clicks on."""
+        with self._lock:
+            return [(name, shopper.clicks, list(shopper.past)) for name, shopper in self._shoppers.items()]

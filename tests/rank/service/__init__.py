@@ -1,0 +1,1 @@
+"""The service over HTTP, in one process: a ranker that can be told what to do stands behind it."""
