@@ -40,7 +40,7 @@ RUN    := $(VENV)/bin/python
 STAMP  := $(VENV)/installed
 RIVALS := $(VENV)/rivals
 # All that `make rank` may ask for, whatever the teacher, and what tests it.
-EXTRAS := train,endpoint,default-data,dev
+EXTRAS := train,endpoint,default-data,serve,dev
 
 # CONFIG replaces the profile of the stage that was asked for; the stages before it keep theirs.
 settings = $(if $(and $(CONFIG),$(filter $(1),$(MAKECMDGOALS))),--config "$(CONFIG)",--profile "$(PROFILE)")
@@ -57,7 +57,7 @@ foreign    := $(if $(DATA),$(if $(filter listings/% journey/default,$(DATA)/$(PR
 ranked      = $(named) $(if $(listings),--no_item_id_embedding)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data tables distill rank publish test lint bench clean
+.PHONY: help setup data tables distill rank demo publish test lint bench clean
 
 help: ## list targets and variables
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -103,6 +103,9 @@ distill: tables ## stage one: teach the teacher, label pairs, distil and fine-tu
 
 rank: $(if $(ENCODER),tables,distill) ## stage two, and all before it: train the ranker and print the results
 	@$(RUN) -m rank run $(call flags,$@) $(ranked) $(if $(ENCODER),--encoder "$(ENCODER)")
+
+demo: rank ## the ranker behind a search box, in the browser: after `make rank`, or PROFILE=smoke in a minute
+	@$(RUN) -m rank serve $(call settings,$@) $(named) --log_time
 
 publish: $(STAMP) ## upload the encoder, the ranker, labels or pairs to a hub: make publish REPO=user/name
 	@case "$(MODEL)" in encoder|ranker|labels|data) ;; *) \

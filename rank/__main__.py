@@ -21,6 +21,7 @@ from prectr.rank.config import (
     RunArguments,
     SamplingArguments,
     ScoreArguments,
+    ServeArguments,
     TrainArguments,
     WhereArguments,
 )
@@ -41,6 +42,10 @@ STAGE = Stage(
         "score": Verb("score the impressions of a Parquet file", (ScoreArguments, *_SCORING)),
         "explain": Verb(
             "say what each part of the ranker contributed to a page's scores", (ExplainArguments, *_SCORING)
+        ),
+        "serve": Verb(
+            "answer over HTTP, with a page to search on: every event changes the next answer",
+            (ServeArguments, RankerArguments, DataArguments, WhereArguments, PrecisionArguments),
         ),
         "validate": Verb("compare a newer log with what the ranker was trained on", (DriftArguments, *_JUDGING)),
         "absorb": Verb("fold a journal's events into the tables", (AbsorbArguments, DataArguments, WhereArguments)),
@@ -84,6 +89,8 @@ def work(command: Command) -> None:
             publishing = command[PublishArguments]
             ranker = folder_of(command[WhereArguments]) / "ranker"
             upload(ranker, publishing.repo, publishing.dry_run, publishing.private)
+        case "serve":
+            serve(command)
         case "validate":
             validate(command)
         case "absorb":
@@ -130,6 +137,14 @@ def validate(command: Command) -> None:
         command[SamplingArguments].negative_sampling_rate,
         command[DriftArguments],
     )
+
+
+def serve(command: Command) -> None:
+    from prectr.rank.service.serve import serve
+
+    silence_transformers()
+    where, ranker, data = command[WhereArguments], command[RankerArguments], command[DataArguments]
+    serve(where, ranker, data, command[PrecisionArguments].bf16, command[ServeArguments])
 
 
 def score_or_explain(command: Command) -> None:

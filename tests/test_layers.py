@@ -18,7 +18,7 @@ MAY_IMPORT = {
 }
 ORDER = {
     "rank": (
-        *("config", "history", "features", "workspace", "inputs", "model", "training", "evaluation", "serving"),
+        *("config", "history", "features", "workspace", "inputs", "model", "training", "evaluation", "serving", "service"),
         *("reports", "finished", "pipeline"),
     ),
     "distill": (
@@ -94,6 +94,15 @@ def test_rooms_import_downwards(package: str) -> None:
         if name.startswith(f"{package}.") and place[name.split(".")[1]] > place[module.split(".")[1]]
     ]
     assert upwards == []
+
+
+def test_the_service_sees_only_what_serves() -> None:
+    allowed = ("rank.service", "rank.serving", "rank.config", "data.contract", "shared")
+    inside = [name for name in EVERY if name.startswith("rank.service.")]
+    forbidden = [
+        f"{module} imports {name}" for module in inside for name in imports_of(module) if not is_allowed(name, allowed)
+    ]
+    assert inside and forbidden == []
 
 
 def test_nothing_imports_in_a_circle() -> None:

@@ -5,14 +5,13 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from prectr.data.contract import SEARCH
 from prectr.rank.service.bodies import MOST_PAGE_ID, EventBody, EventsBody, UbiEvent, UbiQuery
 from prectr.rank.service.errors import Refused
 from prectr.rank.service.interface import Event
 
-PURCHASE = "purchase"
+IMPRESSION, CLICK, PURCHASE = "impression", "click", "purchase"
 UBI_KINDS = {
-    "impression": "impression", "view": "impression", "click": "click", "item_click": "click", "product_click": "click",
+    "impression": IMPRESSION, "view": IMPRESSION, "click": CLICK, "item_click": CLICK, "product_click": CLICK,
     "purchase": PURCHASE, "item_purchase": PURCHASE,
 }  # fmt: skip
 MOST_QUERIES = 50_000
@@ -33,14 +32,14 @@ def own_events(bodies: Sequence[EventBody], user_of: Callable[[str | None], str 
         events.append(
             Event(
                 event_id=body.event_id,
-                kind=PURCHASE if bought else SEARCH,
+                kind=body.kind,
                 user_id=user_of(body.user_id),
                 query=None if bought else body.query,
                 query_category=body.query_category,
                 item_id=body.item_id,
                 page_id=None if bought else body.page_id,
                 timestamp=now if body.timestamp is None else body.timestamp,
-                clicked=body.kind != "impression",
+                clicked=body.kind != IMPRESSION,
             )
         )
     return events
@@ -71,7 +70,7 @@ class UbiReader:
             self._queries.popitem(last=False)
         time = now if query.timestamp is None else query.timestamp
         hits = dict.fromkeys(query.query_response_hit_ids)
-        return [self._row("impression", query.query_id, item_id, query.user_query, user, time) for item_id in hits]
+        return [self._row(IMPRESSION, query.query_id, item_id, query.user_query, user, time) for item_id in hits]
 
     def _event(self, event: UbiEvent, now: int) -> Event | None:
         kind = UBI_KINDS.get(event.action_name.lower())
@@ -91,14 +90,14 @@ class UbiReader:
         return Event(
             # UBI's events have no id: one action on one item of one page is one event.
             event_id=f"ubi:{_digest(kind, query_id, item_id).hex()[:32]}",
-            kind=PURCHASE if bought else SEARCH,
+            kind=kind,
             user_id=user,
             query=None if bought else query,
             query_category=None,
             item_id=item_id,
             page_id=None if bought else page_of(query_id),
             timestamp=time,
-            clicked=kind != "impression",
+            clicked=kind != IMPRESSION,
         )
 
 

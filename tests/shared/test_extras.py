@@ -57,7 +57,7 @@ def test_every_package_of_the_extras_has_its_sentence() -> None:
     by_extra: dict[str, set[str]] = {}
     for module, extra in EXTRA_OF.items():
         by_extra.setdefault(extra, set()).update(map(normal, provided.get(module, [])))
-    for extra in ("train", "endpoint"):
+    for extra in ("train", "endpoint", "serve"):
         assert by_extra[extra] == names(extras[extra])
     # Building the default data compares texts with scikit-learn, which the trainings bring too.
     assert by_extra["default-data"] | {"scikit-learn"} == names(extras["default-data"])

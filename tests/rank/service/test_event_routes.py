@@ -40,9 +40,9 @@ def test_what_was_shown_bought_and_clicked_is_told_apart(client: TestClient, liv
     bought = {"event_id": "b", "kind": "purchase", "item_id": "3", "timestamp": 6.9}
     send(client, events=[shown, bought, click(1)])
     first, second, third = live.events.values()
-    assert (first.kind, first.clicked, first.page_id, first.timestamp) == ("search", False, 4, 5)
+    assert (first.kind, first.clicked, first.page_id, first.timestamp) == ("impression", False, 4, 5)
     assert (second.kind, second.clicked, second.query, second.timestamp) == ("purchase", True, None, 6)
-    assert (third.kind, third.clicked) == ("search", True) and third.timestamp > 1_700_000_000
+    assert (third.kind, third.clicked) == ("click", True) and third.timestamp > 1_700_000_000
 
 
 def test_ubi(client: TestClient, live: FakeLive) -> None:
