@@ -21,10 +21,10 @@ from prectr.rank.config import (
     RunArguments,
     SamplingArguments,
     ScoreArguments,
-    ServeArguments,
     TrainArguments,
     WhereArguments,
 )
+from prectr.rank.service.config import ServeArguments
 from prectr.shared.run.arguments import PublishArguments
 from prectr.shared.run.cli import run_main
 from prectr.shared.run.verbs import Command, Stage, Verb

@@ -18,7 +18,18 @@ MAY_IMPORT = {
 }
 ORDER = {
     "rank": (
-        *("config", "history", "features", "workspace", "inputs", "model", "training", "evaluation", "serving", "service"),
+        *(
+            "config",
+            "history",
+            "features",
+            "workspace",
+            "inputs",
+            "model",
+            "training",
+            "evaluation",
+            "serving",
+            "service",
+        ),
         *("reports", "finished", "pipeline"),
     ),
     "distill": (

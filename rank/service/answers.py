@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse
 
 from prectr.rank.service.dials import Order
-from prectr.rank.service.errors import Refused
+from prectr.rank.service.errors import RefusedError
 from prectr.rank.service.interface import Ranked
 
 
@@ -102,9 +102,11 @@ def as_columns(ranked: Ranked, order: Order) -> dict[str, Any]:
 
 
 def require_finite(*scores: np.ndarray) -> None:
-    """Raises: Refused: a score is not a number that JSON has a word for."""
+    """Raises: RefusedError: a score is not a number that JSON has a word for."""
     if not all(np.isfinite(values).all() for values in scores):
-        raise Refused(422, "a score is not a finite number: send attributes as large as the ranker was trained with.")
+        raise RefusedError(
+            422, "a score is not a finite number: send attributes as large as the ranker was trained with."
+        )
 
 
 def expected_level(level_prob: np.ndarray) -> np.ndarray:

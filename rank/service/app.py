@@ -8,13 +8,13 @@ from typing import Any
 from fastapi import APIRouter, FastAPI, Request
 from starlette.responses import JSONResponse, Response
 
-from prectr.rank.service import admin_routes, event_routes, page_routes, ranking_routes, rerank_routes
 from prectr.rank.service.answers import Done, answer
-from prectr.rank.service.errors import Application, Receive, Refused, Scope, Send, Shield, add_handlers
+from prectr.rank.service.errors import Application, Receive, RefusedError, Scope, Send, Shield, add_handlers
 from prectr.rank.service.interface import Live
 from prectr.rank.service.limits import Limits
 from prectr.rank.service.metrics import Metrics
 from prectr.rank.service.retrieval import Catalogue
+from prectr.rank.service.routes import administration, events, page, ranking, reranking
 from prectr.rank.service.settings import Settings
 from prectr.rank.service.shop_window import ShopWindow
 from prectr.rank.service.state import Service
@@ -32,7 +32,7 @@ async def healthz() -> JSONResponse:
 async def readyz(request: Request) -> JSONResponse:
     """It answers: send it requests."""
     if not request.app.state.service.ready:
-        raise Refused(503, "it is about to stop: send requests elsewhere.")
+        raise RefusedError(503, "it is about to stop: send requests elsewhere.")
     return answer({"status": "ready"})
 
 
@@ -72,7 +72,7 @@ def create_app(
         lifespan=lifespan,
     )
     app.state.service, app.state.settings = service, settings
-    for module in (ranking_routes, rerank_routes, event_routes, admin_routes, page_routes):
+    for module in (ranking, reranking, events, administration, page):
         app.include_router(module.router)
     app.include_router(health)
     add_handlers(app)

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from prectr.rank.service.bodies import CandidateBody, Shopper
-from prectr.rank.service.errors import Refused
+from prectr.rank.service.errors import RefusedError
 from prectr.rank.service.interface import Candidate, RankRequest
 from prectr.rank.service.settings import Settings
 from prectr.rank.service.state import Service
@@ -16,21 +16,21 @@ MOST_ATTRIBUTES = 200
 
 
 def check_texts(body: BaseModel, settings: Settings) -> None:
-    """Raises: Refused: 413, a text is too long or an item has too many attributes; 422, a text is none."""
+    """Raises: RefusedError: 413, a text is too long or an item has too many attributes; 422, a text is none."""
     for where, value in _leaves(body, ""):
         if isinstance(value, str) and not value.isascii() and any("\ud800" <= each <= "\udfff" for each in value):
-            raise Refused(422, f"{where} has half of a surrogate pair: send whole characters.")
+            raise RefusedError(422, f"{where} has half of a surrogate pair: send whole characters.")
         if isinstance(value, str) and len(value) > settings.most_characters:
             most = settings.most_characters
-            raise Refused(413, f"{where} has {len(value):,} characters: send at most {most:,}.")
+            raise RefusedError(413, f"{where} has {len(value):,} characters: send at most {most:,}.")
         if isinstance(value, dict) and len(value) > MOST_ATTRIBUTES:
-            raise Refused(413, f"{where} has {len(value):,} entries: send at most {MOST_ATTRIBUTES}.")
+            raise RefusedError(413, f"{where} has {len(value):,} entries: send at most {MOST_ATTRIBUTES}.")
 
 
 def check_count(name: str, count: int, most: int) -> None:
-    """Raises: Refused: 413, there are too many."""
+    """Raises: RefusedError: 413, there are too many."""
     if count > most:
-        raise Refused(413, f"{name}: {count:,} are too many: send at most {most:,} at once.")
+        raise RefusedError(413, f"{name}: {count:,} are too many: send at most {most:,} at once.")
 
 
 def _leaves(value: Any, where: str) -> Iterator[tuple[str, Any]]:
@@ -66,7 +66,7 @@ def candidates_of(service: Service, bodies: Sequence[CandidateBody]) -> list[Can
     """The candidates of a page, each under an id of its own.
 
     Raises:
-        Refused: too many of them, one twice, or one that has neither a text nor a place in the catalogue.
+        RefusedError: too many of them, one twice, or one that has neither a text nor a place in the catalogue.
     """
     check_count("candidates", len(bodies), service.settings.most_candidates)
     by_id = [body.item_id for body in bodies if body.item_id is not None and body.text is None]
@@ -74,14 +74,16 @@ def candidates_of(service: Service, bodies: Sequence[CandidateBody]) -> list[Can
     candidates, taken = list[Candidate](), set[str]()
     for number, body in enumerate(bodies):
         if body.text is None and body.item_id is None:
-            raise Refused(422, f"candidates.{number} has neither item_id nor text: send one of them.")
+            raise RefusedError(422, f"candidates.{number} has neither item_id nor text: send one of them.")
         if body.text is not None and not body.text.strip():
-            raise Refused(422, f"candidates.{number}.text is empty: send the item's text.")
+            raise RefusedError(422, f"candidates.{number}.text is empty: send the item's text.")
         if body.text is None and body.item_id not in known:
-            raise Refused(422, f"candidates.{number}: {_short(body.item_id)} is not in the catalogue: send its text too.")
+            raise RefusedError(
+                422, f"candidates.{number}: {_short(body.item_id)} is not in the catalogue: send its text too."
+            )
         item_id = body.item_id or nameless(body.text or "", taken)
         if item_id in taken:
-            raise Refused(422, f"candidates.{number}: {_short(item_id)} is there twice: send each item once.")
+            raise RefusedError(422, f"candidates.{number}: {_short(item_id)} is there twice: send each item once.")
         taken.add(item_id)
         category = {} if body.category is None else {"category": body.category}
         candidates.append(Candidate(item_id, body.text, {**body.attributes, **category}))

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from prectr.rank.service.bodies import Dials
-from prectr.rank.service.errors import Refused
+from prectr.rank.service.errors import RefusedError
 from prectr.rank.service.interface import Ranked
 
 
@@ -25,14 +25,14 @@ def ordered(ranked: Ranked, dials: Dials, level_names: list[str]) -> Order:
     """The order of a page under these dials.
 
     Raises:
-        Refused: there is no such level, or not one value per level.
+        RefusedError: there is no such level, or not one value per level.
     """
     names, count = ", ".join(level_names), ranked.level_prob.shape[1]
     if dials.level_values is not None and len(dials.level_values) != count:
-        raise Refused(422, f"level_values has {len(dials.level_values)} numbers: send {count}, for {names}.")
+        raise RefusedError(422, f"level_values has {len(dials.level_values)} numbers: send {count}, for {names}.")
     level = dials.floor_level if dials.floor_level is not None else count // 2
     if level >= count:
-        raise Refused(422, f"floor_level is {level}: send one of 0 to {count - 1} ({names}).")
+        raise RefusedError(422, f"floor_level is {level}: send one of 0 to {count - 1} ({names}).")
     score, order = ranked.p_click, np.asarray(ranked.order)
     if dials.level_values is not None:
         score = (ranked.level_prob * ranked.p_click_given_level) @ np.asarray(dials.level_values, np.float64)

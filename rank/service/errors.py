@@ -1,4 +1,4 @@
-"""What a caller is told when something cannot be done: one sentence and a status, never a traceback, path or user id."""
+"""What a caller is told when something cannot be done: a status and one sentence, no traceback, path or user id."""
 
 import json
 import logging
@@ -24,7 +24,7 @@ log = logging.getLogger("prectr.rank.service")
 PATH = re.compile(r"(?:[A-Za-z]:\\|~?/)[^\s:,;'\"]*[/\\]([^\s/\\:,;'\"]*)")
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """A request that is answered with `status` and one sentence that says what to send."""
 
     def __init__(self, status: int, sentence: str, headers: dict[str, str] | None = None) -> None:
@@ -43,7 +43,7 @@ def add_handlers(app: FastAPI) -> None:
     """Every error that a route can end with becomes a sentence."""
 
     async def refused(_: Request, error: Exception) -> Response:
-        assert isinstance(error, Refused)
+        assert isinstance(error, RefusedError)
         return refusal(error.status, error.sentence, error.headers)
 
     async def unfit(_: Request, error: Exception) -> Response:
@@ -62,7 +62,7 @@ def add_handlers(app: FastAPI) -> None:
         }.get(error.status_code, str(error.detail))
         return refusal(error.status_code, sentence, dict(error.headers or {}))
 
-    app.add_exception_handler(Refused, refused)
+    app.add_exception_handler(RefusedError, refused)
     app.add_exception_handler(PrectrError, unfit)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, unknown)

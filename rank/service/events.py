@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from prectr.rank.service.bodies import MOST_PAGE_ID, EventBody, EventsBody, UbiEvent, UbiQuery
-from prectr.rank.service.errors import Refused
+from prectr.rank.service.errors import RefusedError
 from prectr.rank.service.interface import Event
 
 IMPRESSION, CLICK, PURCHASE = "impression", "click", "purchase"
@@ -22,13 +22,13 @@ def own_events(bodies: Sequence[EventBody], user_of: Callable[[str | None], str 
     """Events of our own shape. A purchase stands by itself: what was shown under a query is clicked or not.
 
     Raises:
-        Refused: an impression or a click has no query.
+        RefusedError: an impression or a click has no query.
     """
     events = []
     for number, body in enumerate(bodies):
         bought = body.kind == PURCHASE
         if body.query is None and not bought:
-            raise Refused(422, f"events.{number}: a {body.kind} has no query: send what was typed.")
+            raise RefusedError(422, f"events.{number}: a {body.kind} has no query: send what was typed.")
         events.append(
             Event(
                 event_id=body.event_id,

@@ -6,26 +6,26 @@ from collections.abc import Sequence
 
 from fastapi import Request
 
-from prectr.rank.service.errors import Refused
+from prectr.rank.service.errors import RefusedError
 from prectr.rank.service.settings import ADMIN_KEYS, Settings
 
 HOW = "send it as `Authorization: Bearer KEY`"
 
 
 def require_reader(request: Request) -> None:
-    """Raises: Refused: keys are set and the request has none of them."""
+    """Raises: RefusedError: keys are set and the request has none of them."""
     settings: Settings = request.app.state.settings
     if settings.read_keys and not _is_one_of(_key(request), (*settings.read_keys, *settings.admin_keys)):
-        raise Refused(401, f"an API key is needed: {HOW}.", {"www-authenticate": "Bearer"})
+        raise RefusedError(401, f"an API key is needed: {HOW}.", {"www-authenticate": "Bearer"})
 
 
 def require_admin(request: Request) -> None:
-    """Raises: Refused: the request has no admin key, or there is none."""
+    """Raises: RefusedError: the request has no admin key, or there is none."""
     settings: Settings = request.app.state.settings
     if not settings.admin_keys:
-        raise Refused(403, f"no admin key is set: start the service with {ADMIN_KEYS} in its environment.")
+        raise RefusedError(403, f"no admin key is set: start the service with {ADMIN_KEYS} in its environment.")
     if not _is_one_of(_key(request), settings.admin_keys):
-        raise Refused(401, f"an admin key is needed: {HOW}.", {"www-authenticate": "Bearer"})
+        raise RefusedError(401, f"an admin key is needed: {HOW}.", {"www-authenticate": "Bearer"})
 
 
 def _key(request: Request) -> str:

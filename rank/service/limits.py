@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import MutableMapping
 from typing import Any
 
-from prectr.rank.service.errors import Application, Receive, Refused, Scope, Send, refusal
+from prectr.rank.service.errors import Application, Receive, RefusedError, Scope, Send, refusal
 from prectr.rank.service.settings import Settings
 
 SECONDS_FOR_A_BODY = 20.0
@@ -25,7 +25,7 @@ class Limits:
         try:
             self._check_host(headers.get("host", ""))
             body = await self._body(scope["method"], headers, receive)
-        except Refused as error:
+        except RefusedError as error:
             # Whatever is still coming is not read, so the connection cannot be used again.
             await refusal(error.status, error.sentence, {"connection": "close"})(scope, receive, send)
             return
@@ -43,11 +43,15 @@ class Limits:
     def _check_host(self, host: str) -> None:
         name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
         if self.settings.hosts and name.strip("[]").lower() not in self.settings.hosts:
-            raise Refused(421, f"this service answers to {', '.join(self.settings.hosts)} only: call it by that name.")
+            raise RefusedError(
+                421, f"this service answers to {', '.join(self.settings.hosts)} only: call it by that name."
+            )
 
     async def _body(self, method: str, headers: dict[str, str], receive: Receive) -> bytes:
         most = self.settings.most_bytes
-        too_long = Refused(413, f"the body is longer than {most:,} bytes: send fewer candidates or events at once.")
+        too_long = RefusedError(
+            413, f"the body is longer than {most:,} bytes: send fewer candidates or events at once."
+        )
         length = headers.get("content-length", "0")
         if length.isascii() and length.isdigit() and int(length[:20]) > most:
             raise too_long
@@ -57,7 +61,7 @@ class Limits:
                 while True:
                     message = await receive()
                     if message["type"] == "http.disconnect":
-                        raise Refused(400, "the connection ended before the body did: send all of it.")
+                        raise RefusedError(400, "the connection ended before the body did: send all of it.")
                     parts.append(message.get("body", b""))
                     size += len(parts[-1])
                     if size > most:
@@ -65,9 +69,11 @@ class Limits:
                     if not message.get("more_body", False):
                         break
         except TimeoutError:
-            raise Refused(408, f"no whole body came within {SECONDS_FOR_A_BODY:.0f} seconds: send it again.") from None
+            raise RefusedError(
+                408, f"no whole body came within {SECONDS_FOR_A_BODY:.0f} seconds: send it again."
+            ) from None
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
         if size and method in ("POST", "PUT", "DELETE") and kind != "application/json":
             # Also what keeps other sites' forms out: a browser asks before it sends JSON elsewhere.
-            raise Refused(415, "the body must be JSON: send it with content-type: application/json.")
+            raise RefusedError(415, "the body must be JSON: send it with content-type: application/json.")
         return b"".join(parts)

@@ -66,11 +66,11 @@ class LiveCalibration:
             while len(self._pages) > MOST_PAGES:
                 self._pages.popitem(last=False)
 
-    def happened(self, page_id: int | None, item_id: str, clicked: bool) -> None:
+    def happened(self, page_id: int, item_id: str, clicked: bool) -> None:
         """An item of a page was shown, and clicked or not yet; the same twice counts once."""
-        key = (page_id or 0, item_id)
+        key = (page_id, item_id)
         with self._lock:
-            predicted = self._pages.get(key[0], {}).get(item_id)
+            predicted = self._pages.get(page_id, {}).get(item_id)
             if predicted is None:
                 return
             if key not in self._seen:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from prectr.rank.service.errors import Refused
+from prectr.rank.service.errors import RefusedError
 from prectr.rank.service.metrics import Metrics
 
 T = TypeVar("T")
@@ -19,7 +19,7 @@ class Queue:
     """Work for `workers` threads, of which `most_waiting` may wait.
 
     Args:
-        name: of the phase, in the metrics.
+        name: in the metrics.
     """
 
     def __init__(self, name: str, workers: int, most_waiting: int, retry_after: int, metrics: Metrics) -> None:
@@ -28,15 +28,18 @@ class Queue:
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix=name)
         self._inside = set[asyncio.Future[Any]]()
 
-    async def run(self, work: Callable[[], T]) -> T:
+    async def run(self, work: Callable[[], T], phase: str | None = None) -> T:
         """What `work` returns, done by a thread.
 
+        Args:
+            phase: its name in the metrics; default: the queue's.
+
         Raises:
-            Refused: 503, the queue is full; whatever `work` raises.
+            RefusedError: 503, the queue is full; whatever `work` raises.
         """
         if len(self._inside) >= self.most:
             self.metrics.refused.labels(self.name).inc()
-            raise Refused(
+            raise RefusedError(
                 503,
                 f"{len(self._inside)} requests are waiting already: try again in {self.retry_after} s.",
                 {"retry-after": str(self.retry_after)},
@@ -49,7 +52,7 @@ class Queue:
             try:
                 return work()
             finally:
-                self.metrics.seconds.labels(self.name).observe(time.perf_counter() - started)
+                self.metrics.seconds.labels(phase or self.name).observe(time.perf_counter() - started)
 
         done = asyncio.get_running_loop().run_in_executor(self._pool, timed)
         self._inside.add(done)

@@ -14,8 +14,9 @@ from pathlib import Path
 import uvicorn
 
 from prectr.data.contract import SCHEMAS, has_table, read_table
-from prectr.rank.config import DataArguments, RankerArguments, ServeArguments, WhereArguments
+from prectr.rank.config import DataArguments, RankerArguments, WhereArguments
 from prectr.rank.service.app import create_app
+from prectr.rank.service.config import ServeArguments
 from prectr.rank.service.retrieval import Catalogue
 from prectr.rank.service.settings import ADMIN_KEYS, LOOPBACK, READ_KEYS, Settings, keys_of
 from prectr.rank.service.shop_window import ShopWindow
@@ -75,7 +76,8 @@ def settings_of(arguments: ServeArguments) -> Settings:
     read_keys = keys_of(READ_KEYS)
     if not local and not read_keys:
         raise PrectrError(
-            f"host {arguments.host} lets other machines in, but {READ_KEYS} is not set: put keys there, or leave --host out."
+            f"host {arguments.host} lets other machines in, but {READ_KEYS} is not set: put keys there, or leave "
+            "--host out."
         )
     return Settings(
         most_bytes=arguments.most_bytes,
@@ -100,7 +102,8 @@ def listen(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:
         raise PrectrError(
-            f"cannot listen on {host}, port {port} ({error.strerror}): name another with --port, 0 for any that is free."
+            f"cannot listen on {host}, port {port} ({error.strerror}): name another with --port, 0 for any that is "
+            "free."
         ) from None
 
 

@@ -51,9 +51,12 @@ class ShopWindow:
         window.newest = int(pc.max(behaviours["timestamp"]).cast(pa.int64()).as_py())
         pages = behaviours.select(["query", "page_id"]).filter(pc.field("query").is_valid())
         typed = pages.group_by("query").aggregate([("page_id", "count_distinct")])
-        window._typed.update(dict(zip(typed["query"].to_pylist(), typed["page_id_count_distinct"].to_pylist())))
+        for query, pages_of_it in zip(*(typed[name].to_pylist() for name in typed.column_names), strict=True):
+            window._typed[query] = pages_of_it
         clicked = behaviours.filter(pc.field("clicked"))
-        under = clicked.filter(pc.field("query").is_valid()).group_by(["query", "item_id"]).aggregate([([], "count_all")])
+        under = (
+            clicked.filter(pc.field("query").is_valid()).group_by(["query", "item_id"]).aggregate([([], "count_all")])
+        )
         for query, item_id, count in zip(*(under[name].to_pylist() for name in under.column_names), strict=True):
             window._clicks[query][item_id] = count
         window._choose(clicked)
@@ -68,7 +71,9 @@ class ShopWindow:
         places = np.unique(np.linspace(0, users.num_rows - 1, SHOPPERS + 2).astype(int)[1:-1])
         for number, user in enumerate(users.take(pa.array(places)).to_pylist(), 1):
             self._shoppers[f"{HANDLE}{number}"] = shopper = Shopper(user["user_id"], user["count_all"])
-            rows = clicked.filter(pc.field("user_id") == user["user_id"]).sort_by("timestamp").select(["query", "item_id"])
+            rows = (
+                clicked.filter(pc.field("user_id") == user["user_id"]).sort_by("timestamp").select(["query", "item_id"])
+            )
             shopper.past.extendleft(rows.slice(max(0, rows.num_rows - PAST)).to_pylist())
 
     def add(self, events: Sequence[Event]) -> None:
@@ -77,10 +82,12 @@ class ShopWindow:
             handles = {shopper.user_id: shopper for shopper in self._shoppers.values()}
             for event in events:
                 self.newest = max(self.newest, event.timestamp)
-                if event.clicked and event.query is not None:
+                if not event.clicked or event.item_id is None:
+                    continue
+                if event.query is not None:
                     self._typed[event.query] += 1
                     self._clicks[event.query][event.item_id] += 1
-                if event.clicked and event.user_id in handles:
+                if event.user_id in handles:
                     shopper = handles[event.user_id]
                     shopper.clicks += 1
                     shopper.past.appendleft({"query": event.query, "item_id": event.item_id})

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
 
-from prectr.rank.service.errors import Refused
+from prectr.rank.service.errors import RefusedError
 from prectr.rank.service.events import UbiReader
 from prectr.rank.service.interface import Appended, Event, Live, Ranked, RankRequest
 from prectr.rank.service.metrics import Metrics
@@ -99,7 +99,8 @@ class Service:
         new = [event for event in events if self._events.is_new(event.event_id)]
         self.window.add(new)
         for event in new:
-            self.metrics.clicks.happened(event.page_id, event.item_id, event.clicked)
+            if isinstance(event.page_id, int) and event.item_id is not None:
+                self.metrics.clicks.happened(event.page_id, event.item_id, event.clicked)
         self.metrics.events.labels("new").inc(appended.new)
         self.metrics.events.labels("repeated").inc(appended.repeated)
         return appended
@@ -108,13 +109,13 @@ class Service:
         """Opens the ranker's folder again and answers by it from then on; the old one finishes what it has.
 
         Raises:
-            Refused: it is being reloaded already, or there is no folder. PrectrError: the folder is not a ranker's.
+            RefusedError: it is being reloaded already, or there is no folder. PrectrError: the folder is not a ranker's.
         """
         opener = self.opener
         if opener is None:
-            raise Refused(409, "this service was not started from a folder: start it by `python -m rank serve`.")
+            raise RefusedError(409, "this service was not started from a folder: start it by `python -m rank serve`.")
         if self._reloading.locked():
-            raise Refused(409, "it is being reloaded already: wait until that has answered.")
+            raise RefusedError(409, "it is being reloaded already: wait until that has answered.")
         async with self._reloading:
             old, self.live = self.live, await asyncio.get_running_loop().run_in_executor(None, opener)
             await self.ranking.drain()

@@ -1,7 +1,7 @@
 // The search page: asks, shows, tells what was shown and clicked. All texts go in as text, never as markup.
 
 const COLUMNS = [
-  ["prectr", "PRECTR", "by P(click): relevance, this shopper's past and everybody's clicks in one model"],
+  ["prectr", "PRECTR", "by P(click): text, this shopper's past, everybody's clicks"],
   ["relevance", "Relevance alone", "by the expected level of query and text"],
   ["bm25", "BM25", "by words in common"],
 ];
@@ -85,7 +85,7 @@ function showPast() {
 
 // Searching.
 
-async function search() {
+async function search(tells = true) {
   const query = byId("query").value.trim();
   if (!query) return say("Type what you are looking for.");
   const user = userId();
@@ -104,6 +104,7 @@ async function search() {
       (hidden ? `; ${hidden} left out: too likely of a low level` : "") +
       (before ? `; ${moved} changed places since the last search` : "") + ".");
   history.replaceState(null, "", `?q=${encodeURIComponent(query)}`);
+  if (!tells) return;
   const seen = found.orders.prectr.slice(0, SHOWN).map((place) => eventOf("impression", found.results[place]));
   if (seen.length) await call("/v1/events", { events: seen });
 }
@@ -150,8 +151,17 @@ function card(result, rank, tells) {
       was && Math.abs(was.p - result.p_click) >= 0.0005 ? move(result.p_click - was.p, `${signed(100 * (result.p_click - was.p), 1)} points`) : null,
       was && was.place !== rank ? move(was.place - rank, `${was.place > rank ? "▲" : "▼"} from ${was.place + 1}`) : null,
       element("span", { textContent: `τ ${signed(result.tau)}`, title: "what this shopper's taste for relevance adds, in logits" }),
+      others(result) ? element("span", { textContent: others(result) }) : null,
       result.clicked ? element("span", { textContent: `clicked ${result.clicked} time${result.clicked > 1 ? "s" : ""} under this query` }) : null,
       element("button", { type: "button", textContent: "why?", onclick: tried(() => explain(result)) })));
+}
+
+// Attributes that the text does not say: what tells twins apart.
+function others(result) {
+  const said = result.text.toLowerCase();
+  return Object.entries(result.attributes)
+    .filter(([name, value]) => name.startsWith("cat_") && !String(value).toLowerCase().split(/[^\p{L}\d]+/u).every((word) => said.includes(word)))
+    .map(([name, value]) => `${name.slice(4).replaceAll("_", " ")} ${value}`).slice(0, 3).join(", ");
 }
 
 const move = (by, text) => element("span", { className: by > 0 ? "moved-up" : "moved-down", textContent: text });
@@ -236,12 +246,12 @@ async function suggest() {
 
 byId("search").addEventListener("submit", (event) => {
   event.preventDefault();
-  tried(search)();
+  tried(() => search())();
 });
 byId("query").addEventListener("input", later(suggest));
 byId("floor").addEventListener("input", () => {
   byId("floor-value").textContent = percent(Number(byId("floor").value), 0);
-  if (page) later(search)();
+  if (page) later(() => search(false))(); // one look at a page, however the slider is moved
 });
 byId("shopper").addEventListener("change", tried(async () => {
   showPast();

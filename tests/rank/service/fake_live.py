@@ -71,7 +71,13 @@ class FakeLive:
             {"item_id": ranked.item_id[row], "p_click": float(ranked.p_click[row]), "alpha": float("nan")}
             for row in ranked.order.tolist()
         ]
-        return {"query": request.query, "user_id": request.user_id, "page": 0, "split": "test", "candidates": candidates}
+        return {
+            "query": request.query,
+            "user_id": request.user_id,
+            "page": 0,
+            "split": "test",
+            "candidates": candidates,
+        }
 
     def add_events(self, events: Sequence[Event]) -> Appended:
         new = {event.event_id: event for event in events if event.event_id not in self.events}

@@ -9,7 +9,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from prectr.rank.service.app import create_app
-from prectr.rank.service.interface import Ranked, RankRequest
+from prectr.rank.service.interface import Ranked
 from prectr.rank.service.settings import Settings, keys_of
 from prectr.shared.errors import PrectrError
 from tests.rank.service.conftest import ADMIN
@@ -153,7 +153,7 @@ def test_metrics(client: TestClient) -> None:
     for line in (
         'prectr_requests_total{route="/v1/rank",status="200"} 2.0',
         'prectr_phase_seconds_count{phase="rank"} 2.0',
-        'prectr_phase_seconds_count{phase="events"} 4.0',
+        'prectr_phase_seconds_count{phase="events"} 3.0',
         'prectr_query_cache_total{outcome="hit"} 1.0',
         'prectr_events_total{outcome="repeated"} 1.0',
         "prectr_candidates_sum 2.0",

@@ -13,7 +13,13 @@ TEXTS = ["dog food", "orange juice", "dog food"]
 @pytest.mark.parametrize("path", ["/v1/rerank", "/v2/rerank"])
 @pytest.mark.parametrize("documents", [TEXTS, [{"text": text, "title": "x"} for text in TEXTS]])
 def test_cohere_and_jina(client: TestClient, path: str, documents: Any) -> None:
-    body = {"model": "rerank-v3.5", "query": "orange juice", "documents": documents, "top_n": 2, "max_tokens_per_doc": 9}
+    body = {
+        "model": "rerank-v3.5",
+        "query": "orange juice",
+        "documents": documents,
+        "top_n": 2,
+        "max_tokens_per_doc": 9,
+    }
     found = client.post(path, json={**body, "return_documents": True}).json()
     assert [each["index"] for each in found["results"]] == [1, 0] and found["model"] == "rerank-v3.5"
     assert found["results"][0]["document"] == {"text": "orange juice"}

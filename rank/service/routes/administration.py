@@ -6,7 +6,7 @@ from starlette.responses import JSONResponse
 from prectr.rank.service.answers import REFUSALS, Done, answer
 from prectr.rank.service.bodies import ItemsBody
 from prectr.rank.service.checking import check_count, check_texts
-from prectr.rank.service.errors import Refused
+from prectr.rank.service.errors import RefusedError
 from prectr.rank.service.interface import Item
 from prectr.rank.service.keys import require_admin
 from prectr.rank.service.state import Service
@@ -23,13 +23,15 @@ async def put_items(body: ItemsBody, request: Request) -> JSONResponse:
     items = list[Item]()
     for number, each in enumerate(body.items):
         if not each.text.strip():
-            raise Refused(422, f"items.{number}.text is empty: send the item's text.")
+            raise RefusedError(422, f"items.{number}.text is empty: send the item's text.")
         wrong = [name for name in each.attributes if not name.startswith(("cat_", "num_"))]
         if wrong:
-            raise Refused(422, f"items.{number}: {wrong[0][:40]!r} is of a page: send cat_* and num_* of the item.")
+            raise RefusedError(
+                422, f"items.{number}: {wrong[0][:40]!r} is of a page: send cat_* and num_* of the item."
+            )
         items.append(Item(each.item_id, each.text, each.category, each.attributes))
-    await service.ranking.run(lambda: service.live.put_items(items))
-    await service.retrieving.run(lambda: service.catalogue.put(items))
+    await service.ranking.run(lambda: service.live.put_items(items), "encode")
+    await service.retrieving.run(lambda: service.catalogue.put(items), "encode")
     return answer({"status": f"{len(items)} items"})
 
 

@@ -75,7 +75,9 @@ async def explain(body: ExplainBody, request: Request) -> JSONResponse:
     service: Service = request.app.state.service
     check_texts(body, service.settings)
     wanted = request_of(service, body.query, candidates_of(service, body.candidates), body)
-    facts = await service.ranking.run(lambda: service.live.explain(wanted, body.top_events, body.top_features))
+    facts = await service.ranking.run(
+        lambda: service.live.explain(wanted, body.top_events, body.top_features), "explain"
+    )
     return answer(_without(facts, ("user_id", "page", "split")))
 
 

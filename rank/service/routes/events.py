@@ -6,7 +6,7 @@ from starlette.responses import JSONResponse
 from prectr.rank.service.answers import REFUSALS, Done, EventsAnswer, answer
 from prectr.rank.service.bodies import EventsBody
 from prectr.rank.service.checking import check_count, check_texts
-from prectr.rank.service.errors import Refused
+from prectr.rank.service.errors import RefusedError
 from prectr.rank.service.events import own_events
 from prectr.rank.service.keys import require_admin, require_reader
 from prectr.rank.service.state import Service
@@ -22,19 +22,16 @@ async def events(body: EventsBody, request: Request) -> JSONResponse:
     shown = sum(len(query.query_response_hit_ids) for query in body.ubi_queries)
     check_count("events", len(body.events) + len(body.ubi_events) + shown, service.settings.most_events)
     if not (body.events or body.ubi_queries or body.ubi_events):
-        raise Refused(422, "there are no events: send some as events, or as ubi_queries and ubi_events.")
+        raise RefusedError(422, "there are no events: send some as events, or as ubi_queries and ubi_events.")
     now = service.clock.stamp()
     own = own_events(body.events, service.window.user_of, now)
     ubi, ignored = service.ubi.read(body, now)
-    known = await service.retrieving.run(
-        lambda: service.catalogue.get(list({event.item_id for event in (*own, *ubi)}))
-    )
-    for number, event in enumerate(own):
+    about = list({event.item_id for event in (*own, *ubi) if event.item_id is not None})
+    known = await service.retrieving.run(lambda: service.catalogue.get(about))
+    for number, event in enumerate(body.events):
         if event.item_id not in known:
-            raise Refused(
-                422,
-                f"events.{number}: item {event.item_id[:60]!r} is not in the catalogue: send it to /v1/items first.",
-            )
+            unknown = repr(event.item_id[:60])
+            raise RefusedError(422, f"events.{number}: {unknown} is not in the catalogue: send it to /v1/items first.")
     taken = [*own, *(event for event in ubi if event.item_id in known)]
     ignored += len(own) + len(ubi) - len(taken)
     if not taken:
@@ -48,7 +45,7 @@ async def erase(user_id: str, request: Request) -> JSONResponse:
     """Forget all that a user did: gone from memory and journal now, from the tables with the next absorb."""
     service: Service = request.app.state.service
     if len(user_id) > service.settings.most_characters:
-        raise Refused(413, f"the user's id has {len(user_id):,} characters: send the id that events came with.")
-    await service.writing.run(lambda: service.live.erase_user(user_id))
+        raise RefusedError(413, f"the user's id has {len(user_id):,} characters: send the id that events came with.")
+    await service.writing.run(lambda: service.live.erase_user(user_id), "erase")
     service.window.erase(user_id)
     return answer({"status": "erased"})

@@ -6,11 +6,11 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import JSONResponse, Response
 
 from prectr.rank.service.answers import answer
-from prectr.rank.service.errors import Refused
+from prectr.rank.service.errors import RefusedError
 from prectr.rank.service.keys import require_reader
 from prectr.rank.service.state import Service
 
-FOLDER = Path(__file__).parent / "page"
+FOLDER = Path(__file__).parents[1] / "page"
 KINDS = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 FILES = {file.name: file.read_bytes() for file in sorted(FOLDER.iterdir()) if file.suffix in KINDS}
 HEADERS = {
@@ -41,7 +41,7 @@ async def docs() -> Response:
 async def part(name: str) -> Response:
     """A file of the page."""
     if name not in FILES:
-        raise Refused(404, "the page has no such file: / names those it has.")
+        raise RefusedError(404, "the page has no such file: / names those it has.")
     return _file(name)
 
 

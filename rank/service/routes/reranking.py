@@ -15,9 +15,9 @@ from starlette.responses import JSONResponse
 from prectr.rank.service.answers import REFUSALS, answer, expected_level, require_finite
 from prectr.rank.service.bodies import CandidateBody, RerankBody, Shopper
 from prectr.rank.service.checking import candidates_of, check_texts, request_of
-from prectr.rank.service.errors import Refused
+from prectr.rank.service.errors import RefusedError
 from prectr.rank.service.keys import require_reader
-from prectr.rank.service.ranking_routes import new_page_id
+from prectr.rank.service.routes.ranking import new_page_id
 from prectr.rank.service.state import Service
 
 router = APIRouter(dependencies=[Depends(require_reader)], responses=REFUSALS, tags=["reranking"])
@@ -77,9 +77,9 @@ async def _scored(service: Service, body: RerankBody) -> tuple[list[str], np.nda
 
 def _documents(body: RerankBody) -> list[Any]:
     if (body.documents is None) == (body.texts is None):
-        raise Refused(422, "send the texts to be ranked as documents (Cohere, Jina) or as texts, one of them.")
+        raise RefusedError(422, "send the texts to be ranked as documents (Cohere, Jina) or as texts, one of them.")
     documents = list[Any](body.documents or body.texts or [])
     for number, each in enumerate(documents):
         if each == "":
-            raise Refused(422, f"documents.{number} is empty: send its text.")
+            raise RefusedError(422, f"documents.{number} is empty: send its text.")
     return documents

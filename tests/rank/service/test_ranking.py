@@ -71,7 +71,9 @@ def test_a_price_of_the_catalogue_is_that_on_the_page(client: TestClient, live: 
     assert live.requests[0].candidates[0].attributes == {"ctx_num_price": 2.0}
 
 
-@pytest.mark.parametrize("query", ['"', "a OR b", "NEAR(", "text:juice", "*", "juice -", "'; DROP TABLE items; --", "日本"])
+@pytest.mark.parametrize(
+    "query", ['"', "a OR b", "NEAR(", "text:juice", "*", "juice -", "'; DROP TABLE items; --", "日本"]
+)
 def test_a_query_is_words_and_no_language(client: TestClient, query: str) -> None:
     assert isinstance(post(client, "/v1/search", {"query": query})["results"], list)
     assert len(post(client, "/v1/search", {"query": "juice"})["results"]) == 2
