@@ -15,7 +15,7 @@ from prectr.shared.run.verbs import Stage
 
 HEAVY = (
     *("torch", "transformers", "datasets", "pyarrow", "pandas", "numpy", "scipy", "sklearn", "duckdb", "lightgbm"),
-    *("openai", "peft", "huggingface_hub", "sentence_transformers"),
+    *("openai", "peft", "huggingface_hub", "sentence_transformers", "fastapi", "uvicorn", "pydantic"),
 )
 MOST_LINES = 60
 MOST_SECONDS = 1.0
@@ -66,6 +66,7 @@ def ask(module: str, arguments: str, folder: Path) -> Answer:
         ("rank", "", "usage: python -m rank VERB"),
         ("rank", "--help", "  score     score the impressions"),
         ("rank", "score --help", "usage: python -m rank score --impressions IMPRESSIONS --output OUTPUT"),
+        ("rank", "serve --help", "usage: python -m rank serve"),
         ("rank", "table --help", "usage: python -m rank table"),
         ("rank", "publish --help", "usage: python -m rank publish"),
         ("distill", "", "usage: python -m distill VERB"),
@@ -96,6 +97,7 @@ def test_help_is_short_and_comes_at_once(module: str, arguments: str, said: str,
         ("rank", "run --epochs many", "--epochs: found 'many', expected a number"),
         ("rank", "run --profile smok", "smok.yaml: no such settings file"),
         ("rank", "run --resting_epochs 1", "flag '--resting_epochs' is called '--frozen_epochs' since 0.2.0"),
+        ("rank", "serve --port 70000", "port is 70000: give a number from 0"),
         ("rank", "table --epochs 1", "--epochs is a setting of other commands"),
         ("distill", "merge-teacher", "error: command line: missing: --output OUTPUT"),
         ("distill", "run --seeds 3", "did you mean '--seed'?"),
@@ -134,6 +136,7 @@ def test_a_stage_knows_its_verbs(name: str) -> None:
     [
         ("score", ["--epochs", "--learning_rate", "--seed", "--repo", "--hidden_sizes"]),
         ("table", ["--bf16", "--encoder", "--seed"]),
+        ("serve", ["--epochs", "--seed", "--evaluation_batch", "--repo"]),
         ("publish", ["--bf16", "--epochs", "--seed"]),
         ("validate", ["--encoder", "--warm_start", "--epochs", "--replay_share"]),
     ],

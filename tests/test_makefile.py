@@ -92,3 +92,10 @@ def test_known_variables_and_the_environment_are_taken() -> None:
     values = [f"{name}=1" for name in KNOWN if name not in ("CONFIG", "PYTHON")]
     assert make("help", *values, "CONFIG=a file.yaml", "SHELL=/bin/sh").returncode == 0
     assert make("help", PROFIL="smoke", XYZ="1").returncode == 0
+
+
+def test_a_demo_ranks_first_and_serves_the_same_run() -> None:
+    *before, last = commands("demo", "PROFILE=smoke")
+    assert [line.split()[:2] for line in before][-1] == ["rank", "run"]
+    assert last.split() == ["rank", "serve", "--profile", "smoke", "--log_time"]
+    assert commands("demo", "DATA=listings")[-1].endswith("--name listings --log_time")

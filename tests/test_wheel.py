@@ -34,6 +34,8 @@ DATA_FILES = {
         "distill/prompts/shopping_examples.txt",
     ),
     *("distill/publishing/model_card.md", "rank/reports/model_card.md", "rank/reports/report_template.html"),
+    *(f"rank/service/page/{name}" for name in ("index.html", "docs.html", "page.css", "icon.svg")),
+    *(f"rank/service/page/{name}" for name in ("page.js", "docs.js")),
     *(f"{stage}/configs/{profile}.yaml" for stage in ("data", "distill", "rank") for profile in ("smoke", "default")),
 }
 SCORE = """

@@ -109,7 +109,8 @@ class Service:
         """Opens the ranker's folder again and answers by it from then on; the old one finishes what it has.
 
         Raises:
-            RefusedError: it is being reloaded already, or there is no folder. PrectrError: the folder is not a ranker's.
+            RefusedError: it is being reloaded already, or there is no folder.
+            PrectrError: the folder is not a ranker's.
         """
         opener = self.opener
         if opener is None:
