@@ -3,6 +3,7 @@
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
@@ -97,3 +98,28 @@ def test_a_taken_port_is_said() -> None:
 def test_settings_that_cannot_be(wrong: dict[str, int]) -> None:
     with pytest.raises(PrectrError, match=next(iter(wrong))):
         ServeArguments(**wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/rank", {"candidates": [{"text": "a", "attributes": {"num_price": 3.4e38, "ctx_num_price": -3.4e38}}]}),
+        ("/v1/rank", {"candidates": [{"text": "a"}], "timestamp": 0}),
+        ("/v1/rank", {"candidates": [{"text": "a"}], "timestamp": 2**33 - 1}),
+        ("/v1/rank", {"candidates": [{"text": "\0"}], "user_id": "\0"}),
+        ("/v1/rank", {"candidates": [{"text": "a", "item_id": "text:1"}], "query_category": "none such"}),
+        ("/v1/rank", {"candidates": [{"text": "字" * 2000}], "context": {"ctx_cat_none": "x", "ctx_num_none": 1}}),
+        ("/v1/explain", {"candidates": [{"text": "a"}], "top_events": 0, "top_features": 0}),
+        ("/v1/events", {"events": [{"event_id": "f", "kind": "click", "query": "\0", "timestamp": 2**33 - 1}]}),
+        ("/v1/events", {"events": [{"event_id": "g", "kind": "impression", "query": "q", "timestamp": 0}]}),
+        ("/v1/events", {"events": [{"event_id": "h", "kind": "purchase", "user_id": "\0", "timestamp": 1}]}),
+    ],
+)
+def test_extremes_are_answered(shop: TestClient, home: Path, path: str, body: dict[str, Any]) -> None:
+    item_id = read_table(home / "data", "items")["item_id"][0].as_py()
+    if "events" in body:
+        body = {"events": [each | {"item_id": item_id} for each in body["events"]]}
+    else:
+        body = {"query": "\0 q", **body}
+    assert shop.post(path, json=body).status_code in (200, 422)
+    assert shop.post("/v1/search", json={"query": searched(home), "user_id": "\0"}).status_code == 200
