@@ -35,7 +35,7 @@ class RefusedError(Exception):
 def refusal(status: int, sentence: str, headers: dict[str, str] | None = None) -> Response:
     """The answer to a request that is refused: {"error": sentence}."""
     # A lone half of a surrogate pair, quoted from the request, cannot be written as UTF-8.
-    body = json.dumps({"error": PATH.sub(r"\1", sentence)}).encode()
+    body = json.dumps({"error": sentence}).encode()
     return Response(body, status, headers=headers, media_type="application/json")
 
 
@@ -47,7 +47,7 @@ def add_handlers(app: FastAPI) -> None:
         return refusal(error.status, error.sentence, error.headers)
 
     async def unfit(_: Request, error: Exception) -> Response:
-        return refusal(422, str(error))
+        return refusal(422, PATH.sub(r"\1", str(error)))
 
     async def invalid(_: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)

@@ -169,6 +169,10 @@ def test_items_that_are_none(client: TestClient, item: Any) -> None:
     check(client.put("/v1/items", json={"items": [item]}, headers=ADMIN), 422)
 
 
+def test_an_address_in_a_sentence_stays_whole(client: TestClient) -> None:
+    assert "send it to /v1/items first" in check(send(client, *WRONG["an event about an unknown item"]), 422)
+
+
 def test_the_service_lives_on(client: TestClient) -> None:
     for path, body in WRONG.values():
         send(client, path, body)
