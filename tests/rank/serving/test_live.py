@@ -1,5 +1,6 @@
 """A ranker with live memory scores as it was judged: by the log before a page, however that log came to be known."""
 
+import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
@@ -152,14 +153,16 @@ def test_items_that_are_put_are_as_if_they_had_been_there(home: Path, judged: Ju
     whole = tmp_path / "whole"
     whole.mkdir()
     pq.write_table(items, whole / "items.parquet")
-    expected = LiveRanker.open(home / "ranker", whole).rank(request)
-    live = LiveRanker.open(home / "ranker", data, tmp_path / "journal.sqlite")
+    # What the run has stored is of the items it knew; without it all are judged alike.
+    run = shutil.copytree(home, tmp_path / "run", ignore=shutil.ignore_patterns("level_prob.parquet"))
+    expected = LiveRanker.open(run / "ranker", whole).rank(request)
+    live = LiveRanker.open(run / "ranker", data, tmp_path / "journal.sqlite")
     with pytest.raises(PrectrError, match="not in the catalogue"):
         live.rank(request)
     rows = [row for row in items.to_pylist() if row["item_id"] in missing]
     live.put_items([item_of(row) for row in rows])
     same(live.rank(request), expected)
-    same(LiveRanker.open(home / "ranker", data, tmp_path / "journal.sqlite").rank(request), expected)
+    same(LiveRanker.open(run / "ranker", data, tmp_path / "journal.sqlite").rank(request), expected)
     # With its text and attributes a candidate need not be put first.
     given = {row["item_id"]: item_of(row) for row in rows}
     candidates = [
@@ -173,7 +176,7 @@ def test_items_that_are_put_are_as_if_they_had_been_there(home: Path, judged: Ju
         for each in request.candidates
     ]
     asked = RankRequest(request.query, candidates, request.user_id, request.timestamp, request.query_category)
-    same(LiveRanker.open(home / "ranker", data).rank(asked), expected)
+    same(LiveRanker.open(run / "ranker", data).rank(asked), expected)
 
 
 def item_of(row: dict) -> Item:
