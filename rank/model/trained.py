@@ -27,6 +27,7 @@ from prectr.shared.hub import local_folder
 from prectr.shared.hub_model import HubModel
 from prectr.shared.pretrained import fill
 from prectr.shared.run.schema import read_versioned, versioned
+from prectr.shared.run.steps import RECORD, require_whole
 
 CONFIG, FEATURE_MAP, WEIGHTS, ENCODER = "config.json", "feature_map.json", "model.safetensors", "encoder"
 FILES = (
@@ -105,6 +106,8 @@ class TrainedRanker(HubModel):
             raise PrectrError(
                 f"{model_id}: {missing[0]} is missing, so this is not a ranker's folder; `make rank` writes one."
             )
+        if (path / RECORD).is_file():
+            require_whole(path)
         config = read_versioned(path / CONFIG, SCHEMA_VERSION, SCHEMA_VERSION)
         model = RankerModel(RankerConfig(**config["network"]), LevelEncoder.from_pretrained(path / ENCODER))
         fill(_but_the_encoder(model), path / WEIGHTS)

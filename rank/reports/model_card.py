@@ -11,11 +11,13 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from prectr.rank.features.feature_map import FeatureMap
-from prectr.rank.model.trained import CONFIG, FEATURE_MAP, FILES
+from prectr.rank.model.trained import CONFIG, FEATURE_MAP, FILES, TrainedRanker
 from prectr.rank.reports.terminal import EXPOSED, OPEN, counts, rung_with_interval, with_interval
 from prectr.shared.atomic import atomic_write
 from prectr.shared.errors import PrectrError
 from prectr.shared.hub import check_repo, hub_name, publish, terms
+from prectr.shared.markdown import escaped, quoted
+from prectr.shared.people import names_people
 from prectr.shared.run.console import format_cell
 from prectr.shared.run.steps import fingerprint_of
 
@@ -28,8 +30,8 @@ def upload(folder: Path, repo: str, dry_run: bool, private: bool = False) -> Non
     would go up.
 
     Raises:
-        PrectrError: nothing finished to publish, the ranker knows user ids, no repository named, no token, or the hub
-            refuses.
+        PrectrError: nothing finished to publish, the ranker knows user ids or a vocabulary of people, its weights do
+            not fit, no repository named, no token, or the hub refuses.
     """
     fingerprint_of(folder)
     check_repo(repo)
@@ -39,6 +41,13 @@ def upload(folder: Path, repo: str, dry_run: bool, private: bool = False) -> Non
             f"{folder / FEATURE_MAP} holds user ids, which must not be published: train a ranker with "
             "user_id_embedding: false."
         )
+    for column in feature_map.categorical:
+        if reason := names_people(column.vocabulary):
+            raise PrectrError(
+                f"{folder / FEATURE_MAP}: the vocabulary of {column.name!r} {reason}, which must not be published: "
+                "leave the column out of the data and train again."
+            )
+    TrainedRanker.from_pretrained(folder)  # weights that are cut, or of another model, are refused here
     write_card(folder, feature_map, repo)
     publish(folder, FILES, repo, dry_run, private)
 
@@ -72,12 +81,15 @@ def write_card(folder: Path, feature_map: FeatureMap, repo: str) -> None:
             if part in metrics and metrics[part][metric] is not None
         ],
     )
+    metrics = {**metrics, "command": quoted(metrics["command"])}
     contents = {
         "repo": repo,
         "metrics": metrics,
-        "level_names": config["level_names"],
+        "level_names": [escaped(name) for name in config["level_names"]],
         "tables": list(_tables(metrics)),
-        "vocabularies": {column.name: format_cell(len(column.vocabulary)) for column in feature_map.categorical},
+        "vocabularies": {
+            quoted(column.name): format_cell(len(column.vocabulary)) for column in feature_map.categorical
+        },
         "num_numbers": len(feature_map.numeric),
         "terms": terms([source for source in origin.values() if source]),
     }

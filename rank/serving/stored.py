@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from prectr.data.contract import has_table, read_table
 from prectr.rank.history.codes import encode
 from prectr.shared.errors import PrectrError
-from prectr.shared.run.steps import RECORD, fingerprint_of_tables, read_record
+from prectr.shared.run.steps import RECORD, fingerprint_of, fingerprint_of_tables, read_record
 
 LEVEL_PROB = "level_prob"
 CHAIN = (
@@ -36,7 +36,10 @@ def require_same_run(ranker: Path, run: Path) -> None:
         if not ((folder / RECORD).is_file() and (run / of / RECORD).is_file()):
             continue
         was = read_record(folder).inputs.get(of)
-        if was is not None and read_record(run / of).fingerprint != was:
+        # What is read of the run while scoring has to be whole too.
+        is_read = of in (LEVEL_PROB, "behaviours", "text_vectors")
+        now = fingerprint_of(run / of) if is_read else read_record(run / of).fingerprint
+        if was is not None and now != was:
             raise PrectrError(
                 f"{run / of} is no longer what {ranker} was made of: run `python -m rank run` again, which trains a "
                 "ranker on what is there now."

@@ -37,6 +37,7 @@ from prectr.shared.hub_model import HubModel
 from prectr.shared.pretrained import fill, open_config, open_model, open_tokenizer
 from prectr.shared.run.console import progress_bar
 from prectr.shared.run.schema import read_versioned, versioned
+from prectr.shared.run.steps import RECORD, require_whole
 
 SCHEMA_VERSION = 2
 """Of `level_head/config.json` and what lies beside it; raised whenever older code could not read it. 2: the head reads
@@ -307,6 +308,8 @@ class LevelEncoder(nn.Module, HubModel):
     def _from_pretrained(cls, *, model_id: str, **download: Any) -> LevelEncoder:
         """As `from_pretrained`; a `PrectrError` too where the folder holds no level head, or other tensors than its."""
         folder = local_folder(model_id, **download)
+        if (folder / RECORD).is_file():
+            require_whole(folder)
         head = folder / "level_head"
         if not (head / "config.json").is_file():
             raise PrectrError(

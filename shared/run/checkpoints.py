@@ -2,7 +2,13 @@
 
 import json
 import re
+import zipfile
 from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+
+PICKLED = ("optimizer.pt", "scheduler.pt")
+"""What Trainer writes with torch.save: zip archives, whose directory stands at the end."""
 
 STATE = "trainer_state.json"
 """Trainer writes it last, so a checkpoint without it was being written when the run was killed."""
@@ -20,8 +26,14 @@ def latest_checkpoint(folder: Path) -> str | None:
 
 
 def _is_whole(checkpoint: Path) -> bool:
+    """Whether every part can be read: training that goes on without its optimizer is another training."""
     try:
-        json.loads((checkpoint / STATE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        state = json.loads((checkpoint / STATE).read_text(encoding="utf-8"))
+        weights = sorted(checkpoint.glob("*.safetensors"))
+        for file in weights:
+            with safe_open(file, "np"):  # its header has to fit its length
+                pass
+    except (OSError, ValueError, SafetensorError):
         return False
-    return True
+    pickled = [checkpoint / name for name in PICKLED]
+    return bool(weights) and isinstance(state, dict) and all(zipfile.is_zipfile(file) for file in pickled)

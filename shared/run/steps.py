@@ -26,6 +26,7 @@ from prectr.shared.errors import PrectrError
 from prectr.shared.run import launch
 from prectr.shared.run.checkpoints import latest_checkpoint
 from prectr.shared.run.console import console
+from prectr.shared.run.contents import damage, listed
 from prectr.shared.run.fingerprint import differences, file_fingerprint, fingerprint_inputs
 from prectr.shared.run.provenance import git_commit
 from prectr.shared.run.sources import code_of
@@ -66,6 +67,8 @@ class StepRecord:
     git_commit: str | None
     code: dict[str, str] = field(default_factory=dict)
     """The modules that did the work, each with the hash of what it does."""
+    files: dict[str, str] = field(default_factory=dict)
+    """sha256 of every file of the folder; of a folder of an older version there are none."""
 
 
 @dataclass(frozen=True)
@@ -168,7 +171,7 @@ def _why(step: _Step) -> str:
         before = read_record(step.folder)
     except PrectrError:
         return ""
-    return differences(before.inputs, step.inputs, before.code, step.code)
+    return damage(step.folder, before.files) or differences(before.inputs, step.inputs, before.code, step.code)
 
 
 def _lead(step: _Step, together: bool) -> StepRecord:
@@ -273,8 +276,11 @@ def read_record(folder: Path) -> StepRecord:
     if not path.is_file():
         raise PrectrError(f"{folder} is not there or not finished (no {RECORD}); run {command} first.")
     try:
-        return StepRecord(**json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError) as error:
+        record = StepRecord(**json.loads(path.read_text(encoding="utf-8")))
+        if not (isinstance(record.fingerprint, str) and isinstance(record.inputs, dict)):
+            raise TypeError("its fingerprint is no text, or its inputs are no mapping")
+        return record
+    except (OSError, ValueError, TypeError) as error:
         raise PrectrError(f"{path} is not a step record ({error}); remove {folder} and run {command}.") from error
 
 
@@ -282,9 +288,17 @@ def fingerprint_of(folder: Path) -> str:
     """The fingerprint of a finished folder, to be listed among the inputs of what is built from it.
 
     Raises:
-        PrectrError: the folder is not finished; the message names the command that writes it.
+        PrectrError: the folder is not finished or damaged; the message names the command that writes it.
     """
-    return read_record(folder).fingerprint
+    return require_whole(folder).fingerprint
+
+
+def require_whole(folder: Path) -> StepRecord:
+    """As `read_record`; a `PrectrError` too where a file is not as the step left it."""
+    record, command = read_record(folder), COMMANDS.get(Path(folder).name, "the step that writes it")
+    if fault := damage(Path(folder), record.files):
+        raise PrectrError(f"{folder}: {fault}: run {command} again, which makes it anew.")
+    return record
 
 
 def fingerprint_of_tables(folder: Path) -> str:
@@ -316,7 +330,7 @@ def _finished(folder: Path, fingerprint: str) -> StepRecord | None:
         record = read_record(folder)
     except PrectrError:
         return None
-    return record if record.fingerprint == fingerprint else None
+    return record if record.fingerprint == fingerprint and not damage(folder, record.files) else None
 
 
 def _build(step: _Step, work: Path) -> StepRecord:
@@ -331,18 +345,20 @@ def _build(step: _Step, work: Path) -> StepRecord:
     except BaseException:
         attempt.touch()
         raise
+    seconds = round(earlier + time.time() - started, 3)
+    shutil.rmtree(work / "checkpoints", ignore_errors=True)
+    attempt.unlink()
+    make_readable(*(file for file in work.rglob("*") if file.is_file()))
     record = StepRecord(
         name=step.name,
         fingerprint=step.fingerprint,
         inputs=step.inputs,
-        seconds=round(earlier + time.time() - started, 3),
+        seconds=seconds,
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
         git_commit=git_commit(),
         code=step.code,
+        files=listed(work),
     )
-    shutil.rmtree(work / "checkpoints", ignore_errors=True)
-    attempt.unlink()
-    make_readable(*(file for file in work.rglob("*") if file.is_file()))
     with atomic_write(work / RECORD) as temporary:
         temporary.write_text(json.dumps(asdict(record), indent=2) + "\n", encoding="utf-8")
     return record

@@ -39,9 +39,8 @@ class Builder:
 
 
 def hidden(folder: Path) -> list[str]:
-    return sorted(
-        path.name for path in folder.iterdir() if path.name.startswith(".") and not path.name.endswith(".lock")
-    )
+    stays = (".lock", ".checked.json")
+    return sorted(path.name for path in folder.iterdir() if path.name[0] == "." and not path.name.endswith(stays))
 
 
 def test_a_step_runs_once(tmp_path: Path) -> None:
@@ -67,7 +66,7 @@ def test_other_inputs_replace_the_folder(tmp_path: Path) -> None:
 def test_the_record_says_what_was_done(tmp_path: Path) -> None:
     run_step("ranker", tmp_path / "ranker", {"seed": 0}, Builder())
     record = json.loads((tmp_path / "ranker" / "step.json").read_text())
-    assert set(record) == {"name", "fingerprint", "inputs", "seconds", "finished", "git_commit", "code"}
+    assert set(record) == {"name", "fingerprint", "inputs", "seconds", "finished", "git_commit", "code", "files"}
     assert (record["name"], record["inputs"], record["code"]) == ("ranker", {"seed": 0}, {})
     assert record["finished"].endswith("+00:00")
     # sha256 of {"seed":0}

@@ -1,0 +1,57 @@
+"""Whether a finished folder is as its step left it: sha256 of every file, in its record.
+
+Hashing takes a second for each GB: a file that was found whole is hashed again only when its size or time changed
+(`.<folder>.checked.json` beside the folder, which may be deleted).
+"""
+
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from prectr.shared.atomic import atomic_write
+from prectr.shared.errors import PrectrError
+from prectr.shared.run.fingerprint import file_fingerprint
+
+REWRITTEN = {"step.json", "README.md"}
+"""The record itself, and the card, which publishing writes anew."""
+
+
+def listed(folder: Path) -> dict[str, str]:
+    """sha256 of each file, by its path in `folder`; nothing hidden."""
+    files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {name: file_fingerprint(path) for name, path in files.items() if _counts(name)}
+
+
+def damage(folder: Path, files: Mapping[str, str]) -> str:
+    """What is no longer as it was listed, in a few words; empty if nothing is."""
+    cache = folder.parent / f".{folder.name}.checked.json"
+    checked = {} if folder.name.startswith(".") else _read(cache)
+    found = {}
+    for name, expected in files.items():
+        path = folder / name
+        try:
+            status = path.stat()
+            seen = [expected, status.st_size, status.st_mtime_ns]
+            whole = checked.get(name) == seen or file_fingerprint(path) == expected
+        except (OSError, PrectrError):  # not there, or not to be read
+            return f"{name} is missing"
+        if not whole:
+            return f"{name} is damaged"
+        found[name] = seen
+    if found != checked and not folder.name.startswith("."):
+        with suppress(OSError), atomic_write(cache) as temporary:
+            temporary.write_text(json.dumps(found), encoding="utf-8")
+    return ""
+
+
+def _counts(name: str) -> bool:
+    return name not in REWRITTEN and not any(part.startswith(".") for part in name.split("/"))
+
+
+def _read(cache: Path) -> dict[str, list[object]]:
+    try:
+        checked = json.loads(cache.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return checked if isinstance(checked, dict) else {}

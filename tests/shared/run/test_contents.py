@@ -1,0 +1,85 @@
+"""A finished folder that is not as its step left it is named, and made again by the step."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+
+from prectr.shared.errors import PrectrError
+from prectr.shared.run import contents
+from prectr.shared.run.steps import fingerprint_of, require_whole, run_step
+
+
+def build(work: Path) -> None:
+    (work / "encoder").mkdir()
+    (work / "model.bin").write_bytes(bytes(range(256)) * 8)
+    (work / "encoder" / "config.json").write_text('{"width": 3}')
+    (work / "README.md").write_text("a card")
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    "a bit flipped": flip,
+    "cut": lambda path: path.write_bytes(path.read_bytes()[:-1]),
+    "emptied": lambda path: path.write_bytes(b""),
+    "longer": lambda path: path.write_bytes(path.read_bytes() + b" "),
+    "deleted": lambda path: path.unlink(),
+    "a folder": lambda path: (path.unlink(), path.mkdir()),
+    "another file": lambda path: path.write_text("{}"),
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    run_step("ranker", tmp_path / "ranker", {"seed": 1}, build)
+    require_whole(tmp_path / "ranker")
+    return tmp_path / "ranker"
+
+
+@pytest.mark.parametrize("file", ["model.bin", "encoder/config.json"])
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_damage_is_named_with_the_command_and_made_good_by_it(
+    folder: Path, damage: str, file: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = (folder / file).read_bytes()
+    DAMAGES[damage](folder / file)
+    for opened in (require_whole, fingerprint_of):
+        with pytest.raises(PrectrError, match=f"ranker: {file} is (damaged|missing): run make rank again"):
+            opened(folder)
+    run_step("ranker", folder, {"seed": 1}, build)
+    assert (folder / file).read_bytes() == whole
+    assert require_whole(folder).inputs == {"seed": 1}
+
+
+def test_what_was_found_whole_is_not_hashed_again_until_it_is_touched(folder: Path) -> None:
+    with patch.object(contents, "file_fingerprint", wraps=contents.file_fingerprint) as hashed:
+        require_whole(folder)
+        assert not hashed.called
+        os.utime(folder / "model.bin", ns=(1, 1))
+        require_whole(folder)
+        assert [call.args[0].name for call in hashed.call_args_list] == ["model.bin"]
+
+
+def test_a_copy_is_whole_and_a_card_may_be_written_anew(folder: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(folder, tmp_path / "elsewhere" / "ranker"))
+    (copy / "README.md").write_text("another card")
+    (copy / "more.json").write_text("{}")
+    require_whole(copy)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"name": 1}', "\0", '{"fingerprint": {}}'])
+def test_a_damaged_record_is_one_sentence_and_a_damaged_note_is_passed_over(folder: Path, text: str) -> None:
+    (folder.parent / ".ranker.checked.json").write_text(text)
+    require_whole(folder)
+    (folder / "step.json").write_text(text)
+    with pytest.raises(PrectrError, match="is not a step record .* run make rank") as raised:
+        require_whole(folder)
+    assert "\n" not in str(raised.value)
