@@ -6,25 +6,27 @@ from typing import NoReturn
 from prectr.rank.config import (
     ARGUMENTS,
     CONFIGS,
-    AbsorbArguments,
     BatchArguments,
-    DataArguments,
-    DriftArguments,
     EvaluateArguments,
-    ExplainArguments,
     HistoryArguments,
     JudgedArguments,
     LossArguments,
     ModelArguments,
     PrecisionArguments,
-    RankerArguments,
     RunArguments,
     SamplingArguments,
-    ScoreArguments,
     TrainArguments,
     WhereArguments,
 )
 from prectr.rank.service.config import ServeArguments
+from prectr.rank.serving.config import (
+    AbsorbArguments,
+    DataArguments,
+    DriftArguments,
+    ExplainArguments,
+    RankerArguments,
+    ScoreArguments,
+)
 from prectr.shared.run.arguments import PublishArguments
 from prectr.shared.run.cli import run_main
 from prectr.shared.run.verbs import Command, Stage, Verb

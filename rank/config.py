@@ -1,6 +1,7 @@
 """The settings of stage two. Every field can stand in a YAML profile and be given as a flag; a typo is an error.
 
-What several verbs need is a dataclass of its own, which those of `run` extend: a verb shows what it reads, no more.
+What several verbs need is a dataclass of its own, which those of `run` extend: a verb shows what it reads, no more. The
+settings of the verbs that serve: rank/serving/config.py. A number's range stands in its field.
 """
 
 from dataclasses import asdict, dataclass, field
@@ -9,9 +10,16 @@ from typing import Any, Literal
 
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.names import check_name
+from prectr.shared.run.ranges import COUNT, SEEDS, Ranged
 
 CONFIGS = Path(__file__).parent / "configs"
 MAX_VOCABULARY, HASH_BUCKETS = 500_000, 50_000
+
+PAST, WIDTH, WEIGHT, LOGITS = (0, 10_000), (1, 10_000), (0, 1000), (0, 100)
+"""Ranges of past events per impression, of a layer's width, of a loss's weight, and of distances between logits."""
+
+SHARE, EPOCHS, RATE, BATCH = (0, 1), (0, 1000), (0, 10), (1, 1_000_000)
+"""Ranges of shares, of passes over the log, of learning rates, and of pages in a batch."""
 
 
 @dataclass
@@ -28,10 +36,10 @@ class WhereArguments:
 
 
 @dataclass
-class JudgedArguments(WhereArguments):
+class JudgedArguments(Ranged, WhereArguments):
     """Which data set, where its folders lie, and what is judged."""
 
-    seed: int = field(default=0, metadata={"help": "random seed of stage two"})
+    seed: int = field(default=0, metadata={"help": "random seed of stage two", "range": SEEDS})
     label: str = field(
         default="clicked", metadata={"help": "0/1 column of impressions that is predicted: clicked, or a label_..."}
     )
@@ -60,45 +68,57 @@ class RunArguments(JudgedArguments):
 
 
 @dataclass
-class HistoryArguments:
+class HistoryArguments(Ranged):
     """How much of the past an impression sees, and training for cold start."""
 
-    history_in_category: int = field(default=40, metadata={"help": "the user's last events in the query's category"})
-    history_overall: int = field(default=40, metadata={"help": "the user's last events in any category"})
-    cross_history: int = field(default=120, metadata={"help": "other users' last events under the same query"})
-    cold_share: float = field(default=0.3, metadata={"help": "cold start: share of training pages with a cut history"})
+    history_in_category: int = field(
+        default=40, metadata={"help": "the user's last events in the query's category", "range": PAST}
+    )
+    history_overall: int = field(default=40, metadata={"help": "the user's last events in any category", "range": PAST})
+    cross_history: int = field(
+        default=120, metadata={"help": "other users' last events under the same query", "range": PAST}
+    )
+    cold_share: float = field(
+        default=0.3, metadata={"help": "cold start: share of training pages with a cut history", "range": SHARE}
+    )
     cold_lengths: list[int] = field(
         default_factory=lambda: [0, 1, 3, 10, 30],
-        metadata={"help": "pages a cut history keeps; also the rungs of the new-user ladder"},
+        metadata={"help": "pages a cut history keeps; also the rungs of the new-user ladder", "range": (0, COUNT)},
     )
     user_id_embedding: bool = field(
         default=False, metadata={"help": "embed the user id (OOV wherever the history is cut); never published"}
     )
     item_id_embedding: bool = field(default=True, metadata={"help": "embed the item id"})
     max_vocabulary: int = field(
-        default=MAX_VOCABULARY, metadata={"help": "largest vocabulary of a categorical: the most frequent values"}
+        default=MAX_VOCABULARY,
+        metadata={"help": "largest vocabulary of a categorical: the most frequent values", "range": (0, 100_000_000)},
     )
     hash_buckets: int = field(
-        default=HASH_BUCKETS, metadata={"help": "hashed embeddings that values beyond the vocabulary share"}
+        default=HASH_BUCKETS,
+        metadata={"help": "hashed embeddings that values beyond the vocabulary share", "range": (0, 100_000_000)},
     )
 
 
 @dataclass
-class ModelArguments:
+class ModelArguments(Ranged):
     """The network; see rank/model/ranker_model.py."""
 
-    numeric_bins: int = field(default=12, metadata={"help": "quantile bins of each number's piecewise-linear encoding"})
-    embedding_size: int = field(default=12, metadata={"help": "width of each categorical's embedding"})
-    hidden_sizes: list[int] = field(default_factory=lambda: [256, 128], metadata={"help": "base module's layers"})
-    dropout: float = field(default=0.1, metadata={"help": "dropout in the base module"})
-    attention_size: int = field(default=48, metadata={"help": "width of the preference vector"})
-    attention_heads: int = field(default=4, metadata={"help": "heads of the target attention"})
+    numeric_bins: int = field(
+        default=12, metadata={"help": "quantile bins of each number's piecewise-linear encoding", "range": (1, 1000)}
+    )
+    embedding_size: int = field(default=12, metadata={"help": "width of each categorical's embedding", "range": WIDTH})
+    hidden_sizes: list[int] = field(
+        default_factory=lambda: [256, 128], metadata={"help": "base module's layers", "range": WIDTH}
+    )
+    dropout: float = field(default=0.1, metadata={"help": "dropout in the base module", "range": (0, 0.99)})
+    attention_size: int = field(default=48, metadata={"help": "width of the preference vector", "range": WIDTH})
+    attention_heads: int = field(default=4, metadata={"help": "heads of the target attention", "range": (1, 1000)})
     user_preference: bool = field(default=True, metadata={"help": "target attention over the user's own past"})
     cross_preference: bool = field(default=True, metadata={"help": "target attention over other users' past"})
     incentive: Literal["inside", "outside", "none"] = field(
         default="inside", metadata={"help": "signed incentive: inside the fusion, outside it, or absent"}
     )
-    incentive_max: float = field(default=2.0, metadata={"help": "largest incentive, in logits"})
+    incentive_max: float = field(default=2.0, metadata={"help": "largest incentive, in logits", "range": LOGITS})
     fusion: Literal["conditional", "sigmoid"] = field(
         default="conditional",
         metadata={"help": "conditional: Σ over levels of π_k σ(a_k); sigmoid: one click logit that reads π"},
@@ -117,15 +137,19 @@ class ModelArguments:
         default=True,
         metadata={"help": "read what query, item and past items are in text, beside how well query and item match"},
     )
-    text_size: int = field(default=128, metadata={"help": "width of a text vector"})
+    text_size: int = field(default=128, metadata={"help": "width of a text vector", "range": WIDTH})
     soft_counts: bool = field(
         default=True, metadata={"help": "read soft counts: clicks on items whose text reads like this one's"}
     )
     members: int = field(
-        default=1, metadata={"help": "networks in the base module's ensemble, which share nearly all weights"}
+        default=1,
+        metadata={"help": "networks in the base module's ensemble, which share nearly all weights", "range": (1, 1000)},
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.hidden_sizes:
+            raise PrectrError("hidden_sizes is empty: give the base module at least one layer.")
         if self.incentive != "none" and not (self.user_preference or self.cross_preference):
             raise PrectrError(
                 "incentive reads the preference vector, but user_preference and cross_preference are both off: "
@@ -144,19 +168,13 @@ class ModelArguments:
 
 
 @dataclass
-class SamplingArguments:
+class SamplingArguments(Ranged):
     """How the log was sampled."""
 
     negative_sampling_rate: float = field(
-        default=1.0, metadata={"help": "negative sampling: share of unclicked impressions that the log kept"}
+        default=1.0,
+        metadata={"help": "negative sampling: share of unclicked impressions that the log kept", "range": (1e-9, 1)},
     )
-
-    def __post_init__(self) -> None:
-        if not 0 < self.negative_sampling_rate <= 1:
-            raise PrectrError(
-                f"negative_sampling_rate is {self.negative_sampling_rate}: give the share of unclicked impressions "
-                "that was kept, above 0 and up to 1."
-            )
 
 
 @dataclass
@@ -165,38 +183,46 @@ class LossArguments(SamplingArguments):
 
     engagement_weight: float = field(
         default=0.7,
-        metadata={"help": "share of the click target that boosted trees give, cross-fitted; 0: clicks alone"},
+        metadata={
+            "help": "share of the click target that boosted trees give, cross-fitted; 0: clicks alone",
+            "range": SHARE,
+        },
     )
-    relevance_weight: float = field(default=0.5, metadata={"help": "λ of the relevance loss on replayed pairs"})
-    replay_share: float = field(default=0.2, metadata={"help": "replayed pairs as a share of a batch"})
+    relevance_weight: float = field(
+        default=0.5, metadata={"help": "λ of the relevance loss on replayed pairs", "range": WEIGHT}
+    )
+    replay_share: float = field(
+        default=0.2, metadata={"help": "replayed pairs as a share of a batch", "range": (0, 0.99)}
+    )
     replay_pairs: int = field(
         default=5000,
-        metadata={"help": "replayed pairs without a gold level, as the encoder itself judges them; 0: gold alone"},
+        metadata={
+            "help": "replayed pairs without a gold level, as the encoder itself judges them; 0: gold alone",
+            "range": (0, COUNT),
+        },
     )
-    consistency_weight: float = field(default=0.05, metadata={"help": "λ of semantic consistency"})
-    consistency_margin: float = field(default=0.0, metadata={"help": "margin between neighbouring levels, in logits"})
-    debias_weight: float = field(default=0.05, metadata={"help": "λ of the exposure-bias loss; at most .1 to start"})
-    margin_per_level: float = field(default=1.0, metadata={"help": "m₁: margin per level of fall, in logits"})
-    margin_max: float = field(default=3.0, metadata={"help": "margin clip, in logits"})
+    consistency_weight: float = field(default=0.05, metadata={"help": "λ of semantic consistency", "range": WEIGHT})
+    consistency_margin: float = field(
+        default=0.0, metadata={"help": "margin between neighbouring levels, in logits", "range": LOGITS}
+    )
+    debias_weight: float = field(
+        default=0.05, metadata={"help": "λ of the exposure-bias loss; at most .1 to start", "range": WEIGHT}
+    )
+    margin_per_level: float = field(
+        default=1.0, metadata={"help": "m₁: margin per level of fall, in logits", "range": LOGITS}
+    )
+    margin_max: float = field(default=3.0, metadata={"help": "margin clip, in logits", "range": LOGITS})
     noise: Literal["isotropic", "covariance", "toward_neighbour"] = field(
         default="toward_neighbour", metadata={"help": "noise that makes hard negatives of impressions"}
     )
-    noise_scale: float = field(default=1.0, metadata={"help": "scale of that noise"})
-    incentive_penalty: float = field(default=0.01, metadata={"help": "λ of τ²"})
+    noise_scale: float = field(default=1.0, metadata={"help": "scale of that noise", "range": (0, 1000)})
+    incentive_penalty: float = field(default=0.01, metadata={"help": "λ of τ²", "range": WEIGHT})
     position_debias: bool = field(
         default=False, metadata={"help": "learn the position bias of each place, and leave it out of the scores"}
     )
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 <= self.engagement_weight <= 1:
-            raise PrectrError(
-                f"engagement_weight is {self.engagement_weight}: give the trees' share of the target, from 0 to 1."
-            )
-        if not 0 <= self.replay_share < 1:
-            raise PrectrError(f"replay_share is {self.replay_share}: give a share from 0 up to, but not, 1.")
-        if self.replay_pairs < 0:
-            raise PrectrError(f"replay_pairs is {self.replay_pairs}: give a number of pairs from 0 on.")
         if self.relevance_weight > 0 and self.replay_share == 0:
             raise PrectrError(
                 "relevance_weight works on replayed pairs, but replay_share is 0: raise it, or set relevance_weight: 0."
@@ -211,7 +237,7 @@ class PrecisionArguments:
 
 
 @dataclass
-class TrainArguments(PrecisionArguments):
+class TrainArguments(Ranged, PrecisionArguments):
     """Training; the rest is transformers' Trainer as it comes."""
 
     frozen_epochs: float = field(
@@ -219,44 +245,57 @@ class TrainArguments(PrecisionArguments):
         metadata={
             "help": "first epochs, in which the text encoder is frozen and all else is trained",
             "was": ("resting_epochs", "0.2.0"),
+            "range": EPOCHS,
         },
     )
-    epochs: float = field(default=3.0, metadata={"help": "epochs after them, in which everything is trained"})
-    pages_per_batch: int = field(default=42, metadata={"help": "pages (of about 12 impressions) per batch"})
+    epochs: float = field(
+        default=3.0, metadata={"help": "epochs after them, in which everything is trained", "range": EPOCHS}
+    )
+    pages_per_batch: int = field(
+        default=42, metadata={"help": "pages (of about 12 impressions) per batch", "range": BATCH}
+    )
     pages_together: int = field(
-        default=6, metadata={"help": "pages of one category that go into a batch together, to share item texts"}
+        default=6,
+        metadata={"help": "pages of one category that go into a batch together, to share item texts", "range": BATCH},
     )
     batches_per_encoder_step: int = field(
         default=96,
-        metadata={"help": "batches whose texts are encoded once, and whose gradients the text encoder takes together"},
+        metadata={
+            "help": "batches whose texts are encoded once, and whose gradients the text encoder takes together",
+            "range": BATCH,
+        },
     )
     warmup_share: float = field(
-        default=0.05, metadata={"help": "two-step training: share of the batches that train the level module alone"}
+        default=0.05,
+        metadata={"help": "two-step training: share of the batches that train the level module alone", "range": SHARE},
     )
-    learning_rate: float = field(default=2e-3, metadata={"help": "of everything but the encoder"})
-    embedding_learning_rate: float = field(default=4e-4, metadata={"help": "of the embeddings of categoricals"})
-    encoder_learning_rate: float = field(default=2e-4, metadata={"help": "of the text encoder; 0 freezes it"})
-    weight_decay: float = field(default=0.01, metadata={"help": "AdamW's, on matrices"})
+    learning_rate: float = field(default=2e-3, metadata={"help": "of everything but the encoder", "range": RATE})
+    embedding_learning_rate: float = field(
+        default=4e-4, metadata={"help": "of the embeddings of categoricals", "range": RATE}
+    )
+    encoder_learning_rate: float = field(
+        default=2e-4, metadata={"help": "of the text encoder; 0 freezes it", "range": RATE}
+    )
+    weight_decay: float = field(default=0.01, metadata={"help": "AdamW's, on matrices", "range": (0, 10)})
     calibrate: bool = field(
         default=True,
         metadata={"help": "after training, shift all click logits until PCOC is 1 on the validation split"},
     )
     save_steps: int = field(
-        default=100, metadata={"help": "batches between checkpoints (a killed run goes on from one)"}
+        default=100,
+        metadata={"help": "batches between checkpoints (a killed run goes on from one)", "range": (1, COUNT)},
     )
-    logging_steps: int = field(default=20, metadata={"help": "batches between log lines"})
+    logging_steps: int = field(default=20, metadata={"help": "batches between log lines", "range": (1, COUNT)})
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.encoder_learning_rate == 0 and self.warmup_share > 0:
             raise PrectrError(
                 "the warm-up trains the level module, but encoder_learning_rate is 0, which freezes it: set "
                 "warmup_share: 0 too."
             )
-        if self.frozen_epochs < 0 or self.epochs < 0 or self.frozen_epochs + self.epochs == 0:
-            raise PrectrError(
-                f"frozen_epochs {self.frozen_epochs} and epochs {self.epochs}: give numbers of passes from 0 on, "
-                "one of them above 0."
-            )
+        if self.frozen_epochs + self.epochs == 0:
+            raise PrectrError("frozen_epochs and epochs are both 0: give one of them a number of passes above 0.")
 
     @property
     def passes(self) -> tuple[float, float]:
@@ -272,78 +311,20 @@ class TrainArguments(PrecisionArguments):
 
 
 @dataclass
-class BatchArguments:
+class BatchArguments(Ranged):
     """How much is scored at once."""
 
-    evaluation_batch: int = field(default=4096, metadata={"help": "impressions scored at once"})
+    evaluation_batch: int = field(
+        default=4096, metadata={"help": "impressions scored at once", "range": (1, 10_000_000)}
+    )
 
 
 @dataclass
 class EvaluateArguments(BatchArguments):
     """The evaluation protocol."""
 
-    bootstrap_resamples: int = field(default=200, metadata={"help": "bootstrap resamples of users behind intervals"})
-
-
-@dataclass
-class RankerArguments:
-    """Which trained ranker."""
-
-    ranker: str | None = field(
-        default=None, metadata={"help": "a trained ranker's folder or hub id; default: artifacts/<name>/ranker"}
-    )
-
-
-@dataclass
-class DataArguments:
-    """Which items and past events it is given."""
-
-    data: str | None = field(
-        default=None, metadata={"help": "folder of items.parquet, behaviours.parquet; default: data/ beside the ranker"}
-    )
-
-
-@dataclass
-class ScoreArguments:
-    """What is scored, and where the scores go."""
-
-    impressions: str = field(metadata={"help": "Parquet file of impressions, whole pages; `clicked` may be absent"})
-    output: str = field(metadata={"help": "Parquet file of scores to write"})
-    rows_at_once: int = field(default=65_536, metadata={"help": "impressions read at once; bounds the memory"})
-
-    def __post_init__(self) -> None:
-        if self.rows_at_once < 1:
-            raise PrectrError(f"rows_at_once is {self.rows_at_once}: give a number of rows from 1 on.")
-
-
-@dataclass
-class ExplainArguments:
-    """Which page is explained, and how."""
-
-    page: int = field(metadata={"help": "page_id of the page"})
-    split: str = field(default="test", metadata={"help": "the split it is in"})
-    top_events: int = field(default=3, metadata={"help": "past events shown per candidate, most attended first"})
-    top_features: int = field(default=3, metadata={"help": "single inputs shown per candidate, largest part first"})
-    json: bool = field(default=False, metadata={"help": "print JSON instead of tables"})
-
-
-@dataclass
-class AbsorbArguments:
-    """Which events are folded into the tables."""
-
-    journal: str = field(metadata={"help": "the journal of a ranker with live memory"})
-
-
-@dataclass
-class DriftArguments:
-    """Which newer log is compared, and where the comparison goes."""
-
-    log: str = field(metadata={"help": "a data folder of the contract: impressions, items, behaviours"})
-    split: str | None = field(
-        default=None, metadata={"help": "only this split of its impressions; default: all that were shown"}
-    )
-    report: str | None = field(
-        default=None, metadata={"help": "JSON file to write; default: drift.json beside the ranker's folder"}
+    bootstrap_resamples: int = field(
+        default=200, metadata={"help": "bootstrap resamples of users behind intervals", "range": (1, 1_000_000)}
     )
 
 

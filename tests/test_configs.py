@@ -3,10 +3,15 @@
 import importlib
 import re
 from dataclasses import MISSING, Field, fields
+from math import isfinite
 from pathlib import Path
+from typing import Any, get_type_hints
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from prectr.shared.errors import PrectrError
 from prectr.shared.run.settings import parse_arguments, read_config
 
 ROOT = Path(__file__).parent.parent
@@ -15,6 +20,47 @@ STAGES = ("data", "distill", "rank")
 OTHERS = {"rank": {"prectr_v1": "journey"}}
 """Profiles that one stage alone has, and their data sets."""
 PROFILES = [(stage, profile) for stage in STAGES for profile in DATA_SETS | OTHERS.get(stage, {})]
+
+
+def classes_of(stage: str) -> list[type[Any]]:
+    """The dataclasses of settings of all verbs of a stage."""
+    verbs = importlib.import_module(f"prectr.{stage}.__main__").STAGE.verbs.values()
+    return list(dict.fromkeys(each for verb in verbs for each in verb.arguments))
+
+
+NUMBERS = [
+    pytest.param(cls, field, id=f"{stage}-{cls.__name__}-{field.name}")
+    for stage in STAGES
+    for cls in classes_of(stage)
+    for field in fields(cls)
+    if get_type_hints(cls)[field.name] in (int, float, int | None, list[int], list[float])
+]
+BEYOND = st.one_of(
+    st.sampled_from([-1, 0, 10**12, 1e30, 10**400, float("nan"), float("inf"), -float("inf")]),
+    st.integers(),
+    st.floats(),
+)
+
+
+@pytest.mark.parametrize(("cls", "field"), NUMBERS)
+@given(data=st.data())
+@settings(max_examples=30)
+def test_every_number_has_a_range_and_no_other_number_passes(cls: type[Any], field: Field[Any], data: Any) -> None:
+    least, most = field.metadata["range"]
+    value = data.draw(BEYOND)
+    is_list = field.default_factory is not MISSING
+    needed = {int: 1, str: "some"}
+    others = {each.name: needed[get_type_hints(cls)[each.name]] for each in fields(cls) if _is_required(each)}
+    refused = None
+    try:
+        cls(**others | {field.name: [value] if is_list else value})
+    except PrectrError as error:
+        refused = str(error)
+        assert "\n" not in refused and len(refused) < 300
+    if not (isinstance(value, int) or isfinite(value)) or not least <= value <= most:
+        assert refused and refused.startswith(f"{field.name}: found ") and "; set a number from " in refused
+    else:
+        assert not (refused and "; set a number from " in refused), "only settings that contradict each other"
 
 
 @pytest.mark.parametrize("stage", STAGES)

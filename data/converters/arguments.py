@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.names import check_name
+from prectr.shared.run.ranges import SEEDS, Ranged
 from prectr.shared.run.settings import parse_arguments
 from prectr.shared.run.verbs import program
 
@@ -31,14 +32,15 @@ def columns(what: str) -> Any:
 
 
 @dataclass
-class NameArguments:
+class NameArguments(Ranged):
     """What the data set is called, and the seed."""
 
     name: str = field(metadata={"help": "of the data set: artifacts/<name>/data is written"})
     artifacts: str = field(default="artifacts", metadata={"help": "folder of everything generated"})
-    seed: int = field(default=0, metadata={"help": "decides every draw"})
+    seed: int = field(default=0, metadata={"help": "decides every draw", "range": SEEDS})
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_name(self.name)
 
 

@@ -14,12 +14,13 @@ from pathlib import Path
 import uvicorn
 
 from prectr.data.contract import SCHEMAS, has_table, read_table
-from prectr.rank.config import DataArguments, RankerArguments, WhereArguments
+from prectr.rank.config import WhereArguments
 from prectr.rank.service.app import create_app
 from prectr.rank.service.config import ServeArguments
 from prectr.rank.service.retrieval import Catalogue
 from prectr.rank.service.settings import ADMIN_KEYS, LOOPBACK, READ_KEYS, Settings, keys_of
 from prectr.rank.service.shop_window import ShopWindow
+from prectr.rank.serving.config import DataArguments, RankerArguments
 from prectr.rank.serving.journal import Position
 from prectr.rank.serving.live import LiveRanker
 from prectr.rank.serving.scorer import ranker_and_data

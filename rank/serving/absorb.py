@@ -18,10 +18,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from prectr.data.contract import SCHEMAS, has_table, read_table, table_path
-from prectr.rank.config import AbsorbArguments, DataArguments, WhereArguments
+from prectr.rank.config import WhereArguments
 from prectr.rank.history.codes import encode
 from prectr.rank.history.event import CLICK, Event
 from prectr.rank.history.rows import NO_PAGE
+from prectr.rank.serving.config import AbsorbArguments, DataArguments
 from prectr.rank.serving.journal import BEGINNING, Item, Journal, Position
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.console import console

@@ -21,12 +21,13 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from prectr.data.contract import has_table, read_table, reconstructed
-from prectr.rank.config import DataArguments, ExplainArguments, RankerArguments, WhereArguments
+from prectr.rank.config import WhereArguments
 from prectr.rank.features.compute import Feature
 from prectr.rank.history.log import DAY
 from prectr.rank.inputs.batch import Batch, Kind, page_batch, to_device
 from prectr.rank.model.ranker_model import RankerModel, TextVectors
 from prectr.rank.model.soft_counts import no_counts
+from prectr.rank.serving.config import DataArguments, ExplainArguments, RankerArguments
 from prectr.rank.serving.scorer import Scorer, ranker_and_data
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.console import console, table

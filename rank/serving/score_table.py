@@ -13,7 +13,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from prectr.data.contract import MAY_BE_ABSENT, OPTIONAL_COLUMNS, PREFIXES, SCHEMAS, reconstructed
-from prectr.rank.config import DataArguments, RankerArguments, ScoreArguments, WhereArguments
+from prectr.rank.config import WhereArguments
+from prectr.rank.serving.config import DataArguments, RankerArguments, ScoreArguments
 from prectr.rank.serving.scorer import Scorer, ranker_and_data
 from prectr.shared.atomic import atomic_write
 from prectr.shared.errors import PrectrError

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import torch
 
 from prectr.data.contract import SCHEMAS, has_table, read_table
-from prectr.rank.config import DataArguments, RankerArguments, WhereArguments
+from prectr.rank.config import WhereArguments
 from prectr.rank.features.frozen_vectors import FrozenVectors, unit_vectors
 from prectr.rank.features.groups import is_item_text, is_soft_count
 from prectr.rank.features.likeness import Likeness
@@ -33,6 +33,7 @@ from prectr.rank.inputs.events import Events
 from prectr.rank.inputs.texts import Texts
 from prectr.rank.model.predictor import ItemVectors, Predictor
 from prectr.rank.model.trained import TrainedRanker
+from prectr.rank.serving.config import DataArguments, RankerArguments
 from prectr.rank.serving.stored import require_same_run, stored_level_prob
 from prectr.shared.encoder.level_encoder import LevelEncoder
 from prectr.shared.errors import PrectrError

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from prectr.data.contract import reconstructed, table_path
-from prectr.rank.config import DriftArguments, JudgedArguments, RankerArguments
+from prectr.rank.config import JudgedArguments
 from prectr.rank.evaluation.drift import (
     PSI_LARGE,
     PSI_MODERATE,
@@ -28,6 +28,7 @@ from prectr.rank.evaluation.protocol import users_of
 from prectr.rank.features.prepare import with_label
 from prectr.rank.features.reference import Reference, count
 from prectr.rank.model.trained import TrainedRanker
+from prectr.rank.serving.config import DriftArguments, RankerArguments
 from prectr.rank.serving.score_table import open_impressions, page_blocks
 from prectr.rank.serving.scorer import Scorer
 from prectr.shared import strict_json

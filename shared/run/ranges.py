@@ -19,10 +19,11 @@ COUNT = 10**9
 
 
 class Ranged:
-    """Of a dataclass of settings: checks each field's `range`, (least, most), both allowed.
+    """Of a dataclass of settings: checks each field's `range`, (least, most), both allowed. Of a list each number is
+    checked; None, where a field may be that, passes.
 
     Raises:
-        PrectrError: a number outside of its range, or none: NaN, infinity.
+        PrectrError: a number outside of its range, or none: NaN, infinity, a text.
     """
 
     def __post_init__(self) -> None:
@@ -30,12 +31,15 @@ class Ranged:
             next_in_line()
         for field in fields(self):  # type: ignore[arg-type]  # a dataclass
             if "range" in field.metadata:
-                check_range(field.name, getattr(self, field.name), *field.metadata["range"])
+                value = getattr(self, field.name)
+                for number in value if isinstance(value, list) else [] if value is None else [value]:
+                    check_range(field.name, number, *field.metadata["range"])
 
 
 def check_range(name: str, value: Any, least: float, most: float) -> None:
     """Raises `PrectrError` unless `value` is a number from `least` to `most`."""
     # A float's infinity is refused by the bound, a NaN by no bound; a whole number may be too long for a float.
-    if not (least <= value <= most) or (isinstance(value, float) and not isfinite(value)):
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not (least <= value <= most) or (isinstance(value, float) and not isfinite(value)):
         shown = str(value) if len(str(value)) < 40 else f"{str(value)[:20]}…"
         raise PrectrError(f"{name}: found {shown}; set a number from {least:,g} to {most:,g}.")

@@ -53,9 +53,16 @@ def test_a_share_of_kept_impressions_is_one(rate):
 
 @pytest.mark.parametrize("weight", [-0.1, 1.01, float("nan")])
 def test_the_trees_share_of_the_click_target_is_one(weight):
-    with pytest.raises(PrectrError, match="engagement_weight is .* from 0 to 1"):
+    with pytest.raises(PrectrError, match="engagement_weight: found .* from 0 to 1"):
         LossArguments(engagement_weight=weight)
     assert LossArguments(engagement_weight=1).engagement_weight == 1
+
+
+def test_a_base_module_without_layers_is_refused():
+    with pytest.raises(PrectrError, match="hidden_sizes is empty"):
+        ModelArguments(hidden_sizes=[])
+    with pytest.raises(PrectrError, match="hidden_sizes: found 0; set a number from 1"):
+        ModelArguments(hidden_sizes=[8, 0])
 
 
 def test_every_setting_decides_but_how_often_is_saved():

@@ -217,7 +217,7 @@ def test_an_id_that_is_not_embedded_has_no_table(scene, ids):
         (lambda scene: scene.network(user_preference=False, cross_preference=False), "incentive reads the preference"),
         (lambda scene: scene.network(attention_heads=3), "not a multiple of attention_heads"),
         (lambda _: LossArguments(replay_share=0.0), "relevance_weight works on replayed pairs"),
-        (lambda _: LossArguments(replay_share=1.0), "replay_share is 1.0"),
+        (lambda _: LossArguments(replay_share=1.0), "replay_share: found 1.0; set a number from 0 to 0.99"),
         (lambda _: TrainArguments(encoder_learning_rate=0.0), "the warm-up trains the level module"),
     ],
 )
