@@ -1,7 +1,7 @@
 """Whether a finished folder is as its step left it: sha256 of every file, in its record.
 
-Hashing takes a second for each GB: a file that was found whole is hashed again only when its size or time changed
-(`.<folder>.checked.json` beside the folder, which may be deleted).
+Hashing takes a second or two for each GB: a file that was found whole is hashed again only when its size or time changed
+(`.<folder>.checked.json` beside the folder, which may be deleted, and within a process whatever it hashed).
 """
 
 import json
@@ -20,7 +20,7 @@ REWRITTEN = {"step.json", "README.md"}
 def listed(folder: Path) -> dict[str, str]:
     """sha256 of each file, by its path in `folder`; nothing hidden."""
     files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
-    return {name: file_fingerprint(path) for name, path in files.items() if _counts(name)}
+    return {name: contents_of(path) for name, path in files.items() if _counts(name)}
 
 
 def damage(folder: Path, files: Mapping[str, str]) -> str:
@@ -33,7 +33,7 @@ def damage(folder: Path, files: Mapping[str, str]) -> str:
         try:
             status = path.stat()
             seen = [expected, status.st_size, status.st_mtime_ns]
-            whole = checked.get(name) == seen or file_fingerprint(path) == expected
+            whole = checked.get(name) == seen or contents_of(path) == expected
         except (OSError, PrectrError):  # not there, or not to be read
             return f"{name} is missing"
         if not whole:
@@ -43,6 +43,22 @@ def damage(folder: Path, files: Mapping[str, str]) -> str:
         with suppress(OSError), atomic_write(cache) as temporary:
             temporary.write_text(json.dumps(found), encoding="utf-8")
     return ""
+
+
+_hashed: dict[tuple[int, int, int, int], str] = {}
+
+
+def contents_of(file: Path) -> str:
+    """sha256 of the file, made once in this process while its place on disk, size and time stay the same.
+
+    Raises:
+        OSError, PrectrError: there is no such file.
+    """
+    status = file.stat()
+    key = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+    if key not in _hashed:
+        _hashed[key] = file_fingerprint(file)
+    return _hashed[key]
 
 
 def _counts(name: str) -> bool:

@@ -26,8 +26,8 @@ from prectr.shared.errors import PrectrError
 from prectr.shared.run import launch
 from prectr.shared.run.checkpoints import latest_checkpoint
 from prectr.shared.run.console import console
-from prectr.shared.run.contents import damage, listed
-from prectr.shared.run.fingerprint import differences, file_fingerprint, fingerprint_inputs
+from prectr.shared.run.contents import contents_of, damage, listed
+from prectr.shared.run.fingerprint import differences, fingerprint_inputs
 from prectr.shared.run.provenance import git_commit
 from prectr.shared.run.sources import code_of
 
@@ -161,6 +161,7 @@ def _run(step: _Step) -> StepRecord:
             _say(f"▸ {name}: building {folder}" + (f" ({why})" if why else ""))
             record = _build(step, work)
         _publish(work, folder)
+        damage(folder, record.files)  # notes that it is whole
     _say(f"✓ {name}: done in {record.seconds:,.1f} s")
     return record
 
@@ -310,19 +311,8 @@ def fingerprint_of_tables(folder: Path) -> str:
     files = sorted(Path(folder).glob("*.parquet"))
     if not files:
         return fingerprint_of(folder)
-    contents = "".join(f"{file.name}:{_contents(file, file.stat())}\n" for file in files)
+    contents = "".join(f"{file.name}:{contents_of(file)}\n" for file in files)
     return hashlib.sha256(contents.encode()).hexdigest()
-
-
-_hashed: dict[tuple[str, int, int, int], str] = {}
-
-
-def _contents(file: Path, status: os.stat_result) -> str:
-    """The file's hash, made once in this process while its size, time and place on disk stay the same."""
-    key = (str(file.absolute()), status.st_ino, status.st_size, status.st_mtime_ns)
-    if key not in _hashed:
-        _hashed[key] = file_fingerprint(file)
-    return _hashed[key]
 
 
 def _finished(folder: Path, fingerprint: str) -> StepRecord | None:

@@ -40,7 +40,6 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     run_step("ranker", tmp_path / "ranker", {"seed": 1}, build)
-    require_whole(tmp_path / "ranker")
     return tmp_path / "ranker"
 
 
@@ -60,9 +59,13 @@ def test_damage_is_named_with_the_command_and_made_good_by_it(
 
 
 def test_what_was_found_whole_is_not_hashed_again_until_it_is_touched(folder: Path) -> None:
-    with patch.object(contents, "file_fingerprint", wraps=contents.file_fingerprint) as hashed:
+    note = folder.parent / ".ranker.checked.json"
+    with (
+        patch.object(contents, "_hashed", {}),  # as in another process
+        patch.object(contents, "file_fingerprint", wraps=contents.file_fingerprint) as hashed,
+    ):
         require_whole(folder)
-        assert not hashed.called
+        assert note.is_file() and not hashed.called
         os.utime(folder / "model.bin", ns=(1, 1))
         require_whole(folder)
         assert [call.args[0].name for call in hashed.call_args_list] == ["model.bin"]
@@ -83,3 +86,14 @@ def test_a_damaged_record_is_one_sentence_and_a_damaged_note_is_passed_over(fold
     with pytest.raises(PrectrError, match="is not a step record .* run make rank") as raised:
         require_whole(folder)
     assert "\n" not in str(raised.value)
+
+
+def test_a_file_is_hashed_once_as_its_step_ends_and_where_no_note_can_be_left_once_in_a_process(tmp_path: Path) -> None:
+    with patch.object(contents, "file_fingerprint", wraps=contents.file_fingerprint) as hashed:
+        run_step("ranker", tmp_path / "ranker", {"seed": 1}, build)
+        assert sorted(call.args[0].name for call in hashed.call_args_list) == ["config.json", "model.bin"]
+        with patch.object(contents, "atomic_write", side_effect=PermissionError):
+            for _ in range(3):
+                (tmp_path / ".ranker.checked.json").unlink(missing_ok=True)
+                require_whole(tmp_path / "ranker")
+        assert hashed.call_count == 2
