@@ -140,7 +140,7 @@ class Inputs:
         self.sets, self.long = sets, long
         workspace = sets.workspace
         self.shop = workspace.shop()
-        feature_map = FeatureMap.from_json((sets.folder / "feature_map.json").read_text(encoding="utf-8"))
+        feature_map = FeatureMap.read(sets.folder / "feature_map.json")
         of_item = feature_map.item_columns
         context = [column for column in range(len(feature_map.cardinalities)) if column not in of_item]
         vectors = text_vectors(self.shop, fingerprint_of_tables(workspace.data), sets.beside / "text_vectors")

@@ -11,6 +11,7 @@ import zlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,6 +23,7 @@ from prectr.rank.config import HASH_BUCKETS, MAX_VOCABULARY
 from prectr.rank.features.compute import FeatureMatrix
 from prectr.rank.history.codes import encode
 from prectr.shared.errors import PrectrError
+from prectr.shared.run.schema import member, parsed, read_json
 
 UNKNOWN = 0  # the index of every value that is not in a vocabulary
 MIN_COUNT = 5
@@ -86,8 +88,6 @@ class FeatureMap:
     Example:
         >>> feature_map = FeatureMap.fit(items, train_impressions, train_features)
         >>> inputs = feature_map.transform(items, impressions, features)
-        >>> FeatureMap.from_json(feature_map.to_json()) == feature_map
-        True
     """
 
     numeric: tuple[NumericColumn, ...]
@@ -171,12 +171,15 @@ class FeatureMap:
         return json.dumps(asdict(self), ensure_ascii=False, indent=1)
 
     @classmethod
-    def from_json(cls, text: str) -> FeatureMap:
-        stored = json.loads(text)
+    def read(cls, path: Path) -> FeatureMap:
+        """What a file of `to_json` holds; raises `PrectrError` if it is missing or damaged."""
+        stored = read_json(path)
+        numeric, categorical = (member(stored, name, path, list) for name in ("numeric", "categorical"))
+        event_types = member({"event_types": list(EVENT_TYPES), **stored}, "event_types", path, list)
         return cls(
-            tuple(NumericColumn(**column) for column in stored["numeric"]),
-            tuple(CategoricalColumn(**column) for column in stored["categorical"]),
-            tuple(stored.get("event_types", EVENT_TYPES)),
+            tuple(parsed(NumericColumn, column, path) for column in numeric),
+            tuple(parsed(CategoricalColumn, column, path) for column in categorical),
+            tuple(map(str, event_types)),
         )
 
 

@@ -16,7 +16,7 @@ from prectr.rank.features.prepare import cold_cuts
 from prectr.rank.features.prepared_set import PreparedSet
 from prectr.rank.history.log import UNCUT
 from prectr.shared.atomic import atomic_write
-from prectr.shared.run.schema import read_versioned, versioned
+from prectr.shared.run.schema import member, parsed, read_versioned, versioned
 
 REFERENCE = "reference.json"  # beside the ranker's weights
 SCHEMA_VERSION = 1
@@ -112,5 +112,6 @@ class Reference:
     def read(cls, path: Path) -> "Reference":
         stored = read_versioned(path, SCHEMA_VERSION)
         for kind in ("numeric", "categorical"):
-            stored[kind] = {name: Bins(**bins) for name, bins in stored[kind].items()}
-        return cls(**stored)
+            bins: dict[str, object] = member(stored, kind, path, dict)
+            stored[kind] = {name: parsed(Bins, each, path) for name, each in bins.items()}
+        return parsed(cls, stored, path)

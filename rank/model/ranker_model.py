@@ -15,7 +15,7 @@ text) pairs, K levels, H events in a history, S the width of the relevance state
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -52,9 +52,10 @@ class RankerConfig(ModelArguments):
 
     numeric_names: list[str]
     categorical_names: list[str]
-    cardinalities: list[int]  # entries of each vocabulary, out-of-vocabulary included
+    # Entries of each vocabulary, out-of-vocabulary included.
+    cardinalities: list[int] = field(metadata={"range": (1, 2 * 10**8 + 1)})
     item_columns: list[int]  # which categoricals describe the item: past events carry these too
-    num_levels: int
+    num_levels: int = field(metadata={"range": (1, 1000)})
     num_event_types: int = 2  # of past events: a search, a purchase, and what else the log names
 
     @property

@@ -26,7 +26,7 @@ from prectr.shared.errors import PrectrError
 from prectr.shared.hub import local_folder
 from prectr.shared.hub_model import HubModel
 from prectr.shared.pretrained import fill
-from prectr.shared.run.schema import read_versioned, versioned
+from prectr.shared.run.schema import member, parsed, read_versioned, versioned
 from prectr.shared.run.steps import RECORD, require_whole
 
 CONFIG, FEATURE_MAP, WEIGHTS, ENCODER = "config.json", "feature_map.json", "model.safetensors", "encoder"
@@ -108,13 +108,40 @@ class TrainedRanker(HubModel):
             )
         if (path / RECORD).is_file():
             require_whole(path)
-        config = read_versioned(path / CONFIG, SCHEMA_VERSION, SCHEMA_VERSION)
-        model = RankerModel(RankerConfig(**config["network"]), LevelEncoder.from_pretrained(path / ENCODER))
+        file = path / CONFIG
+        config = read_versioned(file, SCHEMA_VERSION, SCHEMA_VERSION)
+        network, history, columns = (
+            parsed(kind, member(config, name, file, dict), file)
+            for name, kind in (("network", RankerConfig), ("history", HistoryArguments), ("columns", Columns))
+        )
+        level_names = member(config, "level_names", file, list)
+        feature_map = FeatureMap.read(path / FEATURE_MAP)
+        encoder = LevelEncoder.from_pretrained(path / ENCODER)
+        _require_together(path, network, feature_map, level_names, encoder)
+        model = RankerModel(network, encoder)
         fill(_but_the_encoder(model), path / WEIGHTS)
-        feature_map = FeatureMap.from_json((path / FEATURE_MAP).read_text(encoding="utf-8"))
-        history, columns = HistoryArguments(**config["history"]), Columns(**config["columns"])
-        return cls(model, feature_map, history, config["level_names"], columns)
+        return cls(model, feature_map, history, level_names, columns)
 
 
 def _but_the_encoder(model: RankerModel) -> dict[str, Tensor]:
     return {name: tensor for name, tensor in model.state_dict().items() if not name.startswith(f"{ENCODER}.")}
+
+
+def _require_together(
+    path: Path, network: RankerConfig, feature_map: FeatureMap, level_names: Sequence[str], encoder: LevelEncoder
+) -> None:
+    """Raises `PrectrError` where the network, what feeds it and its encoder are not of one ranker."""
+    wide = ("numeric_names", "categorical_names", "cardinalities", "item_columns")
+    differing = [name for name in wide if getattr(network, name) != getattr(feature_map, name)]
+    if network.num_event_types != len(feature_map.event_types):
+        differing.append("event_types")
+    if differing:
+        raise PrectrError(
+            f"{path}: {CONFIG} and {FEATURE_MAP} are of two rankers ({differing[0]} differ): save the model again, or "
+            "download it again."
+        )
+    if not network.num_levels == len(level_names) == encoder.num_levels:
+        raise PrectrError(
+            f"{path}: the network has {network.num_levels} levels, {len(level_names)} of them named, and its encoder "
+            f"{encoder.num_levels}: save the model again, or download it again."
+        )

@@ -35,7 +35,7 @@ def upload(folder: Path, repo: str, dry_run: bool, private: bool = False) -> Non
     """
     fingerprint_of(folder)
     check_repo(repo)
-    feature_map = FeatureMap.from_json((folder / FEATURE_MAP).read_text(encoding="utf-8"))
+    feature_map = FeatureMap.read(folder / FEATURE_MAP)
     if "user_id" in feature_map.categorical_names:
         raise PrectrError(
             f"{folder / FEATURE_MAP} holds user ids, which must not be published: train a ranker with "

@@ -36,7 +36,7 @@ def train_ranker(workspace: Workspace, work: Path) -> None:
     shop = workspace.shop()
     features = workspace.folder / "features"
     prepared = PreparedSet.open(features / "train")
-    feature_map = FeatureMap.from_json((features / "feature_map.json").read_text(encoding="utf-8"))
+    feature_map = FeatureMap.read(features / "feature_map.json")
     config = RankerConfig(
         numeric_names=feature_map.numeric_names,
         categorical_names=feature_map.categorical_names,

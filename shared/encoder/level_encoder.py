@@ -36,7 +36,7 @@ from prectr.shared.hub import local_folder
 from prectr.shared.hub_model import HubModel
 from prectr.shared.pretrained import fill, open_config, open_model, open_tokenizer
 from prectr.shared.run.console import progress_bar
-from prectr.shared.run.schema import read_versioned, versioned
+from prectr.shared.run.schema import parsed, read_versioned, versioned
 from prectr.shared.run.steps import RECORD, require_whole
 
 SCHEMA_VERSION = 2
@@ -315,7 +315,8 @@ class LevelEncoder(nn.Module, HubModel):
             raise PrectrError(
                 f"{folder} is no published encoder: {head / 'config.json'} is missing; run `make distill`."
             )
-        config = EncoderConfig(**read_versioned(head / "config.json", SCHEMA_VERSION, SCHEMA_VERSION))
+        path = head / "config.json"
+        config = parsed(EncoderConfig, read_versioned(path, SCHEMA_VERSION, SCHEMA_VERSION), path)
         with _without_a_bar():
             text_encoder = open_model(AutoModel, folder, other_parts=False, dtype=torch.float32)
         encoder = cls(text_encoder, open_tokenizer(folder), config)

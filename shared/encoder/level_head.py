@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from prectr.shared.run.ranges import Ranged
+
 ABSENT = -10.0
 """Similarity written where a token pair does not exist: so far from every kernel's mean that each kernel is 0 there."""
 
@@ -32,7 +34,7 @@ def default_kernel_widths() -> list[float]:
 
 
 @dataclass
-class EncoderConfig:
+class EncoderConfig(Ranged):
     """What `level_head/config.json` holds.
 
     Args:
@@ -44,12 +46,12 @@ class EncoderConfig:
     """
 
     level_names: list[str]
-    query_length: int = 16
-    item_length: int = 32
-    vector_size: int = 128
-    state_size: int = 64
-    kernel_means: list[float] = field(default_factory=default_kernel_means)
-    kernel_widths: list[float] = field(default_factory=default_kernel_widths)
+    query_length: int = field(default=16, metadata={"range": (1, 100_000)})
+    item_length: int = field(default=32, metadata={"range": (1, 100_000)})
+    vector_size: int = field(default=128, metadata={"range": (1, 100_000)})
+    state_size: int = field(default=64, metadata={"range": (1, 100_000)})
+    kernel_means: list[float] = field(default_factory=default_kernel_means, metadata={"range": (-2, 2)})
+    kernel_widths: list[float] = field(default_factory=default_kernel_widths, metadata={"range": (1e-6, 100)})
 
 
 class TokenVectors(NamedTuple):

@@ -1,6 +1,6 @@
 """Whether a finished folder is as its step left it: sha256 of every file, in its record.
 
-Hashing takes a second or two for each GB: a file that was found whole is hashed again only when its size or time changed
+Hashing takes a second or two for each GB: a file that was found whole is hashed again when its size or time changed
 (`.<folder>.checked.json` beside the folder, which may be deleted, and within a process whatever it hashed).
 """
 

@@ -225,7 +225,7 @@ def test_a_long_history_of_the_ranker_s_length_is_the_ranker_s_history(name, set
 
 @pytest.fixture
 def columns(sets):
-    feature_map = FeatureMap.from_json((sets.folder / "feature_map.json").read_text())
+    feature_map = FeatureMap.read(sets.folder / "feature_map.json")
     shop, rng = sets.workspace.shop(), np.random.default_rng(0)
     vectors = TextVectors(*(rng.normal(size=(n, 5)).astype(np.float32) for n in (4, 8)))
     events = Events(shop.log, feature_map.transform_items(shop.items).astype(np.int32))

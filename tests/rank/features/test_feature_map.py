@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -147,8 +148,13 @@ def test_codes_stay_below_the_cardinalities(feature_map, impressions, features):
     assert (codes.max(0) < feature_map.cardinalities).all() and codes.min() >= 0
 
 
-def test_a_round_trip_through_json_changes_nothing(feature_map, impressions, features):
-    again = FeatureMap.from_json(feature_map.to_json())
+def stored(text: str, folder: Path) -> FeatureMap:
+    (folder / "feature_map.json").write_text(text)
+    return FeatureMap.read(folder / "feature_map.json")
+
+
+def test_a_round_trip_through_json_changes_nothing(feature_map, impressions, features, tmp_path):
+    again = stored(feature_map.to_json(), tmp_path)
     assert again == feature_map
     for one, other in zip(
         feature_map.transform(ITEMS, impressions, features), again.transform(ITEMS, impressions, features), strict=True
@@ -156,12 +162,12 @@ def test_a_round_trip_through_json_changes_nothing(feature_map, impressions, fea
         assert np.array_equal(one, other)
 
 
-def test_types_of_event_are_kept_and_older_maps_know_the_usual_two(feature_map, impressions, features):
+def test_types_of_event_are_kept_and_older_maps_know_the_usual_two(feature_map, impressions, features, tmp_path):
     assert feature_map.event_types == ("search", "purchase")
     named = FeatureMap.fit(ITEMS, impressions, features, event_types=["search", "purchase", "added_to_cart"])
-    assert FeatureMap.from_json(named.to_json()) == named
+    assert stored(named.to_json(), tmp_path) == named
     older = {name: value for name, value in json.loads(feature_map.to_json()).items() if name != "event_types"}
-    assert FeatureMap.from_json(json.dumps(older)) == feature_map
+    assert stored(json.dumps(older), tmp_path) == feature_map
 
 
 def test_a_map_holds_no_user_ids_and_no_queries_unless_asked(feature_map, impressions, features):
@@ -205,7 +211,7 @@ def test_a_map_fitted_part_by_part_is_the_one_fitted_at_once(feature_map, impres
         FeatureMapFit(ITEMS).finish()
 
 
-def test_a_vocabulary_that_would_be_too_large_keeps_the_most_frequent_and_hashes_the_rest():
+def test_a_vocabulary_that_would_be_too_large_keeps_the_most_frequent_and_hashes_the_rest(tmp_path):
     shown = random_impressions(1, num_pages=5)
     shops = ["a"] * 6 + ["b"] * 5 + ["c"] * 4 + ["d"] * 3 + ["e"] * 2
     shown = replaced(shown, "ctx_cat_store", shops)
@@ -223,7 +229,7 @@ def test_a_vocabulary_that_would_be_too_large_keeps_the_most_frequent_and_hashes
     ]
     inputs = feature_map.transform(ITEMS, shown, numbers([0.0] * 20))
     assert (inputs.categorical.max(0) < feature_map.cardinalities).all()
-    assert FeatureMap.from_json(feature_map.to_json()) == feature_map
+    assert stored(feature_map.to_json(), tmp_path) == feature_map
 
 
 def test_few_values_need_no_buckets(feature_map, impressions, features):

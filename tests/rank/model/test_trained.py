@@ -14,5 +14,6 @@ from tests.shared.test_pretrained import DAMAGES, refuses
 def test_weights_that_do_not_fit(home: Path, tmp_path: Path, damage: str, part: str) -> None:
     harm, complaint = DAMAGES[damage]
     ranker = Path(shutil.copytree(home / "ranker", tmp_path / "ranker"))
+    (ranker / "step.json").unlink()  # as of a hub; where there is one, it names the file
     harm(ranker / f"{part}model.safetensors")
     refuses(complaint, lambda: TrainedRanker.from_pretrained(ranker))
