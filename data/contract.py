@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from prectr.shared.errors import PrectrError
+from prectr.shared.run.schema import read_json
 
 PAIR_SPLITS = ("train", "validation", "test", "test_types", "unlabelled")
 IMPRESSION_SPLITS = ("train", "validation", "test", "new_users", "open")
@@ -261,7 +262,10 @@ def reconstructed(folder: Path) -> str:
     figures made from it; empty where it says nothing.
     """
     summary = Path(folder) / "summary.json"
-    return str(json.loads(summary.read_text(encoding="utf-8")).get("reconstructed", "")) if summary.exists() else ""
+    if not summary.exists():
+        return ""
+    found = read_json(summary)
+    return str(found.get("reconstructed", "")) if isinstance(found, dict) else ""
 
 
 def column_faults(table: str, schema: pa.Schema) -> Iterator[tuple[str, str]]:

@@ -26,6 +26,7 @@ from prectr.data.contract import (
 from prectr.shared.atomic import atomic_write
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.console import console, table
+from prectr.shared.run.schema import read_json
 
 SUMMARY = "summary.json"
 DEPTHS = (1, 5, 20)
@@ -75,7 +76,7 @@ def show(folder: Path) -> None:
     path = Path(folder) / SUMMARY
     if not path.is_file():
         raise PrectrError(f"{path} is missing: build the data set with `make data`.")
-    summary = json.loads(path.read_text(encoding="utf-8"))
+    summary = read_json(path)
     names = summary["levels"]
     level_columns = [f"level {level}" for level in range(len(names))]
     legend = "Levels: " + " · ".join(f"{level} {name}" for level, name in enumerate(names)) + "."

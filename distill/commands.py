@@ -12,7 +12,7 @@ from prectr.distill.teachers.panel import open_teacher
 from prectr.distill.workspace import Workspace
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.console import print_line
-from prectr.shared.run.steps import is_made_of
+from prectr.shared.run.steps import is_made_of, require_whole
 
 
 def label(workspace: Workspace) -> None:
@@ -34,6 +34,8 @@ def check(workspace: Workspace) -> None:
     taught: Path | None = workspace.folder / "teacher"
     if not is_made_of(workspace.folder / "teacher", workspace.teaching_inputs(panel)):
         taught = Path(workspace.teaching.teacher_adapter).expanduser() if workspace.teaching.teacher_adapter else None
+    else:
+        require_whole(workspace.folder / "teacher")  # without its adapter, it would be asked as it comes
     how = f"as taught in {taught}" if taught else "as it comes: nothing was taught with these settings yet"
     print_line(f"{workspace.teaching.teacher}, {how}")
     pairs = example_pairs(workspace.pairs["validation"], workspace.pairs["unlabelled"], workspace.run.seed)
@@ -49,6 +51,8 @@ def merge(workspace: Workspace, output: str) -> None:
         raise PrectrError(f"merge-teacher: --teacher {workspace.teaching.teacher} is not one causal model; name one.")
     given = workspace.teaching.teacher_adapter
     adapter = Path(given).expanduser() if given else workspace.folder / "teacher"
+    if not given:
+        require_whole(adapter)
     [(location, _)] = workspace.convert_teachers()
     merge_teacher(location, adapter, Path(output), resolved_dtype(workspace.teaching))
     print_line(f"✓ {output}: open it with --teacher {output} --teacher_pairs 0")

@@ -23,6 +23,7 @@ from prectr.distill.teachers.panel import Panel
 from prectr.distill.teachers.prompt import read_prompt
 from prectr.shared.encoder.reading import check_length
 from prectr.shared.pretrained import open_config
+from prectr.shared.run.contents import remark_on_tables
 from prectr.shared.run.finished import settings_of
 from prectr.shared.run.steps import StepRecord, fingerprint_of_tables
 
@@ -57,6 +58,8 @@ class Workspace:
         self.pairs = read_pairs(self.data)
         require_training_pairs(self.pairs, self.data)
         self.remarks = remarks(self.pairs, self.data, self.level_names)
+        if changed := remark_on_tables(self.data):
+            self.remarks.insert(0, changed)
         nothing = next(iter(self.pairs.values())).take(np.array([], int))
         for split in PAIR_SPLITS:
             self.pairs.setdefault(split, nothing)

@@ -49,9 +49,11 @@ from prectr.rank.training.engagement import write_engagement
 from prectr.rank.training.fit import train_ranker
 from prectr.rank.workspace import ENGAGEMENT, Workspace
 from prectr.shared.run import launch
+from prectr.shared.run.console import console
+from prectr.shared.run.contents import remark_on_tables
 from prectr.shared.run.finished import remember_run, settings_of
 from prectr.shared.run.hold import hold
-from prectr.shared.run.steps import RECORD, fingerprint_of, fingerprint_of_tables, read_record, run_step
+from prectr.shared.run.steps import RECORD, fingerprint_of, fingerprint_of_tables, require_whole, run_step
 from prectr.shared.training.device import compute_device, has_bf16
 from prectr.shared.training.trackers import report_to
 
@@ -79,6 +81,8 @@ def run_stage(workspace: Workspace) -> None:
     """All steps, then the results as tables and as a page."""
     report_to(workspace.run.report_to)
     with hold(workspace.folder):
+        if changed := remark_on_tables(workspace.data):
+            console.print(changed, highlight=False, markup=False, soft_wrap=True)
         build_all(workspace)
         if launch.is_first():
             show_results(workspace.folder)
@@ -110,7 +114,7 @@ def build_inputs(workspace: Workspace) -> None:
 
 def report(folder: Path) -> None:
     """Write `report.html` of a finished run in `folder`, artifacts/<name>, and say where it is."""
-    read_record(folder / "ranker")
+    require_whole(folder / "ranker")
     show_report(write_report(folder))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -17,6 +16,7 @@ from prectr.data.converters.staging import open_staging
 from prectr.data.converters.write import Settings, finish, write_tables
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.console import console
+from prectr.shared.run.schema import read_json
 from prectr.shared.run.steps import RECORD, run_step
 
 MODULES: dict[str, Any] = {
@@ -70,7 +70,7 @@ def _build(work: Path, kind: str, sources: Sequence[str], settings: Settings) ->
 
 def show(folder: Path) -> None:
     """Print what was found, then what the data set holds."""
-    summary = json.loads((folder / report.SUMMARY).read_text(encoding="utf-8"))
+    summary = read_json(folder / report.SUMMARY)
     if "conversion" not in summary:  # Home Depot's tables, unchanged since an earlier version wrote them
         console.print(f"Data: {folder}", highlight=False, markup=False, soft_wrap=True)
         return

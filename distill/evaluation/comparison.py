@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 
 from prectr.distill.evaluation.judge import (
@@ -24,6 +22,7 @@ from prectr.distill.teachers.panel import ask
 from prectr.distill.workspace import TEST_SPLITS, Workspace
 from prectr.shared.encoder.level_encoder import LevelEncoder
 from prectr.shared.metrics import spearman
+from prectr.shared.run.schema import read_json
 
 UNTAUGHT = "teacher_untaught"
 """The teacher before it was taught, beside the splits in `teacher/metrics.json` and among the judges."""
@@ -78,7 +77,7 @@ def judge_all(workspace: Workspace, student: LevelEncoder, temperature: float) -
             split: judge(found.level, level_prob(found)) | order(score, split) if len(found) else None
             for split, found in pairs.items()
         }
-    examined = json.loads((workspace.folder / "teacher" / "metrics.json").read_text(encoding="utf-8"))
+    examined = read_json(workspace.folder / "teacher" / "metrics.json")
     by_name = {"teacher": examined, UNTAUGHT: examined.get(UNTAUGHT) or {}}
     if workspace.assistant:
         taught, batch_size = workspace.folder / "assistant", workspace.labelling.label_batch_size

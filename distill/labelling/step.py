@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from prectr.distill.teachers.base import Teacher
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.console import console
 from prectr.shared.run.launch import is_first
-from prectr.shared.run.steps import RECORD, StepRecord, is_being_built, read_record, run_step
+from prectr.shared.run.steps import StepRecord, is_being_built, require_whole, run_step
 
 
 def run_job(
@@ -67,7 +68,9 @@ def run_job(
             console.print(line, highlight=False, markup=False, soft_wrap=True)
             return False
 
-    built = read_record(folder).inputs if (folder / RECORD).is_file() else {}
+    built: dict[str, Any] = {}
+    with suppress(PrectrError):  # not there, or damaged: then the step makes it anew
+        built = require_whole(folder).inputs
     if {**built, "gains": 0} == inputs:
         inputs["gains"] = built["gains"] + ask_again()
     elif not is_first() or is_being_built(folder):

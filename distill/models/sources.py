@@ -7,7 +7,6 @@ Everything is checked before any weights are downloaded, and before anything is 
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from prectr.distill.config import TeacherArguments
 from prectr.shared.errors import PrectrError
 from prectr.shared.hub import HUB_ID, package_of
 from prectr.shared.run.fingerprint import file_fingerprint
+from prectr.shared.run.schema import read_json
 
 GGUF_MAGIC = b"GGUF"
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
@@ -219,7 +219,7 @@ def _packaged_teacher(source: str) -> Source:
 
 def _folder_teacher(path: Path, name: str) -> Source:
     _check_folder(path)
-    config = json.loads((path / "config.json").read_text())
+    config = read_json(path / "config.json")
     role, outputs = _role(config, str(path))
     return Source("folder", name, str(path), {"folder": folder_identity(path)}, role, outputs, config.get("id2label"))
 

@@ -6,7 +6,6 @@ Who searched or clicked is never published: `users`, `impressions` and `behaviou
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +21,7 @@ from prectr.shared.atomic import atomic_write
 from prectr.shared.errors import PrectrError
 from prectr.shared.hub import ENDPOINT, check_repo, publish, source_names, terms
 from prectr.shared.run.console import console
+from prectr.shared.run.schema import read_json
 from prectr.shared.run.steps import RECORD, StepRecord, fingerprint_of, read_record
 
 What = Literal["labels", "data"]
@@ -115,7 +115,7 @@ def _teacher(artifacts: Path) -> dict[str, Any]:
         found["prompt"] = taught.inputs.get("prompt")
     # Labels younger than the encoder may be another teacher's.
     if encoder is not None and encoder.finished >= labelled.finished:
-        facts = json.loads((artifacts / "encoder" / "metrics.json").read_text(encoding="utf-8"))
+        facts = read_json(artifacts / "encoder" / "metrics.json")
         teacher = _without_folders(facts["teacher_source"])
         found["sources"] = [teacher]
         found["names"] = [f"`{name}`" if name != ENDPOINT else name for name in source_names(teacher)]

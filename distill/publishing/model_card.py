@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,9 @@ from prectr.data.contract import has_table, reconstructed
 from prectr.shared.atomic import atomic_write
 from prectr.shared.encoder.files import ENCODER_FILES
 from prectr.shared.hub import ENDPOINT, check_repo, hub_name, publish, source_names, terms
+from prectr.shared.markdown import escaped
 from prectr.shared.run.console import console, format_cell, table
+from prectr.shared.run.schema import read_json
 from prectr.shared.run.steps import fingerprint_of
 
 FILES = ("README.md", "metrics.json", *ENCODER_FILES)
@@ -37,8 +38,8 @@ TEMPLATE = Path(__file__).parent / "model_card.md"
 
 def write_card(folder: Path, level_names: list[str], repo: str = "this-folder") -> None:
     """`README.md` of an encoder's folder, from its `metrics.json`; `repo` is what its examples open."""
-    facts = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-    settings = json.loads((folder / "level_head" / "config.json").read_text(encoding="utf-8"))
+    facts = read_json(folder / "metrics.json")
+    settings = read_json(folder / "level_head" / "config.json")
     student, assistant = facts["student"], facts.get("assistant_source")
     results = [
         EvalResult(
@@ -67,7 +68,7 @@ def write_card(folder: Path, level_names: list[str], repo: str = "this-folder") 
     contents = {
         "repo": repo,
         "facts": facts,
-        "level_names": level_names,
+        "level_names": [escaped(name) for name in level_names],
         "settings": settings,
         "metrics": METRICS,
         "rows": [[format_cell(cell) for cell in row] for row in _rows(facts)],
@@ -96,7 +97,7 @@ def _rows(facts: dict[str, Any]) -> Iterator[list[Any]]:
 
 def report(folder: Path) -> None:
     """Prints the results of a finished stage one, where things lie, and the next command."""
-    facts = json.loads((folder / "encoder" / "metrics.json").read_text(encoding="utf-8"))
+    facts = read_json(folder / "encoder" / "metrics.json")
     rows = [(f"{meaning}: {judge}", *figures) for meaning, judge, *figures in _rows(facts)]
     pairs = facts["pairs"]
     labeller = "the assistant" if facts.get("assistant_source") else "the teacher"
@@ -127,6 +128,6 @@ def upload(folder: Path, repo: str, dry_run: bool, private: bool = False) -> Non
     """
     fingerprint_of(folder)
     check_repo(repo)
-    settings = json.loads((folder / "level_head" / "config.json").read_text(encoding="utf-8"))
+    settings = read_json(folder / "level_head" / "config.json")
     write_card(folder, settings["level_names"], repo)
     publish(folder, FILES, repo, dry_run, private)

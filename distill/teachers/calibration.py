@@ -20,6 +20,7 @@ from scipy.special import log_softmax
 from prectr.distill.teachers.base import Judgement, Pair, Teacher
 from prectr.shared.atomic import atomic_write
 from prectr.shared.errors import PrectrError
+from prectr.shared.run.schema import member, read_json
 
 PRIOR = 0.01
 """Ridge on the biases, in pairs: a level that occurs in no gold pair becomes rare, not impossible."""
@@ -91,8 +92,8 @@ class Calibration:
     @classmethod
     def load(cls, path: Path) -> Calibration:
         """Reads what `save` wrote."""
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return cls(content["scale"], tuple(content["bias"]))
+        content = read_json(path)
+        return cls(member(content, "scale", path, float), tuple(member(content, "bias", path, list)))
 
 
 def _spread(log_odds: np.ndarray, num_levels: int) -> np.ndarray:

@@ -14,6 +14,7 @@ from scipy.special import log_softmax
 from prectr.distill.teachers.base import Judgement, Pair, Teacher
 from prectr.shared.atomic import atomic_write
 from prectr.shared.errors import PrectrError
+from prectr.shared.run.schema import member, read_json
 
 PRIOR = 1.0
 """Ridge towards equal weights, in pairs: few gold pairs do not silence a member."""
@@ -98,4 +99,4 @@ def save_weights(path: Path, names: Sequence[str], weights: Sequence[float]) -> 
 
 def read_weights(path: Path) -> list[float]:
     """Reads what `save_weights` wrote."""
-    return [member["weight"] for member in json.loads(path.read_text(encoding="utf-8"))]
+    return [member(each, "weight", path, float) for each in read_json(path)]

@@ -1,6 +1,5 @@
 """The figures of a trained ranker: every set scored, judged beside LightGBM, and written down."""
 
-import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -33,6 +32,7 @@ from prectr.rank.model.trained import TrainedRanker
 from prectr.rank.workspace import COST, JUDGED_PAIR_FEATURES, Workspace
 from prectr.shared import strict_json
 from prectr.shared.run.provenance import git_commit, machine
+from prectr.shared.run.schema import read_json
 from prectr.shared.run.steps import RECORD, read_record
 
 
@@ -60,7 +60,7 @@ def judge_ranker(workspace: Workspace, work: Path) -> None:
     ours = {name: part["p_click"] for name, part in predictions.items()}
     theirs = {name: np.load(rival / f"{name}.npy") for name in sets}
     tables = {split: workspace.impressions(split) for split in dict.fromkeys(map(_split_of, sets))}
-    facts = json.loads((rival / "rival.json").read_text(encoding="utf-8"))
+    facts = read_json(rival / "rival.json")
     _write_predictions(work, sets, tables, predictions, theirs)
     judged = {name: _judged(workspace, sets[name], tables[_split_of(name)], name == "open") for name in sets}
     metrics = {
@@ -85,7 +85,7 @@ def judge_ranker(workspace: Workspace, work: Path) -> None:
 
 def _cost(work: Path) -> dict[str, Any]:
     """How fast the training was, and the text encoder's share of it."""
-    cost = json.loads((work / COST).read_text(encoding="utf-8"))
+    cost = read_json(work / COST)
     return {name: cost[name] for name in ("impressions_per_second", "encoder_share")}
 
 
@@ -93,7 +93,7 @@ def _origin_of_encoder(folder: Path) -> dict[str, Any] | None:
     """What the encoder says it was made from, whose terms go on to the ranker; None if it does not say."""
     if not (folder / "metrics.json").exists():
         return None
-    facts = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    facts = read_json(folder / "metrics.json")
     return {name: facts.get(name) for name in ("teacher_source", "assistant_source", "init_from", "data")}
 
 
@@ -190,4 +190,4 @@ def _seconds_of_stage_one(workspace: Workspace) -> dict[str, float | None]:
     path = workspace.encoder / "seconds.json"
     if workspace.run.encoder or not path.exists():
         return {}
-    return {**json.loads(path.read_text(encoding="utf-8")), "evaluate_encoder": read_record(workspace.encoder).seconds}
+    return {**read_json(path), "evaluate_encoder": read_record(workspace.encoder).seconds}

@@ -37,6 +37,7 @@ from prectr.rank.history.rows import (
 from prectr.rank.history.stage_one import LevelProb
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.console import progress, progress_bar
+from prectr.shared.run.schema import read_json
 from prectr.shared.storage.duckdb import distinct, out_of_core
 from prectr.shared.storage.npy import open_array
 
@@ -228,7 +229,7 @@ class BehaviourLog:
         folder = Path(folder)
         if not (folder / "log.json").exists():
             raise PrectrError(f"{folder} holds no behaviour log: build it with `python -m rank run`.")
-        facts = json.loads((folder / "log.json").read_text())
+        facts = read_json(folder / "log.json")
         return cls(
             {name: pq.read_table(folder / f"{name}.parquet")["value"].combine_chunks() for name in _VOCABULARIES},
             open_columns(folder),

@@ -1,6 +1,5 @@
 """artifacts/<data>/report.html: everything a run found, on one page that needs neither network nor scripts."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +30,7 @@ from prectr.rank.reports.terminal import EXPOSED, OPEN, REPORT, counts, rung_wit
 from prectr.shared.atomic import atomic_write
 from prectr.shared.errors import PrectrError
 from prectr.shared.metrics import LEAST_USERS
+from prectr.shared.run.schema import read_json
 
 BENCH = "bench.json"
 TEMPLATE = "report_template.html"
@@ -307,4 +307,4 @@ def _short(value: float | None) -> str:
 
 
 def _read(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
+    return read_json(path)

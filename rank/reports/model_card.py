@@ -3,7 +3,6 @@
 Of the ranker's folder only `FILES` leave this machine: no predictions, no logs, nothing of a person.
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from prectr.shared.hub import check_repo, hub_name, publish, terms
 from prectr.shared.markdown import escaped, quoted
 from prectr.shared.people import names_people
 from prectr.shared.run.console import format_cell
+from prectr.shared.run.schema import read_json
 from prectr.shared.run.steps import fingerprint_of
 
 TEMPLATE = Path(__file__).parent / "model_card.md"
@@ -54,8 +54,8 @@ def upload(folder: Path, repo: str, dry_run: bool, private: bool = False) -> Non
 
 def write_card(folder: Path, feature_map: FeatureMap, repo: str) -> None:
     """`README.md` of a ranker's folder, from its `metrics.json`; `repo` is what its example opens."""
-    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-    config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    metrics = read_json(folder / "metrics.json")
+    config = read_json(folder / CONFIG)
     origin: dict[str, Any] = metrics.get("encoder") or {}
     data = origin.get("data") or "impressions"
     measured = [("exposed", metric) for metric in EXPOSED] + [("open", metric) for metric in OPEN]

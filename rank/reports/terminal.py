@@ -1,12 +1,12 @@
 """What `make rank` shows at its end: the results, where the files are, and what to do next."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from prectr.shared.run.console import console, table
-from prectr.shared.run.steps import read_record
+from prectr.shared.run.schema import read_json
+from prectr.shared.run.steps import require_whole
 
 EXPOSED = ("auc", "gauc_page", "gauc_user", "logloss", "pcoc", "ece")
 REPORT = "report.html"
@@ -109,11 +109,11 @@ def show_results(folder: Path) -> None:
         folder: of the data set.
 
     Raises:
-        PrectrError: the run is not finished.
+        PrectrError: the run is not finished, or its folder is damaged.
     """
     ranker = folder / "ranker"
-    read_record(ranker)
-    show(json.loads((ranker / "metrics.json").read_text(encoding="utf-8")), ranker)
+    require_whole(ranker)
+    show(read_json(ranker / "metrics.json"), ranker)
 
 
 def show_report(page: Path) -> None:

@@ -26,6 +26,7 @@ from prectr.rank.serving.config import AbsorbArguments, DataArguments
 from prectr.rank.serving.journal import BEGINNING, Item, Journal, Position
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.console import console
+from prectr.shared.run.schema import member, read_json
 
 ABSORBED = "absorbed.json"
 
@@ -57,7 +58,10 @@ def absorb(run: WhereArguments, given: DataArguments, arguments: AbsorbArguments
 def absorbed(data: Path) -> Position:
     """How far into the journal a data folder has come."""
     path = data / ABSORBED
-    return Position(**json.loads(path.read_text(encoding="utf-8"))) if path.exists() else BEGINNING
+    if not path.exists():
+        return BEGINNING
+    stored = read_json(path)
+    return Position(*(member(stored, name, path, int) for name in Position._fields))
 
 
 def write_absorbed(data: Path, journal: Journal, target: Path) -> int:

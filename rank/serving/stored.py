@@ -58,7 +58,10 @@ def stored_level_prob(run: Path, data: Path, items: pa.Table) -> pa.Table | None
     path = run / LEVEL_PROB / "level_prob.parquet"
     if not path.exists():
         return None
-    stored = pq.read_table(path)
+    try:
+        stored = pq.read_table(path)
+    except (pa.ArrowException, OSError) as error:
+        raise PrectrError(f"{path} is damaged: run `python -m rank run` again.") from error
     own = run / "data"
     is_judged = own.is_dir() and _is_as_judged(run / LEVEL_PROB, own)
     if is_judged and own.resolve() == data.resolve():

@@ -3,7 +3,6 @@
 The log is scored block by block and its inputs are counted; evaluation/drift.py compares and gives the verdict.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -37,6 +36,7 @@ from prectr.shared.errors import PrectrError
 from prectr.shared.outputs import check_output
 from prectr.shared.run.console import console, progress_bar, table
 from prectr.shared.run.provenance import shareable
+from prectr.shared.run.schema import member, read_json
 
 SHOWN = 15  # inputs in the table, most drifted first
 
@@ -145,7 +145,7 @@ def _of_split(block: pa.Table, split: str | None) -> pa.Table:
 
 def _judged(folder: Path) -> Mapping[str, Any]:
     path = folder / "metrics.json"
-    return json.loads(path.read_text(encoding="utf-8")).get("exposed", {}) if path.exists() else {}
+    return member({"exposed": {}, **read_json(path)}, "exposed", path, dict) if path.exists() else {}
 
 
 def show(report: Mapping[str, Any], ranker: TrainedRanker, output: Path) -> None:

@@ -10,7 +10,6 @@ learning for treatment and structural parameters", The Econometrics Journal 21(1
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from prectr.rank.features.prepared_set import PreparedSet
 from prectr.rank.training.trees import MOST_ROWS, Rows, fit_lightgbm, num_threads
 from prectr.rank.workspace import Workspace
 from prectr.shared.run.console import progress_bar
+from prectr.shared.run.schema import read_json
 from prectr.shared.seeds import generator
 
 FOLDS = 5
@@ -31,7 +31,7 @@ def write_engagement(workspace: Workspace, work: Path) -> None:
     """The step `engagement`: `click_prob.npy`, by trees with the settings that the rival has chosen."""
     features = workspace.folder / "features"
     train, validation = (PreparedSet.open(features / name) for name in ("train", "validation"))
-    chosen = json.loads((workspace.folder / "lightgbm" / "rival.json").read_text(encoding="utf-8"))["settings"]
+    chosen = read_json(workspace.folder / "lightgbm" / "rival.json")["settings"]
     losses = workspace.losses
     found = cross_fitted(
         train,

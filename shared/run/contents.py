@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from prectr.shared.atomic import atomic_write
 from prectr.shared.errors import PrectrError
@@ -45,6 +46,19 @@ def damage(folder: Path, files: Mapping[str, str]) -> str:
     return ""
 
 
+def remark_on_tables(data: Path) -> str:
+    """Where a data set is no longer as the command that wrote it left it, a line that says so; else empty.
+
+    Its contents decide what is made of them, so that tables may be edited; but a damaged one looks the same.
+    """
+    files = _read(data / "step.json").get("files")
+    fault = damage(data, files) if isinstance(files, dict) else ""
+    if not fault:
+        return ""
+    what = fault.replace("is damaged", "was edited or damaged since")
+    return f"· {data}: {what}: it is taken as it is now; the command that wrote it makes it as it was."
+
+
 _hashed: dict[tuple[int, int, int, int], str] = {}
 
 
@@ -65,7 +79,7 @@ def _counts(name: str) -> bool:
     return name not in REWRITTEN and not any(part.startswith(".") for part in name.split("/"))
 
 
-def _read(cache: Path) -> dict[str, list[object]]:
+def _read(cache: Path) -> dict[str, Any]:
     try:
         checked = json.loads(cache.read_text(encoding="utf-8"))
     except (OSError, ValueError):

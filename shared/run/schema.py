@@ -64,7 +64,7 @@ def read_versioned(path: Path, known: int, oldest: int = 1) -> dict[str, Any]:
 
 
 def parsed(kind: type[T], stored: Any, path: Path) -> T:
-    """A dataclass of what a file holds: no field missing, none unknown, each value of its type, finite and in its range.
+    """A dataclass of what a file holds: no field missing or unknown, each value of its type, finite, in its range.
 
     Args:
         stored: a mapping from fields to values. path: the file, for the message.

@@ -7,6 +7,8 @@ from types import TracebackType
 
 import numpy as np
 
+from prectr.shared.errors import PrectrError
+
 
 class NpyWriter:
     """Appends parts [n, ...] to one .npy file; their dtype and width are those of the first part.
@@ -51,6 +53,14 @@ class NpyWriter:
 
 
 def open_array(path: Path) -> np.ndarray:
-    """A .npy file, memory-mapped, as a plain array: the `np.memmap` class slows every indexing down."""
-    array: np.ndarray = np.load(path, mmap_mode="r").view(np.ndarray)
+    """A .npy file, memory-mapped, as a plain array: the `np.memmap` class slows every indexing down.
+
+    Raises:
+        PrectrError: it is missing, or no array.
+    """
+    try:
+        array: np.ndarray = np.load(path, mmap_mode="r").view(np.ndarray)
+    except (OSError, ValueError, EOFError, SyntaxError) as error:
+        reason = " ".join(str(error).split())
+        raise PrectrError(f"{path} is missing or damaged ({reason}): run the command that wrote it again.") from error
     return array

@@ -91,7 +91,10 @@ def test_the_card_says_how_it_was_made_calibrated_and_compared(encoder: Path) ->
     assert not [line for line in lines if "None" in line or "{{" in line]
 
 
-def test_the_card_names_an_assistant_and_its_terms(encoder: Path) -> None:
+def test_the_card_names_an_assistant_and_its_terms(encoder: Path, tmp_path: Path) -> None:
+    encoder = Path(shutil.copytree(encoder, tmp_path / "encoder"))  # what is changed here is no longer the step's
+    (encoder / "step.json").unlink()
+
     def card() -> str:
         return " ".join((encoder / "README.md").read_text(encoding="utf-8").split())
 

@@ -10,6 +10,7 @@ import pytest
 
 from prectr.shared.errors import PrectrError
 from prectr.shared.run import contents
+from prectr.shared.run.contents import remark_on_tables
 from prectr.shared.run.steps import fingerprint_of, require_whole, run_step
 
 
@@ -97,3 +98,13 @@ def test_a_file_is_hashed_once_as_its_step_ends_and_where_no_note_can_be_left_on
                 (tmp_path / ".ranker.checked.json").unlink(missing_ok=True)
                 require_whole(tmp_path / "ranker")
         assert hashed.call_count == 2
+
+
+def test_tables_that_were_edited_are_remarked_on_and_others_are_not(folder: Path, tmp_path: Path) -> None:
+    assert remark_on_tables(folder) == remark_on_tables(tmp_path / "none") == ""
+    (folder / "more.parquet").write_bytes(b"")
+    assert remark_on_tables(folder) == ""
+    flip(folder / "model.bin")
+    assert "model.bin was edited or damaged since: it is taken as it is now" in remark_on_tables(folder)
+    (folder / "step.json").write_text("[]")
+    assert remark_on_tables(folder) == ""
