@@ -78,11 +78,17 @@ def open_model(
 
 
 def open_tokenizer(source: str | Path, **settings: Any) -> PreTrainedTokenizerBase:
-    """A tokenizer of transformers; raises `PrectrError` where there is none, or one that is code."""
+    """A tokenizer of transformers; raises `PrectrError` where there is none, one without its vocabulary (transformers
+    makes an empty one), or one that is code.
+    """
     try:
-        return AutoTokenizer.from_pretrained(source, trust_remote_code=False, **settings)
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False, **settings)
     except DAMAGES as error:
         _refuse_unopened(source, error, "tokenizer")
+    files = tokenizer.vocab_files_names.values() if Path(source).is_dir() and "gguf_file" not in settings else ()
+    if files and not any((Path(source) / name).is_file() for name in files):
+        _refuse_unopened(source, FileNotFoundError(f"none of {', '.join(files)} is there"), "tokenizer")
+    return tokenizer
 
 
 def open_config(source: str | Path) -> PretrainedConfig:

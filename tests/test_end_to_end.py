@@ -1,5 +1,6 @@
 """The whole pipeline on the toy shop: tables, both stages, results; then again, and with one thing changed."""
 
+import itertools
 import json
 import shutil
 import subprocess
@@ -20,6 +21,8 @@ from prectr.rank.__main__ import main as rank_main
 from prectr.rank.reports.model_card import FILES as RANKER
 from prectr.shared.errors import PrectrError
 from prectr.shared.hub import published_files
+from prectr.shared.run.steps import read_record, require_whole
+from tests.damages import DAMAGES, damaged, is_sentence
 
 ROOT = Path(__file__).parent.parent
 STEPS = (
@@ -160,6 +163,60 @@ def test_the_same_seed_gives_the_same_figures_in_both_stages(shop: Path, tmp_pat
     again = run_all(tmp_path / "artifacts")
     for part in ("encoder", "ranker"):
         first, second = (without_seconds(read(folder / part / "metrics.json")) for folder in (shop, again))
+        assert first == second
+
+
+FAULTS = {
+    "teacher": "adapter_config.json",
+    "labels": "labels.parquet",
+    "student/sft": "model.safetensors",
+    "encoder": "model.safetensors",
+    "level_prob": "level_prob.parquet",
+    "replay": "replay.parquet",
+    "behaviours": "user.npy",
+    "texts": "item_input_ids.npy",
+    "text_vectors": "items.npy",
+    "features": "feature_map.json",
+    "lightgbm": "rival.json",
+    "engagement": "click_prob.npy",
+    "ranker": "metrics.json",
+}
+"""A file of each step's folder."""
+
+
+@pytest.mark.parametrize("kind", ["truncated", "a bit flipped", "deleted"])
+def test_what_stage_one_left_is_not_used_once_it_is_damaged(shop: Path, kind: str) -> None:
+    flags = ["--profile", "smoke", "--artifacts", str(shop.parent)]
+    publish = ["publish", *flags, "--repo", "someone/model", "--dry_run"]
+    for command, main, file in (
+        (["run", *flags], rank_main, "encoder/model.safetensors"),
+        (["run", *flags], rank_main, "encoder/level_head/config.json"),
+        (publish, distill_main, "encoder/tokenizer.json"),
+        ([*publish, "--what", "labels"], distill_main, "labels/labels.parquet"),
+        (["merge-teacher", *flags, "--output", str(shop / "merged")], distill_main, "teacher/adapter_config.json"),
+        (["check-teacher", *flags], distill_main, "teacher/adapter_model.safetensors"),
+    ):
+        step, _, name = file.partition("/")
+        with (
+            damaged(shop / file, kind),
+            pytest.raises(PrectrError, match=f"{step}: {name} is (damaged|missing): run make distill again") as raised,
+        ):
+            main(command)
+        assert is_sentence(raised.value)
+    assert not (shop / "merged").exists()
+
+
+def test_whatever_is_damaged_is_made_again(shop: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(shop, tmp_path / "artifacts" / "toy"))
+    for (step, file), kind in zip(FAULTS.items(), itertools.cycle(DAMAGES), strict=False):
+        DAMAGES[kind](run / step / file)
+        with pytest.raises(PrectrError):
+            require_whole(run / step)
+    run_all(run.parent)
+    for step in FAULTS:
+        assert require_whole(run / step).fingerprint == read_record(shop / step).fingerprint
+    for part in ("encoder", "ranker"):
+        first, second = (without_seconds(read(folder / part / "metrics.json")) for folder in (shop, run))
         assert first == second
 
 

@@ -101,13 +101,13 @@ class TrainedRanker(HubModel):
     @classmethod
     def _from_pretrained(cls, *, model_id: str, **download: Any) -> Self:
         path = local_folder(model_id, **download)
+        if (path / RECORD).is_file():
+            require_whole(path)
         missing = [name for name in (CONFIG, FEATURE_MAP, WEIGHTS, ENCODER) if not (path / name).exists()]
         if missing:
             raise PrectrError(
                 f"{model_id}: {missing[0]} is missing, so this is not a ranker's folder; `make rank` writes one."
             )
-        if (path / RECORD).is_file():
-            require_whole(path)
         file = path / CONFIG
         config = read_versioned(file, SCHEMA_VERSION, SCHEMA_VERSION)
         network, history, columns = (

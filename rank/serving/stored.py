@@ -16,9 +16,12 @@ import pyarrow.parquet as pq
 from prectr.data.contract import has_table, read_table
 from prectr.rank.history.codes import encode
 from prectr.shared.errors import PrectrError
-from prectr.shared.run.steps import RECORD, fingerprint_of, fingerprint_of_tables, read_record
+from prectr.shared.run.steps import RECORD, fingerprint_of_tables, read_record, require_whole
 
 LEVEL_PROB = "level_prob"
+READ = (LEVEL_PROB, "behaviours", "text_vectors")
+"""What is read of a run while scoring."""
+
 CHAIN = (
     ("ranker", "trained"),
     ("trained", "behaviours"),
@@ -30,16 +33,18 @@ CHAIN = (
 
 
 def require_same_run(ranker: Path, run: Path) -> None:
-    """Raises `PrectrError` where a folder of `run` is no longer the one that the ranker in `ranker` was made of."""
+    """Raises `PrectrError` where a folder of `run` is no longer the one that the ranker in `ranker` was made of, or one
+    that scoring reads is damaged.
+    """
+    for name in READ:
+        if (run / name / RECORD).is_file():
+            require_whole(run / name)
     for made, of in CHAIN:
         folder = ranker if made == "ranker" else run / made
         if not ((folder / RECORD).is_file() and (run / of / RECORD).is_file()):
             continue
         was = read_record(folder).inputs.get(of)
-        # What is read of the run while scoring has to be whole too.
-        is_read = of in (LEVEL_PROB, "behaviours", "text_vectors")
-        now = fingerprint_of(run / of) if is_read else read_record(run / of).fingerprint
-        if was is not None and now != was:
+        if was is not None and read_record(run / of).fingerprint != was:
             raise PrectrError(
                 f"{run / of} is no longer what {ranker} was made of: run `python -m rank run` again, which trains a "
                 "ranker on what is there now."

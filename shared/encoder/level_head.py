@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from prectr.shared.errors import PrectrError
 from prectr.shared.run.ranges import Ranged
 
 ABSENT = -10.0
@@ -52,6 +53,14 @@ class EncoderConfig(Ranged):
     state_size: int = field(default=64, metadata={"range": (1, 100_000)})
     kernel_means: list[float] = field(default_factory=default_kernel_means, metadata={"range": (-2, 2)})
     kernel_widths: list[float] = field(default_factory=default_kernel_widths, metadata={"range": (1e-6, 100)})
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if len(self.kernel_means) != len(self.kernel_widths):
+            raise PrectrError(
+                f"kernel_means: found {len(self.kernel_means)}, but {len(self.kernel_widths)} kernel_widths; give each "
+                "kernel one of both."
+            )
 
 
 class TokenVectors(NamedTuple):

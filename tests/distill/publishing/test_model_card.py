@@ -92,7 +92,7 @@ def test_the_card_says_how_it_was_made_calibrated_and_compared(encoder: Path) ->
 
 
 def test_the_card_names_an_assistant_and_its_terms(encoder: Path, tmp_path: Path) -> None:
-    encoder = Path(shutil.copytree(encoder, tmp_path / "encoder"))  # what is changed here is no longer the step's
+    encoder = Path(shutil.copytree(encoder, tmp_path / "changed"))
     (encoder / "step.json").unlink()
 
     def card() -> str:
