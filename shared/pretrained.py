@@ -83,7 +83,9 @@ def open_tokenizer(source: str | Path, **settings: Any) -> PreTrainedTokenizerBa
     """
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False, **settings)
-    except DAMAGES as error:
+    except Exception as error:
+        if not isinstance(error, DAMAGES) and type(error) is not Exception:  # which tokenizers raises of what it reads
+            raise
         _refuse_unopened(source, error, "tokenizer")
     files = tokenizer.vocab_files_names.values() if Path(source).is_dir() and "gguf_file" not in settings else ()
     if files and not any((Path(source) / name).is_file() for name in files):

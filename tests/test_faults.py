@@ -89,16 +89,20 @@ STORED = (
 )
 
 
+@pytest.fixture(scope="module")
+def before(run: Path) -> np.ndarray:
+    """What the run scores while it is whole."""
+    return score_a_page(run)
+
+
 @pytest.mark.parametrize("file", [*(f"ranker/{name}" for name in RANKER), *STORED])
-def test_a_damaged_file_of_a_finished_run_is_named_with_the_command(run: Path, file: str) -> None:
-    before = score_a_page(run)
+def test_a_damaged_file_of_a_finished_run_is_named_with_the_command(run: Path, before: np.ndarray, file: str) -> None:
     for kind in DAMAGES:
         with damaged(run / file, kind):
             said = outcome(score_a_page, run)
             step, _, inside = file.partition("/")
             fault = "missing" if kind == "deleted" else "damaged"
             assert said == f"{run / step}: {inside} is {fault}: run make rank again, which makes it anew.", kind
-    assert np.array_equal(score_a_page(run), before), "and whole again it is used again"
 
 
 @pytest.mark.parametrize("file", ["ranker/metrics.json", "ranker/config.json"])
@@ -110,8 +114,7 @@ def test_damaged_results_are_not_shown(run: Path, file: str, kind: str) -> None:
 
 @pytest.mark.parametrize("step", ["ranker", "behaviours", "level_prob", "text_vectors"])
 @pytest.mark.parametrize("kind", DAMAGES)
-def test_a_damaged_record_is_a_sentence_or_harmless(run: Path, step: str, kind: str) -> None:
-    before = score_a_page(run)
+def test_a_damaged_record_is_a_sentence_or_harmless(run: Path, before: np.ndarray, step: str, kind: str) -> None:
     with damaged(run / step / "step.json", kind):
         found = outcome(score_a_page, run)
         assert isinstance(found, str) or np.allclose(found, before, atol=1e-5)
@@ -146,3 +149,7 @@ def test_tables_are_read_as_they_are_or_refused(run: Path, file: str) -> None:
     for kind in DAMAGES:
         with damaged(run / "data" / file, kind):
             outcome(score_a_page, run)
+
+
+def test_what_is_whole_again_is_used_again(run: Path, before: np.ndarray) -> None:
+    assert np.array_equal(score_a_page(run), before)

@@ -110,10 +110,9 @@ class TrainedRanker(HubModel):
             )
         file = path / CONFIG
         config = read_versioned(file, SCHEMA_VERSION, SCHEMA_VERSION)
-        network, history, columns = (
-            parsed(kind, member(config, name, file, dict), file)
-            for name, kind in (("network", RankerConfig), ("history", HistoryArguments), ("columns", Columns))
-        )
+        network = parsed(RankerConfig, member(config, "network", file, dict), file)
+        history = parsed(HistoryArguments, member(config, "history", file, dict), file)
+        columns = parsed(Columns, member(config, "columns", file, dict), file)
         level_names = member(config, "level_names", file, list)
         feature_map = FeatureMap.read(path / FEATURE_MAP)
         encoder = LevelEncoder.from_pretrained(path / ENCODER)

@@ -82,7 +82,7 @@ def write_card(folder: Path, feature_map: FeatureMap, repo: str) -> None:
         ],
     )
     metrics = {**metrics, "command": quoted(metrics["command"])}
-    contents = {
+    contents: dict[str, Any] = {
         "repo": repo,
         "metrics": metrics,
         "level_names": [escaped(name) for name in config["level_names"]],
