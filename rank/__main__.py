@@ -158,7 +158,7 @@ def score_or_explain(command: Command) -> None:
 
         score(where, ranker, data, *scoring, command[ScoreArguments])
     else:
-        from prectr.rank.serving.explain import explain
+        from prectr.rank.serving.explain_command import explain
 
         explain(where, ranker, data, *scoring, command[ExplainArguments])
 

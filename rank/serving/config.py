@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from prectr.shared.errors import PrectrError
 from prectr.shared.run.ranges import COUNT, Ranged
 
 
@@ -38,15 +39,37 @@ class ScoreArguments(Ranged):
 class ExplainArguments(Ranged):
     """Which page is explained, and how."""
 
-    page: int = field(metadata={"help": "page_id of the page", "range": (-(2**63), 2**63 - 1)})
+    page: int | None = field(
+        default=None, metadata={"help": "page_id of a page of the tables", "range": (-(2**63), 2**63 - 1)}
+    )
     split: str = field(default="test", metadata={"help": "the split it is in"})
+    query: str | None = field(default=None, metadata={"help": "instead of a page: any query, with --items"})
+    items: list[str] = field(
+        default_factory=list,
+        metadata={"help": "what is ranked under it: item_ids, texts of new items, or JSON of one with its columns"},
+    )
+    user: str | None = field(default=None, metadata={"help": "user_id who asks; default: a new user"})
+    time: str | None = field(
+        default=None, metadata={"help": "when it is asked, as YYYY-MM-DDTHH:MM:SS; default: after the last event"}
+    )
     top_events: int = field(
-        default=3, metadata={"help": "past events shown per candidate, most attended first", "range": (0, COUNT)}
+        default=3, metadata={"help": "past events shown, most attended first", "range": (0, COUNT)}
     )
     top_features: int = field(
-        default=3, metadata={"help": "single inputs shown per candidate, largest part first", "range": (0, COUNT)}
+        default=3, metadata={"help": "single inputs shown, largest part first", "range": (0, COUNT)}
     )
     json: bool = field(default=False, metadata={"help": "print JSON instead of tables"})
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if (self.page is None) == (self.query is None):
+            found = "both are given" if self.query is not None else "neither is given"
+            raise PrectrError(
+                f"explain takes --page of the tables, or --query with --items, but {found}: name one of them."
+            )
+        if (self.query is None) != (not self.items):
+            missing = "items" if self.query is not None else "query"
+            raise PrectrError(f"--query and --items belong together, but --{missing} is missing: add it.")
 
 
 @dataclass

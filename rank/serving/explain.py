@@ -1,4 +1,4 @@
-"""`python -m rank explain --page PAGE_ID`: what each part of the ranker contributed to the scores of one page.
+"""What each part of the ranker contributed to the scores of one page.
 
 Per candidate: π, P(click | level), the incentive τ, the share α of the user's own history in the preference vector,
 which past events the attention looked at, and which inputs of the base module moved the score. Attention weights are
@@ -6,11 +6,8 @@ those of the forward pass that gave the scores. An input's part is found by occl
 when it is set to its training mean, all else as it is [O]; parts of correlated inputs do not add up.
 """
 
-import json as json_module
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
-from pathlib import Path
-from sys import stderr
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -20,52 +17,16 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from prectr.data.contract import has_table, read_table, reconstructed
-from prectr.rank.config import WhereArguments
 from prectr.rank.features.compute import Feature
 from prectr.rank.history.log import DAY
 from prectr.rank.inputs.batch import Batch, Kind, page_batch, to_device
 from prectr.rank.model.ranker_model import RankerModel, TextVectors
 from prectr.rank.model.soft_counts import no_counts
-from prectr.rank.serving.config import DataArguments, ExplainArguments, RankerArguments
-from prectr.rank.serving.scorer import Scorer, ranker_and_data
-from prectr.shared.errors import PrectrError
-from prectr.shared.run.console import console, table
+from prectr.rank.serving.scorer import Scorer
+from prectr.rank.serving.why import why
 
 KINDS = {"user": "r_user: the user's own past", "cross": "r_cross: other users, events of"}
 CROSS_FROM = ("the query", "the query and its category", "nothing")
-
-
-def explain(
-    run: WhereArguments,
-    chosen: RankerArguments,
-    given: DataArguments,
-    bf16: bool,
-    batch_size: int,
-    arguments: ExplainArguments,
-) -> None:
-    """The verb: explain one page of the data folder's impressions, and print it.
-
-    Raises:
-        PrectrError: there is no such page, or ranker or data folder are missing.
-    """
-    ranker, data = ranker_and_data(run, chosen, given)
-    impressions = read_table(data, "impressions")
-    page = impressions.filter((pc.field("page_id") == arguments.page) & (pc.field("split") == arguments.split))
-    if not page.num_rows:
-        where = impressions.filter(pc.field("page_id") == arguments.page)
-        found = ", ".join(pc.unique(where["split"]).to_pylist())
-        remedy = f"it is in split {found}: add --split" if found else "name a page_id of impressions.parquet"
-        raise PrectrError(f"{data}/impressions.parquet has no page {arguments.page} in {arguments.split!r}; {remedy}.")
-    with redirect_stdout(stderr):  # what is said while opening is not part of the answer
-        scorer = Scorer.open(ranker, data, bf16, batch_size)
-        gold = read_table(data, "gold") if has_table(data, "gold") else None
-        facts = explain_page(scorer, page, gold, arguments.top_events, arguments.top_features)
-    facts["reconstructed"] = reconstructed(data)
-    if arguments.json:
-        print(json_module.dumps(facts, indent=1, ensure_ascii=False))
-    else:
-        show(facts, ranker)
 
 
 def explain_page(
@@ -78,7 +39,8 @@ def explain_page(
 
     Returns:
         The page's `query`, `user_id`, `timestamp`, `history` (events per kind), `cross_from` (how far r_cross backed
-        off) and `candidates`, best first. Of each: `item_id`, `text`, `clicked`, `gold_level`, `expected_level`,
+        off), `why` the first is above the second, in a sentence, `looked_at` (as of a candidate, but the mean over all)
+        and `candidates`, best first. Of each: `item_id`, `text`, `clicked`, `gold_level`, `expected_level`,
         `level_prob` [K], `p_click_given_level` [K], `p_click`, `tau`, `alpha`, `looked_at` (per kind: the null event's
         weight and the most attended events) and `occlusion` (logits, by group and by single input).
     """
@@ -101,6 +63,7 @@ def explain_page(
     texts = dict(zip(shop.items["item_id"].to_pylist(), shop.items["text"].to_pylist(), strict=True))
     gold_level = _gold_levels(gold, page["query"][0].as_py())
     groups, singles = parts
+    seconds = raw.seconds[0]
     candidates = []
     for row in np.argsort(-p_click, kind="stable").tolist():
         item_id = raw.impressions["item_id"][row].as_py()
@@ -118,9 +81,7 @@ def explain_page(
                 "tau": float(output["tau"][row]),
                 "alpha": float(seen["alpha"][row]) if "alpha" in seen else None,
                 "looked_at": {
-                    kind: _looked_at(
-                        scorer, seen[kind][row].float().cpu().numpy(), rows[kind], raw.seconds[0], top_events
-                    )
+                    kind: _looked_at(scorer, seen[kind][row].float().cpu().numpy(), rows[kind], seconds, top_events)
                     for kind in KINDS
                     if kind in seen
                 },
@@ -139,8 +100,20 @@ def explain_page(
         "history": {kind: int((rows[kind] >= 0).sum()) for kind in KINDS if kind in seen},
         "cross_from": CROSS_FROM[int(prepared.cross_depth[0])] if "cross" in seen else None,
         "level_names": scorer.ranker.level_names,
+        "why": why(candidates),
+        "looked_at": {
+            kind: _looked_at(scorer, seen[kind].float().mean(0).cpu().numpy(), rows[kind], seconds, top_events)
+            for kind in KINDS
+            if kind in seen
+        },
         "candidates": candidates,
     }
+
+
+def without_a_page(facts: dict[str, Any]) -> dict[str, Any]:
+    """The facts of a page that nobody was shown: it has no number, and nobody clicked or passed over."""
+    candidates = [{**each, "clicked": None} for each in facts["candidates"]]
+    return {**facts, "page": None, "split": None, "candidates": candidates}
 
 
 class _Softmaxes(TorchFunctionMode):
@@ -264,54 +237,3 @@ def _gold_levels(gold: pa.Table | None, query: str) -> dict[str, int]:
         return {}
     rows = gold.filter(pc.field("query") == query)
     return dict(zip(rows["item_id"].to_pylist(), rows["level"].to_pylist(), strict=True))
-
-
-def show(facts: dict[str, Any], ranker: str | Path) -> None:
-    """Print what `explain_page` found as tables."""
-    candidates = facts["candidates"]
-
-    def name(number: int) -> str:
-        return f"{number + 1}. {candidates[number]['text']}"
-
-    def listed(values: list[float]) -> str:
-        return " ".join(f"{value:.2f}".removeprefix("0") for value in values)
-
-    history = ", ".join(f"{count} events for r_{kind}" for kind, count in facts["history"].items()) or "no history"
-    table(
-        f"Page {facts['page']} ({facts['split']}): {facts['query']!r}, {facts['timestamp']}; {history}",
-        ["candidate", "clicked", "gold", "level", "π", "P(click|level)", "p_click", "τ", "α"],
-        [
-            [
-                *(name(number), "yes" if each["clicked"] else "", each["gold_level"], f"{each['expected_level']:.2f}"),
-                *(listed(each["level_prob"]), listed(each["p_click_given_level"]), each["p_click"]),
-                *(f"{each['tau']:+.3f}", None if each["alpha"] is None else f"{each['alpha']:.2f}"),
-            ]
-            for number, each in enumerate(candidates)
-        ],
-        f"Best first; levels: {' · '.join(facts['level_names'])}. {facts['reconstructed']}",
-    )
-    for kind in facts["history"]:
-        rows: list[list[Any]] = []
-        for number, each in enumerate(candidates):
-            seen = each["looked_at"][kind]
-            rows.append([name(number), seen["nothing"], "(nothing)", None, None, None])
-            for event in seen["events"]:
-                level = None if event["level"] is None else f"{event['level']:.2f}"
-                clicked = "yes" if event["clicked"] else "no"
-                rows.append(["", event["weight"], event["text"], clicked, f"{event['days_ago']:.1f}", level])
-        title = KINDS[kind] + (f" {facts['cross_from']}" if kind == "cross" else "")
-        table(title, ["candidate", "weight", "past event", "clicked", "days ago", "level"], rows)
-    groups = list(candidates[0]["occlusion"]["groups"])
-    table(
-        "What the numbers moved: logits over their training mean",
-        ["candidate", *groups, "most"],
-        [
-            [
-                name(number),
-                *(f"{each['occlusion']['groups'][group]:+.2f}" for group in groups),
-                ", ".join(f"{key} {value:+.2f}" for key, value in each["occlusion"]["inputs"].items()),
-            ]
-            for number, each in enumerate(candidates)
-        ],
-    )
-    console.print(f"Ranker: {ranker}; the same as JSON: --json", highlight=False)

@@ -8,9 +8,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from prectr.rank.history.log import BehaviourLog
 from prectr.rank.model.trained import TrainedRanker
+from prectr.rank.serving.explain import explain_page, without_a_page
 from prectr.rank.serving.request import request_tables
 from prectr.rank.serving.scorer import Scorer, StageOne, frozen_vectors
 
@@ -47,6 +49,43 @@ class Ranker(TrainedRanker):
             PrectrError: an item without text, an event without a timestamp, a feature that the ranker was not trained
                 with, one id for two items, or a value that could be meant in two ways.
         """
+        scorer, page = self._opened(query, items, user_events, context)
+        shop, _, prepared = scorer.prepare(page)
+        return scorer.predict(shop, prepared)
+
+    def explain(
+        self,
+        query: str,
+        items: Iterable[Mapping[str, Any]],
+        user_events: Iterable[Mapping[str, Any]] | None = None,
+        context: Mapping[str, Any] | None = None,
+        top_events: int = 3,
+        top_features: int = 3,
+    ) -> dict[str, Any]:
+        """Say what went into the scores of a page.
+
+        Args:
+            query, items, user_events, context: as of `score`.
+            top_events: past events told, most attended first. top_features: single inputs told of each item.
+
+        Returns:
+            JSON values: `why` the best item is above the second, in a sentence, and `candidates`, best first; see
+            `rank.serving.explain.explain_page`.
+
+        Raises:
+            PrectrError: as `score`.
+        """
+        scorer, page = self._opened(query, items, user_events, context)
+        return without_a_page(explain_page(scorer, page, None, top_events, top_features))
+
+    def _opened(
+        self,
+        query: str,
+        items: Iterable[Mapping[str, Any]],
+        user_events: Iterable[Mapping[str, Any]] | None,
+        context: Mapping[str, Any] | None,
+    ) -> tuple[Scorer, pa.Table]:
+        """This ranker in front of what a caller said, and the page as a table of the contract."""
         means = {column.name: column.mean for column in self.feature_map.numeric}
         tables = request_tables(query, items, user_events, context, self.columns, means)
         stage_one = StageOne(self.model.encoder, tables.items)
@@ -58,5 +97,4 @@ class Ranker(TrainedRanker):
         scorer = Scorer(
             self, tables.items, log, stage_one, bf16=False, batch_size=len(tables.impressions), vectors=vectors
         )
-        shop, _, prepared = scorer.prepare(tables.impressions)
-        return scorer.predict(shop, prepared)
+        return scorer, tables.impressions

@@ -180,7 +180,7 @@ def _tell_missing(candidates: Sequence[Mapping[str, Any]], page: Mapping[str, An
         warnings.warn(
             f"score: given for no candidate: {', '.join(absent)}; a number is then taken for the mean of the training "
             "rows, and a category is unknown.",
-            stacklevel=4,
+            stacklevel=5,
         )
 
 

@@ -1,6 +1,5 @@
 """`python -m rank explain`: the parts belong to the score that is given out, and the attention is the model's own."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +8,10 @@ import pytest
 import torch
 
 from prectr.data.contract import read_table
-from prectr.rank.__main__ import main
 from prectr.rank.model.preference import PreferenceMix, Seats, TargetAttention
 from prectr.rank.model.ranker_model import RankerModel
 from prectr.rank.serving.explain import explain_page, watched_preference
 from prectr.rank.serving.scorer import Scorer
-from prectr.shared.errors import PrectrError
 from tests.rank.toy_run import build_run, predictions, split_of
 
 
@@ -55,6 +52,15 @@ def test_attention_is_a_distribution_over_nothing_and_the_past(home: Path, score
             assert seen["nothing"] + sum(weights) == pytest.approx(1, abs=1e-5)
             assert all(event["days_ago"] > 0 for event in seen["events"]), "nothing from the future"
             assert weights == sorted(weights, reverse=True)
+
+
+def test_the_page_looked_at_is_the_mean_of_its_candidates(home: Path, scorer: Scorer) -> None:
+    facts = explained(home, scorer)
+    for kind, seen in facts["looked_at"].items():
+        assert seen["nothing"] == pytest.approx(
+            np.mean([each["looked_at"][kind]["nothing"] for each in facts["candidates"]]), abs=1e-5
+        )
+        assert sum(event["weight"] for event in seen["events"]) == pytest.approx(1 - seen["nothing"], abs=1e-5)
 
 
 def test_fewer_events_are_the_most_attended_ones(home: Path, scorer: Scorer) -> None:
@@ -113,23 +119,3 @@ def test_what_the_network_does_not_read_has_no_part(
     for each in explained(home, scorer)["candidates"]:
         parts = each["occlusion"]["groups"] | each["occlusion"]["inputs"]
         assert set(parts.values()) == {0.0}
-
-
-def test_the_command_prints_tables_or_json_alone(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    page = str(last_page(home)["page_id"][0].as_py())
-    flags = ["explain", "--profile", "smoke", "--ranker", str(home / "ranker"), "--page", page]
-    main([*flags, "--json"])
-    facts = json.loads(capsys.readouterr().out)
-    assert facts["page"] == int(page) and facts["candidates"][0]["gold_level"] in range(4)
-    main(flags)
-    printed = capsys.readouterr().out
-    assert "r_user" in printed and "r_cross" in printed and facts["candidates"][0]["text"] in printed
-
-
-def test_a_page_of_another_split_is_pointed_to(home: Path) -> None:
-    page = str(last_page(home)["page_id"][0].as_py())
-    flags = ["explain", "--profile", "smoke", "--ranker", str(home / "ranker"), "--page"]
-    with pytest.raises(PrectrError, match="it is in split .*test.*: add --split"):
-        main([*flags, page, "--split", "validation"])
-    with pytest.raises(PrectrError, match="name a page_id of impressions.parquet"):
-        main([*flags, "-5"])
