@@ -18,6 +18,8 @@ What a step does lies in the room it belongs to; here stands what it depends on.
 """
 
 import shutil
+from collections.abc import Callable
+from copy import copy
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -43,17 +45,24 @@ from prectr.rank.inputs.steps import (
     write_texts,
 )
 from prectr.rank.model.trained import TrainedRanker
+from prectr.rank.reports.durations import usual_seconds
 from prectr.rank.reports.html import write_report
 from prectr.rank.reports.terminal import REPORT, show_report, show_results
 from prectr.rank.training.engagement import write_engagement
 from prectr.rank.training.fit import train_ranker
 from prectr.rank.workspace import ENGAGEMENT, Workspace
 from prectr.shared.run import launch
+from prectr.shared.run.ahead import Ahead, Build, look_ahead, tell
 from prectr.shared.run.console import console
 from prectr.shared.run.contents import remark_on_tables
 from prectr.shared.run.finished import remember_run, settings_of
 from prectr.shared.run.hold import hold
-from prectr.shared.run.steps import RECORD, fingerprint_of, fingerprint_of_tables, require_whole, run_step
+from prectr.shared.run.steps import (
+    RECORD,
+    fingerprint_of,
+    fingerprint_of_tables,
+    require_whole,
+)
 from prectr.shared.training.device import compute_device, has_bf16
 from prectr.shared.training.trackers import report_to
 
@@ -83,6 +92,8 @@ def run_stage(workspace: Workspace) -> None:
     with hold(workspace.folder):
         if changed := remark_on_tables(workspace.data):
             console.print(changed, highlight=False, markup=False, soft_wrap=True)
+        if launch.is_first():
+            tell(ahead(workspace))
         build_all(workspace)
         if launch.is_first():
             show_results(workspace.folder)
@@ -92,24 +103,41 @@ def run_stage(workspace: Workspace) -> None:
 
 def build_all(workspace: Workspace) -> None:
     """What a training reads · lightgbm · (engagement) · (pair features) · training · ranker."""
-    build_inputs(workspace)
-    build_rival(workspace)
-    if workspace.taught_by:
-        build_engagement(workspace)
-    for name in workspace.stored_pairs:
-        build_pair_features(workspace, name)
-    build_training(workspace)
-    build_ranker(workspace)
+    for build in builds(workspace).values():
+        build(workspace)
 
 
 def build_inputs(workspace: Workspace) -> None:
     """level_prob · replay · behaviours · texts · text_vectors · features: what a training, and any rival, reads."""
-    build_level_prob(workspace)
-    build_replay(workspace)
-    build_behaviours(workspace)
-    build_texts(workspace)
-    build_text_vectors(workspace)
-    build_features(workspace)
+    for build in INPUTS.values():
+        build(workspace)
+
+
+def builds(workspace: Workspace) -> dict[str, Callable[[Workspace], None]]:
+    """What builds each folder of a run, in order."""
+    return {
+        **INPUTS,
+        "lightgbm": build_rival,
+        **{name: build_engagement for name in workspace.taught_by},
+        **{name: partial(build_pair_features, name=name) for name in workspace.stored_pairs},
+        "trained": build_training,
+        "ranker": build_ranker,
+    }
+
+
+def ahead(workspace: Workspace) -> list[Ahead]:
+    """How the steps stand before they run."""
+
+    def asking(build: Callable[[Workspace], None]) -> Build:
+        def hand_over(step: Callable[..., Any]) -> None:
+            asked = copy(workspace)
+            asked.step = step
+            build(asked)
+
+        return hand_over
+
+    folders = {name: asking(build) for name, build in builds(workspace).items()}
+    return look_ahead(workspace.folder, folders, usual_seconds(workspace.command, workspace.data))
 
 
 def report(folder: Path) -> None:
@@ -128,7 +156,7 @@ def build_level_prob(workspace: Workspace) -> None:
         write_level_prob(encoder, workspace.data, work)
         keep_encoder(workspace.encoder, work)
 
-    run_step("level_prob", workspace.folder / "level_prob", inputs, build, sources=SOURCES["level_prob"])
+    workspace.step("level_prob", workspace.folder / "level_prob", inputs, build, sources=SOURCES["level_prob"])
 
 
 def build_replay(workspace: Workspace) -> None:
@@ -144,7 +172,7 @@ def build_replay(workspace: Workspace) -> None:
         table = pairs_to_replay(workspace.stage_one(), workspace.data, replay_pairs, work)
         pq.write_table(table, work / "replay.parquet", compression="zstd")
 
-    run_step("replay", workspace.folder / "replay", inputs, build, sources=SOURCES["replay"])
+    workspace.step("replay", workspace.folder / "replay", inputs, build, sources=SOURCES["replay"])
 
 
 def build_behaviours(workspace: Workspace) -> None:
@@ -157,7 +185,7 @@ def build_behaviours(workspace: Workspace) -> None:
     def build(work: Path) -> None:
         BehaviourLog.build(workspace.data, workspace.level_prob(), work)
 
-    run_step("behaviours", workspace.folder / "behaviours", inputs, build, sources=SOURCES["behaviours"])
+    workspace.step("behaviours", workspace.folder / "behaviours", inputs, build, sources=SOURCES["behaviours"])
 
 
 def build_features(workspace: Workspace) -> None:
@@ -193,13 +221,13 @@ def build_features(workspace: Workspace) -> None:
         )
 
     sources = SOURCES["features"] + (SOURCES["warm start"] if run.warm_start else ())
-    run_step("features", workspace.folder / "features", inputs, build, sources=sources)
+    workspace.step("features", workspace.folder / "features", inputs, build, sources=sources)
 
 
 def build_texts(workspace: Workspace) -> None:
     """`texts/`: the catalogue's, the queries' and the replayed pairs' texts, tokenised."""
     build = partial(write_texts, workspace)
-    run_step("texts", workspace.folder / "texts", _text_inputs(workspace), build, sources=SOURCES["texts"])
+    workspace.step("texts", workspace.folder / "texts", _text_inputs(workspace), build, sources=SOURCES["texts"])
 
 
 def build_text_vectors(workspace: Workspace) -> None:
@@ -210,7 +238,7 @@ def build_text_vectors(workspace: Workspace) -> None:
         "bf16": workspace.training.bf16 and has_bf16(compute_device()),
     }
     build = partial(write_text_vectors, workspace)
-    run_step("text_vectors", workspace.folder / "text_vectors", inputs, build, sources=SOURCES["text_vectors"])
+    workspace.step("text_vectors", workspace.folder / "text_vectors", inputs, build, sources=SOURCES["text_vectors"])
 
 
 def build_rival(workspace: Workspace) -> None:
@@ -221,7 +249,7 @@ def build_rival(workspace: Workspace) -> None:
         "negative_sampling_rate": workspace.losses.negative_sampling_rate,
     }
     build = partial(write_rival, workspace)
-    run_step("lightgbm", workspace.folder / "lightgbm", inputs, build, sources=SOURCES["lightgbm"])
+    workspace.step("lightgbm", workspace.folder / "lightgbm", inputs, build, sources=SOURCES["lightgbm"])
 
 
 def build_engagement(workspace: Workspace) -> None:
@@ -234,7 +262,7 @@ def build_engagement(workspace: Workspace) -> None:
         "position_debias": workspace.losses.position_debias,
     }
     build = partial(write_engagement, workspace)
-    run_step("engagement", workspace.folder / ENGAGEMENT, inputs, build, sources=SOURCES["engagement"])
+    workspace.step("engagement", workspace.folder / ENGAGEMENT, inputs, build, sources=SOURCES["engagement"])
 
 
 def build_pair_features(workspace: Workspace, name: str) -> None:
@@ -248,7 +276,7 @@ def build_pair_features(workspace: Workspace, name: str) -> None:
         "bf16": workspace.training.bf16 and has_bf16(compute_device()),
     }
     build = partial(write_frozen_text, workspace, pairs)
-    run_step(name, workspace.folder / name, inputs, build, sources=SOURCES["pair_features"])
+    workspace.step(name, workspace.folder / name, inputs, build, sources=SOURCES["pair_features"])
 
 
 def build_training(workspace: Workspace) -> None:
@@ -265,7 +293,7 @@ def build_training(workspace: Workspace) -> None:
         **training,
     }
     build = partial(train_ranker, workspace)
-    run_step("training", workspace.folder / "trained", inputs, build, sources=SOURCES["training"], together=True)
+    workspace.step("training", workspace.folder / "trained", inputs, build, sources=SOURCES["training"], together=True)
 
 
 def build_ranker(workspace: Workspace) -> None:
@@ -284,7 +312,18 @@ def build_ranker(workspace: Workspace) -> None:
         shutil.copytree(trained, work, dirs_exist_ok=True, ignore=shutil.ignore_patterns(RECORD, "runs"))
         judge_ranker(workspace, work)
 
-    run_step("ranker", workspace.folder / "ranker", inputs, build, sources=SOURCES["ranker"])
+    workspace.step("ranker", workspace.folder / "ranker", inputs, build, sources=SOURCES["ranker"])
+
+
+INPUTS: dict[str, Callable[[Workspace], None]] = {
+    "level_prob": build_level_prob,
+    "replay": build_replay,
+    "behaviours": build_behaviours,
+    "texts": build_texts,
+    "text_vectors": build_text_vectors,
+    "features": build_features,
+}
+"""What builds the folders that a training, and any rival, reads, in order."""
 
 
 def _text_inputs(workspace: Workspace) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """What the steps of stage two share: settings, folders and tables."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -30,7 +31,7 @@ from prectr.shared.encoder.level_encoder import LevelEncoder
 from prectr.shared.errors import PrectrError
 from prectr.shared.hub import local_folder
 from prectr.shared.run.fingerprint import file_fingerprint
-from prectr.shared.run.steps import fingerprint_of, is_finished, run_step, step_fingerprint
+from prectr.shared.run.steps import StepRecord, fingerprint_of, is_finished, run_step, step_fingerprint
 from prectr.shared.storage.duckdb import distinct, out_of_core
 from prectr.shared.storage.npy import open_array
 from prectr.shared.values.texts import plain_text
@@ -56,6 +57,8 @@ class Workspace:
     training: TrainArguments
     evaluation: EvaluateArguments
     command: str = "python -m rank run"
+    step: Callable[..., StepRecord] = run_step
+    """What builds a step's folder, or only asks for it."""
 
     def __post_init__(self) -> None:
         check_together(self.history, self.model, self.losses, self.training)

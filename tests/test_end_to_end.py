@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import shlex
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from prectr.distill.publishing.model_card import FILES as ENCODER
 from prectr.rank import Ranker
 from prectr.rank.__main__ import main as rank_main
 from prectr.rank.reports.model_card import FILES as RANKER
+from prectr.rank.reports.terminal import next_commands
 from prectr.shared.errors import PrectrError
 from prectr.shared.hub import published_files
 from prectr.shared.run.steps import read_record, require_whole
@@ -235,6 +237,44 @@ def test_another_setting_of_the_evaluation_trains_nothing(shop: Path) -> None:
     rank_main([*flags, "--bootstrap_resamples", "7"])
     after = finished(shop)
     assert {step for step in STEPS if after[step] != before[step]} == {"ranker"}
+
+
+def test_the_next_commands_run_as_they_are_printed(shop: Path, tmp_path: Path) -> None:
+    """Of another data set's name, in another folder of artifacts, and none of the settings typed again."""
+    shutil.copytree(shop.parent, tmp_path / "my artifacts")
+    folder = (tmp_path / "my artifacts" / "toy").rename(tmp_path / "my artifacts" / "mine") / "ranker"
+    commands = next_commands(read(folder / "metrics.json"), folder)
+    assert [shlex.split(command)[3] for command in commands[:3]] == ["explain", "serve", "publish"]
+    for command in commands:
+        words = [sys.executable, *shlex.split(command)[1:]]
+        assert command.startswith("python ")
+        if "serve" in words:
+            with subprocess.Popen([*words, "--port", "0"], cwd=ROOT, stdout=subprocess.PIPE, text=True) as service:
+                assert service.stdout is not None and "The page: http" in service.stdout.readline()
+                service.terminate()
+            continue
+        done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0 and done.stdout, f"{command}: {done.stderr}"
+
+
+def test_a_trial_says_everywhere_that_its_figures_mean_nothing(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    where = ["--profile", "smoke", "--artifacts", str(shop.parent)]
+    capsys.readouterr()
+    rank_main(["table", *where])
+    assert "TRIAL RUN: these figures mean nothing (profile smoke" in " ".join(capsys.readouterr().out.split())
+    rank_main(["publish", *where, "--repo", "someone/model", "--dry_run"])
+    for page in ("report.html", "ranker/README.md", "encoder/README.md"):
+        assert "TRIAL RUN: these figures mean nothing" in (shop / page).read_text(encoding="utf-8"), page
+
+
+def test_what_is_ahead_is_known_before_it_begins(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flags = ["run", "--profile", "smoke", "--artifacts", str(shop.parent)]
+    rank_main(flags)
+    capsys.readouterr()
+    rank_main([*flags, "--debias_weight", "0.03"])
+    first, second, *_ = capsys.readouterr().out.splitlines()
+    assert first.startswith("11 steps: 9 done, 2 to do, about ") and first.endswith("(as before)")
+    assert "✓ pair_features · trained " in second and " · ranker " in second and "✓ ranker" not in second
 
 
 def test_a_downloaded_encoder_needs_nothing_of_stage_one(shop: Path, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from prectr.shared.markdown import escaped
 from prectr.shared.run.console import console, format_cell, table
 from prectr.shared.run.schema import read_json
 from prectr.shared.run.steps import fingerprint_of
+from prectr.shared.run.trial import trial_of
 
 FILES = ("README.md", "metrics.json", *ENCODER_FILES)
 """What is published of an encoder's folder."""
@@ -68,6 +69,7 @@ def write_card(folder: Path, level_names: list[str], repo: str = "this-folder") 
     contents = {
         "repo": repo,
         "facts": facts,
+        "trial": _trial(facts),
         "level_names": [escaped(name) for name in level_names],
         "settings": settings,
         "metrics": METRICS,
@@ -83,6 +85,12 @@ def write_card(folder: Path, level_names: list[str], repo: str = "this-folder") 
     text = str(ModelCard.from_template(card, template_path=str(TEMPLATE), **contents))
     with atomic_write(folder / "README.md") as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def _trial(facts: dict[str, Any]) -> str | None:
+    """Why the figures of `metrics.json` mean nothing, if they do."""
+    models = (facts.get(name) for name in ("teacher_source", "assistant_source", "init_from"))
+    return trial_of(facts.get("command") or "", models)
 
 
 def _rows(facts: dict[str, Any]) -> Iterator[list[Any]]:
@@ -113,6 +121,8 @@ def report(folder: Path) -> None:
     if agreement := facts.get("agreement"):
         told = ", ".join(f"{name.replace('_', ' ')} {format_cell(value)}" for name, value in agreement.items())
         console.print(f"No gold levels: all there is to say is how the student agrees with its teacher: {told}")
+    if warning := _trial(facts):
+        console.print(warning, style="bold red", highlight=False)
     console.print(f"encoder: {folder / 'encoder'}", highlight=False)
     has_log = has_table(folder / "data", "impressions")
     next_step = "make rank" if has_log else "publish, or score pairs: there is no click log to train a ranker on"

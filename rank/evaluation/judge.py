@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from prectr.data.contract import has_table, read_table, reconstructed
 from prectr.rank.evaluation.calibrate import calibrate
+from prectr.rank.evaluation.paired import differences
 from prectr.rank.evaluation.protocol import (
     Judged,
     exposed_slices,
@@ -66,6 +67,8 @@ def judge_ranker(workspace: Workspace, work: Path) -> None:
     metrics = {
         **_judge(workspace, sets, tables, judged, ours),
         "lightgbm": _judge(workspace, sets, tables, judged, theirs),
+        "differences": differences(judged, ours, theirs, workspace.evaluation.bootstrap_resamples, workspace.run.seed),
+        "example_page": tables["test"]["page_id"][0].as_py() if len(tables["test"]) else None,
         "not_measured": workspace.not_measured,
         "position_gain": facts["position_gain"],
         "calibration": calibration and {"shift": calibration.shift, "validation_pcoc_before": calibration.pcoc},

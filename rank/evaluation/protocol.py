@@ -65,6 +65,38 @@ def _interval(judged: Judged, metric: metrics.WeightedMetric, resamples: int, se
     return None if bounds is None else list(bounds)
 
 
+def exposed_measures(judged: Judged, probability: np.ndarray) -> dict[str, metrics.WeightedMetric]:
+    """What is bootstrapped of pages as shown, by its name in `judge_exposed`."""
+    clicked, known = judged.clicked, judged.known_users
+    gauc_of_users = metrics.gauc_of_weights(clicked[known], probability[known], judged.user[known])
+
+    def mean_loss(weights: np.ndarray) -> float | None:
+        return metrics.logloss(clicked, probability, weights)
+
+    def calibration(weights: np.ndarray) -> float | None:
+        return metrics.pcoc(clicked, probability, weights)
+
+    return {
+        "auc": judged.weighted(metrics.auc_of_weights(clicked, probability)),
+        "gauc_page": metrics.gauc_of_weights(clicked, probability, judged.page),
+        "gauc_user": lambda weights: gauc_of_users(weights[known]),
+        "logloss": judged.weighted(mean_loss),
+        "pcoc": judged.weighted(calibration),
+    }
+
+
+def open_measures(judged: Judged, score: np.ndarray) -> dict[str, metrics.WeightedMetric]:
+    """What is bootstrapped of open candidates, by its name in `judge_open`."""
+    found = {
+        "ndcg@10": metrics.ndcg_at_k_of_weights(judged.page, score, judged.clicked),
+        "auc": metrics.auc_of_weights(judged.clicked, score),
+    }
+    if judged.gold_level is not None:
+        low = metrics.excess_low_at_k_of_weights(judged.page, score, judged.gold_level, LOW_LEVEL)
+        found["excess_low@10"] = low
+    return found
+
+
 def judge_exposed(judged: Judged, probability: np.ndarray, resamples: int, seed: int) -> dict[str, Any]:
     """Ranking and calibration on pages as the old policy showed them; `probability` [n] is P(click).
 
@@ -74,21 +106,7 @@ def judge_exposed(judged: Judged, probability: np.ndarray, resamples: int, seed:
     gauc_page, page_coverage = metrics.gauc(clicked, probability, judged.page)
     known = judged.known_users
     gauc_user, user_coverage = metrics.gauc(clicked[known], probability[known], judged.user[known])
-    gauc_of_users = metrics.gauc_of_weights(clicked[known], probability[known], judged.user[known])
-
-    def mean_loss(weights: np.ndarray) -> float | None:
-        return metrics.logloss(clicked, probability, weights)
-
-    def calibration(weights: np.ndarray) -> float | None:
-        return metrics.pcoc(clicked, probability, weights)
-
-    bootstrapped: Mapping[str, metrics.WeightedMetric] = {
-        "auc": judged.weighted(metrics.auc_of_weights(clicked, probability)),
-        "gauc_page": metrics.gauc_of_weights(clicked, probability, judged.page),
-        "gauc_user": lambda weights: gauc_of_users(weights[known]),
-        "logloss": judged.weighted(mean_loss),
-        "pcoc": judged.weighted(calibration),
-    }
+    bootstrapped = exposed_measures(judged, probability)
     return {
         "auc": metrics.auc(clicked, probability, judged.weight),
         "gauc_page": gauc_page,
@@ -107,13 +125,7 @@ def judge_open(judged: Judged, score: np.ndarray, resamples: int, seed: int) -> 
 
     `excess_low@10` is None where gold levels do not say how low a candidate is.
     """
-    bootstrapped = {
-        "ndcg@10": metrics.ndcg_at_k_of_weights(judged.page, score, judged.clicked),
-        "auc": metrics.auc_of_weights(judged.clicked, score),
-    }
-    if judged.gold_level is not None:
-        low = metrics.excess_low_at_k_of_weights(judged.page, score, judged.gold_level, LOW_LEVEL)
-        bootstrapped["excess_low@10"] = low
+    bootstrapped = open_measures(judged, score)
     every_row = np.ones(len(score))
     figures = {name: metric(every_row) for name, metric in bootstrapped.items()}
     intervals = {name: _interval(judged, metric, resamples, seed) for name, metric in bootstrapped.items()}

@@ -27,6 +27,7 @@ from prectr.rank.reports.figures import (
 )
 from prectr.rank.reports.glossary import of_columns, read_terms
 from prectr.rank.reports.terminal import EXPOSED, OPEN, REPORT, counts, rung_with_interval, with_interval
+from prectr.rank.reports.verdict import trial, verdict
 from prectr.shared.atomic import atomic_write
 from prectr.shared.errors import PrectrError
 from prectr.shared.metrics import LEAST_USERS
@@ -85,6 +86,8 @@ def write_report(folder: Path, bench: Mapping[str, Any] | None = None) -> Path:
     page = environment.get_template(TEMPLATE).render(
         name=folder.resolve().name,
         reconstructed=(metrics or bench or {}).get("reconstructed", ""),
+        trial=trial(metrics) if metrics is not None else None,
+        verdict=verdict(metrics) if metrics is not None else None,
         tiles=_tiles(metrics) if metrics is not None else [],
         sections=sections,
         terms=list(terms.values()),

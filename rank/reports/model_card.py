@@ -12,6 +12,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from prectr.rank.features.feature_map import FeatureMap
 from prectr.rank.model.trained import CONFIG, FEATURE_MAP, FILES, TrainedRanker
 from prectr.rank.reports.terminal import EXPOSED, OPEN, counts, rung_with_interval, with_interval
+from prectr.rank.reports.verdict import trial, verdict
 from prectr.shared.atomic import atomic_write
 from prectr.shared.errors import PrectrError
 from prectr.shared.hub import check_repo, hub_name, publish, terms
@@ -85,6 +86,8 @@ def write_card(folder: Path, feature_map: FeatureMap, repo: str) -> None:
     contents: dict[str, Any] = {
         "repo": repo,
         "metrics": metrics,
+        "trial": trial(metrics),
+        "verdict": verdict(metrics),
         "level_names": [escaped(name) for name in config["level_names"]],
         "tables": list(_tables(metrics)),
         "vocabularies": {

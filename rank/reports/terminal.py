@@ -2,11 +2,15 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
+from prectr.rank.config import WhereArguments
+from prectr.rank.reports.verdict import trial, verdict
 from prectr.shared.run.console import console, table
 from prectr.shared.run.schema import read_json
 from prectr.shared.run.steps import require_whole
+from prectr.shared.run.verbs import program
 
 EXPOSED = ("auc", "gauc_page", "gauc_user", "logloss", "pcoc", "ece")
 REPORT = "report.html"
@@ -87,11 +91,37 @@ def show(metrics: Mapping[str, Any], folder: Path) -> None:
     )
     console.print(
         f"Files: {folder}/ (model.safetensors, encoder/, metrics.json, predictions.parquet)\n"
-        f'Next:  python -c "from prectr import Ranker; print(Ranker.from_pretrained({str(folder)!r}))"\n'
-        "       make bench  ·  make publish REPO=user/name MODEL=ranker DRY_RUN=1\n"
-        f"Terms: each is defined at the end of {folder.parent}/report.html",
+        f"Terms: each is defined at the end of {folder.parent}/{REPORT}",
         highlight=False,
     )
+    for number, command in enumerate(next_commands(metrics, folder)):
+        console.print(f"{'Next: ' if number == 0 else '      '} {command}", highlight=False, soft_wrap=True)
+    show_verdict(metrics)
+
+
+def next_commands(metrics: Mapping[str, Any], folder: Path) -> list[str]:
+    """What to do with the ranker in `folder`, as it can be typed."""
+    home = folder.parent
+    where = [f"--name {quote(home.name)}", f"--artifacts {quote(str(home.parent))}"]
+    usual = (f"--name {WhereArguments.name}", f"--artifacts {WhereArguments.artifacts}")
+    flags = "".join(f" {flag}" for flag in where if flag not in usual)
+    page = metrics.get("example_page")
+    called = program("rank")
+    code = f"from prectr import Ranker; print(Ranker.from_pretrained({str(folder)!r}))"
+    return [
+        *([] if page is None else [f"{called} explain --page {page}{flags}"]),
+        f"{called} serve{flags}",
+        f"{called} publish --repo user/name --dry_run{flags}",
+        f"python -c {quote(code)}",
+    ]
+
+
+def show_verdict(metrics: Mapping[str, Any]) -> None:
+    """Who won, and whether it means anything: the last thing that is said of the figures."""
+    if sentence := verdict(metrics):
+        console.print(sentence, style="bold", highlight=False)
+    if warning := trial(metrics):
+        console.print(warning, style="bold red", highlight=False)
 
 
 def rung_with_interval(metrics: Mapping[str, Any], rung: str) -> str:

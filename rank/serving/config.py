@@ -52,9 +52,7 @@ class ExplainArguments(Ranged):
     time: str | None = field(
         default=None, metadata={"help": "when it is asked, as YYYY-MM-DDTHH:MM:SS; default: after the last event"}
     )
-    top_events: int = field(
-        default=3, metadata={"help": "past events shown, most attended first", "range": (0, COUNT)}
-    )
+    top_events: int = field(default=3, metadata={"help": "past events shown, most attended first", "range": (0, COUNT)})
     top_features: int = field(
         default=3, metadata={"help": "single inputs shown, largest part first", "range": (0, COUNT)}
     )

@@ -107,4 +107,28 @@ def test_time_seed_commit_and_the_next_step_are_told(shown: io.StringIO, metrics
     assert line_of(shown, "seed 7", "c0ffee", "2026-01-01", "python -m rank run --profile smoke")
     assert line_of(shown, "position_gain", "-0.0021")
     assert line_of(shown, "artifacts/toy/ranker", "predictions.parquet")
-    assert line_of(shown, "make bench")
+
+
+def test_the_verdict_is_said_last_and_a_trial_in_red(metrics: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.StringIO()
+    for module in (console, report):
+        colours = Console(file=stream, width=300, force_terminal=True, color_system="standard")
+        monkeypatch.setattr(module, "console", colours)
+    metrics["differences"] = {"exposed": {"auc": {"gap": 0.1, "ci95": [0.05, 0.2]}}}
+    report.show(metrics, Path("artifacts/toy/ranker"))
+    *_, sentence, warning = stream.getvalue().splitlines()
+    assert "the ranker wins AUC on pages as shown by .1000 [.0500, .2000]" in sentence
+    assert "TRIAL RUN" in warning and "\x1b[1;31m" in warning
+    stream.truncate(0)
+    metrics["command"] = "python -m rank run"
+    report.show(metrics, Path("artifacts/toy/ranker"))
+    assert "TRIAL" not in stream.getvalue() and "\x1b[1;31m" not in stream.getvalue()
+
+
+def test_next_commands_are_those_of_this_ranker(metrics: dict[str, Any]) -> None:
+    found = report.next_commands(metrics | {"example_page": 17}, Path("else where/toy/ranker"))
+    flags = " --name toy --artifacts 'else where'"
+    assert found[0].endswith(f"rank explain --page 17{flags}")
+    assert all(command.endswith(flags) for command in found[:-1])
+    usual = report.next_commands(metrics, Path("artifacts/journey/ranker"))
+    assert not [command for command in usual if "--artifacts" in command or "--page" in command]

@@ -263,7 +263,8 @@ def test_every_step_of_the_project_names_its_sources() -> None:
     for folder in ("data", "distill", "rank", "benchmarks"):
         for file in (ROOT / folder).rglob("*.py"):
             for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-                is_call = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "run_step"
-                if is_call and "sources" not in {keyword.arg for keyword in node.keywords}:
+                called = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
+                is_step = isinstance(node, ast.Call) and called in ("run_step", "workspace.step")
+                if is_step and "sources" not in {keyword.arg for keyword in node.keywords}:
                     nameless.append(f"{file}:{node.lineno}")
     assert nameless == []
