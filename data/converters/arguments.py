@@ -9,6 +9,7 @@ import ast
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -29,6 +30,17 @@ if TYPE_CHECKING:
 def columns(what: str) -> Any:
     """A flag that takes any number of names."""
     return field(default_factory=list, metadata={"help": what})
+
+
+def check_time_format(form: str) -> None:
+    """Raises `PrectrError` where it is no format of a time, or one without a day."""
+    moment = datetime(2024, 5, 16, 12, 34, 56, tzinfo=UTC)
+    try:
+        found = datetime.strptime(moment.strftime(form), form)
+    except ValueError as error:
+        raise PrectrError(f"--time_format {form}: {error}: write one such as %d.%m.%Y or %m/%d/%y %H:%M.") from None
+    if found.date() != moment.date():
+        raise PrectrError(f"--time_format {form}: it tells no day of a year: write one such as %d.%m.%Y.")
 
 
 @dataclass
@@ -58,12 +70,15 @@ class ReadingArguments:
         default="auto", metadata={"help": "tab, comma, semicolon, pipe or a character; auto: what fits the first line"}
     )
     quoting: bool = field(default=True, metadata={"help": "false: a double quote is a character like any other"})
+    decimal: Literal[".", ","] = field(
+        default=".", metadata={"help": "of numbers: a point, or a comma as in 1.234,56; of columns that hold numbers"}
+    )
 
     @property
     def reading(self) -> Reading:
         from prectr.data.converters.reading.readers import Reading
 
-        return Reading(self.file_format, self.encoding, self.delimiter, self.quoting)
+        return Reading(self.file_format, self.encoding, self.delimiter, self.quoting, self.decimal)
 
 
 @dataclass
@@ -123,6 +138,10 @@ class LogArguments:
         default="auto",
         metadata={"help": "of timestamps; auto: ISO 8601, or the only unit that puts all numbers in 1990 to 2100"},
     )  # fmt: skip
+    time_format: str = field(
+        default="",
+        metadata={"help": "of timestamps, such as %%d.%%m.%%Y %%H:%%M, as strptime reads it; UTC without %%z"},
+    )
     history_share: float = field(default=0.1, metadata={"help": "the first pages: history only, not trained on"})
     new_users_share: float = field(default=0.1, metadata={"help": "users never trained on, drawn by seed"})
     sampled_skips: int = field(default=9, metadata={"help": "of a log of clicks: skipped items drawn for each page"})
@@ -135,6 +154,15 @@ class LogArguments:
         from prectr.data.converters.sampled import Skips
 
         Skips(self.sampled_skips, self.skip_draw, 0)
+        if self.time_format and self.time_unit != "auto":
+            raise PrectrError("--time_format and --time_unit both say how times are written: give one of them.")
+        if self.time_format:
+            check_time_format(self.time_format)
+
+    @property
+    def times(self) -> str:
+        """How times are written: a unit, or a format with its per cents."""
+        return self.time_format or self.time_unit
 
     def rules(self, splits: SplitArguments, seed: int) -> LogRules:
         from prectr.data.converters.log import LogRules
@@ -142,7 +170,7 @@ class LogArguments:
 
         shares = splits.shares(seed, self.history_share, self.new_users_share)
         skips = Skips(self.sampled_skips, self.skip_draw, seed)
-        return LogRules(self.time_unit, skips, shares, splits.unlabelled(seed))
+        return LogRules(self.times, skips, shares, splits.unlabelled(seed))
 
 
 @dataclass
@@ -153,10 +181,14 @@ class TableArguments:
     item: list[str] = columns("columns of an item's text, joined with spaces; of the --items files, if there are any")
     item_id: str = field(default="", metadata={"help": "column of the item's id; empty: an item is its text"})
     level: str = field(default="", metadata={"help": "column of ratings or labels; see --level_names and --level_cuts"})
+    judgements: list[str] = columns("files of judged pairs beside a log; --level and --split are columns of theirs")
+    judgements_query: str = field(default="", metadata={"help": "column of the query in them; empty: as --query"})
+    judgements_item_id: str = field(default="", metadata={"help": "column of the id in them; empty: as --item_id"})
     split: str = field(
         default="", metadata={"help": "column of train, validation and test, instead of a split by query"}
     )
     clicked: str = field(default="", metadata={"help": "column of clicks: 1 or 0, true or false"})
+    clicked_value: list[str] = columns("what that column says of a click, such as click; all else is none")
     timestamp: str = field(default="", metadata={"help": "column of times"})
     user: str = field(default="", metadata={"help": "column of the user's id; empty: nobody is known"})
     page: str = field(
@@ -175,6 +207,9 @@ class TableArguments:
     def __post_init__(self) -> None:
         if not self.item:
             raise PrectrError("--item: name the column (or columns) of the items' text.")
+        self._check_judgements()
+        if self.clicked_value and not self.clicked:
+            raise PrectrError("--clicked_value is what a column says of a click: name the column with --clicked.")
         if self.items and not self.item_id:
             raise PrectrError("--items are joined by id: name its column in the rows with --item_id.")
         if self.clicked and not self.timestamp:
@@ -185,6 +220,19 @@ class TableArguments:
                 "alone for a log of clicks."
             )
         _ = self.features
+
+    def _check_judgements(self) -> None:
+        if not self.judgements:
+            if self.judgements_query or self.judgements_item_id:
+                raise PrectrError("--judgements_query, --judgements_item_id: name the files with --judgements.")
+            return
+        for name, needed, why in (
+            ("level", self.level, "the column of their ratings"),
+            ("items", self.items, "the files of the items, whose texts the judged ones have too"),
+            ("timestamp", self.timestamp, "the log's column of times; judged pairs alone are the source themselves"),
+        ):
+            if not needed:
+                raise PrectrError(f"--judgements beside a log need --{name}: name {why}.")
 
     @property
     def is_log(self) -> bool:

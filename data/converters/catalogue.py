@@ -7,7 +7,6 @@ Of an item that is named twice the first row counts, and in a log the earliest: 
 from __future__ import annotations
 
 from prectr.data.converters.staging import Staging
-from prectr.data.converters.times import add_seconds
 from prectr.shared.errors import PrectrError
 from prectr.shared.storage.duckdb import identifier
 from prectr.shared.values.texts import plain_sql
@@ -26,32 +25,32 @@ def number(column: str, name: str) -> str:
 
 
 def check_numbers(staging: Staging, view: str, source: str) -> None:
-    """Refuse a numeric feature that is no finite number; say how many are missing.
-
-    Raises:
-        PrectrError: the first bad value.
-    """
+    """Refuse numeric features that are no finite numbers; say how many are missing."""
     for name in staging.columns(view):
         if not name.startswith(("num_", "ctx_num_")):
             continue
+        no_number = f"NOT coalesce(isfinite(TRY_CAST({identifier(name)} AS FLOAT)), false)"
         bad = staging.rows(
-            f"SELECT row, {identifier(name)} FROM {view} WHERE {identifier(name)} IS NOT NULL AND "
-            f"NOT coalesce(isfinite(TRY_CAST({identifier(name)} AS FLOAT)), false) ORDER BY file, row LIMIT 1"
+            f"SELECT file, row, {identifier(name)}, count(*) OVER () FROM {view} WHERE {identifier(name)} IS NOT NULL "
+            f"AND {no_number} ORDER BY file, row LIMIT 1"
         )
         if bad:
-            raise PrectrError(f"{source}: {name}, row {bad[0][0]}: found {bad[0][1][:80]!r}: write a finite number.")
+            file, row, text, times = bad[0]
+            more = f" (and {times - 1:,} more)" if times > 1 else ""
+            hint = ", or say --decimal ," if "," in text else ""
+            where = staging.place(view, name, file, row, source)
+            staging.refuse(f"{where}{more}: found {text[:80]!r}: write a finite number{hint}.")
         if missing := staging.value(f"SELECT count(*) FROM {view} WHERE {identifier(name)} IS NULL"):
             staging.tell(f"{missing:,} rows have no {name}: it is 0 there")
 
 
-def make_items(staging: Staging, source: str, time_unit: str = "auto") -> None:
+def make_items(staging: Staging, source: str) -> None:
     """The table `items` from the view `items_in` (file, row, item_id, text, and perhaps category, num_*, cat_* and
-    timestamp).
+    timestamp), whose values have been checked (`refusals.check_values`).
 
     Raises:
-        PrectrError: no item has an id and a text, or a number is none.
+        PrectrError: no item has an id and a text.
     """
-    check_numbers(staging, "items_in", source)
     columns = staging.columns("items_in")
     chosen = ["item_id", f"{plain_sql('items_in.text')} AS text"]
     chosen += ["CASE WHEN " + visible("category") + " THEN category END AS category"] if "category" in columns else []
@@ -60,7 +59,6 @@ def make_items(staging: Staging, source: str, time_unit: str = "auto") -> None:
     fit = f"{visible('item_id')} AND {visible('items_in.text')}"
     rows, first = "items_in", "file, row"
     if "timestamp" in columns:
-        add_seconds(staging, "items_in", "timestamp", source, time_unit)
         rows = "items_in LEFT JOIN items_in_seconds AS moments ON moments.text = timestamp"
         first = "moments.seconds NULLS LAST, file, row"
     staging.table(

@@ -12,8 +12,8 @@ from prectr.data.checks.defects import DataError
 from prectr.data.converters import esci, homedepot, result_pages, staging, table, ubi, wands, write
 from prectr.data.converters.arguments import Conversion, NameArguments
 from prectr.data.converters.reading.files import fingerprint, is_hub, list_files
-from prectr.data.converters.staging import open_staging
-from prectr.data.converters.write import Settings, finish, write_tables
+from prectr.data.converters.staging import Settings, open_staging
+from prectr.data.converters.write import finish, write_tables
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.console import console
 from prectr.shared.run.schema import read_json

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from prectr.data.converters.catalogue import drop_unusable
-from prectr.data.converters.levels import LevelRule, add_levels
+from prectr.data.converters.catalogue import drop_unusable, visible
+from prectr.data.converters.levels import LevelRule, add_levels, number_labels
 from prectr.data.converters.splits import Shares, dice, split_queries
 from prectr.data.converters.staging import Staging
 from prectr.shared.errors import PrectrError
@@ -46,28 +46,42 @@ def make_judged(staging: Staging, source: str, shares: Shares, rule: LevelRule) 
     """
     own = "own_split" if "own_split" in staging.columns("judged_in") else "NULL"
     cases = " ".join(f"WHEN {literal(name)} THEN {literal(split)}" for name, split in SPLIT_NAMES.items())
-    # A level may be called `none`.
-    words = sorted(MISSING_NUMBERS - {name.strip().lower() for name in rule.names})
-    label = f"CASE WHEN lower(trim(label)) NOT IN {literals(words)} THEN trim(label) END"
     staging.table(
         "judged",
-        f"""SELECT file, row, {plain_sql("query")} AS query, item_id, {label} AS label,
-            CAST({own} AS VARCHAR) AS own_name, CASE lower(trim({own})) {cases} END AS own_split FROM judged_in""",
+        f"""SELECT file, row, {plain_sql("query")} AS query, item_id, {_label(rule)} AS label,
+            CASE lower(trim({own})) {cases} END AS own_split FROM judged_in""",
     )
-    bad = staging.rows(
-        "SELECT row, own_name FROM judged WHERE own_name IS NOT NULL AND own_split IS NULL ORDER BY file, row LIMIT 1"
-    )
-    if bad:
-        raise PrectrError(
-            f"{source}: split, row {bad[0][0]}: found {bad[0][1][:80]!r}: use train, validation and test, or leave "
-            "--split out."
-        )
-    staging.run("ALTER TABLE judged DROP own_name")
     drop_unusable(staging, "judged", source)
     if not staging.value("SELECT count(label) FROM judged"):
-        raise PrectrError(f"{source}: level: no row has one: name the column of the labels.")
+        raise PrectrError(f"{source}: {staging.named('level')}: no row has one: name the column of the labels.")
     split_queries(staging, source, shares)
     return add_levels(staging, source, rule)
+
+
+def _label(rule: LevelRule) -> str:
+    """SQL: a label, null where it says that there is none; a level may be called `none`."""
+    words = sorted(MISSING_NUMBERS - {name.strip().lower() for name in rule.names})
+    return f"CASE WHEN lower(trim(label)) NOT IN {literals(words)} THEN trim(label) END"
+
+
+def check_splits(staging: Staging, source: str) -> None:
+    """Raises `PrectrError` for the first name of a split that is none."""
+    if "own_split" not in staging.columns("judged_in"):
+        return
+    bad = staging.rows(
+        f"""SELECT file, row, own_split FROM judged_in WHERE own_split IS NOT NULL
+            AND lower(trim(own_split)) NOT IN {literals(sorted(SPLIT_NAMES))} ORDER BY file, row LIMIT 1"""
+    )
+    if bad:
+        where = staging.place("judged_in", "split", bad[0][0], bad[0][1], source)
+        raise PrectrError(f"{where}: found {bad[0][2][:80]!r}: use train, validation and test, or leave --split out.")
+
+
+def check_labels(staging: Staging, source: str, rule: LevelRule) -> None:
+    """Raises `PrectrError` for the first label that no rule covers, in a row that has a query and an item."""
+    usable = f"{visible('query')} AND {visible('item_id')}"
+    staging.table("judged", f"SELECT file, row, {_label(rule)} AS label FROM judged_in WHERE {usable}")
+    number_labels(staging, source, rule)
 
 
 def make_unlabelled(staging: Staging, unlabelled: Unlabelled) -> None:

@@ -54,18 +54,9 @@ def add_levels(staging: Staging, source: str, rule: LevelRule) -> list[str]:
     Raises:
         PrectrError: labels that no rule covers, or of a single level.
     """
-    named = bool(rule.names) and not (len(rule.cuts) or rule.quantiles)
-    # Numbers are their own order, unless the names are numbers too: then the order is that of the names.
-    named = named and (any(map(_is_number, rule.names)) or not _all_numbers(staging))
-    if named:
-        places = " ".join(f"WHEN {_is_label(name)} THEN {place}" for place, name in enumerate(rule.names))
-        number = f"CASE {places} END"
-        remedy = f"the levels are {', '.join(rule.names)}: correct it, or name it too in --level_names, lowest first"
-    else:
-        number = "CASE WHEN isfinite(TRY_CAST(judged.label AS DOUBLE)) THEN TRY_CAST(judged.label AS DOUBLE) END"
-        remedy = "write a number, or name the labels in --level_names, lowest first"
-    staging.table("numbered", f"SELECT *, CAST({number} AS DOUBLE) AS number FROM judged")
-    _refuse_unknown(staging, source, remedy)
+    named = number_labels(staging, source, rule)
+    if not staging.value("SELECT count(number) FROM numbered"):
+        raise PrectrError(f"{source}: {staging.named('level')}: no row has one: name the column of the labels.")
     staging.table(
         "judged",
         """SELECT query, item_id, coalesce(any_value(split) FILTER (number IS NOT NULL), 'unlabelled') AS split,
@@ -91,6 +82,30 @@ def add_levels(staging: Staging, source: str, rule: LevelRule) -> list[str]:
     return names
 
 
+def number_labels(staging: Staging, source: str, rule: LevelRule) -> bool:
+    """The table `numbered`: that of `judged` with a column `number`, by which its labels are ordered.
+
+    Returns:
+        Whether they are names.
+
+    Raises:
+        PrectrError: the first label that no rule covers.
+    """
+    named = bool(rule.names) and not (len(rule.cuts) or rule.quantiles)
+    # Numbers are their own order, unless the names are numbers too: then the order is that of the names.
+    named = named and (any(map(_is_number, rule.names)) or not _all_numbers(staging))
+    if named:
+        places = " ".join(f"WHEN {_is_label(name)} THEN {place}" for place, name in enumerate(rule.names))
+        number = f"CASE {places} END"
+        remedy = f"the levels are {', '.join(rule.names)}: correct it, or name it too in --level_names, lowest first"
+    else:
+        number = "CASE WHEN isfinite(TRY_CAST(judged.label AS DOUBLE)) THEN TRY_CAST(judged.label AS DOUBLE) END"
+        remedy = "write a number, or name the labels in --level_names, lowest first"
+    staging.table("numbered", f"SELECT *, CAST({number} AS DOUBLE) AS number FROM judged")
+    _refuse_unknown(staging, source, remedy)
+    return named
+
+
 def _is_number(name: str) -> bool:
     try:
         return math.isfinite(float(name))
@@ -112,14 +127,13 @@ def _all_numbers(staging: Staging) -> bool:
 
 def _refuse_unknown(staging: Staging, source: str, remedy: str) -> None:
     bad = staging.rows(
-        "SELECT row, label FROM numbered WHERE number IS NULL AND label IS NOT NULL ORDER BY file, row LIMIT 1"
+        "SELECT file, row, label FROM numbered WHERE number IS NULL AND label IS NOT NULL ORDER BY file, row LIMIT 1"
     )
     if bad:
         others = [row[0] for row in staging.rows("SELECT DISTINCT label FROM judged ORDER BY label LIMIT 8")]
         found = ", ".join(repr(each[:40]) for each in others if each is not None)
-        raise PrectrError(f"{source}: level, row {bad[0][0]}: found {bad[0][1][:80]!r} (labels: {found}): {remedy}.")
-    if not staging.value("SELECT count(number) FROM numbered"):
-        raise PrectrError(f"{source}: level: no row has one: name the column of the labels.")
+        where = staging.place("judged_in", "level", bad[0][0], bad[0][1], source)
+        raise PrectrError(f"{where}: found {bad[0][2][:80]!r} (labels: {found}): {remedy}.")
 
 
 def _tell_repeats(staging: Staging) -> None:

@@ -10,12 +10,12 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from prectr.data.converters.catalogue import check_numbers, drop_unusable, number
+from prectr.data.converters.catalogue import drop_unusable, number
 from prectr.data.converters.judgements import Unlabelled, cap_unlabelled
 from prectr.data.converters.sampled import Skips, add_skips
 from prectr.data.converters.splits import Shares, moment, split_pages
 from prectr.data.converters.staging import Staging
-from prectr.data.converters.times import add_seconds, add_truths
+from prectr.data.converters.times import add_seconds
 from prectr.shared.errors import PrectrError
 from prectr.shared.values.texts import plain_sql
 
@@ -26,7 +26,7 @@ _MOMENT = "make_timestamp(seconds * 1000000) AS timestamp"
 class LogRules:
     """How a log is read."""
 
-    time_unit: str
+    times: str
     skips: Skips
     shares: Shares
     unlabelled: Unlabelled
@@ -36,7 +36,7 @@ def make_log(staging: Staging, source: str, rules: LogRules) -> str:
     """The tables `pages` and `shown` from the view `shown_in`, and `unlabelled` where there are no judgements.
 
     `shown_in` has file, row, query, item_id, timestamp, and perhaps user_id, query_category, page, position, clicked,
-    ctx_*; without `clicked` every row is a click.
+    ctx_*; without `clicked` every row is a click. Its values have been checked (`refusals.check_values`).
 
     Returns:
         What was not observed, as a sentence; empty if all was.
@@ -45,13 +45,10 @@ def make_log(staging: Staging, source: str, rules: LogRules) -> str:
         PrectrError: a value that cannot be read, or too few pages to split.
     """
     found = staging.columns("shown_in")
-    check_numbers(staging, "shown_in", source)
-    add_seconds(staging, "shown_in", "timestamp", source, rules.time_unit)
     clicked = "true"
     if "clicked" in found:
-        add_truths(staging, "shown_in", "clicked", source)
         clicked = "coalesce((SELECT truths FROM shown_in_truths WHERE text = shown_in.clicked), false)"
-    position = _position(staging, source) if "position" in found else "CAST(NULL AS BIGINT)"
+    position = _position(staging) if "position" in found else "CAST(NULL AS BIGINT)"
     features = [name for name in found if name.startswith("ctx_")]
     query = f"{plain_sql('query')} AS query"
     page = "page" if "page" in found else "CAST(NULL AS VARCHAR)"
@@ -78,13 +75,14 @@ def make_log(staging: Staging, source: str, rules: LogRules) -> str:
         stated = add_skips(staging, rules.skips)
     elif not staging.value("SELECT bool_or(clicked) FROM shown"):
         raise PrectrError(
-            f"{source}: clicked: no row is clicked: name the column that tells, or check how it is written."
+            f"{source}: {staging.named('clicked')}: no row is clicked: name the column that tells, or say how it is "
+            "written (--clicked_value)."
         )
     split_pages(staging, source, rules.shares)
     if staging.value("SELECT bool_and(clicked) FROM shown JOIN pages USING (page_id) WHERE split = 'train'"):
         raise PrectrError(
-            f"{source}: clicked: every row of the training time is clicked: log what was skipped too, or leave "
-            "--clicked out, and skipped items are sampled."
+            f"{source}: {staging.named('clicked')}: every row of the training time is clicked: log what was skipped "
+            "too, or leave --clicked out, and skipped items are sampled."
         )
     return stated
 
@@ -129,8 +127,8 @@ def _refuse_future(staging: Staging, source: str) -> None:
     bad = staging.rows(f"SELECT row, seconds FROM showings WHERE seconds > {latest} ORDER BY file, row LIMIT 1")
     if bad:
         raise PrectrError(
-            f"{source}: timestamp, row {bad[0][0]}: {moment(bad[0][1])} lies in the future: correct it, or say another "
-            "--time_unit."
+            f"{source}: {staging.named('timestamp')}, row {bad[0][0]}: {moment(bad[0][1])} lies in the future: correct "
+            "it, or say another --time_unit."
         )
 
 
@@ -153,21 +151,28 @@ def _refuse_mixed_pages(staging: Staging, source: str, named: bool) -> None:
             values = [moment(value) if column == "seconds" else str(value)[:40] for value in values]
             other = values[1] if values[0] != values[1] else "none"
             raise PrectrError(
-                f"{source}: page, row {row}: its page has several {what}, such as {values[0]!r} and {other!r}: give "
-                "each page its own, or leave --page out: user, query and time then tell pages apart."
+                f"{source}: {staging.named('page')}, row {row}: its page has several {what}, such as {values[0]!r} and "
+                f"{other!r}: give each page its own, or leave --page out: user, query and time then tell pages apart."
             )
 
 
-def _position(staging: Staging, source: str) -> str:
+def check_positions(staging: Staging, source: str) -> None:
+    """Raises `PrectrError` for the first place on a page that is no whole number."""
+    if "position" not in staging.columns("shown_in"):
+        return
     bad = staging.rows(
-        r"""SELECT row, position FROM shown_in
+        r"""SELECT file, row, position FROM shown_in
             WHERE NOT coalesce(regexp_matches(position, '^\s*\d{1,9}(\.0+)?\s*$'), false) ORDER BY file, row LIMIT 1"""
     )
     if bad:
+        where = staging.place("shown_in", "position", bad[0][0], bad[0][1], source)
         raise PrectrError(
-            f"{source}: position, row {bad[0][0]}: found {bad[0][1]!r}: write a whole number, or leave --position "
-            "out: the order of the rows then counts."
+            f"{where}: found {bad[0][2]!r}: write a whole number, or leave --position out: the order of the rows then "
+            "counts."
         )
+
+
+def _position(staging: Staging) -> str:
     first = staging.value("SELECT min(CAST(CAST(position AS DOUBLE) AS BIGINT)) FROM shown_in") or 0
     if first:
         staging.tell(f"positions count from {first}: {first} subtracted")

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from prectr.data.contract import TableWriter
 from prectr.data.converters.reading.files import find_encoding, format_of, list_files, open_text
 from prectr.data.converters.reading.nothing import Nothing
+from prectr.data.converters.reading.numbers import with_points
 from prectr.data.converters.reading.readers import Reading, read_batches, read_objects, to_batches
 from prectr.shared.atomic import atomic_write
 from prectr.shared.errors import PrectrError
@@ -34,8 +35,13 @@ _FOLDER = "checkpoints"
 _WRITTEN = 1 << 18
 
 
+Settings = dict[type, Any]
+"""Instances of the argument classes of a format, by class."""
+
 RowsOf = Callable[[Path, int, dict[str, Any]], Iterable[list[Any]]]
 """File, number and content of a JSON object -> rows."""
+
+Batches = Callable[[Callable[[str], None], Callable[[str], None]], Iterable[pa.RecordBatch]]
 
 
 class Staging:
@@ -43,12 +49,17 @@ class Staging:
 
     Attributes:
         told: lines on what was found, kept and dropped, for the terminal and `summary.json`.
+        comes_from: the view whose files a view's rows are of, where that is another one.
     """
 
     def __init__(self, work: Path) -> None:
         self.work, self.folder = work, work / _FOLDER
         self.folder.mkdir(parents=True, exist_ok=True)
         self.told: list[str] = []
+        self.comes_from: dict[str, str] = {}
+        self._refusals: list[str] = []
+        self._files: dict[str, list[str]] = {}
+        self._called: dict[str, str] = {}
         self._spill = self.folder / "spill"
         shutil.rmtree(self._spill, ignore_errors=True)
         self._database = connect(self._spill, MEMORY, [work])
@@ -57,6 +68,40 @@ class Staging:
         if line not in self.told:
             self.told.append(line)
 
+    def refuse(self, message: str) -> None:
+        """Note what is wrong, to be told with all else that is."""
+        if message not in self._refusals:
+            self._refusals.append(message)
+
+    def collect(self, check: Callable[[], None]) -> None:
+        """Make a check, and note what it refuses."""
+        try:
+            check()
+        except PrectrError as error:
+            self.refuse(str(error))
+
+    def raise_refusals(self) -> None:
+        """Raises `PrectrError` for all that was noted; of several, each has a line."""
+        if len(self._refusals) == 1:
+            raise PrectrError(self._refusals[0])
+        if self._refusals:
+            lines = "".join(f"\n  {message}" for message in self._refusals)
+            raise PrectrError(f"{len(self._refusals)} things to mend before this can be converted:{lines}")
+
+    def named(self, column: str) -> str:
+        """A view's column as the files call it."""
+        return self._called.get(column, column)
+
+    def origin(self, view: str, source: str) -> str:
+        """The files of a view's rows; `source` where nothing is known of them."""
+        return ", ".join(self._files.get(self.comes_from.get(view, view), [source]))
+
+    def place(self, view: str, column: str, file: int | None, row: int, source: str) -> str:
+        """Where a value stands, for messages: `log.csv: price, row 3`."""
+        files = self._files.get(self.comes_from.get(view, view), [])
+        name = files[file] if file is not None and file < len(files) else source
+        return f"{name}: {self.named(column)}, row {row}"
+
     def read(
         self,
         view: str,
@@ -64,6 +109,7 @@ class Staging:
         columns: dict[str, str],
         reading: Reading,
         as_written: Sequence[str] = (),
+        numbers: Sequence[str] = (),
     ) -> None:
         """Make a view of the files: `row`, `file` and the columns (name in the view: name in the files), all strings.
 
@@ -71,16 +117,22 @@ class Staging:
 
         Args:
             as_written: columns of the view where it may be a word, such as a level's name.
+            numbers: columns of the view that may be written with a decimal comma.
 
         Raises:
             PrectrError: see `prectr.data.converters.reading.readers.read_batches`; or there is no row.
         """
+        self._called |= columns
+        self._files[view] = [str(path) for path in list_files(sources)]
+        commas = [(columns[name], name in as_written) for name in numbers if reading.decimal == ","]
         names = list(dict.fromkeys(columns.values()))
         nothing = Nothing({columns[name] for name in as_written if name in columns})
 
-        def batches(tell: Callable[[str], None]) -> Iterator[pa.RecordBatch]:
+        def batches(tell: Callable[[str], None], refuse: Callable[[str], None]) -> Iterator[pa.RecordBatch]:
             for number, path in enumerate(list_files(sources)):
-                for batch in read_batches(path, names, reading, tell):
+                for batch in read_batches(path, names, reading, tell, refuse):
+                    for name, is_label in commas:
+                        batch = with_points(path, batch, name, is_label, refuse)
                     arrays = [batch.column("row"), pa.array([number] * batch.num_rows, pa.int32())]
                     arrays += [nothing.null(name, batch.column(names.index(name) + 1)) for name in columns.values()]
                     yield pa.RecordBatch.from_arrays(arrays, names=["row", "file", *columns])
@@ -94,7 +146,7 @@ class Staging:
         """Make a view of JSON objects, each of which becomes any number of rows; columns as in `read`."""
         nothing = Nothing()
 
-        def batches(tell: Callable[[str], None]) -> Iterator[pa.RecordBatch]:
+        def batches(tell: Callable[[str], None], refuse: Callable[[str], None]) -> Iterator[pa.RecordBatch]:
             for number, path in enumerate(list_files(sources)):
                 encoding = find_encoding(path, reading.encoding)
                 tell(f"{path.name}: {encoding}")
@@ -110,13 +162,12 @@ class Staging:
 
         self.stage(view, ", ".join(sources), batches)
 
-    def stage(
-        self, view: str, source: str, batches: Callable[[Callable[[str], None]], Iterable[pa.RecordBatch]]
-    ) -> None:
+    def stage(self, view: str, source: str, batches: Batches) -> None:
         """Make a view of batches, which are written to disk first unless an earlier, killed run has done it.
 
         Args:
-            source: what is read, for messages. batches: gives them, and calls its argument with lines to tell.
+            source: what is read, for messages.
+            batches: gives them, and calls its arguments with lines to tell and with what is wrong.
 
         Raises:
             PrectrError: there is no row.
@@ -124,18 +175,28 @@ class Staging:
         path = self.folder / f"{view}.parquet"
         if not path.exists():
             lines: list[str] = []
+            wrong: list[str] = []
             with atomic_write(path) as temporary, progress_bar(f"reading {view}", None) as advance:
-                self._write(temporary, batches(lines.append), advance, lines)
+                self._write(temporary, batches(lines.append, wrong.append), advance, lines, wrong)
         stored = pq.read_metadata(path)
         self.told += json.loads(stored.metadata[b"told"])
+        for message in json.loads(stored.metadata[b"wrong"]):
+            self.refuse(message)
         rows = stored.num_rows
         if not rows:
+            self.raise_refusals()
             raise PrectrError(f"{source}: it holds no rows: name a source with some.")
         self.tell(f"{rows:,} rows read from {source}")
         self._database.execute(f"CREATE OR REPLACE VIEW {identifier(view)} AS SELECT * FROM {parquet(path)}")
 
     @staticmethod
-    def _write(path: Path, batches: Iterable[pa.RecordBatch], advance: Callable[[int], None], lines: list[str]) -> None:
+    def _write(
+        path: Path,
+        batches: Iterable[pa.RecordBatch],
+        advance: Callable[[int], None],
+        lines: list[str],
+        wrong: list[str],
+    ) -> None:
         writer = None
         try:
             for batch in batches:
@@ -143,7 +204,7 @@ class Staging:
                 writer.write_batch(batch)
                 advance(batch.num_rows)
             writer = writer or pq.ParquetWriter(path, pa.schema([("row", pa.int64())]))
-            writer.add_key_value_metadata({"told": json.dumps(lines)})
+            writer.add_key_value_metadata({"told": json.dumps(lines), "wrong": json.dumps(wrong)})
         finally:
             if writer is not None:
                 writer.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pyarrow as pa
@@ -17,7 +18,7 @@ def add_seconds(staging: Staging, view: str, column: str, source: str, unit: str
     """Make the table `<view>_seconds` of the distinct `text`s of a time column and their `seconds` since 1970.
 
     Args:
-        source: what is read, for messages. unit: auto, iso, or one of `UNITS` and `CALENDARS`.
+        source: what is read, for messages. unit: auto, iso, one of `UNITS` and `CALENDARS`, or a format as strptime's.
 
     Raises:
         PrectrError: the first value that is no time, or numbers whose unit cannot be told.
@@ -26,7 +27,7 @@ def add_seconds(staging: Staging, view: str, column: str, source: str, unit: str
     try:
         times = read_times(texts, unit)
     except PrectrError as error:
-        raise PrectrError(f"{source}: {column}: {error}") from None
+        raise PrectrError(f"{staging.origin(view, source)}: {staging.named(column)}: {error}") from None
     staging.keep(f"{view}_seconds", pa.table({"text": texts, "seconds": times.seconds}))
     _refuse_null(staging, view, column, source, "seconds", lambda text: _no_time(text, times.unit))
     staging.tell(times_told(times.unit))
@@ -61,14 +62,22 @@ def _refuse_null(staging: Staging, view: str, column: str, source: str, kind: st
     """Refuse the first row whose value could not be read; `said` tells what is wrong with a text."""
     name = identifier(column)
     bad = staging.rows(
-        f"SELECT row, {name} FROM {view} WHERE {name} IN (SELECT text FROM {view}_{kind} WHERE {kind} IS NULL) "
-        "ORDER BY file, row LIMIT 1"
+        f"SELECT file, row, {name}, count(*) OVER () FROM {view} WHERE {name} IN "
+        f"(SELECT text FROM {view}_{kind} WHERE {kind} IS NULL) ORDER BY file, row LIMIT 1"
     )
     if bad:
-        raise PrectrError(f"{source}: {column}, row {bad[0][0]}: {said(bad[0][1])}")
+        file, row, text, times = bad[0]
+        more = f" (and {times - 1:,} more)" if times > 1 else ""
+        raise PrectrError(f"{staging.place(view, column, file, row, source)}{more}: {said(text)}")
 
 
 def _no_time(text: str, unit: str) -> str:
+    if "%" in unit:
+        return f"found {text[:80]!r}, which is no time as {unit} between 1990 and 2100: correct it, or --time_format."
+    if re.match(r"\s*\d{1,2}[./-]\d{1,2}[./-]\d{4}", text):
+        sign = next(each for each in text if each in "./-")
+        forms = " or ".join(sign.join(form) for form in (("%d", "%m", "%Y"), ("%m", "%d", "%Y")))
+        return f"found {text[:80]!r}, which is no time in iso: say which it is with --time_format, as {forms}."
     others = ", ".join((*UNITS, *CALENDARS))
     return (
         f"found {text[:80]!r}, which is no time in {unit} between 1990 and 2100: write ISO 8601 "

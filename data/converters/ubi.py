@@ -55,7 +55,7 @@ def read(staging: Staging, sources: Sequence[str], settings: dict) -> None:
     kept = ["file", "row", "item_id", *category, f"concat_ws(' ', {', '.join(texts)}) AS text"]
     staging.run(f"CREATE VIEW items_in AS SELECT {', '.join(kept)} FROM catalogue")
     clicks, others = (_list(names) for names in (arguments.click_actions, arguments.other_actions))
-    _join_clicks(staging, queries, events, clicks, settings[LogArguments].time_unit)
+    _join_clicks(staging, queries, events, clicks, settings[LogArguments].times)
     _tell(staging, events, clicks)
     staging.table("seen", f"SELECT DISTINCT query_id, item_id FROM actions WHERE action = '{IMPRESSION}'")
     staging.run(

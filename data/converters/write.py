@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from prectr.data import report
 from prectr.data.checks.validate import validate
@@ -14,11 +13,9 @@ from prectr.data.converters.catalogue import make_items, write_items
 from prectr.data.converters.judgements import make_judged, make_unlabelled, write_pairs
 from prectr.data.converters.levels import DEFAULT_NAMES, LevelRule
 from prectr.data.converters.log import make_log, make_unlabelled_of_log, write_log
-from prectr.data.converters.staging import Staging
+from prectr.data.converters.refusals import check_values
+from prectr.data.converters.staging import Settings, Staging
 from prectr.shared.atomic import atomic_write
-
-Settings = dict[type, Any]
-"""Instances of the argument classes of a format, by class."""
 
 
 def write_tables(staging: Staging, source: str, settings: Settings, rule: LevelRule | None = None) -> str:
@@ -34,7 +31,8 @@ def write_tables(staging: Staging, source: str, settings: Settings, rule: LevelR
     splits: SplitArguments = settings[SplitArguments]
     views = {row[0] for row in staging.rows("SELECT view_name FROM duckdb_views()")}
     judged, is_log = "judged_in" in views, "shown_in" in views
-    make_items(staging, source, settings[LogArguments].time_unit if is_log else "auto")
+    check_values(staging, source, settings, rule)
+    make_items(staging, source)
     names, stated = list(DEFAULT_NAMES), ""
     if judged:
         names = make_judged(staging, source, splits.shares(seed), rule or settings[LevelArguments].rule)
@@ -44,7 +42,7 @@ def write_tables(staging: Staging, source: str, settings: Settings, rule: LevelR
         log = settings[LogArguments].rules(splits, seed)
         stated = make_log(staging, source, log)
         make_unlabelled_of_log(staging, log.unlabelled, judged)
-        write_log(staging, source, judged, log.time_unit)
+        write_log(staging, source, judged, log.times)
     else:
         make_unlabelled(staging, splits.unlabelled(seed))
     write_items(staging)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -54,7 +55,7 @@ def read_times(texts: pa.Array, unit: str = "auto") -> Times:
     """The times of a column's (distinct) texts, none of which is null.
 
     Args:
-        unit: auto, iso, or one of `UNITS` and `CALENDARS`.
+        unit: auto, iso, one of `UNITS` and `CALENDARS`, or a format as strptime takes it, such as `%d.%m.%Y`.
 
     Raises:
         PrectrError: numbers whose unit cannot be told; what was found and what to say, without where.
@@ -104,6 +105,8 @@ def times_told(unit: str) -> str:
     """How the times of a column were read, for reports."""
     if unit == "iso":
         return "times are ISO 8601, UTC where none is given"
+    if "%" in unit:
+        return f"times are written as {unit}, UTC where no zone is given"
     return f"times are {unit} since 1970" if unit in UNITS else f"times are {unit}, taken for UTC"
 
 
@@ -127,7 +130,9 @@ def _size(text: pa.Scalar) -> tuple[int, str]:
 
 
 def _read(texts: pa.Array, unit: str) -> pa.Array:
-    if unit == "iso":
+    if "%" in unit:
+        seconds, known = _formatted(texts, unit)
+    elif unit == "iso":
         seconds, known = _iso(texts)
     elif unit in UNITS:
         seconds, known = _counted(texts, UNITS[unit])
@@ -176,6 +181,13 @@ def _iso(texts: pa.Array) -> tuple[np.ndarray, np.ndarray]:
     sign = np.where(_mask(pc.starts_with(offset, "-")), -1, 1)
     known &= (hours <= 14) & (minutes < 60)
     return seconds - sign * (hours * 3600 + minutes * 60), known & _mask(shaped)
+
+
+def _formatted(texts: pa.Array, form: str) -> tuple[np.ndarray, np.ndarray]:
+    found = pd.to_datetime(pd.Series(texts.to_pylist(), dtype=object), format=form, errors="coerce", utc=True)
+    known = np.array(found.notna(), bool)
+    seconds = found.fillna(pd.Timestamp(0, tz="UTC")).to_numpy("datetime64[s]").astype(np.int64)
+    return seconds, known
 
 
 def _civil(

@@ -23,6 +23,8 @@ DELIMITERS = {"tab": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}
 LONGEST_FIELD = LONGEST_LINE = 1 << 26
 MOST_LINES = 1000
 """Of a row, what is looked at to tell whether a quote has swallowed rows."""
+SHOWN_ROWS, MOST_BROKEN = 3, 1000
+"""Rows with another number of fields that are told one by one, and with more of which the file is another one."""
 _SPACE = re.compile(r"\s*")
 
 Rows = Iterator[tuple[int, list[Any]]]
@@ -37,16 +39,26 @@ class Reading:
     encoding: str = "auto"
     delimiter: str = "auto"
     quoting: bool = True
+    decimal: str = "."
+
+
+def _raise(message: str) -> None:
+    raise PrectrError(message)
 
 
 def read_batches(
-    path: Path, columns: Sequence[str], reading: Reading, tell: Callable[[str], None] = lambda line: None
+    path: Path,
+    columns: Sequence[str],
+    reading: Reading,
+    tell: Callable[[str], None] = lambda line: None,
+    refuse: Callable[[str], None] = _raise,
 ) -> Iterator[pa.RecordBatch]:
     """The columns of a file as strings (null where there is nothing), with `row`, the number of the row in the file.
 
     Args:
         columns: names in the file; of JSON also paths into objects, such as `event_attributes.object.object_id`.
-        tell: is called with a line on what was found.
+        tell: is called with a line on what was found. refuse: with rows that do not fit the first line, which are then
+            left out.
 
     Raises:
         PrectrError: what is wrong, with file, row and remedy.
@@ -61,7 +73,7 @@ def read_batches(
     encoding = find_encoding(path, reading.encoding)
     with open_text(path, encoding) as text:
         if kind == "csv":
-            delimiter, rows = _csv(path, text, columns, reading)
+            delimiter, rows = _csv(path, text, columns, reading, refuse)
             name = next((name for name, sign in DELIMITERS.items() if sign == delimiter), repr(delimiter))
             tell(f"{path.name}: {encoding}, fields parted by {name}")
         else:
@@ -98,14 +110,19 @@ def to_batches(path: Path, rows: Rows, columns: Sequence[str]) -> Iterator[pa.Re
 
 
 def require_columns(path: Path, wanted: Sequence[str], found: Sequence[str]) -> None:
-    """Raises `PrectrError` for the first that is missing."""
-    for name in wanted:
-        if name not in found:
-            shown = ", ".join(str(each)[:40] for each in list(found)[:30]) or "none"
-            raise PrectrError(f"{path}: column {name!r} is missing; found {shown}: name one of these.")
+    """Raises `PrectrError` for all that are missing."""
+    missing = [name for name in dict.fromkeys(wanted) if name not in found]
+    if missing:
+        shown = ", ".join(str(each)[:40] for each in list(found)[:30]) or "none"
+        several = f"columns {', '.join(map(repr, missing))} are" if len(missing) > 1 else f"column {missing[0]!r} is"
+        raise PrectrError(
+            f"{path}: {several} missing; found {shown}: name {'some' if missing[1:] else 'one'} of these."
+        )
 
 
-def _csv(path: Path, text: IO[str], columns: Sequence[str], reading: Reading) -> tuple[str, Rows]:
+def _csv(
+    path: Path, text: IO[str], columns: Sequence[str], reading: Reading, refuse: Callable[[str], None]
+) -> tuple[str, Rows]:
     csv.field_size_limit(min(LONGEST_FIELD, sys.maxsize))
     first = text.readline(1 << 20)
     if not first.strip():
@@ -127,12 +144,14 @@ def _csv(path: Path, text: IO[str], columns: Sequence[str], reading: Reading) ->
     places = [header.index(name) for name in columns]
 
     def rows() -> Rows:
-        number = 0
+        number = broken = 0
         try:
             while True:
                 begin = lines.line_num + 1
                 fields = next(lines, None)
                 if fields is None:
+                    if broken > SHOWN_ROWS:
+                        refuse(f"{path}: {broken - SHOWN_ROWS:,} more rows have another number of fields.")
                     return
                 if not fields:
                     continue
@@ -140,10 +159,16 @@ def _csv(path: Path, text: IO[str], columns: Sequence[str], reading: Reading) ->
                 if lines.line_num > begin:
                     _refuse_swallowed(path, begin, physical.since(begin), delimiter, len(header))
                 if len(fields) != len(header):
-                    raise PrectrError(
+                    broken += 1
+                    told = (
                         f"{path}: row {number} (line {begin}) has {len(fields)} fields but the first line names "
                         f"{len(header)}: mend the row, or say --delimiter, or --quoting false if quotes mean nothing."
                     )
+                    if broken > MOST_BROKEN:
+                        raise PrectrError(told)
+                    if broken <= SHOWN_ROWS:
+                        refuse(told)
+                    continue
                 yield number, [fields[place] or None for place in places]
         except csv.Error as error:
             raise PrectrError(

@@ -85,14 +85,14 @@ BAD_LEVELS = {
     "unnamed words": (
         ["good", "bad"],
         [],
-        "level, row 1: found 'good' (labels: 'bad', 'good'): write a number, or name",
+        "rating, row 1: found 'good' (labels: 'bad', 'good'): write a number, or name",
     ),
-    "a word not named": (["a", "b", "c"], ["--level_names", "a", "b"], "level, row 3: found 'c'"),
-    "a word among numbers": ([1, 2, "high"], [], "level, row 3: found 'high'"),
-    "not a number": ([1, "1x", 2], [], "level, row 2: found '1x'"),
+    "a word not named": (["a", "b", "c"], ["--level_names", "a", "b"], "rating, row 3: found 'c'"),
+    "a word among numbers": ([1, 2, "high"], [], "rating, row 3: found 'high'"),
+    "not a number": ([1, "1x", 2], [], "rating, row 2: found '1x'"),
     "many numbers": ([1.5, 2.5], [], "found 2 different numbers from 1.5 to 2.5: say --level_cuts"),
     "one number": ([1], [], "every pair has the rating 1: judge pairs of other levels too"),
-    "no label": ([""], [], "level: no row has one"),
+    "no label": ([""], [], "rating: no row has one"),
     "too many quantiles": ([1, 2], ["--level_quantiles", "4"], "too few or too alike to be cut into 4 shares"),
     "a number not named": ([1, 2, 3], ["--level_names", "2", "1"], "row 3: found '3'"),
     "one number twice": ([1, 2], ["--level_names", "1", "1.0"], "a name occurs twice"),
@@ -156,6 +156,8 @@ def test_a_date_is_its_first_second_and_minutes_may_be_missing(staging: Staging)
         (["17158628961234"], "auto", "which may be anything"),
         (["2024-05-16", "16.05.2024"], "auto", "stamp, row 2: found '16.05.2024', which is no time in iso"),
         (["2024-02-30"], "auto", "row 1: found '2024-02-30'"),
+        (["16.05.2024", "32.05.2024", "33.05.2024"], "%d.%m.%Y", "row 2 (and 1 more): found '32.05.2024', which is no"),
+        (["16.05.1024"], "%d.%m.%Y", "no time as %d.%m.%Y between 1990 and 2100"),
         (["2024-05-16T25:00:00Z"], "auto", "row 1"),
         (["today"], "seconds", "which is no time in seconds"),
         (["1" * 40], "auto", "which may be anything"),
@@ -194,12 +196,23 @@ def test_whole_queries_are_split_and_no_split_is_empty(
     assert {row[2] for row in found} == {"train", "validation", "test"}
 
 
+@pytest.mark.parametrize(
+    ("text", "form"),
+    [
+        ("16.05.2024 12:34:56", "%d.%m.%Y %H:%M:%S"), ("05/16/24 12:34:56 PM", "%m/%d/%y %I:%M:%S %p"),
+        ("16/May/2024:14:34:56 +0200", "%d/%b/%Y:%H:%M:%S %z"), (" 16.05.2024 12:34:56 ", "%d.%m.%Y %H:%M:%S"),
+    ],
+)  # fmt: skip
+def test_a_format_says_how_times_are_written(staging: Staging, text: str, form: str) -> None:
+    assert seconds_of(staging, [text], form) == [MOMENT]
+
+
 def test_too_few_queries_and_a_query_in_two_splits_are_one_sentence(tmp_path: Path) -> None:
     rows = [{**row, "part": ("train", "test")[place % 2]} for place, row in enumerate(judgements())]
     source = write_csv(tmp_path / "judged.csv", rows)
     with pytest.raises(PrectrError, match=r"query '.*' is in several: split by query"):
         convert_to(tmp_path, f"table {source} {PAIRS} --split part")
-    with pytest.raises(PrectrError, match="split, row 1: found '000': use train, validation and test"):
+    with pytest.raises(PrectrError, match="id, row 1: found '000': use train, validation and test"):
         convert_to(tmp_path, f"table {source} {PAIRS} --split id")
     source = write_csv(
         tmp_path / "few.csv", [row for row in judgements() if row["query"] in ("red shoe 0", "blue scarf 1")]
