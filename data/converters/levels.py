@@ -133,6 +133,8 @@ def _refuse_unknown(staging: Staging, source: str, remedy: str) -> None:
         others = [row[0] for row in staging.rows("SELECT DISTINCT label FROM judged ORDER BY label LIMIT 8")]
         found = ", ".join(repr(each[:40]) for each in others if each is not None)
         where = staging.place("judged_in", "level", bad[0][0], bad[0][1], source)
+        if _is_number(bad[0][2].replace(",", ".")):
+            remedy += ", or say --decimal ,"
         raise PrectrError(f"{where}: found {bad[0][2][:80]!r} (labels: {found}): {remedy}.")
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from prectr.data.converters.arguments import PageArguments
+from prectr.data.converters.arguments import PageArguments, read_conversion
+from prectr.data.converters.convert import convert
 from prectr.data.converters.result_pages import _rows
 from prectr.distill.__main__ import main as distill
 from prectr.rank.__main__ import main as rank
@@ -16,6 +17,7 @@ from tests.data.converters.sources import convert_to, pages, write_lines
 from tests.data.converters.test_page_logs import write_ubi
 
 ROOT = Path(__file__).parents[3]
+SAMPLE = ROOT / "examples" / "pages.jsonl"
 
 
 @pytest.mark.slow
@@ -51,9 +53,26 @@ def test_judged_pairs_go_to_an_encoder(tmp_path: Path, teacher: str) -> None:
     assert (folder.parent / "encoder" / "config.json").exists()
 
 
+@pytest.mark.slow
+def test_the_sample_goes_through_the_five_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Convert as data/README.md writes it, then both stages in the profile it says to try first."""
+    text = (ROOT / "data" / "README.md").read_text(encoding="utf-8")
+    steps = text[text.index("## Bring your own log in five steps") : text.index("### What a converter decides")]
+    [command] = re.findall(r"```bash\npython -m data convert (.*)\n```", steps)
+    assert "examples/pages.jsonl" in command and "make rank DATA=mine" in steps and "PROFILE=smoke" in steps
+    monkeypatch.chdir(ROOT)
+    convert(read_conversion([*command.split(), "--artifacts", str(tmp_path)]))
+    assert len(SAMPLE.read_text(encoding="utf-8").splitlines()) == 10
+    flags = ["--profile", "smoke", "--name", "mine", "--artifacts", str(tmp_path)]
+    distill(["run", *flags])
+    rank(["run", *flags])
+    assert (tmp_path / "mine" / "report.html").is_file() and (tmp_path / "mine" / "encoder" / "README.md").is_file()
+
+
 def test_the_readmes_smallest_log_is_one() -> None:
     text = (ROOT / "data" / "README.md").read_text(encoding="utf-8")
     [line] = re.findall(r"```json\n(.*)\n```", text)
+    assert SAMPLE.read_text(encoding="utf-8").splitlines()[0] == line, "the first of the sample"
     rows = list(_rows(Path("pages.jsonl"), 1, json.loads(line), PageArguments()))
     assert [(row[0], row[1], row[4], row[5], row[8]) for row in rows] == [
         ("u7", "red shoe", "007", "Red leather shoe", "1"),

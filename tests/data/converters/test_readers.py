@@ -106,7 +106,7 @@ def test_encodings_are_told_apart(tmp_path: Path) -> None:
 
 BROKEN = {
     "empty file": ("rows.csv", b"", "the first line is empty"),
-    "missing column": ("rows.csv", b"id,name\n1,a\n", "column 'title' is missing; found id, name"),
+    "missing column": ("rows.csv", b"id,name\n1,a\n", "columns 'title', 'rating' are missing; found id, name"),
     "column twice": ("rows.csv", b"id,title,rating,title\n1,a,2,b\n", "column 'title' occurs twice"),
     "cut off": ("rows.csv", b"id,title,rating\n1,a,2\n2,b\n", "row 2 (line 3) has 2 fields but the first line names 3"),
     "bare quote": (
