@@ -7,43 +7,44 @@ from rich.table import Table
 from rich.text import Text
 
 from prectr.rank.serving.explain import KINDS
-from prectr.rank.serving.why import parts_of
+from prectr.rank.serving.why import parts_of, told_apart
 from prectr.shared.run.console import console, format_cell, visible
 
 WIDTH = 100
 COMPARED = 12
 """Candidates whose parts stand side by side; with more, the first of them."""
 
-PARTS, EVENTS = 10, 3
-"""Rows at most: parts of a score, largest first, and past events of each kind."""
+PARTS, EVENTS, QUERY = 8, 2, 40
+"""Rows at most: parts of a score, largest first, and past events of each kind; characters of the query."""
 
 
 def show(facts: dict[str, Any], ranker: str) -> None:
     """Print what `explain_page` found of a page; one of 12 candidates fits into 40 lines of 100 columns."""
     candidates = facts["candidates"]
-    at = f"{facts['query']!r} at {facts['timestamp']}"
+    query = facts["query"] if len(facts["query"]) <= QUERY else f"{facts['query'][:QUERY]}…"
+    at = f"{query!r} at {facts['timestamp']}"
     where = at if facts["page"] is None else f"Page {facts['page']} ({facts['split']}): {at}"
-    history = " and ".join(f"{count} events for r_{kind}" for kind, count in facts["history"].items())
-    _line(f"{where}; {history or 'no history'}")
+    _line(f"{where}; levels: {' · '.join(facts['level_names'])}")
     _line(f"Why: {facts['why']}")
-    _show_candidates(candidates, facts["level_names"])
+    _show_candidates(candidates)
     _show_parts(candidates[:COMPARED])
     if facts["looked_at"]:
         _show_attention(facts)
     _line(f"All of it as JSON: --json · {facts['reconstructed']} · {ranker}")
 
 
-def _show_candidates(candidates: Sequence[dict[str, Any]], level_names: Sequence[str]) -> None:
+def _show_candidates(candidates: Sequence[dict[str, Any]]) -> None:
     grid = _grid()
     grid.add_column("", justify="right")
-    grid.add_column(f"best first; levels {'·'.join(level_names)}", no_wrap=True, overflow="ellipsis", ratio=1)
+    grid.add_column("candidates, best first", no_wrap=True, overflow="ellipsis", ratio=1)
     for name in ("clicked", "gold", "π", "P(click|level)", "p_click", "τ"):
         grid.add_column(name, justify="right", no_wrap=True)
-    for number, each in enumerate(candidates, 1):
+    texts = told_apart([each["text"] for each in candidates])
+    for number, (text, each) in enumerate(zip(texts, candidates, strict=True), 1):
         clicked = {True: "yes", False: "", None: ""}[each["clicked"]]
         gold = "" if each["gold_level"] is None else str(each["gold_level"])
-        levels = (_shares(each[name]) for name in ("level_prob", "p_click_given_level"))
-        _add(grid, [str(number), each["text"], clicked, gold, *levels, f"{each['p_click']:.3f}", f"{each['tau']:+.2f}"])
+        levels = (_shares(each["level_prob"], 2), _shares(each["p_click_given_level"], 3))
+        _add(grid, [str(number), text, clicked, gold, *levels, f"{each['p_click']:.3f}", f"{each['tau']:+.2f}"])
     console.print(grid, width=_width())
 
 
@@ -69,14 +70,14 @@ def _show_attention(facts: dict[str, Any]) -> None:
     alpha = facts["candidates"][0]["alpha"]
     grid = _grid()
     grid.add_column("weight", justify="right", no_wrap=True)
-    share = "" if alpha is None else f" (α: {alpha:.2f} from r_user)"
-    title = f"past events that the attention looked at, mean of the page{share}"
+    share = "" if alpha is None else f"; α = {alpha:.2f} of it is r_user"
+    title = f"past events looked at, mean of the page{share}"
     grid.add_column(title, no_wrap=True, overflow="ellipsis", ratio=1)
     for name in ("clicked", "days ago", "level"):
         grid.add_column(name, justify="right", no_wrap=True)
     for kind, seen in facts["looked_at"].items():
         source = KINDS[kind] + (f" {facts['cross_from']}" if kind == "cross" else "")
-        _add(grid, [f"{seen['nothing']:.2f}", f"{source} — this much on nothing", "", "", ""])
+        _add(grid, [f"{seen['nothing']:.2f}", f"on none of {facts['history'][kind]} of {source}", "", "", ""])
         for event in seen["events"][:EVENTS]:
             level = "" if event["level"] is None else f"{event['level']:.2f}"
             clicked = "yes" if event["clicked"] else "no"
@@ -93,8 +94,8 @@ def _add(grid: Table, cells: Iterable[str]) -> None:
     grid.add_row(*(Text(format_cell(visible(cell).replace("\n", " "))) for cell in cells))
 
 
-def _shares(values: Iterable[float]) -> str:
-    return " ".join(f"{value:.2f}".removeprefix("0") for value in values)
+def _shares(values: Iterable[float], digits: int) -> str:
+    return " ".join(f"{value:.{digits}f}".removeprefix("0") for value in values)
 
 
 def _signed(value: float) -> str:

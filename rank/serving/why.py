@@ -31,8 +31,8 @@ WORDS = {
 LEAST = 0.01
 """A part of fewer logits than this is not worth a word."""
 
-SHOWN = 40
-"""Characters of an item's text within the sentence."""
+SHOWN, FEW = 40, 8
+"""Characters of an item's text within the sentence; so many are no burden if all texts begin with them."""
 
 
 def parts_of(candidate: Mapping[str, Any]) -> dict[str, float]:
@@ -59,8 +59,9 @@ def why(candidates: Sequence[Mapping[str, Any]]) -> str:
     if len(candidates) < 2:
         return "There is one candidate, so nothing stands below it."
     first, second = candidates[:2]
+    texts = told_apart([each["text"] for each in candidates])
     gap = _logit(first["p_click"]) - _logit(second["p_click"])
-    names = f"1. {_short(first['text'])} is above 2. {_short(second['text'])}"
+    names = f"1. {_short(texts[0])} is above 2. {_short(texts[1])}"
     chances = f"P(click) {first['p_click']:.3f} against {second['p_click']:.3f}"
     if gap < LEAST:
         return f"{names} by next to nothing: {chances}."
@@ -72,6 +73,16 @@ def why(candidates: Sequence[Mapping[str, Any]]) -> str:
     reason = f"most for {' and '.join(for_it)}" if for_it else "by many small parts together"
     doubt = f", in spite of {against[0]}" if against else ""
     return f"{names} by {gap:.2f} logits ({chances}), {reason}{doubt}."
+
+
+def told_apart(texts: Sequence[str]) -> list[str]:
+    """The texts without the words that all of them begin with: where room is short, what they share tells nothing."""
+    words = [text.split(" ") for text in texts]
+    shared = 0
+    while all(len(each) > shared + 1 and each[shared] == words[0][shared] for each in words):
+        shared += 1
+    cut = len(texts) > 1 and len(" ".join(words[0][:shared])) > FEW
+    return [f"… {' '.join(each[shared:])}" for each in words] if cut else list(texts)
 
 
 def _named(parts: Sequence[tuple[str, float]], sign: int) -> list[str]:

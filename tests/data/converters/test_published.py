@@ -147,7 +147,9 @@ def test_files_that_are_not_wands_are_one_sentence(tmp_path: Path) -> None:
         convert_to(tmp_path, f"wands {source}")
     write_wands(source)
     (source / "label.csv").write_text((source / "label.csv").read_text().replace("\t", ","))
-    with pytest.raises(PrectrError, match="column 'query_id' is missing; found id,query_id,product_id,label"):
+    with pytest.raises(
+        PrectrError, match="columns 'query_id', 'product_id', 'label' are missing; found id,query_id,product_id,label"
+    ):
         convert_to(tmp_path, f"wands {source}")
     (source / "label.csv").unlink()
     with pytest.raises(PrectrError, match=r"label.csv: no such file or folder"):

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from prectr.rank.serving.why import relevance_part, why
+from prectr.rank.serving.why import relevance_part, told_apart, why
 
 
 def candidate(text: str, level_prob: list[float], given_level: list[float], tau: float = 0.0, **groups: float) -> Any:
@@ -44,6 +44,14 @@ def test_the_largest_parts_for_it_and_the_largest_against_it_are_named() -> None
     )
     assert "in spite of its popularity (-0.60)" in sentence
     assert "attributes" not in sentence and "τ" not in sentence, "too small, or the same of both"
+
+
+def test_words_that_all_texts_begin_with_are_left_out() -> None:
+    texts = ["SOFT DRINKS COLA 2 L", "SOFT DRINKS LEMON", "SOFT DRINKS COLA 1 L"]
+    assert told_apart(texts) == ["… COLA 2 L", "… LEMON", "… COLA 1 L"]
+    assert told_apart(["red shoe", "red scarf"]) == ["red shoe", "red scarf"], "little is no burden"
+    assert told_apart(["SOFT DRINKS COLA", "SOFT DRINKS COLA"]) == ["… COLA", "… COLA"], "something is left of each"
+    assert told_apart(["SOFT DRINKS COLA"]) == ["SOFT DRINKS COLA"]
 
 
 def test_a_tie_and_a_page_of_one_are_told_as_such() -> None:
