@@ -150,6 +150,8 @@ def serve(command: Command) -> None:
 
 
 def score_or_explain(command: Command) -> None:
+    if command.verb == "explain":
+        command[ExplainArguments].require_a_page()
     silence_transformers()
     where, ranker, data = command[WhereArguments], command[RankerArguments], command[DataArguments]
     scoring = (command[PrecisionArguments].bf16, command[BatchArguments].evaluation_batch)

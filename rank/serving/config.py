@@ -58,8 +58,8 @@ class ExplainArguments(Ranged):
     )
     json: bool = field(default=False, metadata={"help": "print JSON instead of tables"})
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
+    def require_a_page(self) -> None:
+        """Raises `PrectrError` unless a page of the tables is named, or a query with items."""
         if (self.page is None) == (self.query is None):
             found = "both are given" if self.query is not None else "neither is given"
             raise PrectrError(
