@@ -13,7 +13,7 @@ from prectr.data.converters.result_pages import _rows
 from prectr.distill.__main__ import main as distill
 from prectr.rank.__main__ import main as rank
 from prectr.shared.errors import PrectrError
-from tests.data.converters.sources import convert_to, pages, write_lines
+from tests.data.converters.sources import convert_to, pages, rows_of, write_lines
 from tests.data.converters.test_page_logs import write_ubi
 
 ROOT = Path(__file__).parents[3]
@@ -53,20 +53,32 @@ def test_judged_pairs_go_to_an_encoder(tmp_path: Path, teacher: str) -> None:
     assert (folder.parent / "encoder" / "config.json").exists()
 
 
-@pytest.mark.slow
-def test_the_sample_goes_through_the_five_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Convert as data/README.md writes it, then both stages in the profile it says to try first."""
+def converted_sample(artifacts: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The sample, converted as data/README.md writes it."""
     text = (ROOT / "data" / "README.md").read_text(encoding="utf-8")
     steps = text[text.index("## Bring your own log in five steps") : text.index("### What a converter decides")]
     [command] = re.findall(r"```bash\npython -m data convert (.*)\n```", steps)
     assert "examples/pages.jsonl" in command and "make rank DATA=mine" in steps and "PROFILE=smoke" in steps
     monkeypatch.chdir(ROOT)
-    convert(read_conversion([*command.split(), "--artifacts", str(tmp_path)]))
+    convert(read_conversion([*command.split(), "--artifacts", str(artifacts)]))
+    return artifacts / "mine" / "data"
+
+
+def test_the_sample_has_ten_lines_and_a_page_for_each_split(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(SAMPLE.read_text(encoding="utf-8").splitlines()) == 10
+    rows = rows_of(converted_sample(tmp_path, monkeypatch), "impressions", "page_id", "split", "clicked")
+    assert {split for _, split, _ in rows} == {"train", "validation", "test"} and len({row[0] for row in rows}) == 10
+    assert {clicked for _, split, clicked in rows if split == "test"} == {True, False}
+
+
+@pytest.mark.slow
+def test_the_sample_goes_through_the_five_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both stages, in the profile that data/README.md says to try first."""
+    folder = converted_sample(tmp_path, monkeypatch).parent
     flags = ["--profile", "smoke", "--name", "mine", "--artifacts", str(tmp_path)]
     distill(["run", *flags])
     rank(["run", *flags])
-    assert (tmp_path / "mine" / "report.html").is_file() and (tmp_path / "mine" / "encoder" / "README.md").is_file()
+    assert (folder / "report.html").is_file() and (folder / "encoder" / "README.md").is_file()
 
 
 def test_the_readmes_smallest_log_is_one() -> None:
