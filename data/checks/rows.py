@@ -14,10 +14,9 @@ import pyarrow.parquet as pq
 
 from prectr.data.checks.defects import Defect
 from prectr.data.contract import SCHEMAS, column_faults, expected_type, table_path
+from prectr.shared.values.times import FIRST, LAST
 
 BATCH = 1 << 16
-EARLIEST = int(datetime(1971, 1, 1, tzinfo=UTC).timestamp())
-LATEST = int(datetime(2100, 1, 1, tzinfo=UTC).timestamp())
 NO_PAGE = np.iinfo(np.int64).max
 
 MILLISECONDS = "these are milliseconds read as seconds: divide them by 1,000."
@@ -96,9 +95,9 @@ class _Scan:
             self._note(name, f"write a number that fits {kind}.", outside, lambda row: column[row].as_py(), first)
         elif pa.types.is_timestamp(column.type):
             seconds = _seconds(column)
-            ahead = pc.and_(pc.greater(seconds, self.latest), pc.less(seconds, LATEST))
-            self._note(name, MILLISECONDS, pc.greater_equal(seconds, LATEST), _told(seconds), first)
-            self._note(name, NO_TIME, pc.less(seconds, EARLIEST), _told(seconds), first)
+            ahead = pc.and_(pc.greater(seconds, self.latest), pc.less(seconds, LAST))
+            self._note(name, MILLISECONDS, pc.greater_equal(seconds, LAST), _told(seconds), first)
+            self._note(name, NO_TIME, pc.less(seconds, FIRST), _told(seconds), first)
             self._note(name, FUTURE, ahead, _told(seconds), first)
 
     def _texts(self, name: str, column: pa.Array, first: int) -> None:

@@ -21,6 +21,7 @@ from prectr.shared.errors import PrectrError
 from prectr.shared.outputs import check_output
 from prectr.shared.run.console import console, progress_bar
 from prectr.shared.run.console import table as show_table
+from prectr.shared.values.times import FIRST, LAST, seconds_of
 
 NEEDED = ("page_id", "query", "item_id", "timestamp")
 OPTIONAL = MAY_BE_ABSENT["impressions"]
@@ -193,12 +194,26 @@ def _conform(path: Path, batch: pa.Table, first_row: int) -> pa.Table:
             batch = batch.set_column(place, name, column.cast(kind, safe=not pa.types.is_timestamp(kind)))
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             raise PrectrError(f"{path}: column {name!r} is {column.type}: write it as {kind}.") from error
+        if pa.types.is_timestamp(kind):
+            _require_times(path, name, batch[name], first_row)
     for name in OPTIONAL:
         if name not in batch.column_names:
             batch = batch.append_column(name, pa.nulls(len(batch), pa.string()))
     if "clicked" not in batch.column_names:
         batch = batch.append_column("clicked", pa.array(np.zeros(len(batch), bool)))
     return batch
+
+
+def _require_times(path: Path, name: str, times: pa.ChunkedArray, first_row: int) -> None:
+    """Refuses what no converter would take for a time: milliseconds written as seconds lie beyond every history."""
+    seconds = times.cast(pa.int64()).to_numpy()
+    outside = (seconds < FIRST) | (seconds >= LAST)
+    if outside.any():
+        at = int(outside.argmax())
+        try:
+            seconds_of(int(seconds[at]))
+        except PrectrError as error:
+            raise PrectrError(f"{path}: {name}, row {first_row + at}: {error}") from None
 
 
 def _type_of(column: str) -> pa.DataType:

@@ -17,6 +17,7 @@ from prectr.rank.serving.score_table import page_blocks, score_file
 from prectr.rank.serving.scorer import Scorer, StageOne
 from prectr.shared.encoder.level_encoder import LevelEncoder
 from prectr.shared.errors import PrectrError
+from prectr.shared.values.times import FIRST, LAST
 from tests.rank.toy_run import predictions, split_of
 
 CONTEXT = ["ctx_num_price", "ctx_num_discount", "ctx_cat_weekday"]
@@ -127,6 +128,30 @@ def test_a_broken_table_is_one_sentence_and_no_file(home: Path, scorer: Scorer, 
     assert not (tmp_path / "out.parquet").exists() and not list(tmp_path.glob(".*"))
 
 
+@pytest.mark.parametrize("kind", [pa.int64(), pa.timestamp("s"), pa.timestamp("us")], ids=str)
+@pytest.mark.parametrize(
+    ("seconds", "hint"),
+    [
+        (1_700_000_000_000, r" \(in milliseconds\?\)"),
+        (1_700_000_000_000_000, r" \(in microseconds\?\)"),
+        (0, ""),
+        (-1, ""),
+        (FIRST - 1, ""),
+        (LAST, ""),
+    ],
+)
+def test_a_time_outside_the_years_of_every_converter_is_refused_with_its_row(
+    tmp_path: Path, seconds: int, hint: str, kind: pa.DataType
+) -> None:
+    if kind == pa.timestamp("us") and seconds > 10**14:
+        pytest.skip("no such number in microseconds")
+    times = pa.array([FIRST, LAST - 1, seconds], pa.timestamp("s")).cast(kind)
+    texts = {name: ["a", "b", "c"] for name in ("query", "item_id")}
+    pq.write_table(pa.table({"page_id": [0, 1, 2], **texts, "timestamp": times}), tmp_path / "in.parquet")
+    with pytest.raises(PrectrError, match=f"in.parquet: timestamp, row 2: found '{seconds}', .*1990 to 2100{hint}: give"):
+        list(page_blocks(tmp_path / "in.parquet", [], 1000))
+
+
 def test_no_such_table_and_no_parquet_are_said_before_a_model_is_opened(home: Path, tmp_path: Path) -> None:
     flags = ["--profile", "smoke", "--ranker", str(tmp_path / "none"), "--output", str(tmp_path / "out.parquet")]
     with pytest.raises(PrectrError, match="no such file"):
@@ -147,7 +172,7 @@ def test_every_page_comes_once_and_whole(
     page_id = pa.array([page for _, page in rows], pa.int64())
     split = pa.array([split for split, _ in rows], pa.string())
     pq.write_table(
-        pa.table({"page_id": page_id, "split": split, "timestamp": pa.array([0] * n, pa.timestamp("s")), **same}), path
+        pa.table({"page_id": page_id, "split": split, "timestamp": pa.array([1_700_000_000] * n, pa.timestamp("s")), **same}), path
     )
     blocks = list(page_blocks(path, [], rows_at_once))
     assert sorted(row for found, _ in blocks for row in found.tolist()) == list(range(n))
