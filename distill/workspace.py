@@ -111,7 +111,8 @@ class Workspace:
     def recipe(self) -> Recipe:
         texts = sorted({*self.item_texts, *self.pairs["train"].query, *self.pairs["unlabelled"].query})
         gold, validation = self.pairs["train"], self.pairs["validation"]
-        return Recipe(self.encoder_source, self.training, self.level_names, texts, gold, validation, self.run.seed)
+        names, seed = self.level_names, self.run.seed
+        return Recipe(self.encoder_source, self.training, names, texts, gold, validation, seed, self.data)
 
     def choose(self) -> Chosen:
         """The pairs of the labelling job: `label_pairs` of them, or fewer where the strategies find no more."""

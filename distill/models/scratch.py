@@ -18,6 +18,14 @@ SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
 ALPHABET = 6000
 """Characters that get a piece of their own, the most frequent first: enough for Chinese or Japanese shop texts."""
 
+NORMALIZER = normalizers.Sequence([normalizers.NFKC(), normalizers.BertNormalizer(lowercase=True, strip_accents=False)])
+SPLITTER = pre_tokenizers.BertPreTokenizer()
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text as `word_pieces` parts them: what a piece may be at most."""
+    return [word for word, _ in SPLITTER.pre_tokenize_str(NORMALIZER.normalize_str(text))]
+
 
 def word_pieces(texts: Sequence[str], vocabulary_size: int) -> PreTrainedTokenizerFast:
     """Byte-pair merges of the characters of `texts`, at most `vocabulary_size` pieces; lower-cased, each CJK character
@@ -27,10 +35,7 @@ def word_pieces(texts: Sequence[str], vocabulary_size: int) -> PreTrainedTokeniz
     blanks, as Thai writes them, may be of any length.
     """
     tokenizer = Tokenizer(models.BPE(unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.Sequence(
-        [normalizers.NFKC(), normalizers.BertNormalizer(lowercase=True, strip_accents=False)]
-    )
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.normalizer, tokenizer.pre_tokenizer = NORMALIZER, SPLITTER
     trainer = trainers.BpeTrainer(
         vocab_size=vocabulary_size, limit_alphabet=ALPHABET, special_tokens=SPECIAL, show_progress=False
     )

@@ -7,6 +7,7 @@ Who searched or clicked is never published: `users`, `impressions` and `behaviou
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,6 +24,7 @@ from prectr.shared.hub import ENDPOINT, check_repo, publish, source_names, terms
 from prectr.shared.run.console import console
 from prectr.shared.run.schema import read_json
 from prectr.shared.run.steps import RECORD, StepRecord, fingerprint_of, read_record
+from prectr.shared.storage.identifiers import require_shared
 
 What = Literal["labels", "data"]
 
@@ -46,7 +48,8 @@ def upload_dataset(artifacts: Path, what: What, repo: str, dry_run: bool, privat
         artifacts: of the data set, with `labels/`, `data/` and, once stage one is done, `encoder/`.
 
     Raises:
-        PrectrError: nothing finished to publish, no repository named, no token, or the hub refuses.
+        PrectrError: nothing finished to publish, a category looks like people's ids, no repository named, no token, or
+            the hub refuses.
     """
     check_repo(repo)
     folder = artifacts / what
@@ -59,9 +62,19 @@ def upload_dataset(artifacts: Path, what: What, repo: str, dry_run: bool, privat
         files = {name: f"{name}.parquet" for name in TABLES if has_table(folder, name)}
         if "pairs" not in files:
             raise PrectrError(f"{folder} holds no pairs; run `make data`, or `python -m data convert`.")
+        _require_no_identifiers(folder, files.values())
     write_dataset_card(artifacts, what, files, repo)
     console.print("Queries go up as they were typed: read them, and the card's terms, before others do.")
     publish(folder, ["README.md", *files.values()], repo, dry_run, private, repo_type="dataset")
+
+
+def _require_no_identifiers(folder: Path, files: Iterable[str]) -> None:
+    """Categories are what many share; queries and texts are people's own words, and said to be so."""
+    for file in files:
+        for column in pq.read_schema(folder / file).names:
+            if column.startswith("cat_") or column in ("category", "query_category"):
+                values = pc.unique(pq.read_table(folder / file, columns=[column])[column]).drop_null().to_pylist()
+                require_shared(folder / file, column, values, None)
 
 
 def write_dataset_card(artifacts: Path, what: What, files: dict[str, str], repo: str = "this-folder") -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from prectr.distill.config import StudentArguments
+from prectr.distill.models.common_words import without_rare_words
 from prectr.distill.models.random_models import random_text_encoder
 from prectr.distill.models.scratch import scratch_encoder
 from prectr.distill.models.sources import folder_identity
@@ -43,6 +44,7 @@ class Recipe:
         gold, validation: pairs with gold levels; of the epochs of a training the best on `validation` is kept. Without
             them it is the best on the teacher's labels of `held_out` queries.
         seed: of new weights, dropout and the order of pairs.
+        data: whose log says which words are people's own; None: every word of `texts` may be kept.
     """
 
     source: str
@@ -52,6 +54,7 @@ class Recipe:
     gold: Pairs
     validation: Pairs
     seed: int
+    data: Path | None = None
 
     @property
     def start_inputs(self) -> dict[str, Any]:
@@ -201,12 +204,13 @@ class Recipe:
         folder, arguments = work / "checkpoints" / self.source, self.arguments
         if launch.is_first() and not folder.is_dir():
             with whole_folder(folder) as part:
+                texts = self.texts if self.data is None else without_rare_words(self.texts, self.data, part.parent)
                 if self.source == "random":
-                    random_text_encoder(part, self.texts, self.seed)
+                    random_text_encoder(part, texts, self.seed)
                 else:
                     longest = max(arguments.query_length, arguments.item_length)
                     pieces = arguments.vocabulary_size
-                    scratch_encoder(part, self.texts, arguments.num_layers, pieces, longest, self.seed)
+                    scratch_encoder(part, texts, arguments.num_layers, pieces, longest, self.seed)
         launch.wait_for_all()
         return str(folder)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
+from prectr.data.contract import has_table, table_path
 from prectr.rank.features.feature_map import FeatureMap
 from prectr.rank.model.trained import CONFIG, FEATURE_MAP, FILES, TrainedRanker
 from prectr.rank.reports.terminal import EXPOSED, OPEN, counts, rung_with_interval, with_interval
@@ -17,10 +18,10 @@ from prectr.shared.atomic import atomic_write
 from prectr.shared.errors import PrectrError
 from prectr.shared.hub import check_repo, hub_name, publish, terms
 from prectr.shared.markdown import escaped, quoted
-from prectr.shared.people import names_people
 from prectr.shared.run.console import format_cell
 from prectr.shared.run.schema import read_json
 from prectr.shared.run.steps import fingerprint_of
+from prectr.shared.storage.identifiers import require_shared
 
 TEMPLATE = Path(__file__).parent / "model_card.md"
 PARTS = {"exposed": "Pages as shown, test weeks", "open": "Everything on sale, shown or not"}
@@ -31,8 +32,8 @@ def upload(folder: Path, repo: str, dry_run: bool, private: bool = False) -> Non
     would go up.
 
     Raises:
-        PrectrError: nothing finished to publish, the ranker knows user ids or a vocabulary of people, its weights do
-            not fit, no repository named, no token, or the hub refuses.
+        PrectrError: nothing finished to publish, the ranker knows user ids or a column that looks like one, its weights
+            do not fit, no repository named, no token, or the hub refuses.
     """
     fingerprint_of(folder)
     check_repo(repo)
@@ -42,15 +43,21 @@ def upload(folder: Path, repo: str, dry_run: bool, private: bool = False) -> Non
             f"{folder / FEATURE_MAP} holds user ids, which must not be published: train a ranker with "
             "user_id_embedding: false."
         )
-    for column in feature_map.categorical:
-        if reason := names_people(column.vocabulary):
-            raise PrectrError(
-                f"{folder / FEATURE_MAP}: the vocabulary of {column.name!r} {reason}, which must not be published: "
-                "leave the column out of the data and train again."
-            )
+    require_no_identifiers(folder, feature_map)
     TrainedRanker.from_pretrained(folder)  # weights that are cut, or of another model, are refused here
     write_card(folder, feature_map, repo)
     publish(folder, FILES, repo, dry_run, private)
+
+
+def require_no_identifiers(folder: Path, feature_map: FeatureMap) -> None:
+    """Raises `PrectrError` for a vocabulary that looks like people's: addresses or session ids, or values of a page's
+    context of which most belong to one user alone (told by the data that lie beside the ranker).
+    """
+    data = folder.parent / "data"
+    log = table_path(data, "impressions") if has_table(data, "impressions") else None
+    for column in feature_map.categorical:
+        if column.name != "item_id":
+            require_shared(folder / FEATURE_MAP, column.name, column.vocabulary, None if column.of_item else log)
 
 
 def write_card(folder: Path, feature_map: FeatureMap, repo: str) -> None:

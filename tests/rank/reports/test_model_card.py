@@ -14,7 +14,7 @@ import torch
 from huggingface_hub import ModelCard
 
 import prectr.shared.hub as hub
-from prectr.data.contract import read_table
+from prectr.data.contract import read_table, write_table
 from prectr.rank import Ranker
 from prectr.rank.__main__ import main
 from prectr.rank.config import HistoryArguments
@@ -26,7 +26,7 @@ from prectr.rank.inputs.batch import sample_batches
 from prectr.rank.inputs.events import Events
 from prectr.rank.model.ranker_model import RankerConfig, RankerModel
 from prectr.rank.model.trained import FILES
-from prectr.rank.reports.model_card import upload
+from prectr.rank.reports.model_card import require_no_identifiers, upload
 from prectr.shared.encoder.level_encoder import LevelEncoder
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.steps import run_step
@@ -180,6 +180,32 @@ def test_a_ranker_that_knows_user_ids_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PrectrError, match="user_id_embedding: false"):
         upload(tmp_path / "ranker", "someone/model", dry_run=True)
     assert not (tmp_path / "ranker" / "README.md").exists()
+
+
+@pytest.mark.parametrize(
+    ("values", "fault"),
+    [
+        (["jane@example.org", "joe@example.org"], "an e-mail address"),
+        ([f"session {number}" for number in range(60)], "belong to one user alone"),
+    ],
+)
+def test_a_context_that_tells_who_somebody_is_is_refused_by_name(
+    data: Path, folder: Path, tmp_path: Path, values: list[str], fault: str
+) -> None:
+    home = tmp_path / "ranker"
+    shutil.copytree(folder, home)
+    stored = json.loads((home / "feature_map.json").read_text(encoding="utf-8"))
+    stored["categorical"].append({"name": "ctx_cat_who", "of_item": False, "vocabulary": values, "buckets": 0})
+    (tmp_path / "data").mkdir()
+    rows = read_table(data, "impressions")
+    user = pc.index_in(rows["user_id"], value_set=pc.unique(rows["user_id"])).to_numpy()
+    write_table(tmp_path / "data", "impressions", {
+        **{name: rows[name] for name in rows.column_names}, "ctx_cat_who": [values[at % len(values)] for at in user]
+    })  # fmt: skip
+    feature_map = FeatureMap.from_json(json.dumps(stored))
+    with pytest.raises(PrectrError, match=f"feature_map.json: column 'ctx_cat_who' holds .*{fault}.* not published"):
+        require_no_identifiers(home, feature_map)
+    require_no_identifiers(home, FeatureMap.from_json((home / "feature_map.json").read_text(encoding="utf-8")))
 
 
 def test_the_card_shows_lightgbm_beside_the_ranker_and_what_is_made_up(alone: Path) -> None:

@@ -148,7 +148,9 @@ def test_a_time_outside_the_years_of_every_converter_is_refused_with_its_row(
     times = pa.array([FIRST, LAST - 1, seconds], pa.timestamp("s")).cast(kind)
     texts = {name: ["a", "b", "c"] for name in ("query", "item_id")}
     pq.write_table(pa.table({"page_id": [0, 1, 2], **texts, "timestamp": times}), tmp_path / "in.parquet")
-    with pytest.raises(PrectrError, match=f"in.parquet: timestamp, row 2: found '{seconds}', .*1990 to 2100{hint}: give"):
+    with pytest.raises(
+        PrectrError, match=f"in.parquet: timestamp, row 2: found '{seconds}', .*1990 to 2100{hint}: give"
+    ):
         list(page_blocks(tmp_path / "in.parquet", [], 1000))
 
 
@@ -172,7 +174,10 @@ def test_every_page_comes_once_and_whole(
     page_id = pa.array([page for _, page in rows], pa.int64())
     split = pa.array([split for split, _ in rows], pa.string())
     pq.write_table(
-        pa.table({"page_id": page_id, "split": split, "timestamp": pa.array([1_700_000_000] * n, pa.timestamp("s")), **same}), path
+        pa.table(
+            {"page_id": page_id, "split": split, "timestamp": pa.array([1_700_000_000] * n, pa.timestamp("s")), **same}
+        ),
+        path,
     )
     blocks = list(page_blocks(path, [], rows_at_once))
     assert sorted(row for found, _ in blocks for row in found.tolist()) == list(range(n))
