@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.schema import read_json
+from prectr.shared.storage.unpacking import open_parquet
 
 PAIR_SPLITS = ("train", "validation", "test", "test_types", "unlabelled")
 IMPRESSION_SPLITS = ("train", "validation", "test", "new_users", "open")
@@ -184,7 +185,9 @@ def read_table(folder: Path, table: str, columns: Sequence[str] | None = None) -
         check_columns(path, table, found)
         absent = [name for name in MAY_BE_ABSENT.get(table, ()) if name not in found.names]
         wanted = list(columns) if columns is not None else [*found.names, *absent]
-        rows = pq.read_table(path, columns=[name for name in wanted if name not in absent])
+        present = [name for name in wanted if name not in absent]
+        open_parquet(path, present).close()
+        rows = pq.read_table(path, columns=present)
     except (pa.ArrowException, OSError) as error:
         reason = " ".join(str(error).split())
         raise PrectrError(f"{path} is not a Parquet file, or a damaged one ({reason}): write it again.") from error

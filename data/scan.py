@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from prectr.data.contract import SCHEMAS, cast_rows, check_columns, contract_schema, require_file, table_path
 from prectr.shared.errors import PrectrError
+from prectr.shared.storage.unpacking import open_parquet
 
 ROWS_AT_ONCE = 1 << 17
 
@@ -43,7 +44,7 @@ def scan_file(
     """As `scan_table`, of a file that holds rows of `table` under another name."""
     require_file(path)
     try:
-        file = pq.ParquetFile(path, pre_buffer=False)  # buffered, a file read once ends up in memory whole
+        file = open_parquet(path, columns)
         found = file.schema_arrow.names
         check_columns(path, table, file.schema_arrow)
         absent = [field.name for field in SCHEMAS[table] if field.nullable and field.name not in found]

@@ -7,6 +7,7 @@ safetensors alone, which cannot hold code.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -33,6 +34,9 @@ DAMAGES = (
 )
 """What the libraries raise of files that are cut, overwritten or not what their names say."""
 
+PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".h5", ".msgpack")
+"""Ends of the names of weights that are not read."""
+
 NEVER_READ = re.compile(r"(^|\.)pooler\.")
 """Tensors that many an encoder comes without, and that nothing here reads."""
 
@@ -57,6 +61,7 @@ def open_model(
     model: PreTrainedModel
     if "gguf_file" not in settings:
         settings["use_safetensors"] = True
+        check_weights(source)
     try:
         model, found = kind.from_pretrained(source, trust_remote_code=False, output_loading_info=True, **settings)
     except DAMAGES as error:
@@ -75,6 +80,37 @@ def open_model(
     _refuse(source, unknown, "is of no part of this model")
     _refuse_infinite(source, model.state_dict())
     return model
+
+
+def check_weights(source: str | Path, role: str = "") -> None:
+    """Refuse a folder whose weights are not safetensors, before any library looks at it; a hub id passes.
+
+    Args:
+        role: stands before the folder in the message.
+
+    Raises:
+        PrectrError: no safetensors file, or an index that names files of another kind or elsewhere.
+    """
+    folder = Path(source)
+    if not folder.is_dir():
+        return
+    if not any(folder.glob("*.safetensors")):
+        others = sorted(file.name for file in folder.iterdir() if file.suffix in PICKLED)
+        only = f", only {others[0]}, which may hold code" if others else ""
+        raise PrectrError(
+            f"{role}{source}: the folder has no *.safetensors weights{only}; save the model with save_pretrained."
+        )
+    index = folder / "model.safetensors.index.json"
+    if index.is_file():
+        try:
+            parts = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise PrectrError(f"{index} is damaged: save the model again, or download it again.") from error
+        for part in sorted(map(str, parts)):
+            if not part.endswith(".safetensors") or Path(part).name != part:
+                raise PrectrError(
+                    f"{index} names {part!r}, which is no safetensors file beside it: save the model again."
+                )
 
 
 def open_tokenizer(source: str | Path, **settings: Any) -> PreTrainedTokenizerBase:

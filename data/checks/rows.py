@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from prectr.data.checks.defects import Defect
 from prectr.data.contract import SCHEMAS, column_faults, expected_type, table_path
+from prectr.shared.storage.unpacking import open_parquet
 from prectr.shared.values.times import FIRST, LAST
 
 BATCH = 1 << 16
@@ -36,7 +37,7 @@ def scan(folder: Path, table: str) -> tuple[list[Defect], bool]:
     if not path.is_file():
         return [Defect(table, "is a folder, a pipe or a device: write the table as a Parquet file.")], False
     try:
-        file = pq.ParquetFile(path, pre_buffer=False)
+        file = open_parquet(path)
         faults = [Defect(table, fault) for _, fault in column_faults(table, file.schema_arrow)]
         # Rows of a table whose columns are wrong would only repeat it.
         if faults:

@@ -23,12 +23,13 @@ from transformers.models.auto.modeling_auto import (
 )
 
 from prectr.distill.config import TeacherArguments
+from prectr.distill.models.gguf_header import check_gguf
 from prectr.shared.errors import PrectrError
 from prectr.shared.hub import HUB_ID, package_of
+from prectr.shared.pretrained import check_weights
 from prectr.shared.run.fingerprint import file_fingerprint
 from prectr.shared.run.schema import read_json
 
-GGUF_MAGIC = b"GGUF"
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 Role = Literal["causal", "cross_encoder", "similarity", "endpoint"]
 SIMILARITY = "similarity:"
@@ -89,12 +90,7 @@ def find_teacher(source: str) -> Source:
     if path.is_dir():
         return _folder_teacher(path, path.resolve().name)
     if path.is_file():
-        with open(path, "rb") as file:
-            magic = file.read(4)
-        if magic != GGUF_MAGIC:
-            raise PrectrError(
-                f"teacher {source}: the file begins with {magic!r}, not {GGUF_MAGIC!r}; give a GGUF file or a folder."
-            )
+        check_gguf(path)
         return Source("gguf", path.stem, str(path), {"sha256": file_fingerprint(path)})
     if path.suffix == ".gguf" or not HUB_ID.fullmatch(source):
         raise PrectrError(
@@ -252,10 +248,7 @@ def _endpoint(source: str) -> Source:
 def _check_folder(path: Path, role: str = "teacher") -> None:
     if not (path / "config.json").is_file():
         raise PrectrError(f"{role} {path}: the folder has no config.json; give a Hugging Face model folder.")
-    if not list(path.glob("*.safetensors")):
-        raise PrectrError(
-            f"{role} {path}: the folder has no *.safetensors weights; save the model with save_pretrained."
-        )
+    check_weights(path, f"{role} ")
 
 
 def _role(config: dict[str, Any], source: str) -> tuple[Role, int | None]:

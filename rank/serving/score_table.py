@@ -21,6 +21,7 @@ from prectr.shared.errors import PrectrError
 from prectr.shared.outputs import check_output
 from prectr.shared.run.console import console, progress_bar
 from prectr.shared.run.console import table as show_table
+from prectr.shared.storage.unpacking import open_parquet
 from prectr.shared.values.times import FIRST, LAST, seconds_of
 
 NEEDED = ("page_id", "query", "item_id", "timestamp")
@@ -119,7 +120,7 @@ def open_impressions(path: Path) -> pq.ParquetFile:
     if not Path(path).is_file():
         raise PrectrError(f"{path}: no such file; name a Parquet file of impressions.")
     try:
-        file = pq.ParquetFile(path, pre_buffer=False)
+        file = open_parquet(path)
     except (pa.ArrowException, OSError) as error:
         raise PrectrError(f"{path} is not a Parquet file, or a damaged one: write it again.") from error
     _require(path, file.schema_arrow.names, NEEDED)
@@ -129,7 +130,8 @@ def open_impressions(path: Path) -> pq.ParquetFile:
 def _require(path: Path, found: Sequence[str], needed: Sequence[str]) -> None:
     missing = [name for name in needed if name not in found]
     if missing:
-        raise PrectrError(f"{path}: column {missing[0]!r} is missing; found {', '.join(found)}: add it.")
+        shown = ", ".join(str(name)[:40] for name in found[:30])
+        raise PrectrError(f"{path}: column {missing[0]!r} is missing; found {shown}: add it.")
 
 
 def page_blocks(path: Path, context: Sequence[str], rows_at_once: int) -> Iterator[tuple[np.ndarray, pa.Table]]:

@@ -46,9 +46,9 @@ def fault_of_values(values: Iterable[str]) -> str | None:
 
 
 def fault_of_users(table: Path, column: str) -> str | None:
-    """Whether a column of a table of impressions is nearly a user's own: more than half of the values that occur `LEAST_ROWS`
-    times in training rows, and at least `LEAST_ROWS` values, occur with one user alone; of pages without a user each
-    counts as one.
+    """Whether a column of a table of impressions is nearly a user's own: more than half of the values that occur
+    `LEAST_ROWS` times in training rows, and at least `LEAST_ROWS` values, occur with one user alone; of pages without a
+    user each counts as one.
 
     Raises:
         PrectrError: the table cannot be read.
@@ -56,7 +56,7 @@ def fault_of_users(table: Path, column: str) -> str | None:
     has_users = "user_id" in pq.read_schema(table).names
     who = "coalesce('user ' || user_id, 'page ' || page_id)" if has_users else "page_id"
     with (
-        tempfile.TemporaryDirectory(prefix="prectr-publish-") as spill,
+        tempfile.TemporaryDirectory(prefix="prectr-") as spill,
         out_of_core(Path(spill), [table.parent]) as database,
     ):
         [(values, lone)] = database.execute(

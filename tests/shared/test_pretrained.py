@@ -53,7 +53,7 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
     "cut": (lambda path: path.write_bytes(path.read_bytes()[:-100]), "damaged|no model that can be opened"),
     "empty": (lambda path: path.write_bytes(b""), "damaged|no model that can be opened"),
     "text": (lambda path: path.write_text("<html>404</html>"), "damaged|no model that can be opened"),
-    "deleted": (lambda path: path.unlink(), "missing|no model that can be opened"),
+    "deleted": (lambda path: path.unlink(), r"missing|has no \*.safetensors weights"),
 }
 PARTS = ("model.safetensors", "level_head/model.safetensors", "1_Dense/model.safetensors")
 
@@ -127,7 +127,38 @@ def test_a_start_may_have_a_head_and_further_layers(tmp_path: Path) -> None:
 def test_weights_that_can_hold_code_are_not_opened(copied: Path) -> None:
     torch.save(load_file(copied / "model.safetensors"), copied / "pytorch_model.bin")
     (copied / "model.safetensors").unlink()
-    refuses("no model that can be opened", lambda: LevelEncoder.from_pretrained(copied))
+    refuses("only pytorch_model.bin, which may hold code", lambda: LevelEncoder.from_pretrained(copied))
+
+
+class Looked:
+    """A kind of model that must not be asked to open anything."""
+
+    @classmethod
+    def from_pretrained(cls, *_: object, **__: object) -> None:
+        raise AssertionError("the library looked at the weights")
+
+
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "model.pt", "tf_model.h5", "flax_model.msgpack", "weights.ckpt"])
+def test_other_weights_are_refused_before_the_library_looks(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"weights")
+    refuses(f"only {name}, which may hold code", lambda: open_model(Looked, tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("index", "fault"),
+    [
+        ('{"weight_map": {"a": "pytorch_model-1.bin"}}', "names 'pytorch_model-1.bin', which is no safetensors"),
+        ('{"weight_map": {"a": "../other/model.safetensors"}}', "no safetensors file beside it"),
+        ('{"weight_map": {"a": 3}}', "names '3'"),
+        ('{"weight_map": [1]}', "is damaged"),
+        ("{", "is damaged"),
+        ("[" * 100_000, "is damaged"),
+    ],
+)
+def test_an_index_names_safetensors_alone(tmp_path: Path, index: str, fault: str) -> None:
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    (tmp_path / "model.safetensors.index.json").write_text(index)
+    refuses(fault, lambda: open_model(Looked, tmp_path))
 
 
 @pytest.mark.parametrize("file", ["config.json", "tokenizer_config.json"])

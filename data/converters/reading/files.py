@@ -17,6 +17,7 @@ from typing import IO, Any
 from prectr.data.converters.reading.encodings import broken_line, marked
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.fingerprint import file_fingerprint
+from prectr.shared.storage.unpacking import Unpacked
 
 FORMATS = {
     ".csv": "csv", ".tsv": "csv", ".tab": "csv", ".txt": "csv", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl",
@@ -195,15 +196,16 @@ def open_bytes(path: Path) -> Iterator[IO[bytes]]:
     """The bytes of a file, unpacked.
 
     Raises:
-        PrectrError: it cannot be read, is damaged or cut off, or the archive holds other than one file.
+        PrectrError: it cannot be read, is damaged or cut off, unpacks to far more than it is, or the archive holds
+            other than one file.
     """
     try:
         if path.suffix.lower() == ".gz":
             with gzip.open(path, "rb") as unpacked:
-                yield unpacked  # type: ignore[misc]
+                yield io.BufferedReader(Unpacked(unpacked, path))  # type: ignore[arg-type]
         elif path.suffix.lower() == ".zip":
             with zipfile.ZipFile(path) as archive, archive.open(_member(path, archive)) as member:
-                yield member
+                yield io.BufferedReader(Unpacked(member, path))
         else:
             with open(path, "rb") as plain:
                 yield plain

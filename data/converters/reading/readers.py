@@ -13,10 +13,10 @@ from typing import IO, Any, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from prectr.data.converters.reading.files import find_encoding, format_of, is_hub, open_bytes, open_hub, open_text
 from prectr.shared.errors import PrectrError
+from prectr.shared.storage.unpacking import open_parquet
 
 BATCH = 1 << 15
 DELIMITERS = {"tab": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}
@@ -348,9 +348,10 @@ def as_text(path: Path, number: int, name: str, value: Any) -> str | None:
 def _parquet(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
     try:
         with open_bytes(path) as raw:
-            source = path if path.suffix not in (".gz", ".zip") else pa.BufferReader(raw.read())
-            file = pq.ParquetFile(source, pre_buffer=False)
+            file = open_parquet(path, columns, raw.read() if path.suffix.lower() in (".gz", ".zip") else None)
             require_columns(path, columns, file.schema_arrow.names)
+            for name in columns:
+                _require_single(path, name, file.schema_arrow.field(name).type)
             start = 1
             for batch in file.iter_batches(BATCH, columns=list(columns)):
                 texts = [_strings(path, name, batch.column(name)) for name in columns]
@@ -377,11 +378,15 @@ def _hub(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         raise PrectrError(f"{path}: it cannot be read on after row {start - 1} ({reason}): try again.") from error
 
 
+def _require_single(path: Path, name: str, kind: pa.DataType) -> None:
+    if pa.types.is_nested(kind) or pa.types.is_binary(kind):
+        raise PrectrError(f"{path}: column {name!r} is {kind}: write it as strings or numbers.")
+
+
 def _strings(path: Path, name: str, column: pa.Array) -> pa.Array:
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
-    if pa.types.is_nested(column.type) or pa.types.is_binary(column.type):
-        raise PrectrError(f"{path}: column {name!r} is {column.type}: write it as strings or numbers.")
+    _require_single(path, name, column.type)
     if pa.types.is_floating(column.type):
         column = pc.if_else(pc.is_nan(column), None, column)
     texts = column.cast(pa.string())

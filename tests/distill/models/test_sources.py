@@ -1,6 +1,7 @@
 """A wrong teacher fails in one sentence, before anything is made; a right one is recognised."""
 
 import json
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,10 @@ def test_a_folder_without_config(tmp_path: Path) -> None:
 def test_a_folder_without_weights(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"architectures": ["LlamaForCausalLM"]}))
     fails(tmp_path, "no \\*.safetensors")
+    (tmp_path / "pytorch_model.bin").write_bytes(b"weights")
+    fails(
+        tmp_path, "teacher .*: the folder has no \\*.safetensors weights, only pytorch_model.bin, which may hold code"
+    )
 
 
 def folder_of(folder: Path, **config: Any) -> str:
@@ -181,8 +186,8 @@ def test_an_unreachable_hub_id(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_gguf_file_is_known_by_its_contents(tmp_path: Path) -> None:
     first, second = tmp_path / "a.gguf", tmp_path / "b.gguf"
-    first.write_bytes(b"GGUF" + bytes(100))
-    second.write_bytes(b"GGUF" + bytes(101))
+    first.write_bytes(b"GGUF" + struct.pack("<IQQ", 3, 0, 0) + bytes(100))
+    second.write_bytes(b"GGUF" + struct.pack("<IQQ", 3, 0, 0) + bytes(101))
     assert find_teacher(str(first)).kind == "gguf"
     assert find_teacher(str(first)).identity != find_teacher(str(second)).identity
 

@@ -1,4 +1,4 @@
-"""A context is what many share; what tells who somebody is stays out of a published vocabulary, by its column's name."""
+"""A context is what many share; what tells who somebody is stays out of a published vocabulary, named by its column."""
 
 import hashlib
 import uuid
