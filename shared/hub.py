@@ -18,6 +18,7 @@ from huggingface_hub.utils import validate_repo_id
 
 from prectr.shared.errors import PrectrError
 from prectr.shared.extras import how_to_install
+from prectr.shared.markdown import code
 from prectr.shared.run.console import console, table
 from prectr.shared.run.provenance import shareable
 
@@ -102,7 +103,7 @@ def terms(sources: Iterable[str]) -> list[str]:
     """
     named = [name for source in sources for name in source_names(source) if name not in ("random", "scratch")]
     names = dict.fromkeys(name.removesuffix("-full") for name in named)
-    unknown = ", ".join(name if name == ENDPOINT else f"`{name}`" for name in names if name not in TERMS)
+    unknown = ", ".join(name if name == ENDPOINT else code(name) for name in names if name not in TERMS)
     return [TERMS[name] for name in names if name in TERMS] + (
         [f"The terms of {unknown} apply too."] if unknown else []
     )

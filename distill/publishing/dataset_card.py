@@ -21,6 +21,7 @@ from prectr.distill.labelling.job import LABELS
 from prectr.shared.atomic import atomic_write
 from prectr.shared.errors import PrectrError
 from prectr.shared.hub import ENDPOINT, check_repo, publish, source_names, terms
+from prectr.shared.markdown import code, inline
 from prectr.shared.run.console import console
 from prectr.shared.run.schema import read_json
 from prectr.shared.run.steps import RECORD, StepRecord, fingerprint_of, read_record
@@ -104,8 +105,8 @@ def write_dataset_card(artifacts: Path, what: What, files: dict[str, str], repo:
         "data": artifacts.name,
         "rows": rows,
         "meaning": TABLES,
-        "level_names": levels(artifacts / "data"),
-        "reconstructed": reconstructed(artifacts / "data"),
+        "level_names": [inline(name) for name in levels(artifacts / "data")],
+        "reconstructed": inline(reconstructed(artifacts / "data")),
         "teacher": teacher,
         "counts": _counts(pq.read_table(folder / files[first], columns=[by])[by]),
         "by": by,
@@ -131,7 +132,7 @@ def _teacher(artifacts: Path) -> dict[str, Any]:
         facts = read_json(artifacts / "encoder" / "metrics.json")
         teacher = _without_folders(facts["teacher_source"])
         found["sources"] = [teacher]
-        found["names"] = [f"`{name}`" if name != ENDPOINT else name for name in source_names(teacher)]
+        found["names"] = [code(name) if name != ENDPOINT else name for name in source_names(teacher)]
     return found
 
 
@@ -146,4 +147,4 @@ def _record(folder: Path) -> StepRecord | None:
 
 def _counts(column: pa.ChunkedArray) -> list[tuple[str, int]]:
     """Values of a column and how many rows have each."""
-    return sorted((str(each["values"]), int(each["counts"])) for each in pc.value_counts(column).to_pylist())
+    return sorted((inline(each["values"]), int(each["counts"])) for each in pc.value_counts(column).to_pylist())

@@ -12,7 +12,7 @@ from prectr.data.contract import has_table, reconstructed
 from prectr.shared.atomic import atomic_write
 from prectr.shared.encoder.files import ENCODER_FILES
 from prectr.shared.hub import ENDPOINT, check_repo, hub_name, publish, source_names, terms
-from prectr.shared.markdown import escaped
+from prectr.shared.markdown import code, inline, one_line
 from prectr.shared.run.console import console, format_cell, table
 from prectr.shared.run.schema import read_json
 from prectr.shared.run.steps import fingerprint_of
@@ -68,9 +68,15 @@ def write_card(folder: Path, level_names: list[str], repo: str = "this-folder") 
     )
     contents = {
         "repo": repo,
-        "facts": facts,
+        "facts": {
+            **facts,
+            "init_from": code(facts["init_from"]),
+            "assistant_source": code(assistant) if assistant else "",
+            "command": one_line(facts["command"]) if facts.get("command") else "",
+            "reconstructed": inline(facts.get("reconstructed") or ""),
+        },
         "trial": _trial(facts),
-        "level_names": [escaped(name) for name in level_names],
+        "level_names": [inline(name) for name in level_names],
         "settings": settings,
         "metrics": METRICS,
         "rows": [[format_cell(cell) for cell in row] for row in _rows(facts)],
@@ -79,7 +85,7 @@ def write_card(folder: Path, level_names: list[str], repo: str = "this-folder") 
             for split, meaning in SPLITS.items()
             if student[split] and student[split].get(CALIBRATION[1]) is not None
         ],
-        "teachers": [f"`{name}`" if name != ENDPOINT else name for name in source_names(facts["teacher_source"])],
+        "teachers": [code(name) if name != ENDPOINT else name for name in source_names(facts["teacher_source"])],
         "terms": terms([facts["teacher_source"], *filter(None, [assistant]), facts["init_from"], facts["data"]]),
     }
     text = str(ModelCard.from_template(card, template_path=str(TEMPLATE), **contents))

@@ -31,6 +31,7 @@ from prectr.rank.reports.verdict import trial, verdict
 from prectr.shared.atomic import atomic_write
 from prectr.shared.errors import PrectrError
 from prectr.shared.metrics import LEAST_USERS
+from prectr.shared.run.console import visible
 from prectr.shared.run.schema import read_json
 
 BENCH = "bench.json"
@@ -95,7 +96,7 @@ def write_report(folder: Path, bench: Mapping[str, Any] | None = None) -> Path:
     )
     path = folder / REPORT
     with atomic_write(path) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+        temporary.write_text(visible(page), encoding="utf-8")
     return path
 
 

@@ -17,7 +17,7 @@ from prectr.rank.reports.verdict import trial, verdict
 from prectr.shared.atomic import atomic_write
 from prectr.shared.errors import PrectrError
 from prectr.shared.hub import check_repo, hub_name, publish, terms
-from prectr.shared.markdown import escaped, quoted
+from prectr.shared.markdown import code, inline, one_line
 from prectr.shared.run.console import format_cell
 from prectr.shared.run.schema import read_json
 from prectr.shared.run.steps import fingerprint_of
@@ -89,17 +89,19 @@ def write_card(folder: Path, feature_map: FeatureMap, repo: str) -> None:
             if part in metrics and metrics[part][metric] is not None
         ],
     )
-    metrics = {**metrics, "command": quoted(metrics["command"])}
     contents: dict[str, Any] = {
         "repo": repo,
-        "metrics": metrics,
+        "metrics": {
+            **metrics,
+            "command": one_line(metrics["command"]),
+            "reconstructed": inline(metrics.get("reconstructed") or ""),
+            "not_measured": {name: inline(why) for name, why in metrics.get("not_measured", {}).items()},
+        },
         "trial": trial(metrics),
         "verdict": verdict(metrics),
-        "level_names": [escaped(name) for name in config["level_names"]],
+        "level_names": [inline(name) for name in config["level_names"]],
         "tables": list(_tables(metrics)),
-        "vocabularies": {
-            quoted(column.name): format_cell(len(column.vocabulary)) for column in feature_map.categorical
-        },
+        "vocabularies": {code(column.name): format_cell(len(column.vocabulary)) for column in feature_map.categorical},
         "num_numbers": len(feature_map.numeric),
         "terms": terms([source for source in origin.values() if source]),
     }

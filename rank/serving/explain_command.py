@@ -23,6 +23,7 @@ from prectr.rank.serving.explain_screen import show
 from prectr.rank.serving.live import Candidate, LiveRanker, RankRequest
 from prectr.rank.serving.scorer import Scorer, ranker_and_data
 from prectr.shared.errors import PrectrError
+from prectr.shared.run.console import visible
 
 NAMED = 5
 """Pages that a refusal names."""
@@ -55,7 +56,7 @@ def explain(
             facts = without_a_page(live.explain(request, arguments.top_events, arguments.top_features))
     facts["reconstructed"] = reconstructed(data)
     if arguments.json:
-        print(json.dumps(facts, indent=1, ensure_ascii=False))
+        print(visible(json.dumps(facts, indent=1, ensure_ascii=False)))  # an escape of JSON's too
     else:
         show(facts, ranker)
 

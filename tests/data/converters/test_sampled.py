@@ -10,13 +10,13 @@ import pytest
 from tests.data.converters.sources import START, convert_to, write_csv
 
 
-def trending(folder: Path, seed: int, categories: int, growth: float) -> Path:
-    """4,000 clicks on 400 items, each in fashion for some days of 60; `growth` of all clicks are on what is."""
+def trending(folder: Path, seed: int, categories: int, growth: float, clicks: int = 4000, items: int = 400) -> Path:
+    """Clicks on items of which each is in fashion for some days of 60; `growth` of all clicks are on what is."""
     draw = np.random.default_rng(seed)
-    peak, rows = draw.uniform(0, 60, 400), []
-    for day in np.sort(draw.uniform(0, 60, 4000)):
-        weight = np.exp(-np.abs(day - peak) / 2) * growth + (1 - growth) / (1 + np.arange(400))
-        item = int(draw.choice(400, p=weight / weight.sum()))
+    peak, rows = draw.uniform(0, 60, items), []
+    for day in np.sort(draw.uniform(0, 60, clicks)):
+        weight = np.exp(-np.abs(day - peak) / 2) * growth + (1 - growth) / (1 + np.arange(items))
+        item = int(draw.choice(items, p=weight / weight.sum()))
         rows.append(
             {"q": f"q{item % 20}", "sku": f"i{item}", "title": f"thing {item}", "kind": f"k{item % categories}",
              "at": START + int(day * 86400), "u": f"u{draw.integers(300)}"}
@@ -37,6 +37,12 @@ def gains(folder: Path, source: Path, draw: str) -> dict[str, float]:
 def test_matched_skips_betray_nothing(tmp_path: Path, seed: int, categories: int, growth: float) -> None:
     found = gains(tmp_path, trending(tmp_path, seed, categories, growth), "matched")
     assert len(found) == 3 and all(abs(value - 0.5) <= 0.03 for value in found.values()), found
+
+
+@pytest.mark.parametrize(("seed", "categories", "growth"), [(0, 1, 0.9), (2, 2, 0.7)])
+def test_on_a_larger_log_they_are_within_a_hundredth(tmp_path: Path, seed: int, categories: int, growth: float) -> None:
+    found = gains(tmp_path, trending(tmp_path, seed, categories, growth, 12_000, 800), "matched")
+    assert len(found) == 3 and all(0.49 <= value <= 0.51 for value in found.values()), found
 
 
 def test_skips_by_popularity_betray_the_click_and_it_is_said(tmp_path: Path) -> None:
