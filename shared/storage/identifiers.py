@@ -22,14 +22,16 @@ LEAST_ROWS = 5
 _ADDRESS = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@.]{2,}")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}")
 _TOKEN = re.compile(r"(?=(.*?([a-zA-Z]\d|\d[a-zA-Z])){3})[\w+/=-]{16,}")
+_TELEPHONE = re.compile(r"(\+|00)\d[\d ()/.-]{6,18}\d")
+_PATH = re.compile(r"(https?|file)://\S+|/(home|Users|root)/\S+|[A-Za-z]:\\Users\\\S+")
 _NETWORK = re.compile(r"(\d{1,3}\.){3}\d{1,3}|([0-9a-fA-F]{1,4}:){7}[0-9a-fA-F]{1,4}")
 
 
 def fault_of_values(values: Iterable[str]) -> str | None:
     """What the values of a column look like, where they look like somebody; None: like a kind of thing.
 
-    One e-mail address is enough; of network addresses, UUIDs and random tokens (16 signs or more without a blank, with
-    letters among digits) it takes half of the values.
+    One e-mail address is enough; of network addresses, telephone numbers, paths, UUIDs and random tokens (16 signs or
+    more without a blank, with letters among digits) it takes half of the values.
 
     Example:
         >>> fault_of_values(["Monday", "Tuesday"])
@@ -39,7 +41,14 @@ def fault_of_values(values: Iterable[str]) -> str | None:
     found = [value.strip() for value in values]
     if any(_ADDRESS.search(value) for value in found):
         return "an e-mail address"
-    for kind, pattern in (("network addresses", _NETWORK), ("session ids", _UUID), ("session ids", _TOKEN)):
+    kinds = (
+        ("network addresses", _NETWORK),
+        ("telephone numbers", _TELEPHONE),
+        ("paths or addresses of the web", _PATH),
+        ("session ids", _UUID),
+        ("session ids", _TOKEN),
+    )
+    for kind, pattern in kinds:
         if found and 2 * sum(bool(pattern.fullmatch(value)) for value in found) >= len(found):
             return kind
     return None

@@ -27,6 +27,8 @@ def each(of: Callable[[int], str]) -> list[str]:
         (each(lambda n: hashlib.md5(bytes([n])).hexdigest()[:16]), "session ids"),
         (each(lambda n: f"10.0.{n}.17"), "network addresses"),
         (each(lambda n: f"2001:db8:0:0:0:0:0:{n}"), "network addresses"),
+        (each(lambda n: f"+44 20 7946 09{n:02d}"), "telephone numbers"),
+        (each(lambda n: f"https://shop.example/p/{n}"), "paths or addresses of the web"),
         ([*each(lambda n: f"10.0.{n}.17"), *"abcdef"], "network addresses"),
     ],
 )
