@@ -30,7 +30,7 @@ def show(facts: dict[str, Any], ranker: str) -> None:
     _show_parts(candidates[:COMPARED])
     if facts["looked_at"]:
         _show_attention(facts)
-    _line(f"All of it as JSON: --json · {facts['reconstructed']} · {ranker}")
+    _line(" · ".join(filter(None, ["All of it as JSON: --json", facts["reconstructed"], ranker])))
 
 
 def _show_candidates(candidates: Sequence[dict[str, Any]]) -> None:
