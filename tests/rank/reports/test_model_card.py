@@ -202,10 +202,11 @@ def test_a_context_that_tells_who_somebody_is_is_refused_by_name(
     write_table(tmp_path / "data", "impressions", {
         **{name: rows[name] for name in rows.column_names}, "ctx_cat_who": [values[at % len(values)] for at in user]
     })  # fmt: skip
-    feature_map = FeatureMap.from_json(json.dumps(stored))
+    (tmp_path / "feature_map.json").write_text(json.dumps(stored), encoding="utf-8")
+    feature_map = FeatureMap.read(tmp_path / "feature_map.json")
     with pytest.raises(PrectrError, match=f"feature_map.json: column 'ctx_cat_who' holds .*{fault}.* not published"):
         require_no_identifiers(home, feature_map)
-    require_no_identifiers(home, FeatureMap.from_json((home / "feature_map.json").read_text(encoding="utf-8")))
+    require_no_identifiers(home, FeatureMap.read(home / "feature_map.json"))
 
 
 def test_the_card_shows_lightgbm_beside_the_ranker_and_what_is_made_up(alone: Path) -> None:
