@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.ranker.results import CALIBRATION, mean_of
+from benchmarks.ranker.results import CALIBRATION, LOWER_IS_BETTER, mean_of
 from benchmarks.ranker.systems import FROZEN, RANDOM_ENCODER
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.cli import run_main
@@ -36,7 +36,7 @@ NAMES = {
     "lambdarank": "LambdaRank", "cutoff_lightgbm": "LightGBM behind a cut-off", "din": "DIN", "dcnv2": "DCNv2",
     "finalmlp": "FinalMLP", "sim_or_twin": "SIM or TWIN", "frozen_emb_mlp": "MLP on frozen vectors",
 }  # fmt: skip
-FOUR_PLACES = ("exposed.logloss",)
+THREE_PLACES = (CALIBRATION, "open.ndcg@10", "open.excess_low@10")
 
 
 def main(argv: list[str]) -> None:
@@ -63,11 +63,12 @@ def read_result(path: Path) -> dict[str, Any]:
 
 
 def rivals_table(name: str, result: Mapping[str, Any]) -> list[str]:
-    """Lines of a table: a row per measure; ours, LightGBM's, the best rival's, and the difference from it."""
+    """Lines of a table: a row per measure; ours, LightGBM's, the best rival's, and the difference from it. Bold: the
+    better of ours and the best rival's."""
     seeds = "one seed" if len(result["seeds"]) == 1 else f"{len(result['seeds'])} seeds"
     lines = [
-        f"| test weeks of `{name}`, {seeds} | **prectr** | LightGBM | best of {len(result['versus'])} fair rivals "
-        "| gain over it, 95 % |",
+        f"| test weeks of `{name}`, {seeds} | prectr | LightGBM | best of {len(result['versus'])} fair rivals "
+        "| prectr − it, 95 % |",
         "|---|---|---|---|---|",
     ]
     lightgbm = result["systems"].get("lightgbm", {})
@@ -75,10 +76,11 @@ def rivals_table(name: str, result: Mapping[str, Any]) -> list[str]:
         if (gain := result["gains"].get(measure)) is None:
             continue
         earned = off_by(gain["ours"]) if measure == CALIBRATION else difference(gain)
+        ours, theirs = figure(measure, gain["ours"]), figure(measure, gain["theirs"])
         cells = (
-            f"**{figure(measure, gain['ours'])}**",
+            bold(ours, not is_better(measure, gain["theirs"], gain["ours"])),
             figure(measure, mean_of(lightgbm.get(measure, [None]))),
-            f"{figure(measure, gain['theirs'])} {NAMES[gain['over']]}",
+            f"{bold(theirs, not is_better(measure, gain['ours'], gain['theirs']))} {NAMES[gain['over']]}",
         )
         lines.append(f"| {label} | {' | '.join(cells)} | {earned} |")
     return lines
@@ -101,11 +103,22 @@ def encoder_table(results: Mapping[str, Mapping[str, Any]]) -> list[str]:
 
 
 def figure(measure: str, value: float | None) -> str:
-    """`.919` of .9191, `1.022` of 1.0221."""
+    """`.9191` of .91912, `1.022` of 1.0221."""
     if value is None:
         return "–"
-    told = f"{value:.{4 if measure in FOUR_PLACES else 3}f}"
+    told = f"{value:.{3 if measure in THREE_PLACES else 4}f}"
     return told.removeprefix("0")
+
+
+def is_better(measure: str, one: float, other: float) -> bool:
+    """Whether one figure of a measure is better than another."""
+    if measure == CALIBRATION:
+        return abs(one - 1) < abs(other - 1)
+    return one < other if measure in LOWER_IS_BETTER else one > other
+
+
+def bold(text: str, on: bool) -> str:
+    return f"**{text}**" if on else text
 
 
 def difference(part: Mapping[str, Any]) -> str:
