@@ -19,6 +19,7 @@ STATISTICS = {
 }
 """What is said of events that are like the candidate, see `statistics`: unit and meaning by name, in their order."""
 
+CELLS_AT_ONCE = 1 << 17  # that are computed together: fewer than a processor's cache holds
 PRIOR_CLICKS, PRIOR_EVENTS = 0.5, 2.0  # of a click-through of which nothing is known
 RECENCY_SCALE = 10.0
 
@@ -49,12 +50,13 @@ def statistics(likeness: Tensor, weights: Tensor) -> Tensor:
     first three again, of the events under the page's own query alone.
 
     Args:
-        likeness: [G, C, H] in [0, 1], of each of a page's candidates to each of its events. weights: `event_weights`.
+        likeness: [..., G, C, H] in [0, 1], of each of a page's candidates to each of its events. weights:
+            `event_weights`.
 
     Returns:
-        float32 [G, C, 7], finite; in the order of `STATISTICS`.
+        float32 [..., G, C, 7], finite; in the order of `STATISTICS`.
     """
-    n, m, recent, n_query, m_query = (likeness @ weights).unbind(-1)  # each [G, C]
+    n, m, recent, n_query, m_query = (likeness @ weights).unbind(-1)  # each [..., G, C]
     total, total_query = (weights[..., place].sum(1)[:, None] for place in (0, 3))
     parts = [
         *_shares(n, m, total),
@@ -74,11 +76,17 @@ def match_statistics(target: Tensor, events: Tensor, weights: Tensor) -> Tensor:
     Returns:
         float32 [G, C, A, 7].
     """
-    found = [
-        statistics(((ours[:, :, None] == theirs[:, None]) & (ours[:, :, None] > 0)).float(), weights)
-        for ours, theirs in zip(target.unbind(-1), events.unbind(-1), strict=True)
-    ]
-    return torch.stack(found, 2) if found else torch.zeros(*target.shape, len(STATISTICS))
+    ours, theirs = target.movedim(-1, 0)[..., None], events.movedim(-1, 0)[:, :, None]  # [A, G, C, 1], [A, G, 1, H]
+    at_once = together(target.shape[0] * target.shape[1] * events.shape[1])
+    parts = zip(ours.split(at_once), theirs.split(at_once), strict=True)
+    found = [statistics(((mine == past) & (mine > 0)).float(), weights) for mine, past in parts]
+    return torch.cat(found).permute(1, 2, 0, 3) if len(ours) else torch.zeros(*target.shape, len(STATISTICS))
+
+
+def together(cells: int) -> int:
+    """How many kernels or attributes of so many cells each are computed together: a call costs as much as a page of
+    cells."""
+    return max(CELLS_AT_ONCE // max(cells, 1), 1)
 
 
 def _shares(clicks: Tensor, events: Tensor, all_clicks: Tensor) -> tuple[Tensor, Tensor, Tensor]:

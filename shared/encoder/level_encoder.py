@@ -51,6 +51,9 @@ CHARACTERS_PER_TOKEN = 64
 line does. Vocabularies have no entry as long (MiniLM's longest has 18 characters, Gemma's 31), so the tokens kept are
 the same; blanks and unknown words alone can make a difference."""
 
+FEW_PAIRS = 512
+"""So few are compared together, each padded to the longest: a group of its own for every length takes longer."""
+
 PAIRS_PER_BLOCK = 131_072
 """Pairs whose texts `score_pairs` holds encoded at once; bounds its memory."""
 
@@ -207,6 +210,8 @@ class LevelEncoder(nn.Module, HubModel):
         Pairs of texts of like length go together, since kernels over padding are most of the work otherwise.
         """
         query_length, item_length = (vectors.lengths()[row] for vectors, row in ((query, query_row), (item, item_row)))
+        if 0 < len(query_row) <= FEW_PAIRS:
+            query_length, item_length = (lengths.max().expand(len(lengths)) for lengths in (query_length, item_length))
         kind = query_length * (item.mask.shape[1] + 1) + item_length
         for each in torch.unique(kind).tolist():
             lengths = divmod(each, item.mask.shape[1] + 1)
