@@ -131,8 +131,13 @@ class FeatureMap:
         """Which categoricals describe the item: past events carry these too."""
         return [place for place, column in enumerate(self.categorical) if column.of_item]
 
-    def transform(self, items: pa.Table, impressions: pa.Table, features: FeatureMatrix) -> Inputs:
+    def transform(
+        self, items: pa.Table, impressions: pa.Table, features: FeatureMatrix, of_items: np.ndarray | None = None
+    ) -> Inputs:
         """The inputs of n impressions, from their own columns, their items' and their hand-made features [n, F].
+
+        Args:
+            of_items: `transform_items` of the items, where it is known.
 
         Raises:
             PrectrError: the features or columns are not those the map was fitted on.
@@ -152,7 +157,7 @@ class FeatureMap:
             scaled = np.divide(centred, std, out=np.zeros_like(centred), where=std > 0)
             numeric[rows] = np.clip(scaled, -MAX_DEVIATIONS, MAX_DEVIATIONS)
 
-        of_items = self.transform_items(items)
+        of_items = self.transform_items(items) if of_items is None else of_items
         row = encode(impressions["item_id"], items["item_id"].combine_chunks())
         categorical = np.empty((impressions.num_rows, len(self.categorical)), np.int64)
         categorical[:, self.item_columns] = np.where(row[:, None] < 0, UNKNOWN, of_items[row])

@@ -7,7 +7,7 @@ counts. Of the candidates' own texts there are some principal axes beside them: 
 item is; the network reads the text. [O]
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +17,7 @@ from torch import Tensor
 from prectr.rank.features.compute import Feature, FeatureMatrix
 from prectr.rank.features.exact_match import STATISTICS, event_weights, match_statistics
 from prectr.rank.features.frozen_vectors import FrozenVectors
-from prectr.rank.features.groups import ITEM_TEXT, OTHERS, SLICES
+from prectr.rank.features.groups import ITEM_TEXT, OTHERS, SLICES, is_item_text, is_soft_count
 from prectr.rank.features.likeness import Likeness
 from prectr.rank.features.soft_counts import KERNELS, NEAREST, UNLIKE_ANYTHING, kernel_name, soft_statistics
 from prectr.rank.history.log import DAY, BehaviourLog
@@ -92,7 +92,7 @@ def _same(attribute: str) -> str:
 
 def past_columns(
     likeness: Likeness, log: BehaviourLog, item: np.ndarray, page: np.ndarray, seconds: np.ndarray, query: np.ndarray,
-    slices: dict[str, np.ndarray],
+    slices: dict[str, np.ndarray], read: Collection[str] | None = None,
 ) -> FeatureMatrix:  # fmt: skip
     """What the slices of G pages say of their n candidates.
 
@@ -100,10 +100,13 @@ def past_columns(
         item: int [n], the candidates' codes in the log, -1 unknown. page: int [n], ascending 0 … G − 1.
         seconds: int64 [G]. query: int [G], codes in the log, -1 unknown.
         slices: by each of `SLICES` the rows of the log, int [G, H], -1 where there is no event.
+        read: names of columns that somebody reads; None: all. Where no column of the texts is among them, those hold
+            what they say of a candidate that is like nothing, and no text is compared.
     """
     features = past_features(likeness)
-    values = np.empty((len(item), len(features)), np.float32)
-    if likeness.vectors is not None:
+    values = np.zeros((len(item), len(features)), np.float32)
+    compares, places = (read is None or any(map(kind, read)) for kind in (is_soft_count, is_item_text))
+    if likeness.vectors is not None and places:
         values[:, len(features) - likeness.vectors.num_units :] = likeness.vectors.units(
             _taken(likeness.text, item, -1)
         )
@@ -118,13 +121,13 @@ def past_columns(
         found = []
         for kind in SLICES:
             past = Slice(log, slices[kind][pages], seconds[pages], query[pages])
-            found.append(_compared(likeness, candidates, past)[where])
+            found.append(_compared(likeness, candidates, past, compares)[where])
         counted = torch.cat(found, 1).numpy()
         values[rows, : counted.shape[1]] = counted
     return FeatureMatrix(features, values)
 
 
-def _compared(likeness: Likeness, candidates: np.ndarray, past: Slice) -> Tensor:
+def _compared(likeness: Likeness, candidates: np.ndarray, past: Slice, compares_texts: bool) -> Tensor:
     """What a slice says of candidates [G, C] (-1: none, or unknown): [G, C, columns]."""
     both = (candidates, past.items())
     weights = past.weights()
@@ -132,12 +135,15 @@ def _compared(likeness: Likeness, candidates: np.ndarray, past: Slice) -> Tensor
     found = match_statistics(ours, theirs, weights).flatten(2)
     if likeness.vectors is None:
         return found
+    unlike = torch.tensor(list(UNLIKE_ANYTHING.values()))
+    if not compares_texts:
+        return torch.cat([found, unlike.expand(*candidates.shape, -1)], -1)
     texts = [_taken(likeness.text, items, -1) for items in both]
     # Only what has a text is compared by it.
     weights = weights * torch.from_numpy(texts[1] >= 0)[..., None]
     of_ours, of_theirs = _vectors(likeness.vectors, texts)
     soft = soft_statistics(of_ours, of_theirs, weights)
-    soft[torch.from_numpy(texts[0] < 0)] = torch.tensor(list(UNLIKE_ANYTHING.values()))
+    soft[torch.from_numpy(texts[0] < 0)] = unlike
     return torch.cat([found, soft], -1)
 
 

@@ -3,6 +3,7 @@
 Training, evaluation and `Ranker.score` prepare their pages here, so that all of them see the same thing.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -46,7 +47,8 @@ class RawSet:
     def finish(self, feature_map: FeatureMap, shop: Shop) -> PreparedSet:
         """The network's inputs of these impressions."""
         known = known_users(self.cut[self.page])
-        numeric, categorical = map_inputs(feature_map, shop.items, self.impressions, self.features, known)
+        inputs = (shop.items, self.impressions, self.features, known, shop.item_codes)
+        numeric, categorical = map_inputs(feature_map, *inputs)
         return replace(self.unmapped(shop), numeric=numeric, categorical=categorical)
 
     def unmapped(self, shop: Shop) -> PreparedSet:
@@ -85,10 +87,16 @@ def known_users(cut: np.ndarray) -> np.ndarray:
 
 
 def map_inputs(
-    feature_map: FeatureMap, items: pa.Table, impressions: pa.Table, features: FeatureMatrix, known: np.ndarray
+    feature_map: FeatureMap,
+    items: pa.Table,
+    impressions: pa.Table,
+    features: FeatureMatrix,
+    known: np.ndarray,
+    item_codes: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The network's numbers float32 [n, F] and categoricals int32 [n, C]; `known` [n]: `known_users`."""
-    inputs = feature_map.transform(items, impressions, features)
+    """The network's numbers float32 [n, F] and categoricals int32 [n, C]; `known` [n]: `known_users`; `item_codes`: as
+    of `FeatureMap.transform`."""
+    inputs = feature_map.transform(items, impressions, features, item_codes)
     categorical = inputs.categorical.astype(np.int32)
     if "user_id" in feature_map.categorical_names:
         column = feature_map.categorical_names.index("user_id")
@@ -118,12 +126,19 @@ def cold_cuts(num_pages: int, share: float, lengths: list[int], seed: int) -> np
     return np.where(cut, draw.choice(np.asarray(lengths), num_pages), UNCUT)
 
 
-def prepare(impressions: pa.Table, shop: Shop, history: HistoryArguments, cut: np.ndarray | int = UNCUT) -> RawSet:
+def prepare(
+    impressions: pa.Table,
+    shop: Shop,
+    history: HistoryArguments,
+    cut: np.ndarray | int = UNCUT,
+    read: Collection[str] | None = None,
+) -> RawSet:
     """Features and history of whole pages.
 
     Args:
         impressions: rows of the contract's table, of one split; any order, each page whole.
         cut: pages of history to keep, one number or one per page in ascending order of page_id [G].
+        read: names of features that somebody reads, `past_columns`; None: all.
     """
     order = np.argsort(impressions["page_id"].to_numpy(), kind="stable")
     impressions = impressions.take(order)
@@ -155,7 +170,9 @@ def prepare(impressions: pa.Table, shop: Shop, history: HistoryArguments, cut: n
         )
         cross, depth = cross_slices(log, some.user, some.query, some.category, some.before_row, history.cross_history)
         slices = {USER: user, OTHERS: cross}
-        of_past = past_columns(shop.likeness, log, of_rows.item, page[rows] - start, some.seconds, some.query, slices)
+        of_past = past_columns(
+            shop.likeness, log, of_rows.item, page[rows] - start, some.seconds, some.query, slices, read
+        )
         of_query_and_item = compute_features(log, shop.items, chunk, level_prob[rows], since[page[rows]], of_rows)
         features.append(of_query_and_item.beside(of_past))
         user_rows.append(user)

@@ -19,6 +19,7 @@ class Shop:
         query_texts: the distinct queries that will be encoded.
         vectors: of `item_texts`; without them no feature speaks of texts.
         likeness: of the items of the log, where `items` are only some of them; None: read off `items` and `vectors`.
+        item_codes: `FeatureMap.transform_items` of the items, where it is known.
 
     Attributes:
         item_texts: the distinct texts of the items. text_of_item: int32 [items], which of them each item has.
@@ -32,9 +33,11 @@ class Shop:
         query_texts: list[str],
         vectors: FrozenVectors | None = None,
         likeness: Likeness | None = None,
+        item_codes: np.ndarray | None = None,
     ) -> None:
         self.items, self.log, self.level_prob, self.query_texts = items, log, level_prob, query_texts
         self._vectors, self._likeness = vectors, likeness
+        self.item_codes = item_codes
         self._queries = pa.array(query_texts, pa.string())
         encoded = items["text"].combine_chunks().dictionary_encode()
         self.item_texts: list[str] = encoded.dictionary.to_pylist()

@@ -19,6 +19,7 @@ from prectr.shared.storage.npy import open_array
 TOTAL_SCALE = 1 << 24
 
 MANY_KEYS = 20_000  # looked up in the keys' own order from there on: a batch then touches each part of them once
+FEW = 1_000  # windows: their lists' ends are looked at before they are searched
 MANY_PER_LIST = 2  # rows looked up at once, per list of the index: from there on it pays to narrow the lists first
 
 
@@ -152,6 +153,11 @@ class BehaviourIndex:
         # Most lists are short and done after a step or two: only those that are not are looked at again.
         open_ = np.flatnonzero(begin < end)
         low, high, row = begin[open_], end[open_], row[open_]
+        if 0 < len(open_) <= FEW:
+            # A page that is shown now comes behind all rows of every list.
+            behind = self.rows[high - 1] < row
+            found[open_[behind]] = high[behind]
+            open_, low, high, row = open_[~behind], low[~behind], high[~behind], row[~behind]
         while len(open_):
             middle = (low + high) >> 1
             below = self.rows[middle] < row

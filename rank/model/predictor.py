@@ -56,7 +56,10 @@ class Predictor:
         items: ItemVectors | ProjectedVectors | None = None,
     ) -> None:
         self.device = compute_device()
-        self.model, self.events, self.bf16 = model.to(self.device).eval(), events, bf16
+        if model.training or next(model.parameters()).device.type != self.device.type:
+            # Asked first: to go through all modules takes as long as to score a page.
+            model.to(self.device).eval()
+        self.model, self.events, self.bf16 = model, events, bf16
         self.stored = TokenTables(model.encoder, texts, bf16) if isinstance(texts, Texts) else texts
         self._vectors: ProjectedVectors | None = None
         if model.config.text_vectors:
