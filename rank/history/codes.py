@@ -59,6 +59,12 @@ class Grown:
         self._dropped.add(value)
         self._more.pop(value, None)
 
+    def keep(self, size: int) -> None:
+        """Take back what was added from code `size` on."""
+        for value in self._added[size - len(self._base) :]:
+            self._more.pop(value, None)
+        del self._added[size - len(self._base) :]
+
     def encode(self, values: pa.Array | pa.ChunkedArray) -> np.ndarray:
         """As the function `encode`."""
         if not len(self._base):

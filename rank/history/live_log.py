@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -29,6 +30,14 @@ from prectr.shared.errors import PrectrError
 _SEARCH_CODE = EVENT_TYPES.index(SEARCH)
 MOST_SHOWN = 1 << 18  # latest showings that a click may still come for
 _REPEATS, _CLICKS = "item_repeat", "user_item_clicked"
+
+
+class ItemsMark(NamedTuple):
+    """How many items a log had, and how they were grouped."""
+
+    size: int
+    groups: dict[str, np.ndarray]
+    group_codes: dict[str, dict[tuple[int, str], int]]
 
 
 class LiveLog(BehaviourLog):
@@ -72,16 +81,34 @@ class LiveLog(BehaviourLog):
                 return int(seconds[-1])
         return 0
 
+    def mark_items(self) -> ItemsMark:
+        """What `keep_items` goes back to."""
+        codes = {name: dict(known) for name, known in self._group_codes.items()}
+        return ItemsMark(len(self.items), dict(self.item_groups), codes)
+
+    def keep_items(self, mark: ItemsMark) -> None:
+        """Take back all items that were added since, of which there must be no event."""
+        self.items.keep(mark.size)
+        self.item_groups, self._group_codes = dict(mark.groups), {k: dict(v) for k, v in mark.group_codes.items()}
+
     def add_items(
-        self, item_ids: Sequence[str], categories: Sequence[str | None], values: Sequence[Mapping]
+        self,
+        item_ids: Sequence[str],
+        categories: Sequence[str | None],
+        values: Sequence[Mapping],
+        for_now: bool = False,
     ) -> np.ndarray:
         """Codes int [n] of items; of one that is known, what is said now counts from here on.
 
         Args:
-            values: by attribute of `item_groups`, of each item.
+            values: by attribute of `item_groups`, of each item. for_now: they will be taken back, so that a category
+                which nobody knows does not become one.
         """
         codes = np.array([self.items.add(item_id) for item_id in item_ids], np.int64)
-        of_category = [-1 if category is None else self.categories.add(category) for category in categories]
+        if for_now:
+            of_category = self.categories.encode(pa.array(categories, pa.string())).tolist()
+        else:
+            of_category = [-1 if category is None else self.categories.add(category) for category in categories]
         for name, groups in self.item_groups.items():
             grown = np.full(len(self.items), -1, np.int32)
             grown[: len(groups)] = groups

@@ -34,6 +34,10 @@ class Growing:
     def values(self) -> np.ndarray:
         return self._room[: self._size]
 
+    def keep(self, size: int) -> None:
+        """Take back what was appended from place `size` on."""
+        self._room, self._size = self._room[:size].copy(), size
+
     def append(self, part: np.ndarray) -> None:
         size = self._size + len(part)
         if size > len(self._room):
@@ -163,6 +167,8 @@ class JoinedIndex(BehaviourIndex):
         return lists
 
     def until(self, lists: np.ndarray, before_row: np.ndarray) -> np.ndarray:
+        if not self.recent.numbers:
+            return self.base.until(lists, before_row)
         of_base = lists & _LOW
         found = self.base.until(of_base, before_row)
         for place in np.flatnonzero(lists > _LOW).tolist():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -11,11 +12,24 @@ import pyarrow as pa
 from prectr.rank.features.feature_map import FeatureMap
 from prectr.rank.features.likeness import Likeness
 from prectr.rank.history.codes import Grown, encode
-from prectr.rank.history.live_log import LiveLog
+from prectr.rank.history.live_log import ItemsMark, LiveLog
 from prectr.rank.history.recent import Behind
 from prectr.rank.inputs.events import Events
 from prectr.rank.serving.journal import Item
 from prectr.rank.serving.request import column_of
+
+
+class Mark(NamedTuple):
+    """A catalogue as it was: what is replaced as a whole, and the sizes of what grows."""
+
+    items: pa.Table
+    row: np.ndarray
+    likeness: Likeness
+    events: Events
+    num_texts: int
+    num_vectors: int
+    num_values: dict[str, int]
+    of_log: ItemsMark
 
 
 class Catalogue:
@@ -62,11 +76,39 @@ class Catalogue:
         known = self.texts.encode(pa.array(texts, pa.string())) >= 0
         return [text for text, is_known in zip(texts, known.tolist(), strict=True) if not is_known]
 
-    def put(self, items: Sequence[Item], vectors: np.ndarray | None) -> None:
+    def mark(self) -> Mark:
+        """What `keep` goes back to."""
+        vectors = self.likeness.vectors
+        return Mark(
+            self.items,
+            self.row,
+            self.likeness,
+            self.events,
+            len(self.texts),
+            0 if vectors is None else len(vectors.items.recent.values),  # type: ignore[attr-defined]
+            {name: len(values) for name, values in self._values.items()},
+            self._log.mark_items(),
+        )
+
+    def keep(self, mark: Mark) -> None:
+        """Take back everything that was put since."""
+        self.items, self.row, self.likeness, self.events = mark[:4]
+        self.texts.keep(mark.num_texts)
+        if self.likeness.vectors is not None:
+            self.likeness.vectors.items.recent.keep(mark.num_vectors)  # type: ignore[attr-defined]
+        for name in list(self._values):
+            if name in mark.num_values:
+                self._values[name].keep(mark.num_values[name])
+            else:
+                del self._values[name]
+        self._log.keep_items(mark.of_log)
+
+    def put(self, items: Sequence[Item], vectors: np.ndarray | None, for_now: bool = False) -> None:
         """Add items, or change them.
 
         Args:
-            vectors: float16 [new texts, V], the frozen vectors of `new_texts`; None: no feature reads any.
+            vectors: float16 [new texts, V], the frozen vectors of `new_texts`; None: no feature reads any. for_now:
+                `keep` will take them back.
         """
         items = list({item.item_id: item for item in items}.values())
         given = [{"item_id": i.item_id, "text": i.text, "category": i.category, **i.attributes} for i in items]
@@ -74,7 +116,7 @@ class Catalogue:
             {name: column_of(name, [item.get(name) for item in given], self._means) for name in self.items.column_names}
         ).cast(self.items.schema)
         values = [{name.removeprefix("cat_"): value for name, value in item.attributes.items()} for item in items]
-        codes = self._log.add_items([i.item_id for i in items], [i.category for i in items], values)
+        codes = self._log.add_items([i.item_id for i in items], [i.category for i in items], values, for_now)
         numbers = np.array([self.texts.add(item.text) for item in items], np.int32)
         if vectors is not None and self.likeness.vectors is not None:
             self.likeness.vectors.items.recent.append(vectors)  # type: ignore[attr-defined]

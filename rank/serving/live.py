@@ -8,40 +8,32 @@ another process that follows the journal, the memory is the same. [O]
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import RLock
 from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
-import torch
 
 from prectr.data.contract import SCHEMAS
-from prectr.rank.features.prepare import RawSet, prepare
-from prectr.rank.features.prepared_set import PreparedSet
-from prectr.rank.features.shop import Shop
 from prectr.rank.history.codes import encode
 from prectr.rank.history.event import SHOWINGS, Event
-from prectr.rank.history.live_log import LiveLog
-from prectr.rank.history.stage_one import LevelProb
 from prectr.rank.inputs.batch import page_batch
-from prectr.rank.inputs.frozen_text import TokenTables
-from prectr.rank.model.predictor import Predictor, ProjectedVectors
 from prectr.rank.serving.absorb import absorbed
-from prectr.rank.serving.catalogue import Catalogue
 from prectr.rank.serving.explain import explain_page
 from prectr.rank.serving.journal import BEGINNING, Appended, Item, Journal, Position
-from prectr.rank.serving.pair_levels import PairLevels
+from prectr.rank.serving.live_scorer import LiveScorer
 from prectr.rank.serving.request import column_of
 from prectr.rank.serving.scorer import Scorer
-from prectr.rank.serving.text_store import TextStore
 from prectr.shared.errors import PrectrError
 
 __all__ = ["Appended", "Candidate", "Event", "Item", "LiveRanker", "RankRequest", "Ranked"]
 
 EVENTS_AT_ONCE = 10_000
+MOST_ADOPTED = 10_000
+"""Candidates that are kept for the next page though the catalogue lacks them; one more, and all are let go."""
 BATCH_SIZE = 4096
 
 
@@ -86,104 +78,6 @@ class Ranked:
     order: np.ndarray  # [n] int64
 
 
-class LiveScorer(Scorer):
-    """A scorer whose log and catalogue grow, and which encodes no text twice.
-
-    Whoever changes it, or calls `prepare`, holds `lock`.
-    """
-
-    def __init__(self, base: Scorer) -> None:
-        self.ranker, self.bf16, self.batch_size = base.ranker, base.bf16, base.batch_size
-        groups = {name: f"cat_{name}" for name in base.log.item_groups if name != "category"}
-        values = {name: base.items[column].combine_chunks() for name, column in groups.items()}
-        self.log = self.live_log = LiveLog(base.log, self.ranker.feature_map.event_types, values)
-        events = base.events
-        events.log = self.log
-        self.catalogue = Catalogue(base.items, self.log, base.likeness, events, self.ranker.feature_map)
-        self._add_kinds()
-        self.lock = RLock()
-        texts = [value.as_py() for value in base.items["text"].combine_chunks().dictionary_encode().dictionary]
-        self.texts = TextStore(self.ranker.model.encoder, base.bf16)
-        self._past = self._projected(self.texts.add(texts))
-        stored = base.stage_one.stored
-        # Stage one's own probabilities are in float32 wherever they are made.
-        self.judged_texts = TextStore(base.stage_one.encoder, False)
-        self.levels = PairLevels(None if stored is None else LevelProb(stored), self.judged_texts)
-        self.judged_texts.add(texts)
-
-    @property
-    def items(self) -> pa.Table:
-        return self.catalogue.items
-
-    @property
-    def events(self) -> Any:  # type: ignore[override]
-        return self.catalogue.events
-
-    def _add_kinds(self) -> None:
-        """Types of event that came later than the table of what is told apart."""
-        if len(self.catalogue.events.kinds) < len(self.log.event_types):
-            self.catalogue.events.__post_init__()
-
-    @torch.inference_mode()
-    def _projected(self, pooled: torch.Tensor) -> torch.Tensor | None:
-        model = self.ranker.model
-        return model.text_projection(pooled.half()) if model.config.text_vectors else None
-
-    def put(self, items: Sequence[Item]) -> None:
-        """Add items, or change them; their texts are encoded."""
-        self.levels.change(self.catalogue.with_another_text(items))
-        new = self.catalogue.new_texts(items)
-        vectors = None
-        if new:
-            projected, judged = self._projected(self.texts.add(new)), self.judged_texts.add(new)
-            vectors = judged.float().cpu().numpy().astype(np.float16)
-            if projected is not None and self._past is not None:
-                self._past = torch.cat([self._past, projected])
-        self.catalogue.put(items, vectors)
-
-    def remember(self, events: Sequence[Event]) -> None:
-        """Add events of known items, in the journal's order."""
-        codes = encode(pa.array([event.item_id for event in events], pa.string()), self.log.items)
-        known = [event for event, code in zip(events, codes.tolist(), strict=True) if code >= 0]
-        if known:
-            texts = self.catalogue.text_numbers(codes[codes >= 0])
-            ids = [str(event.item_id) for event in known]
-            self.live_log.append(known, self.levels.of([event.query for event in known], ids, texts))
-            self._add_kinds()
-
-    def make_ready(self, query: str, item_ids: pa.Array) -> None:
-        """Encode and compare what a page needs and nobody asked for yet; the one thing that needs no `lock`."""
-        self.texts.query(query)
-        texts = self.catalogue.text_numbers(encode(item_ids, self.log.items))
-        self.levels.of([query] * len(texts), item_ids.to_pylist(), texts)
-
-    def prepare(self, impressions: pa.Table) -> tuple[Shop, RawSet, PreparedSet]:
-        ids, query = impressions["item_id"].combine_chunks(), impressions["query"][0].as_py()
-        codes = encode(ids, self.log.items)
-        distinct, place = np.unique(codes, return_index=True)
-        level_prob = self.levels.of(
-            [query] * len(distinct), ids.take(pa.array(place)).to_pylist(), self.catalogue.text_numbers(distinct)
-        )
-        items = self.items.take(pa.array(self.catalogue.row[distinct]))
-        keys = {"query": pa.array([query] * len(distinct), pa.string()), "item_id": items["item_id"]}
-        pairs = LevelProb(pa.table({**keys, "level_prob": list(level_prob)}))
-        shop = Shop(items, self.log, pairs, [query], likeness=self.catalogue.likeness)
-        raw = prepare(impressions, shop, self.ranker.history)
-        return shop, raw, raw.finish(self.ranker.feature_map, shop)
-
-    def predictor(self, shop: Shop) -> Predictor:
-        query = self.texts.query(shop.query_texts[0])
-        numbers = encode(pa.array(shop.item_texts, pa.string()), self.catalogue.texts)
-        model = self.ranker.model
-        vectors = None
-        if self._past is not None:
-            with torch.inference_mode():
-                of_query = model.text_projection(query.pooled.half())
-            vectors = ProjectedVectors(of_query, self._past[torch.from_numpy(numbers.astype(np.int64))], self._past)
-        tables = TokenTables.of_vectors(model.encoder, query, self.texts.items(numbers))
-        return Predictor(model, tables, self.events, self.bf16, items=vectors)
-
-
 class LiveRanker:
     """A trained ranker with live memory; for many threads.
 
@@ -197,6 +91,8 @@ class LiveRanker:
         self._position, self._seen = position, -1
         self._columns = scorer.ranker.columns
         self._means = {column.name: column.mean for column in scorer.ranker.feature_map.numeric}
+        names = scorer.ranker.feature_map.numeric_names
+        self._read = {names[place] for place in scorer.ranker.model.numeric_columns}
         self._follow()
 
     @classmethod
@@ -223,13 +119,13 @@ class LiveRanker:
         """
         scorer = self.scorer
         self._follow()
-        self._adopt(request.candidates)
-        page, second = self._page(request)
-        scorer.make_ready(request.query, page["item_id"].combine_chunks())  # while others may use the memory
-        with scorer.lock, scorer.live_log.as_of(second):
-            shop, _, prepared = scorer.prepare(page)
-            predictor = scorer.predictor(shop)
-            batch = page_batch(prepared, np.arange(1), prepared.page_bounds(), scorer.events)
+        with self._adopted(request.candidates):
+            page, second = self._page(request)
+            scorer.make_ready(request.query, page["item_id"].combine_chunks())  # while others may use the memory
+            with scorer.lock, scorer.live_log.as_of(second):
+                shop, _, prepared = scorer.prepare(page, self._read)
+                predictor = scorer.predictor(shop)
+                batch = page_batch(prepared, np.arange(1), prepared.page_bounds(), scorer.events)
         found = {name: values.cpu().numpy() for name, values in predictor.score(prepared, batch).items()}
         order = np.argsort(-found["p_click"], kind="stable")
         return Ranked(item_id=[each.item_id for each in request.candidates], order=order, **found)
@@ -237,10 +133,10 @@ class LiveRanker:
     def explain(self, request: RankRequest, top_events: int = 3, top_features: int = 3) -> dict[str, Any]:
         """What went into the scores of a page: see `explain_page`."""
         self._follow()
-        self._adopt(request.candidates)
-        page, second = self._page(request)
-        with self.scorer.lock, self.scorer.live_log.as_of(second):
-            return explain_page(self.scorer, page, None, top_events, top_features)
+        with self._adopted(request.candidates):
+            page, second = self._page(request)
+            with self.scorer.lock, self.scorer.live_log.as_of(second):
+                return explain_page(self.scorer, page, None, top_events, top_features)
 
     def add_events(self, events: Iterable[Event]) -> Appended:
         """Take events: when this returns they are on disk, and in the next answer.
@@ -251,7 +147,9 @@ class LiveRanker:
         taken = [_event(event) for event in events]
         self._follow()
         items = pa.array([event.item_id for event in taken], pa.string())
-        unknown = (encode(items, self.scorer.log.items) < 0) & items.is_valid().to_numpy(zero_copy_only=False)
+        with self.scorer.lock:
+            _, is_known = self.scorer.lasting(items)
+        unknown = ~is_known & items.is_valid().to_numpy(zero_copy_only=False)
         if unknown.any():
             raise PrectrError(
                 f"event {taken[int(unknown.argmax())].event_id!r}: item {items[int(unknown.argmax())].as_py()!r} is "
@@ -304,20 +202,36 @@ class LiveRanker:
                     break
             self._seen = changed
 
-    def _adopt(self, candidates: Sequence[Candidate]) -> None:
-        """Candidates that the catalogue lacks join it, in memory only."""
+    @contextmanager
+    def _adopted(self, candidates: Sequence[Candidate]) -> Iterator[None]:
+        """Within, the catalogue has all of them: those that it lacks join it, in memory only. Where there are such ones
+        nobody else uses the memory meanwhile, so that nobody lets them go."""
         if not candidates:
             raise PrectrError("rank needs at least one candidate.")
-        with self.scorer.lock:
-            codes = encode(pa.array([each.item_id for each in candidates], pa.string()), self.scorer.log.items)
-            new = [each for each, code in zip(candidates, codes.tolist(), strict=True) if code < 0]
-            for each in new:
-                if not each.text:
-                    raise PrectrError(
-                        f"candidate {each.item_id!r} is not in the catalogue: give its 'text', or put the item there."
-                    )
-            if new:
-                self.scorer.put([_item(each) for each in new])
+        ids = pa.array([each.item_id for each in candidates], pa.string())
+        with ExitStack() as alone:
+            alone.enter_context(self.scorer.lock)
+            lasting = self.scorer.lasting(ids)[1]
+            if lasting.all():
+                alone.close()
+            else:
+                self._adopt([each for each, stays in zip(candidates, lasting.tolist(), strict=True) if not stays])
+            yield
+
+    def _adopt(self, candidates: Sequence[Candidate]) -> None:
+        """Candidates that the catalogue has not for good."""
+        items, scorer = {}, self.scorer
+        for each in candidates:
+            if not each.text:
+                raise PrectrError(
+                    f"candidate {each.item_id!r} is not in the catalogue: give its 'text', or put the item there."
+                )
+            items[each.item_id] = _item(each)
+        if len(scorer.log.items) - scorer.num_lasting + len(items) > MOST_ADOPTED:
+            scorer.let_go()
+        codes = encode(pa.array(list(items), pa.string()), scorer.log.items).tolist()
+        if new := [item for item, code in zip(items.values(), codes, strict=True) if code < 0]:
+            scorer.adopt(new)
 
     def _page(self, request: RankRequest) -> tuple[pa.Table, int]:
         """The page as a table of the contract, and its time."""

@@ -37,6 +37,12 @@ class PairLevels:
         """What is stored of these items is no longer so: they have other texts now."""
         self._changed.update(item_ids)
 
+    def keep(self, num_texts: int) -> None:
+        """Forget pairs with texts from number `num_texts` on, which will be other texts."""
+        with self._lock:
+            for key in [key for key in self._kept if key[1] >= num_texts]:
+                del self._kept[key]
+
     def of(self, queries: Sequence[str | None], item_ids: Sequence[str], texts: np.ndarray) -> np.ndarray:
         """Probabilities float32 [n, K] of pairs; zeros where the query is None.
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from copy import copy, deepcopy
 from threading import Lock
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from prectr.rank.inputs.texts import token_tensors
 from prectr.shared.encoder.level_encoder import LENGTH_STEP, LevelEncoder
 from prectr.shared.encoder.level_head import TokenVectors
-from prectr.shared.training.device import autocast, compute_device
+from prectr.shared.training.device import autocast, compute_device, has_bf16
 
 TEXTS_AT_ONCE = 512
 QUERIES_KEPT = 10_000
@@ -32,6 +33,12 @@ class _Kept(NamedTuple):
     def take(self, rows: Tensor) -> _Kept:
         return _Kept(*(part.index_select(0, rows) for part in self))
 
+    def cut(self) -> _Kept:
+        """Without the places behind the last token of all."""
+        used = int((self.weight > 0).any(0).nonzero().flatten()[-1:].sum()) + 1
+        length = min(-(-used // LENGTH_STEP) * LENGTH_STEP, self.ids.shape[1])
+        return _Kept(self.ids[:, :length], self.weight[:, :length], self.contextual[:, :length], self.pooled)
+
 
 class TextStore:
     """Token vectors by one encoder, of item texts by number and of queries by text; for many threads.
@@ -42,6 +49,7 @@ class TextStore:
 
     def __init__(self, encoder: LevelEncoder, bf16: bool) -> None:
         self.encoder, self._bf16 = encoder.to(compute_device()).eval(), bf16
+        self._reader = _narrow(self.encoder) if bf16 and has_bf16(self.encoder.device) else self.encoder
         self._blocks: list[_Kept] = []
         self._queries: OrderedDict[str, TokenVectors] = OrderedDict()
         self._lock = Lock()
@@ -58,7 +66,7 @@ class TextStore:
         with autocast(self.encoder.device, self._bf16):
             for some in zip(ids.split(TEXTS_AT_ONCE), mask.split(TEXTS_AT_ONCE), strict=True):
                 here = [part.to(self.encoder.device) for part in some]
-                vectors = self.encoder.encode_by_length(*here).pad(ids.shape[1])
+                vectors = self._reader.encode_by_length(*here).pad(ids.shape[1])
                 parts.append(_Kept(here[0].int(), vectors.weight, vectors.contextual, vectors.pooled))
         block = _joined(parts)
         with self._lock:
@@ -69,9 +77,21 @@ class TextStore:
             self._blocks = blocks
         return block.pooled
 
+    def keep(self, size: int) -> None:
+        """Take back the texts from number `size` on."""
+        kept, start = [], 0
+        for block in self._blocks:
+            length = min(len(block.ids), size - start)
+            if length > 0:
+                # A copy: a part of a block would hold all of it in memory.
+                kept.append(block if length == len(block.ids) else _Kept(*(part[:length].clone() for part in block)))
+            start += len(block.ids)
+        with self._lock:
+            self._blocks = kept
+
     @torch.inference_mode()
     def items(self, numbers: np.ndarray) -> TokenVectors:
-        """Token vectors of the texts `numbers` [n]."""
+        """Token vectors of the texts `numbers` [n], as long as the longest needs."""
         kept, order, start = [], [], 0
         for block in self._blocks:
             mine = np.flatnonzero((numbers >= start) & (numbers < start + len(block.ids)))
@@ -82,6 +102,7 @@ class TextStore:
         together = _joined(kept)
         if len(kept) > 1:
             together = together.take(torch.from_numpy(np.argsort(np.concatenate(order))).to(together.ids.device))
+        together = together.cut()
         static = self.encoder.text_encoder.get_input_embeddings()(together.ids.long())
         return TokenVectors(
             contextual=together.contextual,
@@ -111,7 +132,21 @@ class TextStore:
         ids, mask = (part.to(self.encoder.device) for part in token_tensors(self.encoder.tokenize([query], "query")))
         length = min(-(-int(mask.sum()) // LENGTH_STEP) * LENGTH_STEP, ids.shape[1])
         with autocast(self.encoder.device, self._bf16):
-            return self.encoder.encode(ids[:, :length], mask[:, :length]).pad(ids.shape[1])
+            return self._reader.encode(ids[:, :length], mask[:, :length]).pad(ids.shape[1])
+
+
+def _narrow(encoder: LevelEncoder) -> LevelEncoder:
+    """The encoder with the weights of its matrix products in bfloat16: autocast would cast them anew for every query,
+    which takes longer than to read it."""
+    embeddings = encoder.text_encoder.get_input_embeddings()
+    narrow = copy(encoder)
+    narrow._modules = dict(encoder._modules)
+    narrow.text_encoder = deepcopy(encoder.text_encoder, {id(embeddings): embeddings})
+    narrow.projection = deepcopy(encoder.projection)
+    for module in (*narrow.text_encoder.modules(), narrow.projection):
+        if isinstance(module, nn.Linear):
+            module.to(torch.bfloat16)
+    return narrow
 
 
 def _joined(parts: Sequence[_Kept]) -> _Kept:

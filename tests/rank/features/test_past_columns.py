@@ -198,3 +198,19 @@ def test_every_column_says_what_it_is():
     assert soft.meaning == "the user's click-through of items whose text is alike by about 0.85"
     assert features["cross_text_nearest"].meaning.startswith("other users' cosine to the clicked item that reads")
     assert features["item_text_pca_1"].source == "item text"
+
+
+def test_columns_of_texts_that_nobody_reads_are_not_computed_and_all_others_are_as_they_were(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    vectors = np.random.default_rng(0).normal(size=(8, 4)).astype(np.float16)
+    shop = Shop(ITEMS, SHOP.log, level_prob(), sorted(CATEGORY_OF_QUERY), FrozenVectors(vectors))
+    whole = prepared(shop=shop).features
+    read = [name for name in whole.names if not is_soft_count(name) and not is_item_text(name)]
+    monkeypatch.setattr(past_columns, "soft_statistics", lambda *_: pytest.fail("texts were compared"))
+    found = prepare(random_impressions(0), shop, HISTORY, read=read).features
+    assert found.names == whole.names and np.isfinite(found.values).all()
+    for name in read:
+        np.testing.assert_array_equal(found.column(name), whole.column(name))
+    for name in filter(is_soft_count, found.names):
+        assert set(found.column(name)) == {np.float32(unlike_anything(name))}

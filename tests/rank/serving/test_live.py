@@ -206,6 +206,38 @@ def test_an_event_of_an_unknown_item_is_named_and_nothing_is_taken(live: LiveRan
         live.rank(RankRequest("red scarf", []))
 
 
+def test_candidates_that_nobody_put_are_let_go_when_there_are_many(
+    home: Path, judged: Judged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("prectr.rank.serving.live.MOST_ADOPTED", 4)
+    live = LiveRanker.open(home / "ranker", home / "data")
+    scorer, known = live.scorer, next(judged.some())
+    sizes = [len(part) for part in (scorer.log.items, scorer.items, scorer.texts, scorer.judged_texts)]
+    attributes = {"category": "a new one", "cat_brand": "a new brand", "num_price": 2.0}
+
+    def ask(*names: str) -> np.ndarray:
+        own = [Candidate(name, f"text of {name}", attributes) for name in names]
+        return live.rank(RankRequest("red scarf", [*own, *known[1].candidates[:2]])).p_click
+
+    first = ask("a", "b", "c")
+    np.testing.assert_array_equal(ask("a", "b", "c"), first)
+    for number in range(20):
+        ask(f"x {number}", f"y {number}", f"z {number}")
+        now = [len(part) for part in (scorer.log.items, scorer.items, scorer.texts, scorer.judged_texts)]
+        assert all(size <= before + 4 for size, before in zip(now, sizes, strict=True))
+    np.testing.assert_allclose(ask("a", "b", "c"), first, atol=CLOSE)
+    assert judged.distance(known[0], live.rank(known[1])) < CLOSE
+    with pytest.raises(PrectrError, match="item 'a' is not in the catalogue"):
+        live.add_events([Event("e", "purchase", "u", None, None, "a", None, 1)])
+    # What is put for good stays, under the text that it was put with.
+    live.put_items([Item("a", "another text", "a new one")])
+    assert live.add_events([Event("e", "purchase", "u", None, None, "a", None, 1)]) == Appended(1, 0)
+    ask("p", "q", "r", "s")
+    ask("t", "u", "v", "w")
+    assert scorer.items["text"].to_pylist().count("another text") == 1
+    assert len(scorer.log.items) <= sizes[0] + 1 + 4
+
+
 def test_what_never_was_asked_is_scored_and_explained(live: LiveRanker) -> None:
     ids = live.scorer.items["item_id"].to_pylist()[:5]
     request = RankRequest("a query that nobody typed", [Candidate(item) for item in ids])
