@@ -1,12 +1,10 @@
-"""What else scores a page of 100 in the same run: LightGBM on the ranker's own columns, and a cross-encoder as large as
-MiniLM-L6 on the pairs' texts."""
+"""What else scores a page of 100 in the same run: LightGBM on the ranker's own columns."""
 
 from __future__ import annotations
 
 import json
 import time
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -38,16 +36,6 @@ def lightgbm_milliseconds(run: Path, repeats: int) -> float:
     trees = fit_lightgbm(sets["train"], sets["validation"], 0, threads, (settings,))
     rows = Rows(*(part[:ROWS] for part in sets["test"][:3])).read_by(settings).matrix()
     return _median(lambda: trees.booster.predict(rows, num_threads=1), repeats)
-
-
-def minilm_milliseconds() -> float:
-    """Of MiniLM-L6 by ONNX Runtime, int8, on 100 pairs.
-
-    Raises:
-        PrectrError: what it takes is not installed.
-    """
-    missing = [name for name in ("onnx", "onnxscript", "onnxruntime") if find_spec(name) is None]
-    raise PrectrError(f"not measured: {', '.join(missing) or 'its export'} is not at hand.")
 
 
 def _median(work: Callable[[], object], repeats: int) -> float:
