@@ -96,3 +96,20 @@ def test_neighbouring_kernels_overlap_and_the_first_bears_rounding():
     vector = torch.nn.functional.normalize(torch.randn(200, 384, generator=torch.Generator().manual_seed(0)), dim=-1)
     cosine = vector.half().float().square().sum(-1)
     assert np.exp(-0.5 * ((cosine.numpy() - 1) / KERNELS[0][1]) ** 2).min() > 0.99
+
+
+@pytest.mark.parametrize("cells", [1, 10**7])
+def test_kernels_and_attributes_together_are_those_one_by_one(cells: int, monkeypatch: pytest.MonkeyPatch):
+    draws = torch.Generator().manual_seed(0)
+    weights = torch.rand(3, 5, 5, generator=draws)
+    target, events = (torch.nn.functional.normalize(torch.randn(3, n, 4, generator=draws), dim=-1) for n in (2, 5))
+    ours, theirs = (torch.randint(0, 3, (3, n, 4), generator=draws) for n in (2, 5))
+
+    def found() -> list[torch.Tensor]:
+        return [soft_statistics(target, events, weights), match_statistics(ours, theirs, weights)]
+
+    expected = found()
+    monkeypatch.setattr("prectr.rank.features.exact_match.CELLS_AT_ONCE", cells)
+    for mine, theirs_ in zip(found(), expected, strict=True):
+        torch.testing.assert_close(mine, theirs_)
+    assert expected[1].shape == (3, 2, 4, len(STATISTICS))

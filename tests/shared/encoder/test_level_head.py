@@ -36,6 +36,27 @@ def test_kernel_sums_by_hand() -> None:
     assert sums.flatten().tolist() == pytest.approx([first, second])
 
 
+def test_kernels_of_what_is_far_are_as_good_as_nothing_and_never_below_normal_numbers() -> None:
+    widths = [0.02, 0.25]
+    for similarity in (torch.full((2, 1, 3), ABSENT), torch.linspace(-1, 1, 400)[:, None, None]):
+        sums = KernelSums.apply(similarity, [1.0, -0.5], widths)
+        assert (sums >= torch.finfo(torch.float32).tiny).all()
+        expected = [
+            (-((similarity - mean) ** 2) / 2 / width**2).exp() for mean, width in zip((1, -0.5), widths, strict=True)
+        ]
+        torch.testing.assert_close(sums, torch.stack(expected, -1).sum(2), rtol=1e-5, atol=1e-30)
+
+
+@pytest.mark.parametrize("cells", [1, 10**6])
+def test_kernels_together_are_kernels_one_by_one(cells: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    similarity = torch.rand(3, 2, 4)
+    expected = KernelSums.apply(similarity, [1.0, 0.5, 0.0], [0.1, 0.2, 0.3])
+    monkeypatch.setattr("prectr.shared.encoder.level_head.CELLS_AT_ONCE", cells)
+    found = KernelSums.apply(similarity, [1.0, 0.5, 0.0], [0.1, 0.2, 0.3])
+    torch.testing.assert_close(found, expected)
+    assert found.shape == (3, 2, 3)
+
+
 def test_kernel_sums_have_the_right_gradient() -> None:
     similarity = torch.linspace(-1, 1, 12, dtype=torch.float64).reshape(2, 2, 3).requires_grad_()
     assert torch.autograd.gradcheck(lambda s: KernelSums.apply(s, [0.9, 0.1], [0.1, 0.3]), similarity)
