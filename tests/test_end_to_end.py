@@ -277,6 +277,7 @@ def test_what_is_ahead_is_known_before_it_begins(shop: Path, capsys: pytest.Capt
     assert "✓ pair_features · trained " in second and " · ranker " in second and "✓ ranker" not in second
 
 
+@pytest.mark.slow
 def test_a_downloaded_encoder_needs_nothing_of_stage_one(shop: Path, tmp_path: Path) -> None:
     encoder, home = tmp_path / "downloaded", tmp_path / "artifacts" / "toy"
     for name in published_files(shop / "encoder", ENCODER):
@@ -383,6 +384,7 @@ def test_a_wrong_teacher_is_one_sentence_and_touches_nothing(shop: Path) -> None
     assert finished(shop) == before
 
 
+@pytest.mark.slow
 def test_tables_that_somebody_else_wrote_are_trained_on(shop: Path, tmp_path: Path) -> None:
     artifacts = tmp_path / "artifacts"
     shutil.copytree(shop / "data", artifacts / "mine" / "data")

@@ -29,6 +29,8 @@ from prectr.shared.errors import PrectrError
 from prectr.shared.run.console import UNSEEN, console
 from prectr.shared.values.texts import plain_text
 
+pytestmark = pytest.mark.slow
+
 HOSTILE = (
     "[/x]", "[NEW]", "[bold red]b[/]", ":smile:", "<script>alert(1)</script>", "<img src=x onerror=alert(1)>",
     "</title></td>&amp;", "# heading", "[click](http://evil.example)", "![i](http://evil.example/i.png)", "```",

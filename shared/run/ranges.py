@@ -42,4 +42,8 @@ def check_range(name: str, value: Any, least: float, most: float) -> None:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or not (least <= value <= most) or (isinstance(value, float) and not isfinite(value)):
         shown = str(value) if len(str(value)) < 40 else f"{str(value)[:20]}…"
-        raise PrectrError(f"{name}: found {shown}; set a number from {least:,g} to {most:,g}.")
+        raise PrectrError(f"{name}: found {shown}; set a number from {_told(least)} to {_told(most)}.")
+
+
+def _told(bound: float) -> str:
+    return f"{bound:,}" if isinstance(bound, int) else f"{bound:,g}"

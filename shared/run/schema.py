@@ -10,8 +10,6 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from huggingface_hub.dataclasses import type_validator
-
 from prectr.shared.errors import PrectrError
 
 T = TypeVar("T")
@@ -72,6 +70,8 @@ def parsed(kind: type[T], stored: Any, path: Path) -> T:
     Raises:
         PrectrError: says what of it is wrong.
     """
+    from huggingface_hub.dataclasses import type_validator  # a second, which reading results does without
+
     try:
         made = kind(**stored)
         hints = get_type_hints(kind)

@@ -60,7 +60,9 @@ def open_array(path: Path) -> np.ndarray:
     """
     try:
         array: np.ndarray = np.load(path, mmap_mode="r").view(np.ndarray)
+    except FileNotFoundError as error:
+        raise PrectrError(f"{path} is missing: run the command that wrote it again.") from error
     except (OSError, ValueError, EOFError, SyntaxError) as error:
         reason = " ".join(str(error).split())
-        raise PrectrError(f"{path} is missing or damaged ({reason}): run the command that wrote it again.") from error
+        raise PrectrError(f"{path} is damaged ({reason}): run the command that wrote it again.") from error
     return array

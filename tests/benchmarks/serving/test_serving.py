@@ -88,6 +88,7 @@ def here(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rivals, "SETTINGS", SMALL)
 
 
+@pytest.mark.slow
 def test_every_figure_is_measured_or_says_why_not(run: Path, here: None, tmp_path: Path) -> None:
     arguments = ["--artifacts", str(run.parent), "--name", run.name, "--quick", "true", "--results", str(tmp_path)]
     serving.main(arguments)
@@ -155,6 +156,7 @@ def test_the_events_of_a_second_stay_together(monkeypatch: pytest.MonkeyPatch) -
     assert sizes == [[0, 0, 1], [2, 2, 2, 2], [3]]
 
 
+@pytest.mark.slow
 def test_a_server_is_a_process_of_its_own_that_can_be_killed(run: Path, tmp_path: Path) -> None:
     page = judged_pages(run)[-1]
     with Server(run, tmp_path / "journal.sqlite") as server:

@@ -60,7 +60,10 @@ BROKEN = {
         "relevance, row 2: found 'high'",
     ),
     "cut off": (f'{HEADER}\n"1","7","a","pot","3"\n"2","8"', "row 2 (line 3) has 2 fields"),
-    "a column is missing": ('"id","product_uid"\n"1","7"', "column 'search_term' is missing"),
+    "a column is missing": (
+        '"id","product_uid"\n"1","7"',
+        "columns 'search_term', 'product_title', 'relevance' are missing",
+    ),
     "no rows": (HEADER, "it holds no rows"),
 }
 

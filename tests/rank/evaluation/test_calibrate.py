@@ -16,7 +16,15 @@ from prectr.rank.evaluation import calibrate as module
 from prectr.rank.evaluation.calibrate import LEAST_CLICKS, MAX_SHIFT, calibrate, click_shift
 from prectr.rank.serving.ranker import Ranker
 from prectr.shared.metrics import pcoc
+from prectr.shared.run.steps import RECORD
 from tests.rank.toy_run import opened
+
+
+@pytest.fixture(scope="module")
+def home(home: Path) -> Path:
+    """As it is while its step works: a folder that changes has no record yet."""
+    (home / "ranker" / RECORD).unlink()
+    return home
 
 
 def model(incentive: str = "inside") -> Any:

@@ -140,7 +140,7 @@ def test_a_set_written_before_positions_were_kept_still_opens(prepared, tmp_path
     (tmp_path / "set" / "position.npy").unlink()
     assert PreparedSet.open(tmp_path / "set").position is None
     (tmp_path / "set" / "page.npy").unlink()
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(PrectrError, match="page.npy is missing: run the command that wrote it again"):
         PreparedSet.open(tmp_path / "set")
 
 

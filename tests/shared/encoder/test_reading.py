@@ -119,7 +119,7 @@ def test_what_a_model_reads_is_told_by_its_config(config: PretrainedConfig, most
 def test_an_encoder_that_reads_less_is_refused_before_its_weights_are_read(start: Path) -> None:
     (start / "model.safetensors").unlink()
     with pytest.raises(PrectrError, match="reads"):
-        LevelEncoder.warm_start(start, EncoderConfig(["a", "b"], item_length=10**6), 2)
+        LevelEncoder.warm_start(start, EncoderConfig(["a", "b"], item_length=10**5), 2)
 
 
 def test_a_tokenizer_without_special_tokens_is_refused() -> None:
