@@ -110,8 +110,8 @@ def event_types_of(names: Iterable[str]) -> list[str]:
 
 
 def seconds_of(timestamps: pa.ChunkedArray) -> np.ndarray:
-    """Seconds since 1970, int64 [n]."""
-    return timestamps.cast(pa.int64()).to_numpy()
+    """Seconds since 1970, int64 [n], whatever unit the column is kept in; parts of a second are cut."""
+    return timestamps.cast(pa.timestamp("s"), safe=False).cast(pa.int64()).to_numpy()
 
 
 def _whole_seconds(parts: Iterable[pa.Table]) -> Iterator[pa.Table]:
