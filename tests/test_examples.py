@@ -3,7 +3,6 @@
 import importlib.util
 import json
 import threading
-import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -11,12 +10,11 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-import uvicorn
 
 from prectr.rank.service.app import create_app
-from prectr.rank.service.serve import listen
 from prectr.rank.service.settings import Settings
 from tests.rank.service.fake_live import FakeLive, catalogue, window
+from tests.rank.service.served import served
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 FOUND = [("3", "dog food"), ("2", "orange soda 2 liter"), ("1", "orange juice 1 liter")]
@@ -38,14 +36,8 @@ def live() -> FakeLive:
 @pytest.fixture
 def ranker(live: FakeLive) -> Iterator[str]:
     app = create_app(live, Settings(), catalogue(), window(), opener=FakeLive)
-    server, listener = uvicorn.Server(uvicorn.Config(app, log_config=None)), listen("127.0.0.1", 0)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    server.should_exit = True
-    thread.join()
+    with served(app) as address:
+        yield address
 
 
 @pytest.fixture

@@ -1,21 +1,19 @@
 """The page in a real browser, before the real ranker of a toy run: what a person does, and what is seen of it."""
 
 import shutil
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
 
 from prectr.data.contract import read_table
 from prectr.rank.service.app import create_app
 from prectr.rank.service.retrieval import Catalogue
-from prectr.rank.service.serve import listen, window_of
+from prectr.rank.service.serve import window_of
 from prectr.rank.service.settings import Settings
 from prectr.rank.serving.live import LiveRanker
+from tests.rank.service.served import served
 
 api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -30,15 +28,8 @@ def address(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[st
     live = LiveRanker.open(home / "ranker", home / "data", tmp_path_factory.mktemp("journal") / "journal.sqlite")
     settings = Settings(log_time=True)
     app = create_app(live, settings, Catalogue.of_table(live.scorer.items), window_of(live, home / "data"))
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None))
-    listener = listen("127.0.0.1", 0)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-    thread.start()
-    while not server.started:
-        time.sleep(0.02)
-    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    server.should_exit = True
-    thread.join()
+    with served(app) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
