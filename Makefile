@@ -38,9 +38,12 @@ endif
 VENV   := .venv
 RUN    := $(VENV)/bin/python
 STAMP  := $(VENV)/installed
+CHECKS := $(VENV)/checks
 RIVALS := $(VENV)/rivals
-# All that `make rank` may ask for, whatever the teacher, and what tests it.
-EXTRAS := train,endpoint,default-data,serve,dev
+# All that `make rank` may ask for, whatever the teacher.
+EXTRAS := train,endpoint,default-data,serve
+# Modules are compiled when they are first imported: most never are.
+INSTALL = $(RUN) -m pip install --disable-pip-version-check --no-compile $(if $(TORCH_INDEX),--extra-index-url "$(TORCH_INDEX)") -c constraints.txt
 
 # CONFIG replaces the profile of the stage that was asked for; the stages before it keep theirs.
 settings = $(if $(and $(CONFIG),$(filter $(1),$(MAKECMDGOALS))),--config "$(CONFIG)",--profile "$(PROFILE)")
@@ -76,7 +79,7 @@ help: ## list targets and variables
 	@echo "  PYTHON=python3      the Python (3.11 or newer) that makes the environment"
 	@echo "  TORCH_INDEX=url     another index to take torch from, such as PyTorch's own for CPU wheels"
 
-setup: $(STAMP) ## create the environment in .venv; nothing to do if it is up to date
+setup: $(CHECKS) ## create the environment in .venv, with what tests need; nothing to do if it is up to date
 
 $(STAMP): pyproject.toml constraints.txt
 	@command -v "$(PYTHON)" >/dev/null || { \
@@ -87,7 +90,7 @@ $(STAMP): pyproject.toml constraints.txt
 	  echo "error: $(PYTHON) cannot make environments; install its venv module (Debian and Ubuntu: python3-venv)" >&2; exit 1; }
 	@set -e; started=$$(date +%s); \
 	"$(PYTHON)" -m venv $(VENV); \
-	$(RUN) -m pip install --disable-pip-version-check $(if $(TORCH_INDEX),--extra-index-url "$(TORCH_INDEX)") -c constraints.txt -e '.[$(EXTRAS)]'; \
+	$(INSTALL) -e '.[$(EXTRAS)]'; \
 	echo $$(($$(date +%s) - started)) > $(VENV)/install_seconds; \
 	touch $@
 
@@ -112,16 +115,21 @@ publish: $(STAMP) ## upload the encoder, the ranker, labels or pairs to a hub: m
 	  echo "error: MODEL is '$(MODEL)'; publish encoder, ranker, labels or data: make publish REPO=user/name MODEL=ranker" >&2; exit 2; esac
 	@$(RUN) -m $(if $(filter ranker,$(MODEL)),rank,distill) publish $(call settings,$@) $(named) --repo "$(REPO)" $(if $(filter labels data,$(MODEL)),--what "$(MODEL)") $(if $(DRY_RUN),--dry_run) $(if $(PRIVATE),--private)
 
-test: $(STAMP) ## run the tests, offline, in up to four processes
+# What tests and checks need beyond that.
+$(CHECKS): $(STAMP)
+	@$(INSTALL) -e '.[$(EXTRAS),dev]'
+	@touch $@
+
+test: $(CHECKS) ## run the tests, offline, in up to four processes
 	@$(RUN) -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-lint: $(STAMP) ## check style and types
+lint: $(CHECKS) ## check style and types
 	@$(RUN) -m ruff check
 	@$(RUN) -m ruff format --check
 	@$(RUN) -m mypy
 
 $(RIVALS): $(STAMP)
-	@$(RUN) -m pip install --disable-pip-version-check $(if $(TORCH_INDEX),--extra-index-url "$(TORCH_INDEX)") -c constraints.txt -e '.[$(EXTRAS),bench]'
+	@$(INSTALL) -e '.[$(EXTRAS),bench]'
 	@touch $@
 
 bench: $(if $(ENCODER),tables,distill) $(RIVALS) ## the ranker against its rivals and its own parts: SEEDS="0 1 2" SYSTEMS="lightgbm no_debias"

@@ -99,3 +99,14 @@ def test_a_demo_ranks_first_and_serves_the_same_run() -> None:
     assert [line.split()[:2] for line in before][-1] == ["rank", "run"]
     assert last.split() == ["rank", "serve", "--profile", "smoke", "--log_time"]
     assert commands("demo", "DATA=listings")[-1].endswith("--name listings --log_time")
+
+
+@pytest.mark.parametrize(("target", "checked"), [("rank", False), ("demo", False), ("test", True), ("lint", True)])
+def test_ranking_does_not_wait_for_what_tests_need(target: str, checked: bool, tmp_path: Path) -> None:
+    # In a folder without an environment every target makes its own.
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    done = make("-C", str(tmp_path), target, f"PYTHON={sys.executable}")
+    assert done.returncode == 0, done.stderr
+    installed = re.findall(r"pip install .*-e '\.\[(.*?)\]'", done.stdout)
+    assert ["dev" in extras.split(",") for extras in installed] == ([False, True] if checked else [False])
