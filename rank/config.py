@@ -259,7 +259,7 @@ class TrainArguments(Ranged, PrecisionArguments):
         metadata={"help": "pages of one category that go into a batch together, to share item texts", "range": BATCH},
     )
     batches_per_encoder_step: int = field(
-        default=96,
+        default=128,
         metadata={
             "help": "batches whose texts are encoded once, and whose gradients the text encoder takes together",
             "range": BATCH,
