@@ -29,7 +29,7 @@ STAGE = Stage(
 
 def main(argv: list[str]) -> None:
     if STAGE.verb(argv) == "convert":  # its formats have settings of their own
-        from prectr.data.converters.arguments import read_conversion
+        from prectr.data.converters.arguments.command import read_conversion
 
         conversion = read_conversion(argv[1:])
         from prectr.data.converters.convert import convert

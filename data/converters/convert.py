@@ -2,33 +2,69 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
 from prectr.data import report
 from prectr.data.checks.defects import DataError
-from prectr.data.converters import esci, homedepot, result_pages, staging, table, ubi, wands, write
-from prectr.data.converters.arguments import Conversion, NameArguments
-from prectr.data.converters.reading.files import fingerprint, is_hub, list_files
-from prectr.data.converters.staging import Settings, open_staging
+from prectr.data.converters import staging, write
+from prectr.data.converters.additions import Addition, add_to, inputs_of
+from prectr.data.converters.arguments.command import EVENTS, Conversion
+from prectr.data.converters.arguments.common import NameArguments
+from prectr.data.converters.events import stream
+from prectr.data.converters.formats import (
+    algolia,
+    elasticsearch,
+    esci,
+    ga4,
+    homedepot,
+    matomo,
+    result_pages,
+    shopify,
+    solr,
+    table,
+    typesense,
+    ubi,
+    wands,
+)
+from prectr.data.converters.levels import LevelRule
+from prectr.data.converters.mapping import keep_mapping, own_names
+from prectr.data.converters.reading.files import is_hub
+from prectr.data.converters.staging import Settings, Staging, open_staging
 from prectr.data.converters.write import finish, write_tables
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.console import console
 from prectr.shared.run.schema import read_json
 from prectr.shared.run.steps import RECORD, run_step
 
-MODULES: dict[str, Any] = {
-    "table": table,
-    "esci": esci,
-    "wands": wands,
-    "ubi": ubi,
-    "result_pages": result_pages,
+
+@dataclass(frozen=True)
+class Format:
+    """What reads a format.
+
+    Attributes:
+        files: its files by what they are. read: makes the views of `prectr.data.converters.*` and returns the rule of
+            the levels, if it has one. modules: what does it.
+    """
+
+    files: Callable[[Sequence[str], Settings], dict[str, list[str]]]
+    read: Callable[[Staging, Sequence[str], Settings], LevelRule | None]
+    modules: Sequence[ModuleType]
+
+
+_TOOLS = dict(zip(EVENTS, (ubi, elasticsearch, algolia, typesense, ga4, shopify, matomo, solr), strict=True))
+
+FORMATS = {
+    name: Format(module.files, module.read, [module])
+    for name, module in (("table", table), ("esci", esci), ("wands", wands), ("result_pages", result_pages))
+} | {
+    name: Format(stream.files_of_stream, partial(stream.read_stream, tool=module.TOOL), [module, stream])
+    for name, module in _TOOLS.items()
 }
-"""What reads each format: `files(sources, settings)` are its files, `read(staging, sources, settings)` makes the views
-of `prectr.data.converters.*` and returns the rule of the levels, if it has one. Home Depot's writes its tables itself.
-"""
+"""All but Home Depot's, which writes its tables itself."""
 
 
 def convert(conversion: Conversion) -> None:
@@ -47,25 +83,35 @@ def convert(conversion: Conversion) -> None:
     if kind == "homedepot":
         homedepot.build_tables(homedepot.source_file(sources), folder, naming.seed)
     else:
-        files = list_files(MODULES[kind].files(sources, settings))
-        given = {name: value for each in settings.values() for name, value in asdict(each).items()}
-        del given["artifacts"], given["name"]
-        inputs = {"converter": kind, "files": [fingerprint(file) for file in files], **given}
-        work_of = [MODULES[kind], staging, write]
-        code = [module.__name__ for module in work_of]
-        run_step("data", folder, inputs, lambda work: _build(work, kind, sources, settings), sources=code)
+        form = FORMATS[kind]
+        files = form.files(sources, settings)
+        if conversion.is_addition:
+            addition = add_to(folder, kind, files, settings, conversion.named)
+        else:
+            addition = Addition(inputs_of(kind, files, settings))
+        code = [module.__name__ for module in (*form.modules, staging, write)]
+        build = partial(_build, form=form, conversion=conversion, addition=addition)
+        if addition.is_new:
+            run_step("data", folder, addition.inputs, build, sources=code)
+        else:
+            console.print(f"Nothing to add: {folder} has these files.", highlight=False, markup=False, soft_wrap=True)
     show(folder)
 
 
-def _build(work: Path, kind: str, sources: Sequence[str], settings: Settings) -> None:
-    with open_staging(work) as staging:
-        rule = MODULES[kind].read(staging, sources, settings)
-        stated = write_tables(staging, ", ".join(sources), settings, rule)
+def _build(work: Path, form: Format, conversion: Conversion, addition: Addition) -> None:
+    sources, settings = conversion.sources, conversion.settings
+    named = ", ".join(sources)
+    with open_staging(work, addition.rows, addition.known) as staging:
+        rule = form.read(staging, sources, settings)
+        stated = write_tables(staging, named, settings, rule)
+        staging.keep_rows()
+        keep_mapping(work, conversion)
+        tool = _TOOLS[conversion.kind].TOOL if conversion.kind in _TOOLS else None
         try:
-            finish(work, staging.told, kind, stated)
+            finish(work, staging.told, conversion.kind, stated, own_names(conversion, tool))
         except DataError as error:
             defects = "; ".join(f"{defect.table}: {defect.said.rstrip('.')}" for defect in error.defects)
-            raise PrectrError(f"{', '.join(sources)}: the tables made of it would be wrong: {defects}.") from error
+            raise PrectrError(f"{named}: the tables made of it would be wrong: {defects}.") from error
 
 
 def show(folder: Path) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from prectr.data.converters.arguments import LevelArguments, LogArguments
+from prectr.data.converters.arguments.common import LevelArguments, LogArguments
 from prectr.data.converters.catalogue import check_numbers
 from prectr.data.converters.judgements import check_labels, check_splits
 from prectr.data.converters.levels import LevelRule

@@ -6,9 +6,11 @@ Everything a converter decides is a query over these views, so a log may be far 
 from __future__ import annotations
 
 import json
+import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +19,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from prectr.data.contract import TableWriter
-from prectr.data.converters.reading.files import find_encoding, format_of, list_files, open_text
+from prectr.data.converters.reading.files import list_files
 from prectr.data.converters.reading.nothing import Nothing
 from prectr.data.converters.reading.numbers import with_points
-from prectr.data.converters.reading.readers import Reading, read_batches, read_objects, to_batches
+from prectr.data.converters.reading.objects import Parser, open_objects
+from prectr.data.converters.reading.readers import Reading, read_batches, to_batches
 from prectr.shared.atomic import atomic_write
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.console import progress_bar
@@ -28,6 +31,12 @@ from prectr.shared.storage.duckdb import connect, identifier, parquet
 
 MEMORY = "2GB"
 """What the database may keep in memory; the rest of a sort or join goes to disk."""
+
+KEPT = "rows"
+"""Folder, beside the tables, of the rows they were made of: `--append` goes on from them."""
+
+_SAID = ("told", "sources", "files")
+"""What is kept with them."""
 
 _FOLDER = "checkpoints"
 """`run_step` keeps it when a run is killed and removes it at the end, so that what was read need not be read again."""
@@ -50,10 +59,14 @@ class Staging:
     Attributes:
         told: lines on what was found, kept and dropped, for the terminal and `summary.json`.
         comes_from: the view whose files a view's rows are of, where that is another one.
+
+    Args:
+        work: where the tables are written. earlier: the folder `KEPT` of a data set whose rows come first.
+        known: views of which nothing more is read than those.
     """
 
-    def __init__(self, work: Path) -> None:
-        self.work, self.folder = work, work / _FOLDER
+    def __init__(self, work: Path, earlier: Path | None = None, known: Collection[str] = ()) -> None:
+        self.work, self.folder, self.earlier, self._known = work, work / _FOLDER, earlier, set(known)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.told: list[str] = []
         self.comes_from: dict[str, str] = {}
@@ -63,6 +76,7 @@ class Staging:
         self._spill = self.folder / "spill"
         shutil.rmtree(self._spill, ignore_errors=True)
         self._database = connect(self._spill, MEMORY, [work])
+        self._staged: list[str] = []
 
     def tell(self, line: str) -> None:
         if line not in self.told:
@@ -96,6 +110,11 @@ class Staging:
         """The files of a view's rows; `source` where nothing is known of them."""
         return ", ".join(self._files.get(self.comes_from.get(view, view), [source]))
 
+    def row_at(self, view: str, file: int | None, row: int, source: str) -> str:
+        """Where a row stands, for messages: `log.csv, row 3`."""
+        files = self._files.get(self.comes_from.get(view, view), [])
+        return f"{files[file] if file is not None and file < len(files) else source}, row {row}"
+
     def place(self, view: str, column: str, file: int | None, row: int, source: str) -> str:
         """Where a value stands, for messages: `log.csv: price, row 3`."""
         files = self._files.get(self.comes_from.get(view, view), [])
@@ -123,13 +142,13 @@ class Staging:
             PrectrError: see `prectr.data.converters.reading.readers.read_batches`; or there is no row.
         """
         self._called |= columns
-        self._files[view] = [str(path) for path in list_files(sources)]
+        files = self._list(view, sources)
         commas = [(columns[name], name in as_written) for name in numbers if reading.decimal == ","]
         names = list(dict.fromkeys(columns.values()))
         nothing = Nothing({columns[name] for name in as_written if name in columns})
 
         def batches(tell: Callable[[str], None], refuse: Callable[[str], None]) -> Iterator[pa.RecordBatch]:
-            for number, path in enumerate(list_files(sources)):
+            for number, path in files:
                 for batch in read_batches(path, names, reading, tell, refuse):
                     for name, is_label in commas:
                         batch = with_points(path, batch, name, is_label, refuse)
@@ -138,73 +157,137 @@ class Staging:
                     yield pa.RecordBatch.from_arrays(arrays, names=["row", "file", *columns])
             nothing.say(tell)
 
-        self.stage(view, ", ".join(map(str, sources)), batches)
+        self.stage(view, sources, batches)
 
     def read_objects(
-        self, view: str, sources: Sequence[str], names: Sequence[str], reading: Reading, rows_of: RowsOf
+        self,
+        view: str,
+        sources: Sequence[str],
+        names: Sequence[str],
+        reading: Reading,
+        rows_of: RowsOf,
+        *,
+        columns: Sequence[str] = (),
+        parser: Parser | None = None,
     ) -> None:
-        """Make a view of JSON objects, each of which becomes any number of rows; columns as in `read`."""
+        """Make a view of objects, each of which becomes any number of rows; columns as in `read`.
+
+        Args:
+            columns, parser: see `prectr.data.converters.reading.objects.open_objects`.
+        """
+        files = self._list(view, sources)
         nothing = Nothing()
 
         def batches(tell: Callable[[str], None], refuse: Callable[[str], None]) -> Iterator[pa.RecordBatch]:
-            for number, path in enumerate(list_files(sources)):
-                encoding = find_encoding(path, reading.encoding)
-                tell(f"{path.name}: {encoding}")
-                with open_text(path, encoding) as text:
-                    is_array = format_of(path, reading.format, "jsonl") == "json"
-                    objects = read_objects(path, text, "json" if is_array else "jsonl")
-                    rows = ((line, row) for line, found in objects for row in rows_of(path, line, found))
-                    for batch in to_batches(path, rows, names):
-                        columns = [nothing.null(name, batch.column(name)) for name in names]
-                        batch = pa.RecordBatch.from_arrays([batch.column("row"), *columns], names=["row", *names])
-                        yield batch.append_column("file", pa.array([number] * batch.num_rows, pa.int32()))
+            for number, path in files:
+                objects = open_objects(path, reading, tell, refuse, columns, parser)
+                rows = ((line, row) for line, found in objects for row in rows_of(path, line, found))
+                for batch in to_batches(path, rows, names):
+                    cells = [nothing.null(name, batch.column(name)) for name in names]
+                    batch = pa.RecordBatch.from_arrays([batch.column("row"), *cells], names=["row", *names])
+                    yield batch.append_column("file", pa.array([number] * batch.num_rows, pa.int32()))
             nothing.say(tell)
 
-        self.stage(view, ", ".join(sources), batches)
+        self.stage(view, sources, batches)
 
-    def stage(self, view: str, source: str, batches: Batches) -> None:
+    def _list(self, view: str, sources: Sequence[str]) -> list[tuple[int, Path]]:
+        """The files that are read for a view, each with its number, behind those read before."""
+        before = self._before(view)
+        found = [] if view in self._known else list_files(sources)
+        self._files[view] = [*before["files"], *map(str, found)]
+        return list(enumerate(found, len(before["files"])))
+
+    def _before(self, view: str) -> dict[str, list[str]]:
+        """Of the rows that a view has of an earlier conversion: what was told, the sources, the files."""
+        path = self.earlier / f"{view}.parquet" if self.earlier else None
+        if path is None or not path.is_file():
+            return {name: [] for name in _SAID}
+        stored = pq.read_metadata(path).metadata
+        return {name: json.loads(stored[name.encode()]) for name in _SAID}
+
+    def stage(self, view: str, sources: Sequence[str], batches: Batches) -> None:
         """Make a view of batches, which are written to disk first unless an earlier, killed run has done it.
 
+        Rows of a log that a file repeats of an earlier file are left out, and told.
+
         Args:
-            source: what is read, for messages.
+            sources: what is read, for messages.
             batches: gives them, and calls its arguments with lines to tell and with what is wrong.
 
         Raises:
-            PrectrError: there is no row.
+            PrectrError: there is no row, or none of a file's that another has not.
         """
         path = self.folder / f"{view}.parquet"
+        before = self._before(view)
         if not path.exists():
-            lines: list[str] = []
-            wrong: list[str] = []
+            said = {**before, "told": list(before["told"]), "wrong": []}
+            said["sources"] = [*before["sources"], *([] if view in self._known else map(str, sources))]
+            said["files"] = self._files.get(view, [])
             with atomic_write(path) as temporary, progress_bar(f"reading {view}", None) as advance:
-                self._write(temporary, batches(lines.append, wrong.append), advance, lines, wrong)
+                rows = batches(said["told"].append, said["wrong"].append)
+                earlier = self.earlier / path.name if before["files"] and self.earlier else None
+                self._write(temporary, chain(_rows_of(earlier), rows), advance, said)
+        self._staged.append(view)
         stored = pq.read_metadata(path)
-        self.told += json.loads(stored.metadata[b"told"])
-        for message in json.loads(stored.metadata[b"wrong"]):
+        said = {name: json.loads(stored.metadata[name.encode()]) for name in (*_SAID, "wrong")}
+        self.told += said["told"]
+        for message in said["wrong"]:
             self.refuse(message)
-        rows = stored.num_rows
+        rows, source = stored.num_rows, ", ".join(said["sources"])
         if not rows:
             self.raise_refusals()
             raise PrectrError(f"{source}: it holds no rows: name a source with some.")
         self.tell(f"{rows:,} rows read from {source}")
         self._database.execute(f"CREATE OR REPLACE VIEW {identifier(view)} AS SELECT * FROM {parquet(path)}")
+        if len(said["files"]) > 1 and "timestamp" in self.columns(view):
+            self._leave_out_repeated(view, said["files"])
+
+    def _leave_out_repeated(self, view: str, files: Sequence[str]) -> None:
+        """Take rows out of a view of which an earlier file has the same, as of a log whose files overlap."""
+        rows = f"SELECT * FROM {parquet(self.folder / f'{view}.parquet')}"
+        cells = [identifier(name) for name in self.columns(view) if name not in ("file", "row")]
+        marked = f"SELECT *, hash({', '.join(cells)}) AS mark FROM ({rows})"
+        self.table(
+            f"{view}_repeated",
+            f"""SELECT file, row, mark FROM (SELECT file, row, mark, min(file) OVER (PARTITION BY mark) AS first
+                FROM ({marked}) WHERE timestamp IS NOT NULL) WHERE file > first""",
+        )
+        if not self.value(f"SELECT count(*) FROM {view}_repeated"):
+            return
+        left = f"SELECT * EXCLUDE (mark) FROM ({marked}) ANTI JOIN {view}_repeated USING (file, row, mark)"
+        self.run(f"CREATE OR REPLACE VIEW {identifier(view)} AS {left}")
+        for file, times, first, of in self.rows(
+            f"""SELECT file, count(*), min(row), (SELECT count(*) FROM ({rows}) AS a WHERE a.file = r.file)
+                FROM {view}_repeated AS r GROUP BY file ORDER BY file"""
+        ):
+            if times == of:
+                self.refuse(f"{files[file]}: all its {of:,} rows are there already: name files with others.")
+            self.tell(f"{files[file]}: {times:,} of {of:,} rows, the first row {first}, are there already: left out")
+        self.raise_refusals()
+
+    def keep_rows(self) -> None:
+        """Move what was read beside the tables, for a later conversion to go on from."""
+        (self.work / KEPT).mkdir(exist_ok=True)
+        for view in self._staged:
+            os.replace(self.folder / f"{view}.parquet", self.work / KEPT / f"{view}.parquet")
 
     @staticmethod
     def _write(
         path: Path,
         batches: Iterable[pa.RecordBatch],
         advance: Callable[[int], None],
-        lines: list[str],
-        wrong: list[str],
+        said: dict[str, list[str]],
     ) -> None:
         writer = None
         try:
             for batch in batches:
                 writer = writer or pq.ParquetWriter(path, batch.schema)
+                if batch.schema.names != writer.schema.names:
+                    raise PrectrError("the rows kept beside the tables are of another version: convert all files anew.")
                 writer.write_batch(batch)
                 advance(batch.num_rows)
             writer = writer or pq.ParquetWriter(path, pa.schema([("row", pa.int64())]))
-            writer.add_key_value_metadata({"told": json.dumps(lines), "wrong": json.dumps(wrong)})
+            writer.add_key_value_metadata({name: json.dumps(lines) for name, lines in said.items()})
         finally:
             if writer is not None:
                 writer.close()
@@ -265,9 +348,15 @@ class Staging:
         self._database.close()
 
 
+def _rows_of(path: Path | None) -> Iterator[pa.RecordBatch]:
+    """Rows kept by an earlier conversion."""
+    if path is not None:
+        yield from pq.ParquetFile(path).iter_batches(_WRITTEN)
+
+
 @contextmanager
-def open_staging(work: Path) -> Iterator[Staging]:
-    staging = Staging(work)
+def open_staging(work: Path, earlier: Path | None = None, known: Collection[str] = ()) -> Iterator[Staging]:
+    staging = Staging(work, earlier, known)
     try:
         yield staging
     except PrectrError:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from prectr.data import report
 from prectr.data.checks.validate import validate
-from prectr.data.converters.arguments import LevelArguments, LogArguments, NameArguments, SplitArguments
+from prectr.data.converters.arguments.common import LevelArguments, LogArguments, NameArguments, SplitArguments
 from prectr.data.converters.catalogue import make_items, write_items
 from prectr.data.converters.judgements import make_judged, make_unlabelled, write_pairs
 from prectr.data.converters.levels import DEFAULT_NAMES, LevelRule
@@ -50,10 +50,20 @@ def write_tables(staging: Staging, source: str, settings: Settings, rule: LevelR
     return stated
 
 
-def finish(work: Path, told: Sequence[str], kind: str, stated: str = "") -> None:
-    """Check the tables and write `summary.json`, which keeps what was told."""
+def finish(
+    work: Path,
+    told: Sequence[str],
+    kind: str,
+    stated: str = "",
+    names: Mapping[str, Sequence[str]] | None = None,
+) -> None:
+    """Check the tables and write `summary.json`, which keeps what was told.
+
+    Args:
+        names: what the shop calls the columns of the contract (`conversion.names`).
+    """
     validate(work)
     summary = report.write_summary(work, None, stated)
-    summary["conversion"] = {"format": kind, "told": list(told)}
+    summary["conversion"] = {"format": kind, "told": list(told), "names": dict(names or {})}
     with atomic_write(work / report.SUMMARY) as temporary:
         temporary.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")

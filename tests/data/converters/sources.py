@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from prectr.data.contract import read_table
-from prectr.data.converters.arguments import read_conversion
+from prectr.data.converters.arguments.command import read_conversion
 from prectr.data.converters.convert import convert
 
 COLOURS = ("red", "blue", "green", "black", "white")

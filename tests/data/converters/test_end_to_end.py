@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from prectr.data.converters.arguments import PageArguments, read_conversion
+from prectr.data.converters.arguments.command import read_conversion
+from prectr.data.converters.arguments.logs import PageArguments
 from prectr.data.converters.convert import convert
-from prectr.data.converters.result_pages import _rows
+from prectr.data.converters.formats.result_pages import _rows
 from prectr.distill.__main__ import main as distill
 from prectr.rank.__main__ import main as rank
 from prectr.shared.errors import PrectrError

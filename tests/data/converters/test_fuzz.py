@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from prectr.data.checks.validate import validate
-from prectr.data.converters.arguments import read_conversion
+from prectr.data.converters.arguments.command import read_conversion
 from prectr.data.converters.convert import convert
 from prectr.shared.errors import PrectrError
 from tests.data.converters.sources import judgements, log_rows, pages, write_csv, write_lines
@@ -219,7 +219,7 @@ def test_many_random_tables_end_in_tables_or_one_sentence(table: tuple[str, byte
 @pytest.mark.parametrize("kind", FORMATS)
 def test_the_sound_sources_convert(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "prectr.data.converters.homedepot.SIZES", {"train": 20, "validation": 5, "test": 10, "unlabelled": 9}
+        "prectr.data.converters.formats.homedepot.SIZES", {"train": 20, "validation": 5, "test": 10, "unlabelled": 9}
     )
     attempt(tmp_path, *_sources(tmp_path)[kind][0].split())
     assert (tmp_path / "artifacts" / "mine" / "data" / "step.json").exists()

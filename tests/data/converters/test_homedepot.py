@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.encoder.hidden_levels import hidden_levels
 from prectr.data.contract import read_table
-from prectr.data.converters.homedepot import build_tables
+from prectr.data.converters.formats.homedepot import build_tables
 from prectr.distill.pairs import read_pairs
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.fingerprint import file_fingerprint
@@ -28,7 +28,7 @@ def write_zip(folder: Path, lines: list[str]) -> Path:
 @pytest.fixture
 def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(
-        "prectr.data.converters.homedepot.SIZES", {"train": 20, "validation": 5, "test": 10, "unlabelled": 30}
+        "prectr.data.converters.formats.homedepot.SIZES", {"train": 20, "validation": 5, "test": 10, "unlabelled": 30}
     )
     random = np.random.default_rng(0)
     rows = [HEADER]

@@ -11,7 +11,7 @@ import pytest
 from datasets.exceptions import DatasetNotFoundError
 from huggingface_hub.errors import OfflineModeIsEnabled
 
-from prectr.data.converters.arguments import read_conversion
+from prectr.data.converters.arguments.command import read_conversion
 from prectr.data.converters.convert import convert
 from prectr.data.converters.reading import readers
 from prectr.data.converters.reading.files import fingerprint

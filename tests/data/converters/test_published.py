@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from prectr.data.contract import levels, read_table
-from prectr.data.converters.esci import EXAMPLES, PRODUCTS
+from prectr.data.converters.formats.esci import EXAMPLES, PRODUCTS
 from prectr.shared.errors import PrectrError
 from tests.data.converters.sources import convert_to, items, judgements, rows_of, told
 

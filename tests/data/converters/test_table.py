@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from prectr.data.contract import levels, read_table
-from prectr.data.converters.arguments import read_conversion
+from prectr.data.converters.arguments.command import read_conversion
 from prectr.data.converters.convert import convert
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.steps import read_record

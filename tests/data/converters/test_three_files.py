@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from prectr.data.contract import levels
-from prectr.data.converters.arguments import read_conversion
+from prectr.data.converters.arguments.command import read_conversion
 from prectr.shared.errors import PrectrError
 from tests.data.converters.sources import convert_to, items, judgements, log_rows, rows_of, told, write_csv
 

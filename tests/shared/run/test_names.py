@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from prectr.data.config import DataArguments
-from prectr.data.converters.arguments import NameArguments
+from prectr.data.converters.arguments.common import NameArguments
 from prectr.distill.config import WhereArguments as OfStageOne
 from prectr.rank.config import WhereArguments as OfStageTwo
 from prectr.shared.errors import PrectrError

@@ -11,16 +11,21 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from prectr.data.converters.arguments import ReadingArguments, WandsArguments
+from prectr.data.converters.arguments.common import ReadingArguments
+from prectr.data.converters.arguments.published import WandsArguments
 from prectr.data.converters.levels import LevelRule
-from prectr.data.converters.staging import Staging
+from prectr.data.converters.staging import Settings, Staging
 from prectr.shared.errors import PrectrError
 
 FILES = ("label.csv", "query.csv", "product.csv")
 LEVELS = ("Irrelevant", "Partial", "Exact")
 
 
-def files(sources: Sequence[str], settings: dict) -> list[str]:
+def files(sources: Sequence[str], settings: Settings) -> dict[str, list[str]]:
+    return {"source": _files(sources)}
+
+
+def _files(sources: Sequence[str]) -> list[str]:
     """The three files, from their folder or named one by one."""
     inside = [str(Path(source) / name) for source in sources if Path(source).is_dir() for name in FILES]
     found = {Path(file).name: file for file in inside or sources}
@@ -32,9 +37,9 @@ def files(sources: Sequence[str], settings: dict) -> list[str]:
     return [found[name] for name in FILES]
 
 
-def read(staging: Staging, sources: Sequence[str], settings: dict) -> LevelRule:
+def read(staging: Staging, sources: Sequence[str], settings: Settings) -> LevelRule:
     """The views `items_in` and `judged_in`."""
-    label, query, product = files(sources, settings)
+    label, query, product = _files(sources)
     reading = settings[ReadingArguments].reading
     if reading.delimiter == "auto":
         reading = replace(reading, delimiter="tab")

@@ -12,10 +12,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from prectr.data.converters.arguments import EsciArguments
+from prectr.data.converters.arguments.published import EsciArguments
 from prectr.data.converters.levels import LevelRule
 from prectr.data.converters.reading.readers import Reading
-from prectr.data.converters.staging import Staging
+from prectr.data.converters.staging import Settings, Staging
 from prectr.shared.errors import PrectrError
 from prectr.shared.storage.duckdb import literal
 
@@ -23,7 +23,11 @@ EXAMPLES, PRODUCTS = "shopping_queries_dataset_examples.parquet", "shopping_quer
 LEVELS = {"I": "irrelevant", "C": "complement", "S": "substitute", "E": "exact"}
 
 
-def files(sources: Sequence[str], settings: dict) -> list[str]:
+def files(sources: Sequence[str], settings: Settings) -> dict[str, list[str]]:
+    return {"source": _files(sources)}
+
+
+def _files(sources: Sequence[str]) -> list[str]:
     """The two files, from their folder or named one by one."""
     inside = [str(Path(source) / name) for source in sources if Path(source).is_dir() for name in (EXAMPLES, PRODUCTS)]
     found = inside or list(sources)
@@ -33,10 +37,10 @@ def files(sources: Sequence[str], settings: dict) -> list[str]:
     return [next(file for file in found if Path(file).name == name) for name in (EXAMPLES, PRODUCTS)]
 
 
-def read(staging: Staging, sources: Sequence[str], settings: dict) -> LevelRule:
+def read(staging: Staging, sources: Sequence[str], settings: Settings) -> LevelRule:
     """The views `items_in` and `judged_in`."""
     arguments: EsciArguments = settings[EsciArguments]
-    examples, products = files(sources, settings)
+    examples, products = _files(sources)
     judged = ["query", "product_id", "product_locale", "esci_label", "split", "small_version", "large_version"]
     if arguments.version == "all":
         judged = judged[:5]
