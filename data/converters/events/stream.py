@@ -62,18 +62,20 @@ def read_stream(staging: Staging, sources: Sequence[str], settings: Settings, to
     reading = settings[ReadingArguments].reading
     staging.read_objects("events", sources, names, reading, rows_of, parser=tool.parser)
     _make_items(staging, settings, own, source)
-    add_seconds(staging, "events", "timestamp", source, settings[LogArguments].times)
+    clicks, others = (literals(names) for names in _actions(arguments, tool))
+    _read_times(staging, clicks, source, settings[LogArguments].times)
     contexts = "".join(f", {name}" for name in own if name.startswith("ctx_"))
     staging.table(
         "happened",
-        f"""SELECT 'events' AS view, events.* REPLACE ({plain_sql("query")} AS query), seconds,
+        f"""SELECT 'events' AS view, events.* REPLACE ({plain_sql("query")} AS query),
+            CASE WHEN action = '{SEARCH}' THEN asked.seconds ELSE lone.seconds END AS seconds,
             coalesce(page, '#' || file || '.' || row || '.' || part) AS key,
             row_number() OVER (ORDER BY file, row, CAST(part AS INT), CAST(position AS INT)) AS hit
-            FROM events LEFT JOIN events_seconds ON text = timestamp""",
+            FROM events LEFT JOIN asked_events_seconds AS asked ON asked.text = timestamp
+            LEFT JOIN lone_events_seconds AS lone ON lone.text = timestamp""",
     )
     filed = read_click_files(staging, settings)
     _make_searches(staging, settings[ClickArguments].click_minutes)
-    clicks, others = (literals(names) for names in _actions(arguments, tool))
     _make_clicks(staging, clicks, filed, source)
     _make_hits(staging, contexts)
     if staging.value("SELECT count(*) FROM hits"):
@@ -149,6 +151,15 @@ def _make_items(staging: Staging, settings: Settings, own: Mapping[str, str], so
     staging.comes_from["items_in"] = view
     columns = ", ".join([*kept, f"concat_ws(' ', {', '.join(texts)}) AS text"])
     staging.run(f"CREATE VIEW items_in AS SELECT {columns} FROM {view} WHERE item_id IS NOT NULL")
+
+
+def _read_times(staging: Staging, clicks: str, source: str, times: str) -> None:
+    """The times of searches, and of clicks that name no search: two clocks may write in two units."""
+    conditions = {"asked_events": f"action = '{SEARCH}'", "lone_events": f"action IN {clicks} AND page IS NULL"}
+    for view, condition in conditions.items():
+        staging.comes_from[view] = "events"
+        staging.run(f"CREATE VIEW {view} AS SELECT * FROM events WHERE {condition}")
+        add_seconds(staging, view, "timestamp", source, times)
 
 
 def _actions(arguments: EventArguments, tool: Tool) -> tuple[list[str], list[str]]:

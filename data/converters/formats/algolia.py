@@ -19,7 +19,7 @@ from prectr.data.converters.events.happening import SEARCH, Happening, Tool, pai
 def happenings(found: dict[str, Any], arguments: EventArguments) -> Iterator[Happening]:
     """The search, the event, or what a request of several `events` holds."""
     if isinstance(found.get("events"), list):
-        for event in found["events"]:
+        for event in filter(lambda each: isinstance(each, dict), found["events"]):
             yield from happenings(event, arguments)
         return
     page, when = found.get("queryID"), found.get("timestamp")

@@ -32,10 +32,10 @@ def happenings(found: dict[str, Any], arguments: EventArguments) -> Iterator[Hap
 
 def _products(variants: Any) -> list[tuple[Any, Mapping[str, Any]]]:
     """The products of variants, each once: id, and what is known of it."""
-    found: dict[Any, Mapping[str, Any]] = {}
+    found: dict[str, Mapping[str, Any]] = {}
     for variant in variants if isinstance(variants, list) else []:
         if isinstance(variant, dict) and isinstance(product := variant.get("product"), dict):
-            found.setdefault(product.get("id"), {**variant, **product})
+            found.setdefault(str(product.get("id", "")), {**variant, **product})
     return list(found.items())
 
 

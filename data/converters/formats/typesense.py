@@ -20,15 +20,15 @@ from prectr.data.converters.reading.readers import value_at
 def happenings(found: dict[str, Any], arguments: EventArguments) -> Iterator[Happening]:
     """The search, the event, or each of a list of `events`."""
     if isinstance(found.get("events"), list):
-        for event in found["events"]:
+        for event in filter(lambda each: isinstance(each, dict), found["events"]):
             yield from happenings(event, arguments)
         return
     when = found.get("timestamp", value_at(found, "data.timestamp"))
     if isinstance(found.get("hits"), list):
-        documents = [each["document"] for each in found["hits"] if isinstance(each, dict) and "document" in each]
+        documents = [each.get("document") for each in found["hits"] if isinstance(each, dict)]
         number, size = found.get("page"), value_at(found, "request_params.per_page")
         place = (number - 1) * size if type(number) is type(size) is int and number > 0 else 0
-        results = [(each.get("id"), each) for each in documents]
+        results = [(each.get("id"), each) for each in documents if isinstance(each, dict)]
         yield Happening(SEARCH, found, results, when, value_at(found, "request_params.q"), place=place)
         return
     data = found["data"] if isinstance(found.get("data"), dict) else found

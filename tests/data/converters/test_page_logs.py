@@ -165,29 +165,42 @@ def test_impression_events_say_what_was_seen_of_a_query(tmp_path: Path) -> None:
 def test_ubi_that_makes_no_sense_is_one_sentence(tmp_path: Path) -> None:
     command = write_ubi(tmp_path)
     queries, events = command.split()[1:3]
-    with pytest.raises(PrectrError, match="none is 'tap' .* found 'click': name the clicks with --click_actions"):
+    with pytest.raises(PrectrError, match="no event is 'tap' .* found 'search', 'click': name .* --click_actions"):
         convert_to(tmp_path, f"{command} --click_actions tap")
-    with pytest.raises(
-        PrectrError, match="row 1 has neither user_query nor query_response_hit_ids: name the queries first"
-    ):
-        convert_to(tmp_path, command.replace(f"{queries} {events}", f"{events} {queries}"))
-    with pytest.raises(PrectrError, match="row 1 has no action_name: name the file of the events second"):
-        convert_to(tmp_path, command.replace(events, queries))
-    with pytest.raises(PrectrError, match="found 1 sources: name the file of the queries, then that of the events"):
+    with pytest.raises(PrectrError, match="no event is 'click', .* found 'search': name the clicks"):
         convert_to(tmp_path, command.replace(events, ""))
-    with pytest.raises(PrectrError, match="--items: UBI holds no texts of items"):
+    with pytest.raises(PrectrError, match="--items: this log holds no texts of items"):
         convert_to(tmp_path, f"ubi {queries} {events}")
+    neither = write_lines(tmp_path / "neither.ndjson", [{"query_id": "q1"}])
+    with pytest.raises(PrectrError, match="user_query, row 1: it is no query, with user_query, and no event"):
+        convert_to(tmp_path, command.replace(events, str(neither)))
     with pytest.raises(PrectrError, match="column 'ean' is missing; found id, title, kind"):
         convert_to(tmp_path, command.replace("--items_id id", "--items_id ean"))
     lines = Path(queries).read_text().splitlines()
     Path(queries).write_text("\n".join(json.dumps({**json.loads(line), "query_response_hit_ids": 7}) for line in lines))
     with pytest.raises(PrectrError, match="query_response_hit_ids, row 1: found 7: it must be a list of ids"):
         convert_to(tmp_path, command)
-    Path(queries).write_text(
-        "\n".join(json.dumps({**json.loads(line), "query_response_hit_ids": []}) for line in lines)
-    )
-    with pytest.raises(PrectrError, match="it holds no rows"):
-        convert_to(tmp_path, command)
+
+
+def test_queries_and_events_may_come_in_any_order(tmp_path: Path) -> None:
+    command = write_ubi(tmp_path)
+    queries, events = command.split()[1:3]
+    names = ("user_id", "query", "item_id", "position", "clicked", "timestamp", "split")
+    folder = convert_to(tmp_path, command)
+    turned = convert_to(tmp_path / "turned", command.replace(f"{queries} {events}", f"{events} {queries}"))
+    assert rows_of(folder, "impressions", *names) == rows_of(turned, "impressions", *names)
+
+
+def test_queries_without_their_results_leave_a_log_of_clicks(tmp_path: Path) -> None:
+    command = write_ubi(tmp_path)
+    queries = Path(command.split()[1])
+    found = [json.loads(line) for line in queries.read_text().splitlines()]
+    write_lines(queries, [{**each, "query_response_hit_ids": []} for each in found])
+    folder = convert_to(tmp_path, command)
+    clicks = [row[:2] for row in rows_of(folder, "behaviours", "query", "item_id", "clicked") if row[2]]
+    expected = [(page["query"], page["results"][page["clicks"][0] - 1]["id"]) for page in pages()]
+    assert sorted(clicks) == sorted(expected)
+    assert "no search names its results: a log of clicks alone, 60 of 60 with their search" in told(folder)
 
 
 @pytest.mark.parametrize("key", ["query_response_objects_ids", "query_response_hits_ids", "query_response_object_ids"])
