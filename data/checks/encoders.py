@@ -9,7 +9,7 @@ from __future__ import annotations
 from prectr.data.checks.texts import TextFacts, Texts
 
 MOST_PIECES, MOST_UNKNOWN = 2.0, 0.02
-"""Tokens to a word, and share of unknown tokens, above which texts are spelt rather than read: set by us, not measured."""
+"""Tokens to a word, and share of unknown tokens, above which texts are spelt: set by us, not measured."""
 
 Row = tuple[str, str, str, str]
 
