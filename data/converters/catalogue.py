@@ -45,8 +45,8 @@ def check_numbers(staging: Staging, view: str, source: str) -> None:
 
 
 def make_items(staging: Staging, source: str) -> None:
-    """The table `items` from the view `items_in` (file, row, item_id, text, and perhaps category, num_*, cat_* and
-    timestamp), whose values have been checked (`refusals.check_values`).
+    """The table `items` from the view `items_in` (file, row, item_id, text, and perhaps category, num_*, cat_*, and
+    timestamp or seconds), whose values have been checked (`refusals.check_values`).
 
     Raises:
         PrectrError: no item has an id and a text.
@@ -58,7 +58,9 @@ def make_items(staging: Staging, source: str) -> None:
     chosen += [f"coalesce({name}, 'unknown') AS {name}" for name in columns if name.startswith("cat_")]
     fit = f"{visible('item_id')} AND {visible('items_in.text')}"
     rows, first = "items_in", "file, row"
-    if "timestamp" in columns:
+    if "seconds" in columns:
+        first = "seconds NULLS LAST, file, row"
+    elif "timestamp" in columns:
         rows = "items_in LEFT JOIN items_in_seconds AS moments ON moments.text = timestamp"
         first = "moments.seconds NULLS LAST, file, row"
     staging.table(
@@ -75,7 +77,7 @@ def make_items(staging: Staging, source: str) -> None:
     said = {"text": ("texts", plain_sql("text"))}
     others = [name for name in columns if name == "category" or name.startswith(("num_", "cat_"))]
     said |= {name: (f"values of {name}", identifier(name)) for name in others}
-    counts = "earliest" if "timestamp" in columns else "first"
+    counts = "earliest" if {"timestamp", "seconds"} & {*columns} else "first"
     for name, (what, value) in said.items():
         several = staging.value(
             f"""SELECT count(*) FROM (SELECT item_id FROM items_in WHERE {fit}

@@ -24,6 +24,9 @@ def add_seconds(staging: Staging, view: str, column: str, source: str, unit: str
         PrectrError: the first value that is no time, or numbers whose unit cannot be told.
     """
     texts = _distinct(staging, view, column)
+    if not len(texts):
+        staging.keep(f"{view}_seconds", pa.table({"text": texts, "seconds": pa.array([], pa.int64())}))
+        return
     try:
         times = read_times(texts, unit)
     except PrectrError as error:

@@ -61,7 +61,6 @@ def read_stream(staging: Staging, sources: Sequence[str], settings: Settings, to
     names = (*_FIXED, *own)
     reading = settings[ReadingArguments].reading
     staging.read_objects("events", sources, names, reading, rows_of, parser=tool.parser)
-    _make_items(staging, settings, own, source)
     clicks, others = (literals(names) for names in _actions(arguments, tool))
     _read_times(staging, clicks, source, settings[LogArguments].times)
     contexts = "".join(f", {name}" for name in own if name.startswith("ctx_"))
@@ -74,6 +73,7 @@ def read_stream(staging: Staging, sources: Sequence[str], settings: Settings, to
             FROM events LEFT JOIN asked_events_seconds AS asked ON asked.text = timestamp
             LEFT JOIN lone_events_seconds AS lone ON lone.text = timestamp""",
     )
+    _make_items(staging, settings, own)
     filed = read_click_files(staging, settings)
     _make_searches(staging, settings[ClickArguments].click_minutes)
     _make_clicks(staging, clicks, filed, source)
@@ -124,14 +124,16 @@ def _rows(
     screen = text("screen", happening.screen)
     for place, (item, of) in enumerate(happening.items or [(None, {})]):
         attributes = []
-        for name in own.values():
+        for column, name in own.items():
             value = value_at(dict(of), name)
-            attributes.append(text(name, value if value is not None else value_at(whole, name)))
+            if value is None and column.startswith("ctx_"):
+                value = value_at(whole, name)
+            attributes.append(text(name, value))
         position = str(happening.place + place)
         yield [happening.action, str(part), user, *said, text("item", item), position, screen, *attributes]
 
 
-def _make_items(staging: Staging, settings: Settings, own: Mapping[str, str], source: str) -> None:
+def _make_items(staging: Staging, settings: Settings, own: Mapping[str, str]) -> None:
     """The view `items_in`, of the files of the items, or of what the log says of them."""
     arguments: EventArguments = settings[EventArguments]
     features: FeatureArguments = settings[FeatureArguments]
@@ -147,10 +149,12 @@ def _make_items(staging: Staging, settings: Settings, own: Mapping[str, str], so
     else:
         texts = {name: path for name, path in own.items() if name.startswith("text_")}
         of = {name: path for name, path in own.items() if not name.startswith(("text_", "ctx_"))}
-        kept, view = ["file", "row", "item_id", "timestamp", *of], "events"
-    staging.comes_from["items_in"] = view
+        kept, view = ["file", "row", "item_id", "seconds", *of], "happened"
+    staging.comes_from["items_in"] = "events" if view == "happened" else view
     columns = ", ".join([*kept, f"concat_ws(' ', {', '.join(texts)}) AS text"])
-    staging.run(f"CREATE VIEW items_in AS SELECT {columns} FROM {view} WHERE item_id IS NOT NULL")
+    # An event that only names an item says nothing of it.
+    said = f"item_id IS NOT NULL AND coalesce({', '.join(texts)}) IS NOT NULL"
+    staging.run(f"CREATE VIEW items_in AS SELECT {columns} FROM {view} WHERE {said}")
 
 
 def _read_times(staging: Staging, clicks: str, source: str, times: str) -> None:
