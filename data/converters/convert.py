@@ -104,7 +104,6 @@ def _build(work: Path, form: Format, conversion: Conversion, addition: Addition)
     with open_staging(work, addition.rows, addition.known) as staging:
         rule = form.read(staging, sources, settings)
         stated = write_tables(staging, named, settings, rule)
-        staging.keep_rows()
         keep_mapping(work, conversion)
         tool = _TOOLS[conversion.kind].TOOL if conversion.kind in _TOOLS else None
         try:
@@ -112,6 +111,7 @@ def _build(work: Path, form: Format, conversion: Conversion, addition: Addition)
         except DataError as error:
             defects = "; ".join(f"{defect.table}: {defect.said.rstrip('.')}" for defect in error.defects)
             raise PrectrError(f"{named}: the tables made of it would be wrong: {defects}.") from error
+        staging.keep_rows()
 
 
 def show(folder: Path) -> None:
