@@ -257,8 +257,9 @@ class Staging:
         left = f"SELECT * EXCLUDE (mark) FROM ({marked}) ANTI JOIN {view}_repeated USING (file, row, mark)"
         self.run(f"CREATE OR REPLACE VIEW {identifier(view)} AS {left}")
         for file, times, first, of in self.rows(
-            f"""SELECT file, count(*), min(row), (SELECT count(*) FROM ({rows}) AS a WHERE a.file = r.file)
-                FROM {view}_repeated AS r GROUP BY file ORDER BY file"""
+            f"""SELECT file, count(*), min(row), any_value(total) FROM {view}_repeated
+                JOIN (SELECT file, count(*) AS total FROM ({rows}) GROUP BY file) USING (file)
+                GROUP BY file ORDER BY file"""
         ):
             if times == of:
                 self.refuse(f"{files[file]}: all its {of:,} rows are there already: name files with others.")

@@ -94,5 +94,7 @@ def join_click_files(staging: Staging, settings: Settings, source: str) -> bool:
         )
     if staging.value("SELECT count(*) FROM filed_others"):
         staging.comes_from["events_in"] = "click_rows"
-        staging.run("CREATE VIEW events_in AS SELECT * FROM filed_others")
+        staging.run(
+            "CREATE VIEW events_in AS SELECT file, row, user_id, item_id, timestamp, event_type FROM filed_others"
+        )
     return True
