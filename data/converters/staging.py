@@ -224,9 +224,9 @@ class Staging:
             said["sources"] = [*before["sources"], *([] if view in self._known else map(str, sources))]
             said["files"] = self._files.get(view, [])
             with atomic_write(path) as temporary, progress_bar(f"reading {view}", None) as advance:
-                rows = batches(said["told"].append, said["wrong"].append)
+                fresh = batches(said["told"].append, said["wrong"].append)
                 earlier = self.earlier / path.name if before["files"] and self.earlier else None
-                self._write(temporary, chain(_rows_of(earlier), rows), advance, said)
+                self._write(temporary, chain(_rows_of(earlier), fresh), advance, said)
         self._staged.append(view)
         stored = pq.read_metadata(path)
         said = {name: json.loads(stored.metadata[name.encode()]) for name in (*_SAID, "wrong")}

@@ -9,7 +9,7 @@ from typing import Any
 from prectr.data.converters.arguments.clicks import ClickArguments
 from prectr.data.converters.arguments.common import LogArguments, ReadingArguments
 from prectr.data.converters.events.joining import place_clicks
-from prectr.data.converters.reading.readers import as_text, value_at
+from prectr.data.converters.reading.values import as_text, value_at
 from prectr.data.converters.staging import Settings, Staging
 from prectr.data.converters.times import add_seconds
 from prectr.shared.errors import PrectrError

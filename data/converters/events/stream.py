@@ -18,7 +18,7 @@ from prectr.data.converters.arguments.logs import EventArguments
 from prectr.data.converters.events.click_files import CLICK_COLUMNS, read_click_files
 from prectr.data.converters.events.happening import IMPRESSION, SEARCH, Happening, OddObjectError, Tool
 from prectr.data.converters.events.joining import place_clicks, tell_lost
-from prectr.data.converters.reading.readers import as_text, value_at
+from prectr.data.converters.reading.values import as_text, value_at
 from prectr.data.converters.staging import Settings, Staging
 from prectr.data.converters.times import add_seconds
 from prectr.shared.errors import PrectrError

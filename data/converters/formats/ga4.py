@@ -16,7 +16,7 @@ from typing import Any
 
 from prectr.data.converters.arguments.logs import EventArguments
 from prectr.data.converters.events.happening import SEARCH, Happening, Tool, pairs
-from prectr.data.converters.reading.readers import value_at
+from prectr.data.converters.reading.values import value_at
 
 _LISTS = ("item_list_name", "item_list_id")
 

@@ -22,7 +22,7 @@ from prectr.data.converters.arguments.common import LogArguments, ReadingArgumen
 from prectr.data.converters.arguments.features import FeatureArguments
 from prectr.data.converters.arguments.logs import PageArguments
 from prectr.data.converters.events.click_files import join_click_files
-from prectr.data.converters.reading.readers import as_text, value_at
+from prectr.data.converters.reading.values import as_text, value_at
 from prectr.data.converters.staging import Settings, Staging
 from prectr.data.converters.times import add_seconds
 from prectr.shared.errors import PrectrError

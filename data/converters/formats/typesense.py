@@ -14,7 +14,7 @@ from typing import Any
 
 from prectr.data.converters.arguments.logs import EventArguments
 from prectr.data.converters.events.happening import SEARCH, Happening, Tool
-from prectr.data.converters.reading.readers import value_at
+from prectr.data.converters.reading.values import value_at
 
 
 def happenings(found: dict[str, Any], arguments: EventArguments) -> Iterator[Happening]:

@@ -17,7 +17,7 @@ from typing import Any
 
 from prectr.data.converters.arguments.logs import EventArguments
 from prectr.data.converters.events.happening import IMPRESSION, SEARCH, Happening, OddObjectError, Tool
-from prectr.data.converters.reading.readers import value_at
+from prectr.data.converters.reading.values import value_at
 
 HITS = ("query_response_hit_ids", "query_response_hits_ids", "query_response_object_ids", "query_response_objects_ids")
 OBJECTS = ("event_attributes.object.object_id", "event_attributes.data.data_id")

@@ -8,7 +8,6 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -16,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from prectr.data.converters.reading.files import find_encoding, format_of, is_hub, open_bytes, open_hub, open_text
+from prectr.data.converters.reading.values import as_text, value_at
 from prectr.shared.errors import PrectrError
 from prectr.shared.storage.unpacking import open_parquet
 
@@ -318,56 +318,6 @@ def _fields(path: Path, objects: Iterator[tuple[int, dict[str, Any]]], columns: 
         yield number, [as_text(path, number, name, value) for name, value in zip(columns, values, strict=True)]
     if missing and number:
         require_columns(path, [name for name in columns if name in missing and name not in seen], list(seen))
-
-
-def value_at(found: dict[str, Any], name: str) -> Any:
-    """The value of a key, or of a path with dots between; None where there is none.
-
-    A number goes into a list (`items.0.item_id`), a key into a list of pairs of key and value, as Google Analytics
-    exports them (`event_params.search_term`).
-    """
-    if name in found:
-        return found[name]
-    value: Any = found
-    for key in name.split("."):
-        value = value.get(key) if isinstance(value, dict) else _in_list(value, key)
-    return value
-
-
-_TYPED = ("string_value", "int_value", "float_value", "double_value")
-"""Where Google Analytics keeps a parameter's value, by its type."""
-
-
-def _in_list(value: Any, key: str) -> Any:
-    if not isinstance(value, list):
-        return None
-    if key.isdecimal():
-        return value[int(key)] if int(key) < len(value) else None
-    for each in value:
-        if isinstance(each, dict) and each.get("key") == key:
-            named = each.get("value")
-            if isinstance(named, dict) and set(named) & set(_TYPED):
-                return next((named[kind] for kind in _TYPED if named.get(kind) is not None), None)
-            return named
-    return None
-
-
-def as_text(path: Path, number: int, name: str, value: Any) -> str | None:
-    """A JSON value as a cell: a string as it is, a number as it is written.
-
-    Raises:
-        PrectrError: a list or an object.
-    """
-    if value is None or isinstance(value, str):
-        return value or None
-    if isinstance(value, dict | list):
-        kind = "a list" if isinstance(value, list) else "an object"
-        raise PrectrError(
-            f"{path}: {name}, row {number}: found {kind}: name a key of single values, such as {name}.id."
-        )
-    if isinstance(value, bool | int | float):
-        return json.dumps(value)
-    return value.isoformat() if isinstance(value, date) else str(value)
 
 
 def _parquet(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
