@@ -15,6 +15,7 @@ from prectr.data.checks.validate import validate
 from prectr.data.converters.arguments.command import read_conversion
 from prectr.data.converters.convert import convert
 from prectr.shared.errors import PrectrError
+from tests.data.converters import exports
 from tests.data.converters.sources import judgements, log_rows, pages, write_csv, write_lines
 from tests.data.converters.test_homedepot import HEADER, write_zip
 from tests.data.converters.test_page_logs import write_ubi
@@ -158,7 +159,26 @@ def _sources(folder: Path) -> dict[str, tuple[str, list[Path]]]:
     }
 
 
-FORMATS = ("judged", "log", "clicks", "pages", "homedepot", "esci", "wands", "ubi")
+TOOLS = {
+    "elasticsearch": exports.elasticsearch,
+    "algolia": exports.algolia,
+    "typesense": exports.typesense,
+    "ga4": exports.ga4,
+    "shopify": exports.shopify,
+    "matomo": exports.matomo,
+    "solr": exports.solr,
+}
+
+FORMATS = ("judged", "log", "clicks", "pages", "homedepot", "esci", "wands", "ubi", *TOOLS)
+
+
+def _source(folder: Path, kind: str) -> tuple[str, list[Path]]:
+    """A sound command, and its files."""
+    if kind not in TOOLS:
+        return _sources(folder)[kind]
+    own = folder / kind
+    own.mkdir()
+    return TOOLS[kind](own), sorted(own.iterdir())
 
 
 @st.composite
@@ -186,7 +206,7 @@ def damage(draw: st.DrawFn) -> Any:
 
 def _spoil_and_attempt(kind: str, spoil: Any, which: int) -> None:
     with tempfile.TemporaryDirectory() as name:
-        command, files = _sources(Path(name))[kind]
+        command, files = _source(Path(name), kind)
         file = files[which % len(files)]
         file.write_bytes(spoil(file.read_bytes()))
         attempt(Path(name), *command.split())
@@ -221,5 +241,5 @@ def test_the_sound_sources_convert(tmp_path: Path, kind: str, monkeypatch: pytes
     monkeypatch.setattr(
         "prectr.data.converters.formats.homedepot.SIZES", {"train": 20, "validation": 5, "test": 10, "unlabelled": 9}
     )
-    attempt(tmp_path, *_sources(tmp_path)[kind][0].split())
+    attempt(tmp_path, *_source(tmp_path, kind)[0].split())
     assert (tmp_path / "artifacts" / "mine" / "data" / "step.json").exists()
