@@ -28,6 +28,10 @@ from prectr.shared.values.texts import plain_sql
 _FIXED = ("action", "part", "user_id", "page", "query", "timestamp", "item_id", "position", "screen")
 
 
+_FURTHEST = 10**6
+"""Place of a first result that is believed: a log may say anything."""
+
+
 def files_of_stream(sources: Sequence[str], settings: Settings) -> dict[str, list[str]]:
     """The files by what they are."""
     arguments: EventArguments = settings[EventArguments]
@@ -122,14 +126,15 @@ def _rows(
     user = next((found for name in users if (found := text(name, value_at(whole, name)))), None)
     said = (text("page", happening.page), text("query", happening.query), text("timestamp", happening.timestamp))
     screen = text("screen", happening.screen)
+    first = happening.place if 0 <= happening.place <= _FURTHEST else 0
     for place, (item, of) in enumerate(happening.items or [(None, {})]):
-        attributes = []
+        attributes, known = [], dict(of)
         for column, name in own.items():
-            value = value_at(dict(of), name)
+            value = value_at(known, name)
             if value is None and column.startswith("ctx_"):
                 value = value_at(whole, name)
             attributes.append(text(name, value))
-        position = str(happening.place + place)
+        position = str(first + place)
         yield [happening.action, str(part), user, *said, text("item", item), position, screen, *attributes]
 
 

@@ -45,7 +45,7 @@ def _is_result(found: dict[str, Any], item: Any, arguments: EventArguments) -> b
 def _place(item: Any) -> int:
     """Where an item stands in its list: `item_list_index`, which the export writes as a text."""
     index = str(item.get("item_list_index"))
-    return int(index) if index.isdecimal() else 0
+    return int(index) if index.isdecimal() and len(index) < 10 else 0
 
 
 TOOL = Tool(

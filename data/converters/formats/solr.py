@@ -19,6 +19,7 @@ from urllib.parse import parse_qsl
 from prectr.data.converters.arguments.logs import EventArguments
 from prectr.data.converters.events.happening import SEARCH, Happening, Tool
 from prectr.data.converters.reading.objects import Objects
+from prectr.data.converters.reading.readers import Lines
 
 _REQUEST = re.compile(r"(\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d)(?:[.,]\d+)?(Z?)\b.*\bpath=/select params=\{(.*?)\} ")
 _ALL = "*:*"
@@ -27,7 +28,7 @@ _ALL = "*:*"
 
 def parse(path: Path, text: IO[str]) -> Objects:
     """The requests of a log: `time` and `params`; all other lines are passed over."""
-    for number, line in enumerate(text, 1):
+    for number, line in enumerate(Lines(path, text), 1):
         if request := _REQUEST.search(line):
             yield number, {"time": request[1] + request[2], "params": dict(parse_qsl(request[3]))}
 

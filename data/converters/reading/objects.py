@@ -61,6 +61,6 @@ def _parquet(path: Path) -> Objects:
                 for row in batch.to_pylist():
                     number += 1
                     yield number, row
-    except (pa.ArrowException, UnicodeDecodeError) as error:
+    except (pa.ArrowException, ValueError, OverflowError) as error:  # a value may be no time of any calendar
         reason = " ".join(str(error).split())[:300]
         raise PrectrError(f"{path}: not a Parquet file, or a damaged one ({reason}): write it again.") from error
