@@ -120,7 +120,7 @@ def _allowed(ask: Checker, facts: dict[str, Any]) -> Iterator[tuple[str, str, st
     )
     ladder = "all test pages of a tenth of the users, who are in no other row of impressions, as split 'new_users'"
     yield line("measured: new users", "new_users" in splits, ladder)
-    candidates = "for some test pages everything on sale, shown or not, as split 'open'"
+    candidates = "for some test pages everything on sale, shown or not, as split 'open' (data convert --open_pages 500)"
     yield line("measured: candidates never shown", "open" in splits, candidates)
     yield line(
         "measured: how low the top ten is", "gold" in ask.tables and "open" in splits, "gold.parquet, and split 'open'"

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from prectr.data.converters.catalogue import drop_unusable, number
 from prectr.data.converters.judgements import Unlabelled, cap_unlabelled
+from prectr.data.converters.open_set import OpenSet, make_open
 from prectr.data.converters.sampled import Skips, add_skips
 from prectr.data.converters.splits import Shares, moment, split_pages
 from prectr.data.converters.staging import Staging
@@ -30,6 +31,7 @@ class LogRules:
     skips: Skips
     shares: Shares
     unlabelled: Unlabelled
+    open_set: OpenSet
 
 
 def make_log(staging: Staging, source: str, rules: LogRules) -> str:
@@ -84,7 +86,7 @@ def make_log(staging: Staging, source: str, rules: LogRules) -> str:
             f"{source}: {staging.named('clicked')}: every row of the training time is clicked: log what was skipped "
             "too, or leave --clicked out, and skipped items are sampled."
         )
-    return stated
+    return " ".join(filter(None, [stated, make_open(staging, rules.open_set)]))
 
 
 def make_unlabelled_of_log(staging: Staging, unlabelled: Unlabelled, judged: bool) -> None:
@@ -104,11 +106,15 @@ def write_log(staging: Staging, source: str, judged: bool, time_unit: str) -> No
     users, categories = (_any(staging, column) for column in ("user_id", "query_category"))
     features = [name for name in staging.columns("shown") if name.startswith("ctx_")]
     who = [*(["user_id"] if users else []), "query", *(["query_category"] if categories else [])]
+    columns = ", ".join(["page_id", *who, "item_id", "position", "seconds", "clicked"])
+    candidates = f"SELECT {columns.replace('position', '-1 AS position')}, 'open' AS split FROM open_rows"
+    order = "split = 'open', page_id, position, item_id"
     staging.write(
         "impressions",
-        f"""SELECT row_number() OVER (ORDER BY page_id, position, item_id) - 1 AS impression_id, page_id,
-            {", ".join([*who, "item_id", "position", _MOMENT, "clicked", "split", *features])}
-            FROM shown JOIN pages USING (page_id) WHERE split IS NOT NULL ORDER BY page_id, position, item_id""",
+        f"""SELECT row_number() OVER (ORDER BY {order}) - 1 AS impression_id, page_id,
+            {", ".join([*who, "item_id", "position", _MOMENT, "clicked", "split", *features])} FROM
+            (SELECT {", ".join([columns, "split", *features])} FROM shown JOIN pages USING (page_id)
+             WHERE split IS NOT NULL UNION ALL BY NAME {candidates} JOIN pages USING (page_id)) ORDER BY {order}""",
     )
     searches = f"SELECT {', '.join([*who, 'item_id', 'clicked', 'seconds', 'page_id'])}, 'search' AS event_type"
     others = _events(staging, source, users, categories, time_unit)
@@ -235,7 +241,8 @@ def _events(staging: Staging, source: str, users: bool, categories: bool, time_u
 
 
 def _write_gold(staging: Staging) -> None:
-    shown = "SELECT DISTINCT query, item_id FROM shown JOIN pages USING (page_id) WHERE split IN ('test', 'new_users')"
+    shown = """SELECT query, item_id FROM shown JOIN pages USING (page_id) WHERE split IN ('test', 'new_users')
+               UNION SELECT query, item_id FROM open_rows JOIN pages USING (page_id)"""
     staging.table("needed", f"SELECT query, item_id, level FROM ({shown}) LEFT JOIN judged USING (query, item_id)")
     all_pairs, known = staging.rows("SELECT count(*), count(level) FROM needed")[0]
     if known == all_pairs:

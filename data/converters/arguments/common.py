@@ -136,6 +136,12 @@ class LogArguments:
     history_share: float = field(default=0.1, metadata={"help": "the first pages: history only, not trained on"})
     new_users_share: float = field(default=0.1, metadata={"help": "users never trained on, drawn by seed"})
     sampled_skips: int = field(default=9, metadata={"help": "of a log of clicks: skipped items drawn for each page"})
+    open_pages: int = field(
+        default=0, metadata={"help": "test pages that get candidates beside what they showed, as split open; 0: none"}
+    )
+    open_candidates: int = field(
+        default=100, metadata={"help": "such candidates a page: near in words, or of a category"}
+    )
     append: bool = field(
         default=False, metadata={"help": "add the files to the data set that is there, with the flags it was made with"}
     )
@@ -145,9 +151,11 @@ class LogArguments:
     )
 
     def __post_init__(self) -> None:
+        from prectr.data.converters.open_set import OpenSet
         from prectr.data.converters.sampled import Skips
 
         Skips(self.sampled_skips, self.skip_draw, 0)
+        OpenSet(self.open_pages, self.open_candidates, 0)
         if self.time_format and self.time_unit != "auto":
             raise PrectrError("--time_format and --time_unit both say how times are written: give one of them.")
         if self.time_format:
@@ -160,8 +168,10 @@ class LogArguments:
 
     def rules(self, splits: SplitArguments, seed: int) -> LogRules:
         from prectr.data.converters.log import LogRules
+        from prectr.data.converters.open_set import OpenSet
         from prectr.data.converters.sampled import Skips
 
         shares = splits.shares(seed, self.history_share, self.new_users_share)
         skips = Skips(self.sampled_skips, self.skip_draw, seed)
-        return LogRules(self.times, skips, shares, splits.unlabelled(seed))
+        open_set = OpenSet(self.open_pages, self.open_candidates, seed)
+        return LogRules(self.times, skips, shares, splits.unlabelled(seed), open_set)
