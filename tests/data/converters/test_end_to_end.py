@@ -86,7 +86,7 @@ def test_the_readmes_smallest_log_is_one() -> None:
     text = (ROOT / "data" / "README.md").read_text(encoding="utf-8")
     [line] = re.findall(r"```json\n(.*)\n```", text)
     assert SAMPLE.read_text(encoding="utf-8").splitlines()[0] == line, "the first of the sample"
-    rows = list(_rows(Path("pages.jsonl"), 1, json.loads(line), PageArguments()))
+    rows = list(_rows(Path("pages.jsonl"), 1, json.loads(line), PageArguments(), {}))
     assert [(row[0], row[1], row[4], row[5], row[8]) for row in rows] == [
         ("u7", "red shoe", "007", "Red leather shoe", "1"),
         ("u7", "red shoe", "12", "Blue shoe", "0"),
