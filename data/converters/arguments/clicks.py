@@ -14,7 +14,9 @@ class ClickArguments:
 
     click_files: list[str] = columns("files of clicks beside the log: one row or object for each")
     click_page: str = field(default="", metadata={"help": "column of the page (or query id) that was clicked on"})
-    click_item: str = field(default="", metadata={"help": "column of the item's id, or a list of ids; empty: item_id"})
+    click_item: str = field(
+        default="", metadata={"help": "column of the item's id, or a list of ids; empty: as in the log"}
+    )
     click_user: str = field(default="", metadata={"help": "column of the user, for clicks that name no page"})
     click_query: str = field(default="", metadata={"help": "column of the query, for clicks that name no page"})
     click_timestamp: str = field(default="", metadata={"help": "column of times, for clicks that name no page"})

@@ -21,8 +21,11 @@ _NAMES = ("page", "item_id", "user_id", "query", "timestamp", "type")
 CLICK_COLUMNS = "view, file, row, page, user_id, query, item_id, timestamp, seconds"
 
 
-def read_click_files(staging: Staging, settings: Settings) -> bool:
+def read_click_files(staging: Staging, settings: Settings, item_id: str = "item_id") -> bool:
     """The tables `filed_clicks` (`CLICK_COLUMNS`) and `filed_others` (and event_type).
+
+    Args:
+        item_id: what the log calls the item's id, where no flag says what these files call it.
 
     Returns:
         Whether there are such files; if not there is nothing else.
@@ -33,7 +36,7 @@ def read_click_files(staging: Staging, settings: Settings) -> bool:
     arguments: ClickArguments = settings[ClickArguments]
     if not arguments.click_files:
         return False
-    item_id = arguments.click_item or "item_id"
+    item_id = arguments.click_item or item_id or "item_id"
     paths = [arguments.click_page, item_id, arguments.click_user, arguments.click_query, arguments.click_timestamp]
     paths.append(arguments.click_type)
 
@@ -76,13 +79,13 @@ def _refuse_none(staging: Staging, arguments: ClickArguments, source: str) -> No
     )
 
 
-def join_click_files(staging: Staging, settings: Settings, source: str) -> bool:
+def join_click_files(staging: Staging, settings: Settings, source: str, item_id: str) -> bool:
     """The table `clicked` of the table `hits` (`joining.place_clicks`), and the view `events_in` of what else counts.
 
     Returns:
         Whether there are such files.
     """
-    if not read_click_files(staging, settings):
+    if not read_click_files(staging, settings, item_id):
         return False
     arguments: ClickArguments = settings[ClickArguments]
     staging.table("clicks", f"SELECT row_number() OVER () AS click, {CLICK_COLUMNS} FROM filed_clicks")

@@ -69,7 +69,7 @@ def _with_clicks(staging: Staging, settings: Settings, rows: str, source: str) -
         f"""SELECT hit, page, user_id, {plain_sql("query")} AS query, item_id, seconds
             FROM numbered LEFT JOIN results_seconds ON text = timestamp""",
     )
-    join_click_files(staging, settings, source)
+    join_click_files(staging, settings, source, settings[PageArguments].result_id)
     return """SELECT * EXCLUDE (hit) REPLACE (CASE WHEN hit IN (SELECT hit FROM clicked) THEN '1' ELSE clicked END
               AS clicked) FROM numbered"""
 

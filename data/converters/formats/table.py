@@ -136,7 +136,7 @@ def _with_clicks(staging: Staging, settings: Settings, rows: str, source: str) -
         f"""SELECT hit, {page} AS page, {user} AS user_id, {plain_sql("query")} AS query, item_id, seconds
             FROM numbered LEFT JOIN source_seconds ON text = timestamp""",
     )
-    join_click_files(staging, settings, source)
+    join_click_files(staging, settings, source, arguments.item_id)
     own = ""
     staging.comes_from["numbered"] = "source"
     if arguments.clicked:
