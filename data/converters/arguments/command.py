@@ -107,7 +107,8 @@ def read_conversion(argv: Sequence[str]) -> Conversion:
     sources, flags = rest[:number], rest[number:]
     if not sources and not {"-h", "--help"} & set(flags):
         raise PrectrError(f"{command}: name the source before the flags: {command} FILE --name NAME.")
-    if "--append" in flags and not any(word.split("=")[0] == "--mapping" for word in flags):
+    given = {word.split("=")[0] for word in flags}
+    if "--append" in given and "--mapping" not in given:
         flags = ["--mapping", str(_kept(flags, command)), *flags]
     instances = parse_arguments(
         FORMATS[kind], None, flags, program=f"{command} SOURCE...", description=_about(kind), mapping=True
