@@ -47,8 +47,16 @@ def open_objects(
     else:
         encoding = find_encoding(path, reading.encoding)
         tell(f"{path.name}: {encoding}")
+        if kind != "json" or (reading.format == "auto" and _begins_with_an_object(path, encoding)):
+            kind = "jsonl"
         with open_text(path, encoding) as text:
-            yield from parser(path, text) if parser else read_objects(path, text, "json" if kind == "json" else "jsonl")
+            yield from parser(path, text) if parser else read_objects(path, text, kind)
+
+
+def _begins_with_an_object(path: Path, encoding: str) -> bool:
+    """Whether a file named `.json` has one object per line, as BigQuery exports them, and no array."""
+    with open_text(path, encoding) as text:
+        return text.read(1 << 10).lstrip().startswith("{")
 
 
 def _parquet(path: Path) -> Objects:

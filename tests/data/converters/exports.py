@@ -174,7 +174,7 @@ GA4_FLAGS = ("--lists", "Search results", "--item_numeric", "price", "--context_
 
 def ga4(folder: Path) -> str:
     events = [{**event, "event_timestamp": str(event["event_timestamp"])} for event in ga4_events()]
-    return f"ga4 {write_lines(folder / 'events.json', events)} --file_format jsonl"
+    return f"ga4 {write_lines(folder / 'events.json', events)}"
 
 
 def ga4_parquet(folder: Path) -> str:
