@@ -8,7 +8,7 @@ import pytest
 
 from prectr.data.converters.arguments.command import read_conversion
 from prectr.shared.errors import PrectrError
-from tests.data.converters.exports import GA4_FLAGS, ga4_events
+from tests.data.converters.formats.exports import GA4_FLAGS, ga4_events
 from tests.data.converters.sources import convert_to, items, judgements, log_rows, pages, told, write_csv, write_lines
 
 FLAGS = "--query q --item title --item_id sku --timestamp at --user visitor --position rank --clicked click"

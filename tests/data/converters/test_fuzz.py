@@ -15,7 +15,7 @@ from prectr.data.checks.validate import validate
 from prectr.data.converters.arguments.command import read_conversion
 from prectr.data.converters.convert import convert
 from prectr.shared.errors import PrectrError
-from tests.data.converters import exports
+from tests.data.converters.formats import exports
 from tests.data.converters.sources import judgements, log_rows, pages, write_csv, write_lines
 from tests.data.converters.test_homedepot import HEADER, write_zip
 from tests.data.converters.test_page_logs import write_ubi

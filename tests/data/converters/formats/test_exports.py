@@ -10,8 +10,8 @@ import pytest
 
 from prectr.data.contract import levels, read_table
 from prectr.data.converters.arguments.command import EVENTS, read_conversion
-from tests.data.converters import exports
-from tests.data.converters.exports import CLICKS_ALONE, WITH_PAGES, price_of
+from tests.data.converters.formats import exports
+from tests.data.converters.formats.exports import CLICKS_ALONE, WITH_PAGES, price_of
 from tests.data.converters.sources import convert_to, items, judgements, pages, rows_of, told
 
 
@@ -106,7 +106,7 @@ def test_a_plain_table_with_commas_and_days(tmp_path: Path) -> None:
 
 
 def test_the_commands_of_the_readme_are_commands() -> None:
-    text = (Path(__file__).parents[3] / "data" / "README.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[4] / "data" / "README.md").read_text(encoding="utf-8")
     table = text[text.index("### Exports of ten tools") : text.index("### What a converter decides")]
     commands = re.findall(r"\| `((?:[a-z0-9]+) .*)` \|$", table, re.MULTILINE)
     kinds = [read_conversion([*shlex.split(command), "--name", "mine"]).kind for command in commands]
