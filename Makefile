@@ -40,6 +40,7 @@ RUN    := $(VENV)/bin/python
 STAMP  := $(VENV)/installed
 CHECKS := $(VENV)/checks
 RIVALS := $(VENV)/rivals
+SITE   := $(VENV)/site
 # All that `make rank` may ask for, whatever the teacher.
 EXTRAS := train,endpoint,default-data,serve
 # Modules are compiled when they are first imported: most never are.
@@ -60,7 +61,7 @@ foreign    := $(if $(DATA),$(if $(filter listings/% journey/default,$(DATA)/$(PR
 ranked      = $(named) $(if $(listings),--no_item_id_embedding)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data tables distill rank demo publish test lint bench clean
+.PHONY: help setup data tables distill rank demo publish test lint docs bench clean
 
 help: ## list targets and variables
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -127,6 +128,15 @@ lint: $(CHECKS) ## check style and types
 	@$(RUN) -m ruff check
 	@$(RUN) -m ruff format --check
 	@$(RUN) -m mypy
+
+# NO_MKDOCS_2_WARNING: what a newer major version changes is no concern of a pinned one.
+docs: $(SITE) ## the documentation as a site in build/site, which needs no server: open build/site/index.html
+	@NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --quiet
+	@echo "build/site/index.html"
+
+$(SITE): $(STAMP)
+	@$(INSTALL) -e '.[$(EXTRAS),docs]'
+	@touch $@
 
 $(RIVALS): $(STAMP)
 	@$(INSTALL) -e '.[$(EXTRAS),bench]'

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-FOLDERS = ("benchmarks", "data", "distill", "rank", "shared", "src", "tests")
+FOLDERS = ("benchmarks", "data", "docs", "distill", "rank", "shared", "src", "tests")
 DOCUMENTS = sorted(
     [*ROOT.glob("*.md"), *(file for folder in FOLDERS[:-2] for file in (ROOT / folder).rglob("*.md"))],
 )
