@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import comb
 from scipy.stats import spearmanr
 from sklearn.metrics import cohen_kappa_score, f1_score, log_loss, roc_auc_score
 
@@ -110,13 +111,44 @@ def ndcg_at_k(groups: ArrayLike, scores: ArrayLike, gains: ArrayLike, k: int = 1
 
 def ndcg_at_k_of_weights(groups: ArrayLike, scores: ArrayLike, gains: ArrayLike, k: int = 10) -> WeightedMetric:
     """`ndcg_at_k` as a function of row weights."""
+    values, gained = ndcg_by_group(groups, scores, gains, k)
+    codes, sizes = _group_codes(groups, len(np.asarray(gains)))
+    return _mean_over_groups(values, gained / sizes, codes)
+
+
+def ndcg_by_group(
+    groups: ArrayLike, scores: ArrayLike, gains: ArrayLike, k: int = 10
+) -> tuple[Floats, NDArray[np.bool_]]:
+    """What `ndcg_at_k` is the mean of: each group's value [m], 0 without a gain, and which groups have one [m]; groups
+    ascending."""
     g, s, _ = _rows(gains, scores, binary=False)
     if (g < 0).any():
         raise PrectrError(f"ndcg_at_k: gain {g.min()} is negative; pass gains of 0 or more.")
     codes, sizes = _group_codes(groups, len(g))
     achieved = _top_k_sums(codes, sizes, s, g, k, discounted=True)
     ideal = _top_k_sums(codes, sizes, g, g, k, discounted=True)
-    return _mean_over_groups(achieved / np.where(ideal > 0, ideal, 1.0), (ideal > 0) / sizes, codes)
+    return achieved / np.where(ideal > 0, ideal, 1.0), ideal > 0
+
+
+def mrr_of_weights(groups: ArrayLike, scores: ArrayLike, clicked: ArrayLike) -> WeightedMetric:
+    """Mean over groups of 1 / the rank of the first clicked row, in (0, 1], as a function of row weights.
+
+    `clicked` [n] are 0/1. Groups without a click are left out; None if none is left.
+    """
+    y, s, _ = _rows(clicked, scores)
+    codes, sizes = _group_codes(groups, len(y))
+    best = np.full(len(sizes), -np.inf)
+    np.maximum.at(best, codes[y > 0], s[y > 0])
+    above = np.bincount(codes[s > best[codes]], minlength=len(sizes))
+    level = s == best[codes]
+    hits, ties = (np.bincount(codes[mask], minlength=len(sizes)) for mask in (level & (y > 0), level & (y == 0)))
+    values = 1.0 / (above + 1)
+    for group in np.flatnonzero((hits > 0) & (ties > 0)):
+        # The first hit is the j-th of the equal rows as often as j − 1 of the others can stand before it.
+        place = np.arange(1, ties[group] + 2)
+        chance = comb(ties[group] + hits[group] - place, hits[group] - 1) / comb(ties[group] + hits[group], hits[group])
+        values[group] = (chance / (above[group] + place)).sum()
+    return _mean_over_groups(values, (hits > 0) / sizes, codes)
 
 
 def excess_low_at_k(

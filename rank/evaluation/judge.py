@@ -11,7 +11,9 @@ import pyarrow.parquet as pq
 
 from prectr.data.contract import has_table, read_table, reconstructed
 from prectr.rank.evaluation.calibrate import calibrate
+from prectr.rank.evaluation.importance import importance
 from prectr.rank.evaluation.paired import differences
+from prectr.rank.evaluation.position import position_curve
 from prectr.rank.evaluation.protocol import (
     Judged,
     exposed_slices,
@@ -22,6 +24,8 @@ from prectr.rank.evaluation.protocol import (
     judge_slices,
     users_of,
 )
+from prectr.rank.evaluation.size import latency, size_of
+from prectr.rank.evaluation.splits import describe_splits
 from prectr.rank.features.prepared_set import PreparedSet
 from prectr.rank.history.codes import encode
 from prectr.rank.inputs.events import Events
@@ -52,7 +56,11 @@ def judge_ranker(workspace: Workspace, work: Path) -> None:
     of_items = ranker.feature_map.transform_items(shop.items).astype(np.int32)
     events = Events(shop.log, of_items, ranker.feature_map.event_types, shop.text_of_item)
     predictor = Predictor(ranker.model, texts, events, workspace.training.bf16, vectors)
-    batch = workspace.evaluation.evaluation_batch
+    batch, resamples, seed = (
+        workspace.evaluation.evaluation_batch,
+        workspace.evaluation.bootstrap_resamples,
+        workspace.run.seed,
+    )
     calibration = None
     if workspace.training.calibrate:
         validation, rate = PreparedSet.open(features / "validation"), workspace.losses.negative_sampling_rate
@@ -67,14 +75,19 @@ def judge_ranker(workspace: Workspace, work: Path) -> None:
     metrics = {
         **_judge(workspace, sets, tables, judged, ours),
         "lightgbm": _judge(workspace, sets, tables, judged, theirs),
-        "differences": differences(judged, ours, theirs, workspace.evaluation.bootstrap_resamples, workspace.run.seed),
+        "differences": differences(judged, ours, theirs, resamples, seed),
         "example_page": tables["test"]["page_id"][0].as_py() if len(tables["test"]) else None,
         "not_measured": workspace.not_measured,
         "position_gain": facts["position_gain"],
+        "position": position_curve(judged["test"], ours["test"], sets["test"].position, resamples, seed),
+        "importance": importance(predictor, sets["test"], judged["test"], batch, resamples, seed),
+        "data": describe_splits(workspace.data, workspace.run.label, workspace.folder),
+        "size": size_of(ranker.model, work),
+        "latency": latency(predictor, sets["test"], seed),
         "calibration": calibration and {"shift": calibration.shift, "validation_pcoc_before": calibration.pcoc},
         **_cost(work),
         "seconds": {**_seconds_before(workspace), "evaluate": time.time() - started},
-        "seed": workspace.run.seed,
+        "seed": seed,
         "git_commit": git_commit(),
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "command": workspace.command,

@@ -12,7 +12,7 @@ import numpy as np
 from prectr.rank.evaluation.protocol import Judged, exposed_measures, open_measures
 from prectr.shared import metrics
 
-COMPARED = {"exposed": ("auc", "gauc_page", "logloss"), "open": ("ndcg@10", "auc", "excess_low@10")}
+COMPARED = {"exposed": ("auc", "gauc_page", "ndcg@10", "mrr", "logloss"), "open": ("ndcg@10", "auc", "excess_low@10")}
 """Measures of which more, or less, is better; calibration has its best in between."""
 
 Scores = Mapping[str, np.ndarray]

@@ -19,6 +19,9 @@ from prectr.shared import metrics
 
 LOW_LEVEL = 1  # levels up to this one count as irrelevant in `excess_low@10`
 
+CROSS_SLICES = ("cross-user: same query", "cross-user: category", "cross-user: none")
+"""The slices by how far cross-user events had to back off: to the query's category, or to nothing."""
+
 
 @dataclass
 class Judged:
@@ -80,6 +83,8 @@ def exposed_measures(judged: Judged, probability: np.ndarray) -> dict[str, metri
         "auc": judged.weighted(metrics.auc_of_weights(clicked, probability)),
         "gauc_page": metrics.gauc_of_weights(clicked, probability, judged.page),
         "gauc_user": lambda weights: gauc_of_users(weights[known]),
+        "ndcg@10": metrics.ndcg_at_k_of_weights(judged.page, probability, clicked),
+        "mrr": metrics.mrr_of_weights(judged.page, probability, clicked),
         "logloss": judged.weighted(mean_loss),
         "pcoc": judged.weighted(calibration),
     }
@@ -100,17 +105,21 @@ def open_measures(judged: Judged, score: np.ndarray) -> dict[str, metrics.Weight
 def judge_exposed(judged: Judged, probability: np.ndarray, resamples: int, seed: int) -> dict[str, Any]:
     """Ranking and calibration on pages as the old policy showed them; `probability` [n] is P(click).
 
-    Weights of impressions count in all but GAUC, which ranks within a page or user; of anonymous users there is none.
+    Weights of impressions count in all but GAUC, NDCG and MRR, which rank within a page or user; of anonymous users
+    there is no GAUC. NDCG and MRR are those of pages with a click.
     """
     clicked = judged.clicked
     gauc_page, page_coverage = metrics.gauc(clicked, probability, judged.page)
     known = judged.known_users
     gauc_user, user_coverage = metrics.gauc(clicked[known], probability[known], judged.user[known])
     bootstrapped = exposed_measures(judged, probability)
+    every_row = np.ones(len(clicked))
     return {
         "auc": metrics.auc(clicked, probability, judged.weight),
         "gauc_page": gauc_page,
         "gauc_user": gauc_user,
+        "ndcg@10": bootstrapped["ndcg@10"](every_row),
+        "mrr": bootstrapped["mrr"](every_row),
         "logloss": metrics.logloss(clicked, probability, judged.weight),
         "pcoc": metrics.pcoc(clicked, probability, judged.weight),
         "ece": metrics.ece(clicked, probability, judged.weight),
@@ -196,8 +205,7 @@ def exposed_slices(
         slices |= {"query seen": seen_query, "query unseen": ~seen_query}
     if has_gold is not None:
         slices |= {"type with gold labels": has_gold, "type without gold labels": ~has_gold}
-    names_of_depth = ("cross-user: same query", "cross-user: category", "cross-user: none")
-    slices |= {name: cross_depth == depth for depth, name in enumerate(names_of_depth)}
+    slices |= {name: cross_depth == depth for depth, name in enumerate(CROSS_SLICES)}
     return {name: mask for name, mask in slices.items() if mask.any()}
 
 

@@ -199,7 +199,9 @@ def _step(low: float, high: float) -> float:
 
 
 def _svg(title: str, width: int, height: int) -> Element:
-    return Element("svg", {"viewBox": f"0 0 {width} {height}", "role": "img", "aria-label": title})
+    """Its width in px is what its texts are laid out for: narrower, the page lets it be scrolled."""
+    size = {"viewBox": f"0 0 {width} {height}", "width": f"{width}"}
+    return Element("svg", {**size, "role": "img", "aria-label": title})
 
 
 def _legend(svg: Element, names: Sequence[str], left: float, width: float) -> float:

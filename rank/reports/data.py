@@ -23,6 +23,7 @@ class Scored:
     level_prob, click_given_level: [n, K]. gold_level: [n] int, -1 unknown.
     history_pages: [n] int, to how many pages the user's history was cut; -1 not cut.
     past_pages: [n] pages the user had seen before; None where the log is not there any more.
+    query, item: [n] the query and the item_id, strings.
     """
 
     page: np.ndarray
@@ -36,6 +37,8 @@ class Scored:
     gold_level: np.ndarray
     history_pages: np.ndarray
     past_pages: np.ndarray | None
+    query: np.ndarray
+    item: np.ndarray
 
     def where(self, mask: np.ndarray) -> "Scored":
         """The impressions of `mask` [n]."""
@@ -77,6 +80,8 @@ def read_scored(folder: Path, split: str) -> Scored | None:
         gold_level=gold_levels(impressions, data),
         history_pages=pc.fill_null(rows["history_pages"], -1).to_numpy(),
         past_pages=_past_pages(impressions, folder / "behaviours"),
+        query=impressions["query"].to_numpy(zero_copy_only=False),
+        item=impressions["item_id"].to_numpy(zero_copy_only=False),
     )
 
 

@@ -26,12 +26,13 @@ LOSS_PARTS = {
 
 @dataclass(frozen=True)
 class Table:
-    """A table of texts; the first cell of a row names it."""
+    """A table of texts; the first cell of a row names it. A `folded` one is opened by whoever wants it."""
 
     title: str
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
     note: str = ""
+    folded: bool = False
 
 
 @dataclass(frozen=True)

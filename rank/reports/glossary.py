@@ -14,8 +14,18 @@ GLOSSARY = Path(prectr.shared.__file__).parent / "glossary.md"
 TERMS = (
     *("95 % interval", "AUC", "Cold start", "Cross-user preference", "ECE", "excess_low@10", "Exposed pages"),
     *("Exposure bias", "Exposure-bias loss", "GAUC", "Gold level", "Hard negative", "Incentive τ", "Judge", "Logloss"),
-    *("Macro-F1", "MaxSim", "NDCG@10", "New-user ladder", "Open candidates", "PCOC", "Position gain"),
-    *("Query head, torso, tail", "QWK", "Relevance level", "Replay", "Rival", "Semantic consistency", "Slice"),
+    *("Macro-F1", "MaxSim", "MRR", "NDCG@10", "New-user ladder", "Open candidates", "PCOC", "Permutation importance"),
+    *(
+        "Position bias",
+        "Position gain",
+        "Query head, torso, tail",
+        "QWK",
+        "Relevance level",
+        "Replay",
+        "Rival",
+        "Semantic consistency",
+        "Slice",
+    ),
     *("Spearman", "Student", "Teacher", "Twin rate", "Unseen query", "User"),
 )
 """What the report speaks of."""
@@ -23,7 +33,7 @@ TERMS = (
 OF_COLUMN = {
     "auc": "AUC", "gauc_page": "GAUC", "gauc_user": "GAUC", "logloss": "Logloss", "pcoc": "PCOC", "ece": "ECE",
     "ndcg@10": "NDCG@10", "excess_low@10": "excess_low@10", "spearman": "Spearman", "qwk": "QWK",
-    "macro_f1": "Macro-F1",
+    "macro_f1": "Macro-F1", "mrr": "MRR",
 }  # fmt: skip
 """The term of a table's column, by the measure's key in metrics.json."""
 

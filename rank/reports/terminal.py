@@ -16,6 +16,10 @@ EXPOSED = ("auc", "gauc_page", "gauc_user", "logloss", "pcoc", "ece")
 REPORT = "report.html"
 """The page of a run's results, in the folder of its data set."""
 
+POSITION_BIAS = (
+    "Clicks fall from place to place by more than what stands there explains: an ordinary position bias, no leak."
+)
+
 OPEN = ("ndcg@10", "auc", "excess_low@10")
 
 
@@ -86,9 +90,11 @@ def show(metrics: Mapping[str, Any], folder: Path) -> None:
     )
     gain = "–" if metrics["position_gain"] is None else f"{metrics['position_gain']:+.4f}"
     console.print(
-        f"position_gain {gain} (AUC LightGBM gains from seeing the position; above +.01 the pages leak their clicks)",
+        f"position_gain {gain} (AUC LightGBM gains from seeing the position)",
         highlight=False,
     )
+    if (metrics.get("position") or {}).get("recommended"):
+        console.print(f"{POSITION_BIAS} Train with --position_debias true.", highlight=False)
     console.print(
         f"Files: {folder}/ (model.safetensors, encoder/, metrics.json, predictions.parquet)\n"
         f"Terms: each is defined at the end of {folder.parent}/{REPORT}",
@@ -101,10 +107,7 @@ def show(metrics: Mapping[str, Any], folder: Path) -> None:
 
 def next_commands(metrics: Mapping[str, Any], folder: Path) -> list[str]:
     """What to do with the ranker in `folder`, as it can be typed."""
-    home = folder.parent
-    where = [f"--name {quote(home.name)}", f"--artifacts {quote(str(home.parent))}"]
-    usual = (f"--name {WhereArguments.name}", f"--artifacts {WhereArguments.artifacts}")
-    flags = "".join(f" {flag}" for flag in where if flag not in usual)
+    flags = flags_of(folder.parent)
     page = metrics.get("example_page")
     called = program("rank")
     code = f"from prectr import Ranker; print(Ranker.from_pretrained({str(folder)!r}))"
@@ -114,6 +117,13 @@ def next_commands(metrics: Mapping[str, Any], folder: Path) -> list[str]:
         f"{called} publish --repo user/name --dry_run{flags}",
         f"python -c {quote(code)}",
     ]
+
+
+def flags_of(home: Path) -> str:
+    """What a command needs to find the folder artifacts/<name>, each flag after a space; nothing for the usual one."""
+    where = [f"--name {quote(home.name)}", f"--artifacts {quote(str(home.parent))}"]
+    usual = (f"--name {WhereArguments.name}", f"--artifacts {WhereArguments.artifacts}")
+    return "".join(f" {flag}" for flag in where if flag not in usual)
 
 
 def show_verdict(metrics: Mapping[str, Any]) -> None:

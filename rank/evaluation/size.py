@@ -1,0 +1,53 @@
+"""How large a ranker is, and how long its network takes for a page. [O]
+
+Measured is what judges the test weeks, a page at a time: network and level head, with features computed and texts
+encoded before. What a request takes from end to end is another question: `python -m benchmarks.serving`.
+"""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from prectr.rank.evaluation.page_sample import sample_pages
+from prectr.rank.features.prepared_set import PreparedSet
+from prectr.rank.inputs.batch import page_batch
+from prectr.rank.model.predictor import Predictor
+from prectr.rank.model.ranker_model import RankerModel
+
+MOST_IMPRESSIONS = 600
+"""Impressions of the pages that are timed."""
+
+WARM_UP = 5
+"""Pages before the clock counts."""
+
+
+def size_of(model: RankerModel, folder: Path) -> dict[str, int]:
+    """`encoder_parameters`, `network_parameters` (all but the encoder), and `bytes` of the weights in `folder`."""
+    encoder = sum(parameter.numel() for parameter in model.encoder.parameters())
+    whole = sum(parameter.numel() for parameter in model.parameters())
+    weights = sum(path.stat().st_size for path in sorted(folder.rglob("*.safetensors")))
+    return {"encoder_parameters": encoder, "network_parameters": whole - encoder, "bytes": weights}
+
+
+def latency(predictor: Predictor, prepared: PreparedSet, seed: int, most: int = MOST_IMPRESSIONS) -> dict[str, Any]:
+    """What pages of a set take one by one: `median_ms` and `p95_ms` of `pages` pages with `candidates` impressions on
+    average, on `threads` threads.
+    """
+    rows, sample = sample_pages(prepared, most, seed)
+    bounds = sample.page_bounds()
+    seconds = []
+    for page in [0] * WARM_UP + list(range(sample.num_pages)):
+        started = time.perf_counter()
+        predictor.score(sample, page_batch(sample, np.array([page]), bounds, predictor.events))
+        seconds.append(time.perf_counter() - started)
+    median, p95 = (np.quantile(seconds[WARM_UP:], (0.5, 0.95)) * 1000).tolist()
+    return {
+        "median_ms": median,
+        "p95_ms": p95,
+        "pages": sample.num_pages,
+        "candidates": len(rows) / sample.num_pages,
+        "threads": torch.get_num_threads(),
+    }
