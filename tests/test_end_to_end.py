@@ -69,18 +69,19 @@ def without_seconds(metrics: dict[str, Any]) -> dict[str, Any]:
             return [rounded(inner) for inner in value]
         return round(value, 4) if isinstance(value, float) else value
 
-    of_the_run = ("seconds", "impressions_per_second", "encoder_share", "command", "date", "git_commit")
+    of_the_run = ("seconds", "impressions_per_second", "encoder_share", "latency", "command", "date", "git_commit")
     return {name: rounded(value) for name, value in metrics.items() if name not in of_the_run}
 
 
 def test_the_results_have_their_stable_keys(shop: Path) -> None:
     metrics = read(shop / "ranker" / "metrics.json")
-    exposed = {"auc", "gauc_page", "gauc_user", "logloss", "pcoc", "ece", "n", "ci95", "coverage"}
+    exposed = {"auc", "gauc_page", "gauc_user", "ndcg@10", "mrr", "logloss", "pcoc", "ece", "n", "ci95", "coverage"}
     for system in (metrics, metrics["lightgbm"]):
         assert set(system["exposed"]) == exposed
         assert {"ndcg@10", "auc", "excess_low@10"} <= set(system["open"])
         assert list(system["new_users"]) == ["0", "1", "3", "10", "30"]
-    assert {"position_gain", "seed", "git_commit", "slices"} <= set(metrics)
+    measured = {"position_gain", "position", "importance", "data", "size", "latency"}
+    assert {*measured, "seed", "git_commit", "slices"} <= set(metrics)
     stage_one = {"convert", "teach", "label", "distill", "sft", "evaluate_encoder"}
     stage_two = {step for step in STEPS if step not in ("teacher", "labels", "encoder", "trained", "ranker")}
     assert {*stage_one, *stage_two, "rank", "evaluate"} <= set(metrics["seconds"])

@@ -15,7 +15,7 @@ def paired_table(metrics: Mapping[str, Any]) -> Table | None:
     for part, measures in (metrics.get("differences") or {}).items():
         for name, found in measures.items():
             ours, theirs = (_figure(one, part, name) for one in (metrics, metrics["lightgbm"]))
-            what = f"AUC, new users, {name} pages known" if part == "new_users" else f"{name}, {PARTS[part]}"
+            what = f"auc, new users, known pages: {name}" if part == "new_users" else f"{name}, {PARTS[part]}"
             better = "↓" if name in LESS_IS_BETTER else "↑"
             ahead = _ahead(found, -1 if name in LESS_IS_BETTER else 1)
             rows.append([f"{what} {better}", told(ours), told(theirs), signed(found["gap"], found["ci95"]), ahead])

@@ -35,7 +35,7 @@ def position_figure(metrics: Mapping[str, Any], learnt: bool) -> Figure | None:
         "and below it in the last ones, the place itself is clicked.",
         {title: line_chart(title, series, "place on the page, 1 the first", "click-through rate")},
         Table(title, ["place", "observed", "predicted", "impressions"], rows),
-        [_advice(found, learnt), *gain_of(metrics)],
+        [line for line in (_advice(found, learnt), gain_of(metrics)) if line],
     )
 
 
@@ -50,13 +50,13 @@ def _advice(found: Mapping[str, Any], learnt: bool) -> str:
     return f"What stands there explains how clicks fall: position_debias is not needed ({bend})."
 
 
-def gain_of(metrics: Mapping[str, Any]) -> list[str]:
-    """What the position tells LightGBM, in a sentence; nothing where it was not measured."""
+def gain_of(metrics: Mapping[str, Any]) -> str:
+    """What the position tells LightGBM, in a sentence or two; empty where it was not measured."""
     gain = metrics.get("position_gain")
     if gain is None:
-        return []
-    return [
-        f"Position gain {gain:+.4f}: AUC that LightGBM gains from seeing the place. Where it is large and clicks bend as "
-        "above, that is position bias; where it is large and they do not, the order of the pages knows the clicks: a "
-        "leak."
-    ]
+        return ""
+    return (
+        f"Position gain {gain:+.4f}: AUC that LightGBM gains from seeing the place. Where it is large and clicks bend "
+        "as above, that is position bias; where it is large and they do not, the order of the pages knows the clicks: "
+        "a leak."
+    )

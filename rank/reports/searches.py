@@ -54,6 +54,9 @@ def one_search(shown: Scored, texts: Mapping[str, str], explain: str) -> Search 
     eligible = np.flatnonzero(clicked & (sizes >= LEAST_CANDIDATES))
     if not len(eligible):
         return None
+    text = np.array([texts.get(item, item) for item in shown.item.tolist()], dtype=object)
+    told_apart = _all_differ(shown.page, text)[eligible]
+    eligible = eligible[told_apart] if told_apart.any() else eligible
     gain = (ndcg[OURS] - ndcg[RELEVANCE])[eligible]
     chosen = eligible[np.argsort(gain, kind="stable")[(len(gain) - 1) // 2]]
     rows = np.flatnonzero(shown.page == pages[chosen])
@@ -61,18 +64,28 @@ def one_search(shown: Scored, texts: Mapping[str, str], explain: str) -> Search 
     before = {row: place for place, row in enumerate(order[RELEVANCE].tolist())}
     return Search(
         str(shown.query[rows[0]]),
-        f"Of the {len(eligible):,} test pages with a click and at least {LEAST_CANDIDATES} candidates, the one whose "
+        f"Of the {len(eligible):,} test pages with a click and at least {LEAST_CANDIDATES} candidates"
+        f"{', no two of which read the same' if told_apart.any() else ''}, the one whose "
         f"gain in NDCG@10 over relevance alone is the median ({np.median(gain):+.3f}): half of them gain more.",
         f"{explain} {pages[chosen]}",
         {
             name: [
-                Placed(texts.get(item := str(shown.item[row]), item), bool(shown.clicked[row]), before[row] - place)
+                Placed(str(text[row]), bool(shown.clicked[row]), before[row] - place)
                 for place, row in enumerate(rows.tolist()[:SHOWN])
             ]
             for name, rows in order.items()
         },
         {name: f"{values[chosen]:.3f}" for name, values in ndcg.items()},
     )
+
+
+def _all_differ(page: np.ndarray, text: np.ndarray) -> np.ndarray:
+    """Whether no two candidates of a page have the same text [m], by page ascending; `page`, `text` [n]."""
+    _, code = np.unique(text.astype(str), return_inverse=True)
+    pages, place, sizes = np.unique(page, return_inverse=True, return_counts=True)
+    distinct = np.unique(place.astype(np.int64) * (code.max() + 1) + code) // (code.max() + 1)
+    found: np.ndarray = np.bincount(distinct, minlength=len(pages)) == sizes
+    return found
 
 
 def gaining_and_losing(shown: Scored, explain: str) -> list[Table]:

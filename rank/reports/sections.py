@@ -85,7 +85,7 @@ def _search_section(folder: Path, shown: Scored | None) -> Section | None:
     """A page before and after, and the queries at either end."""
     if shown is None:
         return None
-    explain = f"{program('rank')} explain{flags_of(folder.resolve())} --page"
+    explain = f"{program('rank')} explain{flags_of(folder)} --page"
     items = read_table(folder / "data", "items")
     texts = dict(zip(items["item_id"].to_pylist(), items["text"].to_pylist(), strict=True))
     search, tables = one_search(shown, texts, explain), gaining_and_losing(shown, explain)
@@ -145,7 +145,8 @@ def _inputs_section(metrics: Mapping[str, Any], settings: Mapping[str, Any]) -> 
     """What the order rests on, and whether the place on the page ought to be one of it."""
     found = [importance_figure(metrics), position_figure(metrics, bool(settings.get("position_debias")))]
     figures = [figure for figure in found if figure is not None]
-    facts = {} if metrics.get("position") else {"Position gain": gain for gain in gain_of(metrics)}
+    gain = "" if metrics.get("position") else gain_of(metrics)
+    facts = {"Position gain": gain} if gain else {}
     return Section("What the order rests on", figures=figures, facts=facts) if figures or facts else None
 
 

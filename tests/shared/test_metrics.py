@@ -67,6 +67,29 @@ def test_ndcg_by_hand() -> None:
     assert metrics.ndcg_at_k([0, 0], [1, 1], [1, 0]) == pytest.approx((1 + 1 / math.log2(3)) / 2)
 
 
+def test_ndcg_by_group_is_what_the_mean_is_of() -> None:
+    values, gained = metrics.ndcg_by_group(list("bbcaaa"), [9, 8, 1, 3, 2, 1], [1, 0, 0, 0, 1, 0])
+    assert values.tolist() == pytest.approx([1 / math.log2(3), 1, 0]) and gained.tolist() == [True, True, False]
+
+
+def test_mrr_by_hand() -> None:
+    def mrr(groups: list[str] | list[int], scores: list[int], clicked: list[int]) -> float | None:
+        return metrics.mrr_of_weights(groups, scores, clicked)(np.ones(len(clicked)))
+
+    # Page a: the first click is second; page b: first; page c has none.
+    assert mrr(list("aaabbc"), [3, 2, 1, 9, 8, 1], [0, 1, 1, 1, 0, 0]) == pytest.approx((1 / 2 + 1) / 2)
+    assert mrr(list("aa"), [2, 1], [0, 0]) is None
+    # One click among three equal scores, below another: second, third or fourth, each as often.
+    assert mrr([0] * 4, [9, 1, 1, 1], [0, 1, 0, 0]) == pytest.approx((1 / 2 + 1 / 3 + 1 / 4) / 3)
+    # Two clicks among three: the first of them is first in two orders of three, else second.
+    assert mrr([0] * 3, [1, 1, 1], [1, 1, 0]) == pytest.approx(2 / 3 + 1 / 3 * 1 / 2)
+
+
+def test_mrr_counts_a_page_as_often_as_it_is_drawn() -> None:
+    measure = metrics.mrr_of_weights([0, 0, 1, 1], [2, 1, 2, 1], [1, 0, 0, 1])
+    assert measure(np.array([3.0, 3, 1, 1])) == pytest.approx((3 * 1 + 1 / 2) / 4)
+
+
 def test_excess_low_by_hand() -> None:
     # Page a shows one low item of two and could show none; page b two and must show one; page c has only low ones.
     groups, scores, levels = list("aaaabbbcc"), [4, 3, 2, 1, 3, 2, 1, 2, 1], [3, 0, 2, 1, 0, 1, 3, 0, 0]

@@ -31,7 +31,7 @@ def test_a_gap_is_the_difference_of_the_plain_measures() -> None:
         for noise in (0.1, 0.3)
     )
     found = differences(judged, ours, theirs, 50, 0)
-    assert set(found["exposed"]) == {"auc", "gauc_page", "logloss"}
+    assert set(found["exposed"]) == {"auc", "gauc_page", "ndcg@10", "mrr", "logloss"}
     assert set(found["open"]) == {"ndcg@10", "auc", "excess_low@10"} and list(found["new_users"]) == ["0", "10"]
     auc = metrics.auc(shown.clicked, ours["test"]) - metrics.auc(shown.clicked, theirs["test"])  # type: ignore[operator]
     assert found["exposed"]["auc"]["gap"] == pytest.approx(auc)

@@ -32,7 +32,7 @@ JUDGED = Judged(
 )
 P_CLICK = np.array([0.6, 0.2, 0.2, 0.5, 0.4, 0.1, 0.3])
 COUNTS = {"pages": 3, "users": 2, "impressions": 7, "clicks": 2}
-METRICS = {"auc", "gauc_page", "gauc_user", "logloss", "pcoc", "ece"}
+METRICS = {"auc", "gauc_page", "gauc_user", "ndcg@10", "mrr", "logloss", "pcoc", "ece"}
 
 # Open candidates of two pages: one of three rows; one of twelve, of which the best two by score are of a low level.
 OPEN = Judged(
@@ -87,6 +87,9 @@ def test_exposed_by_hand() -> None:
     assert exposed["gauc_page"] == pytest.approx((3 * 1 + 2 * 0) / 5)
     assert exposed["gauc_user"] == pytest.approx((3 * 1 + 4 * 2 / 3) / 7)
     assert exposed["coverage"] == {"gauc_page": pytest.approx(5 / 7), "gauc_user": 1.0}
+    # The click stands first on one page, second on the other; the third has none.
+    assert exposed["ndcg@10"] == pytest.approx((1 + 1 / math.log2(3)) / 2)
+    assert exposed["mrr"] == pytest.approx((1 + 1 / 2) / 2)
     chances = (0.6, 0.8, 0.8, 0.5, 0.4, 0.9, 0.7)
     assert exposed["logloss"] == pytest.approx(-sum(map(math.log, chances)) / 7)
     assert exposed["pcoc"] == pytest.approx(2.3 / 2)
@@ -134,7 +137,7 @@ def test_figures_that_are_undefined_are_none() -> None:
     silent = Judged(np.zeros(7, int), JUDGED.page, JUDGED.user)
     exposed = judge_exposed(silent, P_CLICK, resamples=10, seed=0)
     undefined = {name for name in METRICS if exposed[name] is None}
-    assert undefined == {"auc", "gauc_page", "gauc_user", "pcoc"}
+    assert undefined == {"auc", "gauc_page", "gauc_user", "ndcg@10", "mrr", "pcoc"}
     assert {name for name, interval in exposed["ci95"].items() if interval is None} == undefined
     assert exposed["coverage"] == {"gauc_page": 0.0, "gauc_user": 0.0}
 

@@ -41,6 +41,27 @@ BENCH: dict[str, Any] = {
     "gains": {"exposed.auc": {"over": "din", "mean": 0.05, "ci95": [0.04, 0.06]}},
 }
 
+LOSS = {"loss": 0.1, "ci95": [0.05, 0.2]}
+MEASURED: dict[str, Any] = {
+    "differences": {"exposed": {"auc": {"gap": 0.1, "ci95": [-0.05, 0.2]}}},
+    "position": {
+        "place": [1, 2], "shown": [15, 15], "ctr": [0.2, 0.1], "predicted": [0.2, 0.1], "bend": 0.0,
+        "ci95": [-0.1, 0.1], "recommended": False,
+    },
+    "importance": {
+        "pages": 6, "impressions": 30,
+        "parts": {"texts of query and item": {"dealt": "within the page", "auc": LOSS, "gauc_page": LOSS}},
+    },
+    "data": {
+        "train": {
+            "first": "2024-01-01", "last": "2024-02-01", "pages": 3, "users": 2, "queries": 1, "impressions": 15,
+            "clicks": 3,
+        }
+    },
+    "size": {"encoder_parameters": 22_700_000, "network_parameters": 1_500_000, "bytes": 97_000_000},
+    "latency": {"median_ms": 3.21, "p95_ms": 5.0, "pages": 6, "candidates": 5.0, "threads": 2},
+}  # fmt: skip
+
 
 class Page(HTMLParser):
     """The tags of a page, its text, and proof that every element is closed."""
@@ -138,7 +159,7 @@ def make_stage(
     metrics = {
         **system(ours), "lightgbm": system(theirs), "position_gain": 0.001, "seconds": {"install": None, "rank": 61.0},
         "seed": 7, "git_commit": "c0ffee", "date": "2026-01-01", "command": "python -m rank run --name '<x>'",
-        "reconstructed": NOTE, "encoder": None, "lightgbm_settings": {"num_leaves": 31},
+        "reconstructed": NOTE, "encoder": None, "lightgbm_settings": {"num_leaves": 31}, **MEASURED,
     }  # fmt: skip
     ranker = folder / "ranker"
     ranker.mkdir()
@@ -204,14 +225,59 @@ def test_the_page_is_whole_and_reaches_for_nothing_outside(workspace: Path) -> N
 
 def test_every_figure_has_a_title_a_reading_charts_and_its_numbers(source: str) -> None:
     figures = re.findall(r"<figure.*?</figure>", source, re.S)
-    assert len(figures) == 11
+    assert len(figures) == 13
     for figure in figures:
         page = Page(figure)
         assert page.count("h3") == 1 and "How to read this:" in page.text
         assert page.count("svg") >= 1 and page.count("table") == 1 and page.count("caption") == 1
-        assert NOTE in page.text
         for chart in re.findall(r"<svg.*?</svg>", figure, re.S):
             assert chart.count('class="label"') >= 1 and 'aria-label="' in chart
+
+
+def test_the_caveat_stands_once_in_each_section_and_what_was_run_last(source: str) -> None:
+    sections = re.findall(r"<section.*?</section>", source, re.S)
+    assert {Page(section).text.count(NOTE) for section in sections[:-2]} == {1}
+    assert [Page(section).text.count(NOTE) for section in sections[-2:]] == [0, 0]
+    assert ['id="terms"' in sections[-2], 'id="provenance"' in sections[-1]] == [True, True]
+    assert "c0ffee" in sections[-1] and "c0ffee" not in "".join(sections[:-1])
+
+
+def test_texts_of_charts_keep_their_size_on_a_phone(source: str) -> None:
+    """12 px, where the page never draws a chart narrower than 11 / 12 of what it is laid out for."""
+    least = {int(width): int(px) for width, px in re.findall(r'svg\[width="(\d+)"\] { min-width: (\d+)px; }', source)}
+    widths = {int(width) for width in re.findall(r'<svg viewBox="[^"]*" width="(\d+)"', source)}
+    assert widths and widths <= set(least) and "font-size: 12px" in source
+    assert all(px * 12 / width >= 11 for width, px in least.items())
+
+
+def test_a_real_search_stands_side_by_side_and_queries_with_their_command(source: str) -> None:
+    page = Page(source)
+    for title in ("Relevance alone", "LightGBM", "PRECTR"):
+        assert any(title in heading for heading in re.findall(r"<h4>(.*?)</h4>", source, re.S))
+    assert "“cola”, before and after" in page.text and page.text.count("✓ clicked") == 3
+    assert re.search(r"rank explain --name toy --artifacts \S+ --page \d", page.text)
+
+
+def test_what_is_measured_besides_is_told_and_older_figures_leave_it_out(
+    changed: Callable[[Callable[[dict[str, Any]], None]], Path],
+) -> None:
+    def older(metrics: dict[str, Any]) -> None:
+        for name in ("position", "importance", "data", "size", "latency", "differences"):
+            metrics.pop(name)
+        for system in (metrics, metrics["lightgbm"]):
+            for name in ("ndcg@10", "mrr"):
+                del system["exposed"][name], system["exposed"]["ci95"][name]
+
+    page = changed(lambda metrics: None)
+    new = {"Measure by measure", "Importance of each part", "Click-through rate by place on the page"}
+    assert new <= set(headings(page))
+    text = Page(page.read_text(encoding="utf-8")).text
+    for told in ("2024-01-01 – 2024-02-01", "3.2 ms a page", "97.0 MB", "mrr", "nobody"):
+        assert told in text
+    page = changed(older)
+    assert not new & set(headings(page)) and "Training" in headings(page)
+    text = Page(page.read_text(encoding="utf-8")).text
+    assert "Position gain +0.0010" in text and "ms a page" not in text and "None" not in text
 
 
 def test_tables_can_be_read_aloud(source: str) -> None:
