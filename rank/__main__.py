@@ -21,6 +21,7 @@ from prectr.rank.config import (
 from prectr.rank.service.config import ServeArguments
 from prectr.rank.serving.config import (
     AbsorbArguments,
+    CompareArguments,
     DataArguments,
     DriftArguments,
     ExplainArguments,
@@ -51,6 +52,7 @@ STAGE = Stage(
         ),
         "validate": Verb("compare a newer log with what the ranker was trained on", (DriftArguments, *_JUDGING)),
         "absorb": Verb("fold a journal's events into the tables", (AbsorbArguments, DataArguments, WhereArguments)),
+        "compare": Verb("say which of two rankers the clicks of a journal speak for", (CompareArguments,)),
         "publish": Verb("upload the ranker to a model hub", (PublishArguments, WhereArguments)),
     },
     CONFIGS,
@@ -99,6 +101,10 @@ def work(command: Command) -> None:
             from prectr.rank.serving.absorb import absorb
 
             absorb(command[WhereArguments], command[DataArguments], command[AbsorbArguments])
+        case "compare":
+            from prectr.rank.serving.compare import compare
+
+            compare(command[CompareArguments])
         case _:
             score_or_explain(command)
 

@@ -13,7 +13,7 @@ import pytest
 
 from prectr.rank.service.app import create_app
 from prectr.rank.service.settings import Settings
-from tests.rank.service.fake_live import FakeLive, catalogue, window
+from tests.rank.service.fake_live import FakeLive, catalogue, opened, window
 from tests.rank.service.served import served
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -35,7 +35,7 @@ def live() -> FakeLive:
 
 @pytest.fixture
 def ranker(live: FakeLive) -> Iterator[str]:
-    app = create_app(live, Settings(), catalogue(), window(), opener=FakeLive)
+    app = create_app(live, Settings(), catalogue(), window(), opener=opened)
     with served(app) as address:
         yield address
 

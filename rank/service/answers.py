@@ -22,6 +22,7 @@ class RankAnswer(BaseModel):
 
     page_id: int = Field(description="send it with the events of this page")
     levels: list[str] = Field(description="[K], lowest first")
+    ranker: str = Field(description="who ordered it: champion, challenger, or interleaved, both in turn")
     item_id: list[str]
     p_click: list[float]
     level_prob: list[list[float]] = Field(description="[n, K], π_k: P(level | query, item)")
@@ -53,6 +54,7 @@ class SearchAnswer(BaseModel):
 
     page_id: int
     levels: list[str]
+    ranker: str = Field(description="as of /v1/rank")
     results: list[Result]
     orders: dict[str, list[int]] = Field(description="places in results, best first: prectr, relevance, bm25")
     below_floor: list[int]

@@ -1,8 +1,9 @@
 """The application: routes, and round them what every request goes through."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, MutableMapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
@@ -17,7 +18,7 @@ from prectr.rank.service.retrieval import Catalogue
 from prectr.rank.service.routes import administration, events, page, ranking, reranking
 from prectr.rank.service.settings import Settings
 from prectr.rank.service.shop_window import ShopWindow
-from prectr.rank.service.state import Service
+from prectr.rank.service.state import Opened, Service
 
 health = APIRouter(tags=["health"])
 
@@ -47,20 +48,28 @@ def create_app(
     settings: Settings | None = None,
     catalogue: Catalogue | None = None,
     window: ShopWindow | None = None,
-    opener: Callable[[], Live] | None = None,
+    opener: Callable[[], Opened] | None = None,
+    challenger: Live | None = None,
 ) -> FastAPI:
     """The application that answers by `live`; it closes `live` when it stops.
 
     Args:
         catalogue: what can be searched, and what candidates and events may name without a text; default: nothing.
-        window: what the page shows of the log. opener: opens the ranker anew, for `/v1/reload`.
+        window: what the page shows of the log. opener: opens all of it anew, for `/v1/reload`.
+        challenger: a ranker that answers a share of the shoppers.
     """
     settings = settings or Settings()
-    service = Service(live, settings, catalogue or Catalogue(), window or ShopWindow(), opener)
+    opened = Opened(live, catalogue or Catalogue(), window or ShopWindow(), challenger)
+    service = Service(opened, settings, opener)
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        app.state.loop = asyncio.get_running_loop()
+        following = asyncio.create_task(service.follow())
         yield
+        following.cancel()
+        with suppress(asyncio.CancelledError):
+            await following
         service.close()
 
     app = FastAPI(
@@ -71,7 +80,7 @@ def create_app(
         redoc_url=None,
         lifespan=lifespan,
     )
-    app.state.service, app.state.settings = service, settings
+    app.state.service, app.state.settings, app.state.reload = service, settings, service.reload
     for module in (ranking, reranking, events, administration, page):
         app.include_router(module.router)
     app.include_router(health)

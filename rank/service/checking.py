@@ -70,7 +70,7 @@ def candidates_of(service: Service, bodies: Sequence[CandidateBody]) -> list[Can
     """
     check_count("candidates", len(bodies), service.settings.most_candidates)
     by_id = [body.item_id for body in bodies if body.item_id is not None and body.text is None]
-    known = service.catalogue.get(by_id)
+    known = service.known(by_id)
     candidates, taken = list[Candidate](), set[str]()
     for number, body in enumerate(bodies):
         if body.text is None and body.item_id is None:

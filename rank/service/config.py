@@ -21,6 +21,17 @@ class ServeArguments(Ranged):
     log_time: bool = field(
         default=False, metadata={"help": "the present is the moment after the log's last event, as for a demonstration"}
     )
+    workers: int = field(
+        default=1,
+        metadata={"help": "processes that answer; each learns at once what another was told", "range": (1, 256)},
+    )
+    challenger: str | None = field(
+        default=None, metadata={"help": "another trained ranker's folder, its data beside it, that is compared"}
+    )
+    share: float = field(default=0.1, metadata={"help": "share of the shoppers it ranks for", "range": (0.0, 1.0)})
+    interleave: bool = field(
+        default=False, metadata={"help": "on their pages both rankers choose in turn, which compares sooner"}
+    )
     most_candidates: int = field(default=1_000, metadata={"help": "candidates of one page", "range": MANY})
     most_events: int = field(default=5_000, metadata={"help": "events in one request", "range": MANY})
     most_characters: int = field(default=2_000, metadata={"help": "characters of one text, query or id", "range": MANY})

@@ -3,6 +3,7 @@
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from threading import Lock
 from typing import NamedTuple
 
 from prectr.rank.service.bodies import MOST_PAGE_ID, EventBody, EventsBody, UbiEvent, UbiQuery
@@ -14,6 +15,8 @@ UBI_KINDS = {
     "impression": IMPRESSION, "view": IMPRESSION, "click": CLICK, "item_click": CLICK, "product_click": CLICK,
     "purchase": PURCHASE, "item_purchase": PURCHASE,
 }  # fmt: skip
+PREFIX = "ubi:"
+"""Of the ids of events that came as UBI's."""
 MOST_QUERIES = 50_000
 """UBI's events name their query by an id: so many queries are kept for those still to come."""
 
@@ -51,10 +54,10 @@ class _Query(NamedTuple):
 
 
 class UbiReader:
-    """Puts UBI's queries and events together, though they come apart."""
+    """Puts UBI's queries and events together, though they come apart, or to two processes."""
 
     def __init__(self) -> None:
-        self._queries = OrderedDict[str, _Query]()
+        self._queries, self._lock = OrderedDict[int, _Query](), Lock()  # by page
 
     def read(self, body: EventsBody, now: int) -> tuple[list[Event], int]:
         """The events of a body, and how many were of no use: other actions, no item, a query nobody knows."""
@@ -62,12 +65,22 @@ class UbiReader:
         found = [self._event(event, now) for event in body.ubi_events]
         return events + [event for event in found if event], found.count(None)
 
+    def hear(self, events: Sequence[Event]) -> None:
+        """What was shown under a query says what it was."""
+        for event in events:
+            if event.event_id.startswith(PREFIX) and isinstance(event.page_id, int) and event.query is not None:
+                self._remember(event.page_id, _Query(event.query, event.user_id))
+
+    def _remember(self, page: int, query: _Query) -> None:
+        with self._lock:
+            self._queries[page] = query
+            while len(self._queries) > MOST_QUERIES:
+                self._queries.popitem(last=False)
+
     def _shown(self, query: UbiQuery, now: int) -> list[Event]:
         """What a query returned was shown."""
         user = query.user_id or query.client_id
-        self._queries[query.query_id] = _Query(query.user_query, user)
-        while len(self._queries) > MOST_QUERIES:
-            self._queries.popitem(last=False)
+        self._remember(page_of(query.query_id), _Query(query.user_query, user))
         time = now if query.timestamp is None else query.timestamp
         hits = dict.fromkeys(query.query_response_hit_ids)
         return [self._row(IMPRESSION, query.query_id, item_id, query.user_query, user, time) for item_id in hits]
@@ -77,7 +90,7 @@ class UbiReader:
         about = event.event_attributes.object if event.event_attributes else None
         if kind is None or about is None or about.object_id is None:
             return None
-        known = self._queries.get(event.query_id or "")
+        known = self._queries.get(page_of(event.query_id)) if event.query_id else None
         user = event.user_id or event.client_id or (known.user_id if known else None)
         time = now if event.timestamp is None else event.timestamp
         query = event.user_query or (known.text if known else None)
@@ -89,7 +102,7 @@ class UbiReader:
         bought = kind == PURCHASE
         return Event(
             # UBI's events have no id: one action on one item of one page is one event.
-            event_id=f"ubi:{_digest(kind, query_id, item_id).hex()[:32]}",
+            event_id=f"{PREFIX}{_digest(kind, query_id, item_id).hex()[:32]}",
             kind=kind,
             user_id=user,
             query=None if bought else query,

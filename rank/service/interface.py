@@ -4,12 +4,14 @@
 called from worker threads, those that score from one at a time.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from prectr.rank.serving.journal import News
 from prectr.rank.serving.live import Appended, Candidate, Event, Item, Ranked, RankRequest
+from prectr.rank.serving.served import Served
 
-__all__ = ["Appended", "Candidate", "Event", "Item", "Live", "RankRequest", "Ranked", "Value"]
+__all__ = ["Appended", "Candidate", "Event", "Item", "Live", "News", "RankRequest", "Ranked", "Served", "Value"]
 
 Value = str | float | None
 """Of an attribute: `cat_*` and `ctx_cat_*` are strings, `num_*` and `ctx_num_*` numbers."""
@@ -35,6 +37,18 @@ class Live(Protocol):
 
     def erase_user(self, user_id: str) -> None:
         """Forgets every event of a user."""
+
+    def note(self, page: Served) -> None:
+        """Keeps a page that was served; returns at once."""
+
+    def flush(self) -> None:
+        """Writes what was noted."""
+
+    def follow(self) -> None:
+        """Takes in what other processes were told."""
+
+    def subscribe(self, hear: Callable[[News], None]) -> None:
+        """Has `hear` told, in this call and from then on, whatever the memory is told beyond its tables."""
 
     def close(self) -> None:
         """Commits what is open."""

@@ -2,16 +2,20 @@
 and whether predictions still are what happens (PCOC: mean prediction ÷ click-through rate).
 """
 
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
 
 SECONDS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.25, 0.5, 1.0, 2.5, 5.0)
 CANDIDATES = (1, 5, 10, 25, 50, 100, 200, 300, 500, 1000)
 MOST_PAGES = 10_000
 """Pages whose predictions are kept until their clicks come."""
+SHARED = "PROMETHEUS_MULTIPROC_DIR"
+"""Environment variable, of the client's own: the folder in which several processes count together."""
 
 
 class Metrics:
@@ -31,23 +35,38 @@ class Metrics:
         )
         self.events = self._counter("prectr_events", "Events taken in, and sent again", ["outcome"])
         self.cache = self._counter("prectr_query_cache", "Queries ranked before, and new ones", ["outcome"])
+        self.pages = self._counter("prectr_pages", "Pages by who ordered them", ["ranker"])
         self.clicks = LiveCalibration()
-        self._gauge("prectr_live_pcoc", "Mean prediction ÷ CTR of the impressions reported").set_function(
-            self.clicks.pcoc
-        )
-        self._gauge("prectr_live_impressions", "Impressions behind the live PCOC").set_function(
-            lambda: self.clicks.shown
-        )
+        self._live = {
+            "shown": self._gauge("prectr_live_impressions", "Impressions behind the live PCOC"),
+            "predicted": self._gauge("prectr_live_predicted", "Sum of their predictions"),
+            "clicks": self._gauge("prectr_live_clicks", "Clicks on them"),
+        }
+
+    def happened(self, page_id: int, item_id: str, clicked: bool) -> None:
+        """An item of a page was shown, and clicked or not yet."""
+        if self.clicks.happened(page_id, item_id, clicked):
+            for name, gauge in self._live.items():
+                gauge.set(getattr(self.clicks, name))
 
     def _gauge(self, name: str, what: str) -> Gauge:
-        return Gauge(name, what, registry=self.registry)
+        return Gauge(name, what, registry=self.registry, multiprocess_mode="sum")
 
     def _counter(self, name: str, what: str, labels: Sequence[str]) -> Counter:
         return Counter(name, what, labels, registry=self.registry)
 
     def text(self) -> bytes:
-        """All of it, as Prometheus reads it."""
-        return generate_latest(self.registry)
+        """All of it, as Prometheus reads it; of all processes that count together."""
+        registry = self.registry
+        if SHARED in os.environ:
+            registry = CollectorRegistry()
+            MultiProcessCollector(registry)
+        predicted, clicks = (registry.get_sample_value(f"prectr_live_{name}") for name in ("predicted", "clicks"))
+        pcoc = predicted / clicks if predicted is not None and clicks else float("nan")
+        what = (
+            "# HELP prectr_live_pcoc Mean prediction ÷ CTR of the impressions reported\n# TYPE prectr_live_pcoc gauge"
+        )
+        return generate_latest(registry) + f"{what}\nprectr_live_pcoc {pcoc}\n".encode()
 
 
 class LiveCalibration:
@@ -66,13 +85,13 @@ class LiveCalibration:
             while len(self._pages) > MOST_PAGES:
                 self._pages.popitem(last=False)
 
-    def happened(self, page_id: int, item_id: str, clicked: bool) -> None:
-        """An item of a page was shown, and clicked or not yet; the same twice counts once."""
+    def happened(self, page_id: int, item_id: str, clicked: bool) -> bool:
+        """An item of a page was shown, and clicked or not yet; the same twice counts once. Whether it was predicted."""
         key = (page_id, item_id)
         with self._lock:
             predicted = self._pages.get(page_id, {}).get(item_id)
             if predicted is None:
-                return
+                return False
             if key not in self._seen:
                 self.shown += 1
                 self.predicted += predicted
@@ -80,10 +99,7 @@ class LiveCalibration:
             if clicked and key not in self._clicked:
                 self.clicks += 1
                 _remember(self._clicked, key)
-
-    def pcoc(self) -> float:
-        """Mean prediction ÷ click-through rate; NaN before the first click."""
-        return self.predicted / self.clicks if self.clicks else float("nan")
+        return True
 
 
 def _remember(keys: OrderedDict[tuple[int, str], None], key: tuple[int, str]) -> None:

@@ -5,31 +5,66 @@ waits is answered, the journal is committed.
 """
 
 import logging
+import os
 import signal
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import uvicorn
+from fastapi import FastAPI
 
 from prectr.data.contract import SCHEMAS, has_table, read_table
 from prectr.rank.config import WhereArguments
+from prectr.rank.history.rows import seconds_of
 from prectr.rank.service.app import create_app
 from prectr.rank.service.config import ServeArguments
 from prectr.rank.service.retrieval import Catalogue
 from prectr.rank.service.settings import ADMIN_KEYS, LOOPBACK, READ_KEYS, Settings, keys_of
 from prectr.rank.service.shop_window import ShopWindow
+from prectr.rank.service.state import Opened
+from prectr.rank.service.workers import SECONDS_TO_END, Workers
 from prectr.rank.serving.config import DataArguments, RankerArguments
-from prectr.rank.serving.journal import Position
+from prectr.rank.serving.journal import Journal
 from prectr.rank.serving.live import LiveRanker
 from prectr.rank.serving.scorer import ranker_and_data
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.console import print_line
 
-SECONDS_TO_END = 30
 MOST_CONNECTIONS = 1_000
-EVENTS_AT_ONCE = 50_000
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a process needs to answer; it can be sent to one."""
+
+    ranker: str
+    data: Path
+    journal: Path
+    bf16: bool
+    settings: Settings
+    challenger: str | None = None
+
+    def open(self) -> Opened:
+        """Open the folders.
+
+        Raises:
+            PrectrError: one of them is not what it should be.
+        """
+        live = LiveRanker.open(Path(self.ranker), self.data, self.journal, self.bf16)
+        challenger = None
+        if self.challenger is not None:
+            data = Path(self.challenger).parent / "data"
+            challenger = LiveRanker.open(Path(self.challenger), data, self.journal, self.bf16)
+        return Opened(live, Catalogue.of_table(live.scorer.items), window_of(self.data), challenger)
+
+    def application(self) -> FastAPI:
+        """What answers by them."""
+        live, catalogue, window, challenger = self.open()
+        return create_app(live, self.settings, catalogue, window, self.open, challenger)
 
 
 def serve(
@@ -42,14 +77,40 @@ def serve(
     """
     settings = settings_of(arguments)
     ranker, data = ranker_and_data(run, chosen, given)
+    if arguments.challenger is not None and not (Path(arguments.challenger).parent / "data").is_dir():
+        raise PrectrError(f"{arguments.challenger} has no folder data beside it: name a ranker in its run's folder.")
     journal = Path(arguments.journal) if arguments.journal else Path(run.artifacts) / run.name / "journal.sqlite"
     listener = listen(arguments.host, arguments.port)
+    if arguments.log_time:
+        settings = replace(settings, ahead=seconds_ahead(data, journal))
+    plan = Plan(ranker, data, journal, bf16, settings, arguments.challenger)
+    host = f"[{arguments.host}]" if ":" in arguments.host else arguments.host
+    address = f"http://{host}:{listener.getsockname()[1]}"
 
-    def opener() -> LiveRanker:
-        return LiveRanker.open(Path(ranker), data, journal, bf16)
+    def announce() -> None:
+        print_line(
+            f"The page: {address}  (what programs call: {address}/docs, counters: {address}/metrics; Ctrl-C ends)"
+        )
 
-    live = opener()
-    app = create_app(live, settings, Catalogue.of_table(live.scorer.items), window_of(live, data), opener)
+    if arguments.workers == 1:
+        answer(plan.application(), listener, announce)
+    else:
+        Journal(journal).close()  # made once, before many open it
+        os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+        workers = Workers(arguments.workers, work, (plan, listener), announce)
+        with ends_in_order(workers.stop):
+            workers.run()
+    print_line("Stopped: everything taken in is answered and in the journal.")
+
+
+def work(plan: Plan, listener: socket.socket) -> tuple[FastAPI, Callable[[Callable[[], None]], None]]:
+    """What a worker does: opens, and then answers once it is told to."""
+    app = plan.application()
+    return app, lambda ready: answer(app, listener, ready)
+
+
+def answer(app: FastAPI, listener: socket.socket, ready: Callable[[], None]) -> None:
+    """Answer until told to stop; `ready` is called when nothing that is sent from then on is lost."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     config = uvicorn.Config(
         app,
@@ -59,12 +120,14 @@ def serve(
         limit_concurrency=MOST_CONNECTIONS,
         timeout_graceful_shutdown=SECONDS_TO_END,
     )
-    host = f"[{arguments.host}]" if ":" in arguments.host else arguments.host
-    address = f"http://{host}:{listener.getsockname()[1]}"
-    print_line(f"The page: {address}  (what programs call: {address}/docs, counters: {address}/metrics; Ctrl-C ends)")
-    with _ends_in_order():
-        uvicorn.Server(config).run(sockets=[listener])
-    print_line("Stopped: everything taken in is answered and in the journal.")
+    server = uvicorn.Server(config)
+
+    def stop() -> None:
+        server.should_exit = True
+
+    with ends_in_order(stop):
+        ready()
+        server.run(sockets=[listener])
 
 
 def settings_of(arguments: ServeArguments) -> Settings:
@@ -89,7 +152,8 @@ def settings_of(arguments: ServeArguments) -> Settings:
         read_keys=read_keys,
         admin_keys=keys_of(ADMIN_KEYS),
         hosts=LOOPBACK if local else (),
-        log_time=arguments.log_time,
+        share=arguments.share,
+        interleaved=arguments.interleave,
     )
 
 
@@ -108,25 +172,36 @@ def listen(host: str, port: int) -> socket.socket:
         ) from None
 
 
-def window_of(live: LiveRanker, data: Path) -> ShopWindow:
-    """What the page shows of the log, with what the journal has since."""
+def window_of(data: Path) -> ShopWindow:
+    """What the page shows of the tables."""
     names = ["user_id", "query", "item_id", "clicked", "timestamp", "page_id"]
     empty = SCHEMAS["behaviours"].empty_table().select(names)
-    window = ShopWindow.of_table(read_table(data, "behaviours", names) if has_table(data, "behaviours") else empty)
-    position = Position()
-    while (news := live.journal.read(position, EVENTS_AT_ONCE)).events:
-        window.add(news.events)
-        position = news.position
-    return window
+    return ShopWindow.of_table(read_table(data, "behaviours", names) if has_table(data, "behaviours") else empty)
+
+
+def seconds_ahead(data: Path, journal: Path) -> float:
+    """By how much the moment after the last event of tables and journal is ahead of this machine's clock; none: 0."""
+    latest = []
+    if has_table(data, "behaviours"):
+        times = seconds_of(read_table(data, "behaviours", ["timestamp"])["timestamp"])
+        latest = [int(times.max())] if len(times) else []
+    with Journal(journal) as opened:
+        latest += filter(None, [opened.last_second()])
+    return max(latest) + 1 - time.time() if latest else 0.0
 
 
 @contextmanager
-def _ends_in_order() -> Iterator[None]:
-    """Within, SIGTERM and Ctrl-C are the server's: a command's own way with them is to end at once."""
-    before = signal.set_wakeup_fd(-1)
+def ends_in_order(stop: Callable[[], None]) -> Iterator[None]:
+    """Within, SIGTERM and Ctrl-C call `stop`: a command's own way with them is to end at once.
+
+    From the first moment on, though a server takes them over only once its loop runs: what comes before would otherwise
+    be lost, and the process would stay.
+    """
+    before = {number: signal.signal(number, lambda *_: stop()) for number in (signal.SIGTERM, signal.SIGINT)}
+    descriptor = signal.set_wakeup_fd(-1)
     try:
         yield
-    except KeyboardInterrupt:  # raised once more when all is done
-        pass
     finally:
-        signal.set_wakeup_fd(before)
+        signal.set_wakeup_fd(descriptor)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -19,7 +19,8 @@ class Settings:
         read_keys: whoever has one may ask and send events; empty: everybody. admin_keys: whoever has one may change
             the catalogue, erase users and reload; empty: nobody.
         hosts: names the service answers to, against pages that have their name point here; empty: any.
-        log_time: the present is the moment after the log's last event, as a demonstration on old data needs.
+        ahead: seconds by which the present is ahead of this machine's clock: below 0 for a demonstration on old data.
+        share: of the shoppers whose pages go to the challenger, where there is one. interleaved: half of each does.
     """
 
     most_bytes: int = 2_000_000
@@ -31,7 +32,9 @@ class Settings:
     read_keys: tuple[str, ...] = field(default=(), repr=False)
     admin_keys: tuple[str, ...] = field(default=(), repr=False)
     hosts: tuple[str, ...] = ()
-    log_time: bool = False
+    ahead: float = 0.0
+    share: float = 0.1
+    interleaved: bool = False
 
 
 def keys_of(variable: str) -> tuple[str, ...]:

@@ -39,8 +39,6 @@ class ShopWindow:
         self._typed = Counter[str]()
         self._clicks = defaultdict[str, Counter[str]](Counter)
         self._shoppers = dict[str, Shopper]()
-        self.newest = 0
-        """Time of the latest event [seconds since 1970]."""
 
     @classmethod
     def of_table(cls, behaviours: pa.Table) -> "ShopWindow":
@@ -48,7 +46,6 @@ class ShopWindow:
         window = cls()
         if not behaviours.num_rows:
             return window
-        window.newest = int(pc.max(behaviours["timestamp"]).cast(pa.int64()).as_py())
         pages = behaviours.select(["query", "page_id"]).filter(pc.field("query").is_valid())
         typed = pages.group_by("query").aggregate([("page_id", "count_distinct")])
         for query, pages_of_it in zip(*(typed[name].to_pylist() for name in typed.column_names), strict=True):
@@ -81,7 +78,6 @@ class ShopWindow:
         with self._lock:
             handles = {shopper.user_id: shopper for shopper in self._shoppers.values()}
             for event in events:
-                self.newest = max(self.newest, event.timestamp)
                 if not event.clicked or event.item_id is None:
                     continue
                 if event.query is not None:

@@ -1,5 +1,5 @@
 """`python -m rank absorb --journal FILE`: fold what the journal has into the tables; a new data folder beside the old
-one, then the switch.
+one, then the switch. Events become behaviours, and pages that were shown impressions.
 
 Who has the old folder open goes on reading it: nothing in it is changed. `absorbed.json` says how far the new one has
 come in the journal; a memory that begins with it takes up from there. [O]
@@ -7,6 +7,7 @@ come in the journal; a memory that begins with it takes up from there. [O]
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -17,12 +18,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from prectr.data.contract import SCHEMAS, has_table, read_table, table_path
+from prectr.data.contract import SCHEMAS, SEARCH, has_table, read_table, table_path
 from prectr.rank.config import WhereArguments
 from prectr.rank.history.codes import encode
 from prectr.rank.history.event import CLICK, Event
 from prectr.rank.history.rows import NO_PAGE
 from prectr.rank.serving.config import AbsorbArguments, DataArguments
+from prectr.rank.serving.impressions import shown_pages, tables_beside, with_pages
 from prectr.rank.serving.journal import BEGINNING, Item, Journal, Position
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.console import console
@@ -47,11 +49,12 @@ def absorb(run: WhereArguments, given: DataArguments, arguments: AbsorbArguments
     new, before = (data.with_name(f"{data.name}.{which}") for which in ("new", "before"))
     shutil.rmtree(new, ignore_errors=True)
     with Journal(path) as journal:
-        events = write_absorbed(data, journal, new)
+        events, pages = write_absorbed(data, journal, new, arguments.held_out)
     shutil.rmtree(before, ignore_errors=True)
     os.replace(data, before)
     os.replace(new, data)
-    console.print(f"{data}: {events:,} events absorbed; as it was: {before}", highlight=False, soft_wrap=True)
+    told = f"{events:,} events absorbed, {pages:,} new pages of impressions; as it was: {before}"
+    console.print(f"{data}: {told}", highlight=False, soft_wrap=True)
     console.print("Next:  python -m rank run", highlight=False)
 
 
@@ -64,10 +67,10 @@ def absorbed(data: Path) -> Position:
     return Position(*(member(stored, name, path, int) for name in Position._fields))
 
 
-def write_absorbed(data: Path, journal: Journal, target: Path) -> int:
-    """Write `target`: the data folder with the journal's items and events, without the users it erased.
+def write_absorbed(data: Path, journal: Journal, target: Path, held_out: float) -> tuple[int, int]:
+    """Write `target`: the data folder with the journal's items, events and pages, without the users it erased.
 
-    Other tables are linked, not copied. Returns how many events were new.
+    Other tables are linked, not copied. Returns how many events were new, and how many pages of impressions.
     """
     news = journal.read(absorbed(data))
     target.mkdir(parents=True)
@@ -76,7 +79,6 @@ def write_absorbed(data: Path, journal: Journal, target: Path) -> int:
             os.link(file, target / file.name)
     for table in ("impressions", "users"):
         if news.erased and has_table(data, table):
-            (target / f"{table}.parquet").unlink()
             _write(target, table, _without(read_table(data, table), news.erased))
     items = _with_items(read_table(data, "items"), news.items)
     behaviours = (
@@ -84,15 +86,28 @@ def write_absorbed(data: Path, journal: Journal, target: Path) -> int:
     )
     known = encode(pa.array([event.item_id for event in news.events], pa.string()), items["item_id"].combine_chunks())
     events = [event for event, code in zip(news.events, known.tolist(), strict=True) if code >= 0]
+    pages = 0
+    if has_table(target, "impressions"):
+        former = read_table(target, "impressions")
+        later = with_pages(former, shown_pages(events, journal.pages()), held_out)
+        if later is not None:
+            shown = pc.unique(later["page_id"])
+            pages = len(shown) - pc.sum(pc.is_in(shown, pc.unique(former["page_id"]))).as_py()
+            _write(target, "impressions", later)
+            for table, rows in tables_beside(target, later).items():
+                _write(target, table, rows)
+            table_path(target, "gold").unlink(missing_ok=True)  # it judges what was shown in the former test weeks
     _write(target, "items", items)
     _write(target, "behaviours", _with_events(_without(behaviours, news.erased), events))
     # Written last: a folder without it has absorbed nothing.
     (target / ABSORBED).write_text(json.dumps(news.position._asdict()) + "\n", encoding="utf-8")
-    return len(events)
+    return len(events), pages
 
 
 def _write(folder: Path, table: str, rows: pa.Table) -> None:
-    pq.write_table(rows, table_path(folder, table), compression="zstd")
+    path = table_path(folder, table)
+    path.unlink(missing_ok=True)  # what is linked there is the former folder's
+    pq.write_table(rows, path, compression="zstd")
 
 
 def _without(table: pa.Table, erased: list[str]) -> pa.Table:
@@ -149,12 +164,24 @@ def _with_events(behaviours: pa.Table, events: list[Event]) -> pa.Table:
                     name: getattr(event, name)
                     for name in ("user_id", "query", "query_category", "item_id", "event_type")
                 },
+                "query": event.query if event.event_type == SEARCH else None,
                 "clicked": event.is_clicked or key in clicked_items and event.page != NO_PAGE,
                 "timestamp": event.timestamp,
-                "page_id": None if event.page == NO_PAGE else event.page,
+                "page_id": _page_of(event),
             }
         )
+    new = [row for row in new if row["event_type"] != SEARCH or row["query"] is not None]
     schema = SCHEMAS["behaviours"]
     added = pa.table({name: pa.array([row[name] for row in new], schema.field(name).type) for name in schema.names})
     together = pa.concat_tables([behaviours.select(schema.names).cast(schema), added.cast(schema)])
     return together.sort_by([("timestamp", "ascending"), ("page_id", "ascending")])
+
+
+def _page_of(event: Event) -> int | None:
+    """The page of a row; what was searched without one has a page of its shopper, query and time."""
+    if event.event_type != SEARCH:
+        return None
+    if event.page != NO_PAGE:
+        return event.page
+    name = json.dumps([event.user_id, event.query, event.timestamp])
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest()) >> 2

@@ -71,10 +71,28 @@ class ExplainArguments(Ranged):
 
 
 @dataclass
-class AbsorbArguments:
+class AbsorbArguments(Ranged):
     """Which events are folded into the tables."""
 
     journal: str = field(metadata={"help": "the journal of a ranker with live memory"})
+    held_out: float = field(
+        default=0.2,
+        metadata={
+            "help": "share of the new pages that is not trained on: its later half judges, its earlier half stops",
+            "range": (0.02, 0.9),
+        },
+    )
+
+
+@dataclass
+class CompareArguments(Ranged):
+    """Which journal is asked who won."""
+
+    journal: str = field(metadata={"help": "the journal of a service with a challenger"})
+    resamples: int = field(
+        default=1_000, metadata={"help": "resamples of the bootstrap over shoppers", "range": (1, COUNT)}
+    )
+    json: bool = field(default=False, metadata={"help": "print JSON instead of sentences"})
 
 
 @dataclass

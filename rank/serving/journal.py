@@ -1,8 +1,9 @@
 """The journal: what a live memory was told, on disk before it is acknowledged.
 
 One SQLite file (write-ahead log, `synchronous=FULL`) holds events, items and erasures, each in the order in which they
-came. Whoever appends while another is writing finds their events written with the next commit: a group commit, so that
-the disk's latency is paid once for all that wait. Memories follow it by row number, in this process and in others. [O]
+came, and the pages that were served, as far as they had been written when a process ended. Whoever appends while
+another is writing finds their events written with the next commit: a group commit, so that the disk's latency is paid
+once for all that wait. Memories follow it by row number, in this process and in others. [O]
 """
 
 from __future__ import annotations
@@ -10,17 +11,19 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from prectr.rank.history.event import Event, in_order
+from prectr.rank.serving.served import Served
 from prectr.shared.errors import PrectrError
 
 SCHEMA_VERSION = 1
 PATIENCE = 30.0
 """Seconds to wait for another process that is writing."""
+_LAST = 2**63 - 1
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS events (
@@ -33,6 +36,11 @@ CREATE TABLE IF NOT EXISTS items (
     attributes TEXT NOT NULL
 );
 CREATE TABLE IF NOT EXISTS erasures (row INTEGER PRIMARY KEY AUTOINCREMENT, user_id TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS pages (
+    page_id INTEGER PRIMARY KEY, timestamp INTEGER NOT NULL, user_id TEXT, query TEXT NOT NULL, query_category TEXT,
+    ranker TEXT NOT NULL, items TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS pages_of_user ON pages (user_id);
 """
 
 
@@ -62,6 +70,7 @@ class Position(NamedTuple):
 
 
 BEGINNING = Position()
+END = Position(_LAST, _LAST, _LAST)
 
 
 class News(NamedTuple):
@@ -101,6 +110,7 @@ class Journal:
         )
         self._use = threading.Lock()  # of the connection
         self._queue, self._queued = threading.Lock(), list[_Waiting]()
+        self._noted: list[Served] = []
         try:
             self._open()
         except sqlite3.DatabaseError as error:
@@ -138,6 +148,24 @@ class Journal:
         assert mine.appended is not None
         return mine.appended
 
+    def note(self, page: Served) -> None:
+        """Keep a page that was served; it is written with the next events, or by `flush`: nobody waits for the disk."""
+        with self._queue:
+            self._noted.append(page)
+
+    def flush(self) -> None:
+        """Write the pages that were noted."""
+        if self._noted:
+            with self._use, self._transaction():
+                self._write_pages()
+
+    def pages(self) -> Iterator[Served]:
+        """The pages that were served, in the order of their time."""
+        self.flush()
+        with self._use:
+            rows = self._connection.execute("SELECT * FROM pages ORDER BY timestamp, page_id").fetchall()
+        return (Served.of_row(row) for row in rows)
+
     def put_items(self, items: Iterable[Item]) -> None:
         """Write items, new or changed; when this returns they are on disk."""
         rows = [(i.item_id, i.text, i.category, json.dumps(dict(i.attributes), ensure_ascii=False)) for i in items]
@@ -147,21 +175,25 @@ class Journal:
             )
 
     def erase_user(self, user_id: str) -> None:
-        """Delete a user's events for good, and say so to all who follow."""
+        """Delete a user's events and pages for good, and say so to all who follow."""
         with self._use:
             with self._transaction():
-                self._connection.execute("DELETE FROM events WHERE user_id = ?", (user_id,))
+                self._write_pages()
+                for table in ("events", "pages"):
+                    self._connection.execute(f"DELETE FROM {table} WHERE user_id = ?", (user_id,))
                 self._connection.execute("INSERT INTO erasures (user_id) VALUES (?)", (user_id,))
             # The log of writes holds the old pages until they are written back.
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
-    def read(self, after: Position = BEGINNING, most: int = -1) -> News:
-        """What came after a position; of events `most` at once (-1: all)."""
+    def read(self, after: Position = BEGINNING, most: int = -1, until: Position = END) -> News:
+        """What came after a position, and not after another; of events `most` at once (-1: all)."""
         run = self._connection.execute
+        between = "WHERE row > ? AND row <= ? ORDER BY row"
+        bounds = list(zip(after, until, strict=True))
         with self._use, self._transaction("DEFERRED"):
-            erased = run("SELECT row, user_id FROM erasures WHERE row > ? ORDER BY row", (after.erasure,)).fetchall()
-            items = run("SELECT * FROM items WHERE row > ? ORDER BY row", (after.item,)).fetchall()
-            events = run("SELECT * FROM events WHERE row > ? ORDER BY row LIMIT ?", (after.event, most)).fetchall()
+            erased = run(f"SELECT row, user_id FROM erasures {between}", bounds[2]).fetchall()
+            items = run(f"SELECT * FROM items {between}", bounds[1]).fetchall()
+            events = run(f"SELECT * FROM events {between} LIMIT ?", (*bounds[0], most)).fetchall()
         last = (rows[-1][0] if rows else before for rows, before in zip((events, items, erased), after, strict=True))
         return News(
             [user for _, user in erased],
@@ -170,6 +202,12 @@ class Journal:
             Position(*last),
         )
 
+    def last_second(self) -> int | None:
+        """When the latest event was."""
+        with self._use:
+            latest: int | None = self._connection.execute("SELECT max(timestamp) FROM events").fetchone()[0]
+        return latest
+
     def changed(self) -> int:
         """A number that is another one whenever another connection has written; costs next to nothing."""
         with self._use:
@@ -177,7 +215,8 @@ class Journal:
         return version
 
     def close(self) -> None:
-        """Write what is in the log of writes back into the file."""
+        """Write what was noted, and what is in the log of writes back into the file."""
+        self.flush()
         with self._use:
             self._connection.close()
 
@@ -194,6 +233,7 @@ class Journal:
         found = []
         try:
             with self._transaction():
+                self._write_pages()
                 for waiting in group:
                     before = self._connection.total_changes
                     self._connection.executemany(insert, waiting.events)
@@ -205,6 +245,13 @@ class Journal:
             return
         for waiting, appended in zip(group, found, strict=True):
             waiting.appended = appended
+
+    def _write_pages(self) -> None:
+        """Within a transaction; of a page that is served again the latest answer counts."""
+        with self._queue:
+            noted, self._noted = self._noted, []
+        rows = [page.row() for page in noted]
+        self._connection.executemany("INSERT OR REPLACE INTO pages VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
 
     def _transaction(self, kind: str = "IMMEDIATE") -> _Transaction:
         return _Transaction(self._connection, kind)

@@ -8,7 +8,7 @@ another process that follows the journal, the memory is the same. [O]
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,10 +23,11 @@ from prectr.rank.history.event import SHOWINGS, Event
 from prectr.rank.inputs.batch import page_batch
 from prectr.rank.serving.absorb import absorbed
 from prectr.rank.serving.explain import explain_page
-from prectr.rank.serving.journal import BEGINNING, Appended, Item, Journal, Position
+from prectr.rank.serving.journal import BEGINNING, Appended, Item, Journal, News, Position
 from prectr.rank.serving.live_scorer import LiveScorer
 from prectr.rank.serving.request import column_of
 from prectr.rank.serving.scorer import Scorer
+from prectr.rank.serving.served import Served
 from prectr.shared.errors import PrectrError
 
 __all__ = ["Appended", "Candidate", "Event", "Item", "LiveRanker", "RankRequest", "Ranked"]
@@ -88,7 +89,9 @@ class LiveRanker:
     def __init__(self, scorer: LiveScorer, journal: Journal, position: Position = BEGINNING) -> None:
         """`position`: how much of the journal the scorer's tables hold."""
         self.scorer, self.journal = scorer, journal
-        self._position, self._seen = position, -1
+        self._begun = self._position = position
+        self._seen = -1
+        self._hearers: list[Callable[[News], None]] = []
         self._columns = scorer.ranker.columns
         self._means = {column.name: column.mean for column in scorer.ranker.feature_map.numeric}
         names = scorer.ranker.feature_map.numeric_names
@@ -180,6 +183,31 @@ class LiveRanker:
         self.journal.erase_user(user_id)
         self._follow(own=True)
 
+    def note(self, page: Served) -> None:
+        """Keep a page that was served in the journal; it gets there a little later."""
+        self.journal.note(page)
+
+    def follow(self) -> None:
+        """Take in what other processes wrote; `rank` and `add_events` do so too."""
+        self._follow()
+
+    def flush(self) -> None:
+        """Write the pages that were noted."""
+        self.journal.flush()
+
+    def subscribe(self, hear: Callable[[News], None]) -> None:
+        """Have `hear` told what the journal has had since the tables, then all that comes, as the memory is told it."""
+        with self.scorer.lock:
+            self._follow(own=True)
+            position = self._begun
+            while True:
+                news = self.journal.read(position, EVENTS_AT_ONCE, self._position)
+                hear(news)
+                position = news.position
+                if len(news.events) < EVENTS_AT_ONCE:
+                    break
+            self._hearers.append(hear)
+
     def close(self) -> None:
         self.journal.close()
 
@@ -198,6 +226,8 @@ class LiveRanker:
                 if news.events:
                     self.scorer.remember(news.events)
                 self._position = news.position
+                for hear in self._hearers:
+                    hear(news)
                 if len(news.events) < EVENTS_AT_ONCE:
                     break
             self._seen = changed

@@ -121,8 +121,9 @@ def _ends_on_sigterm(last_word: threading.Lock) -> Iterator[None]:
                 sys.stdout.flush()
                 os._exit(128 + signal.SIGTERM)
 
-    before = signal.signal(signal.SIGTERM, lambda *_: None)
+    # In this order: a signal between the two would otherwise be caught and told nobody.
     descriptor = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+    before = signal.signal(signal.SIGTERM, lambda *_: None)
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
     try:

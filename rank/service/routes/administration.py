@@ -31,13 +31,11 @@ async def put_items(body: ItemsBody, request: Request) -> JSONResponse:
             )
         items.append(Item(each.item_id, each.text, each.category, each.attributes))
     await service.ranking.run(lambda: service.live.put_items(items), "encode")
-    await service.retrieving.run(lambda: service.catalogue.put(items), "encode")
     return answer({"status": f"{len(items)} items"})
 
 
 @router.post("/reload", response_model=Done)
 async def reload(request: Request) -> JSONResponse:
-    """Open the ranker's folder again; until it is open the old one answers."""
-    service: Service = request.app.state.service
-    await service.reload()
+    """Open the ranker's folder again, in every worker; until it is open the old one answers."""
+    await request.app.state.reload()
     return answer({"status": "reloaded"})

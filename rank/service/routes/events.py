@@ -27,7 +27,7 @@ async def events(body: EventsBody, request: Request) -> JSONResponse:
     own = own_events(body.events, service.window.user_of, now)
     ubi, ignored = service.ubi.read(body, now)
     about = list({event.item_id for event in (*own, *ubi) if event.item_id is not None})
-    known = await service.retrieving.run(lambda: service.catalogue.get(about))
+    known = await service.retrieving.run(lambda: service.known(about))
     for number, event in enumerate(body.events):
         if event.item_id not in known:
             unknown = repr(event.item_id[:60])
@@ -47,5 +47,4 @@ async def erase(user_id: str, request: Request) -> JSONResponse:
     if len(user_id) > service.settings.most_characters:
         raise RefusedError(413, f"the user's id has {len(user_id):,} characters: send the id that events came with.")
     await service.writing.run(lambda: service.live.erase_user(user_id), "erase")
-    service.window.erase(user_id)
     return answer({"status": "erased"})

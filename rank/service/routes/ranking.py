@@ -14,6 +14,7 @@ from prectr.rank.service.dials import ordered
 from prectr.rank.service.interface import Candidate, Item
 from prectr.rank.service.keys import require_reader
 from prectr.rank.service.state import Service
+from prectr.rank.serving.served import CHAMPION
 
 router = APIRouter(prefix="/v1", dependencies=[Depends(require_reader)], responses=REFUSALS, tags=["ranking"])
 PAGE_ID_BITS = 52
@@ -27,9 +28,12 @@ async def rank(body: RankBody, request: Request) -> JSONResponse:
     check_texts(body, service.settings)
     page_id = new_page_id() if body.page_id is None else body.page_id
     wanted = request_of(service, body.query, candidates_of(service, body.candidates), body)
-    ranked = await service.rank(wanted, page_id)
+    ranking = await service.rank(wanted, page_id, contested=body.level_values is None)
     levels = list(service.live.level_names)
-    return answer({"page_id": page_id, "levels": levels, **as_columns(ranked, ordered(ranked, body, levels))})
+    order = ordered(ranking.ranked, body, levels)
+    found = {"page_id": page_id, "levels": levels, "ranker": ranking.ranker, **as_columns(ranking.ranked, order)}
+    service.note(wanted, page_id, order.order, ranking)
+    return answer(found)
 
 
 @router.post("/search", response_model=SearchAnswer)
@@ -44,10 +48,13 @@ async def search(body: SearchBody, request: Request) -> JSONResponse:
     items, bm25, clicks = await service.retrieving.run(lambda: _found(service, body.query, size))
     if not items:
         orders: dict[str, list[int]] = {"prectr": [], "relevance": [], "bm25": []}
-        return answer({"page_id": page_id, "levels": levels, "results": [], "orders": orders, "below_floor": []})
+        nothing = {"ranker": CHAMPION, "results": [], "orders": orders, "below_floor": []}
+        return answer({"page_id": page_id, "levels": levels, **nothing})
     wanted = request_of(service, body.query, [_candidate(item) for item in items], body)
-    ranked = await service.rank(wanted, page_id)
-    columns = as_columns(ranked, ordered(ranked, body, levels))
+    ranking = await service.rank(wanted, page_id, contested=body.level_values is None)
+    ranked, order = ranking.ranked, ordered(ranking.ranked, body, levels)
+    columns = as_columns(ranked, order)
+    service.note(wanted, page_id, order.order, ranking)
     results = [
         {
             "item_id": item.item_id,
@@ -66,7 +73,7 @@ async def search(body: SearchBody, request: Request) -> JSONResponse:
         "bm25": [place for place, item in enumerate(items) if item.item_id in bm25],
     }
     found = {"results": results, "orders": orders, "below_floor": columns["below_floor"]}
-    return answer({"page_id": page_id, "levels": levels, **found})
+    return answer({"page_id": page_id, "levels": levels, "ranker": ranking.ranker, **found})
 
 
 @router.post("/explain")
@@ -92,6 +99,7 @@ def new_page_id() -> int:
 def _found(service: Service, query: str, size: int) -> tuple[list[Item], dict[str, float], dict[str, int]]:
     """Items that share a word with the query, best first, then those that were clicked under it; BM25 of the former,
     and clicks under the query."""
+    service.live.follow()
     matches = service.catalogue.search(query, size)
     bm25 = {found.item.item_id: found.bm25 for found in matches}
     clicks = dict(service.window.clicks_under(query))

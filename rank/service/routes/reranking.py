@@ -68,7 +68,7 @@ async def _scored(service: Service, body: RerankBody) -> tuple[list[str], np.nda
         for each in _documents(body)
     ]
     wanted = request_of(service, body.query, candidates_of(service, candidates), Shopper(user_id=body.user_id))
-    ranked = await service.rank(wanted, new_page_id())
+    ranked = (await service.rank(wanted, new_page_id())).ranked
     require_finite(ranked.p_click, ranked.level_prob)
     scores = ranked.p_click if body.score == "click" else expected_level(ranked.level_prob)
     order = np.argsort(-scores, kind="stable")[: body.top_n].tolist()

@@ -7,7 +7,7 @@ from starlette.testclient import TestClient
 
 from prectr.rank.service.app import create_app
 from prectr.rank.service.settings import Settings
-from tests.rank.service.fake_live import FakeLive, catalogue, window
+from tests.rank.service.fake_live import FakeLive, catalogue, opened, window
 
 ADMIN = {"authorization": "Bearer root"}
 SETTINGS = Settings(
@@ -28,6 +28,6 @@ def live() -> FakeLive:
 
 @pytest.fixture
 def client(live: FakeLive) -> Iterator[TestClient]:
-    app = create_app(live, SETTINGS, catalogue(), window(), opener=FakeLive)
+    app = create_app(live, SETTINGS, catalogue(), window(), opener=opened)
     with TestClient(app, raise_server_exceptions=False) as client:
         yield client

@@ -1,15 +1,17 @@
 """A ranker with live memory that is made in no time: relevance is shared words, and every click on an item counts."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from prectr.rank.service.interface import Appended, Event, Item, Ranked, RankRequest
+from prectr.rank.service.interface import Appended, Event, Item, News, Ranked, RankRequest, Served
 from prectr.rank.service.retrieval import Catalogue
 from prectr.rank.service.shop_window import ShopWindow
+from prectr.rank.service.state import Opened
+from prectr.rank.serving.journal import BEGINNING
 
 LEVELS = ["irrelevant", "related", "substitute", "exact"]
 ITEMS = pa.table(
@@ -42,6 +44,7 @@ class FakeLive:
         self.events, self.items = dict[str, Event](), {row["item_id"]: row["text"] for row in ITEMS.to_pylist()}
         self.requests, self.erased, self.closed = list[RankRequest](), list[str](), False
         self.error: Exception | None = None
+        self.hearers, self.pages = list[Callable[[News], None]](), list[Served]()
         self.gate = threading.Event()
         self.gate.set()
 
@@ -82,14 +85,33 @@ class FakeLive:
     def add_events(self, events: Sequence[Event]) -> Appended:
         new = {event.event_id: event for event in events if event.event_id not in self.events}
         self.events.update(new)
+        self.tell([], [], list(new.values()))
         return Appended(len(new), len(events) - len(new))
 
     def put_items(self, items: Sequence[Item]) -> None:
         self.items.update({item.item_id: item.text for item in items})
+        self.tell([], list(items), [])
 
     def erase_user(self, user_id: str) -> None:
         self.erased.append(user_id)
         self.events = {name: event for name, event in self.events.items() if event.user_id != user_id}
+        self.tell([user_id], [], [])
+
+    def note(self, page: Served) -> None:
+        self.pages.append(page)
+
+    def flush(self) -> None:
+        pass
+
+    def follow(self) -> None:
+        pass
+
+    def subscribe(self, hear: Callable[[News], None]) -> None:
+        self.hearers.append(hear)
+
+    def tell(self, erased: list[str], items: list[Item], events: list[Event]) -> None:
+        for hear in self.hearers:
+            hear(News(erased, items, events, BEGINNING))
 
     def close(self) -> None:
         self.closed = True
@@ -101,3 +123,8 @@ def catalogue() -> Catalogue:
 
 def window() -> ShopWindow:
     return ShopWindow.of_table(BEHAVIOURS)
+
+
+def opened() -> Opened:
+    """All anew."""
+    return Opened(FakeLive(), catalogue(), window())

@@ -10,7 +10,7 @@ import pytest
 from prectr.data.contract import read_table
 from prectr.rank.service.app import create_app
 from prectr.rank.service.retrieval import Catalogue
-from prectr.rank.service.serve import window_of
+from prectr.rank.service.serve import seconds_ahead, window_of
 from prectr.rank.service.settings import Settings
 from prectr.rank.serving.live import LiveRanker
 from tests.rank.service.served import served
@@ -26,8 +26,8 @@ WAIT = 20_000  # milliseconds, until the page shows what it should
 @pytest.fixture(scope="module")
 def address(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     live = LiveRanker.open(home / "ranker", home / "data", tmp_path_factory.mktemp("journal") / "journal.sqlite")
-    settings = Settings(log_time=True)
-    app = create_app(live, settings, Catalogue.of_table(live.scorer.items), window_of(live, home / "data"))
+    settings = Settings(ahead=seconds_ahead(home / "data", home / "none.sqlite"))
+    app = create_app(live, settings, Catalogue.of_table(live.scorer.items), window_of(home / "data"))
     with served(app) as address:
         yield address
 

@@ -1,5 +1,7 @@
 """The parts that need no HTTP: dials, the clock, the catalogue, what the page shows, live calibration."""
 
+import time
+
 import numpy as np
 import pytest
 
@@ -40,11 +42,11 @@ def test_the_floor_keeps_the_order() -> None:
 
 
 def test_a_request_comes_after_every_event_before_it() -> None:
-    clock = Clock(begins=1_500_000_000)
+    clock = Clock(1_500_000_000 - time.time())
     for _ in range(5):
         event = clock.stamp()
         assert event < clock.now() <= event + 2
-    assert 1_500_000_000 < clock.now() < 1_500_000_100
+    assert 1_500_000_000 <= clock.now() < 1_500_000_100
 
 
 def test_words_are_stemmed_and_without_accents() -> None:
@@ -69,18 +71,18 @@ def test_many_ids_at_once() -> None:
 
 def test_the_window_counts_on() -> None:
     shown = window()
-    assert shown.newest == 3_000 and shown.clicks_under("juice") == {"1": 1}
+    assert shown.clicks_under("juice") == {"1": 1}
     names = [name for name, _, _ in shown.shoppers()]
     user = shown.user_of(names[0])
     assert user in ("secret-7", "secret-8") and shown.user_of("me") == "me" and shown.user_of(None) is None
     shown.add([Event("e", "click", user, "juice", None, "2", None, 4_000, True)])
-    assert shown.newest == 4_000 and shown.clicks_under("juice") == {"1": 1, "2": 1}
+    assert shown.clicks_under("juice") == {"1": 1, "2": 1}
     assert shown.shoppers()[0][2][0] == {"query": "juice", "item_id": "2"}
 
 
 def test_an_empty_log_has_an_empty_window() -> None:
     empty = ShopWindow.of_table(BEHAVIOURS.slice(0, 0))
-    assert empty.shoppers() == [] and empty.suggest("") == [] and empty.newest == 0
+    assert empty.shoppers() == [] and empty.suggest("") == []
 
 
 def test_live_calibration_counts_each_item_of_a_page_once() -> None:
@@ -88,7 +90,7 @@ def test_live_calibration_counts_each_item_of_a_page_once() -> None:
     live.answered(1, ["a", "b"], [0.5, 0.1])
     for page, item, clicked in ((1, "a", False), (1, "a", True), (1, "a", True), (1, "b", False), (2, "a", True)):
         live.happened(page, item, clicked)
-    assert (live.shown, live.clicks, live.predicted) == (2, 1, 0.6) and live.pcoc() == 0.6
+    assert (live.shown, live.clicks, live.predicted) == (2, 1, 0.6)
 
 
 @pytest.mark.parametrize(

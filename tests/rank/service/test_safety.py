@@ -13,14 +13,14 @@ from prectr.rank.service.interface import Ranked
 from prectr.rank.service.settings import Settings, keys_of
 from prectr.shared.errors import PrectrError
 from tests.rank.service.conftest import ADMIN
-from tests.rank.service.fake_live import FakeLive, catalogue, window
+from tests.rank.service.fake_live import FakeLive, catalogue, opened, window
 
 PAGE = {"query": "juice", "candidates": [{"item_id": "1"}]}
 ADMINISTRATION = [("PUT", "/v1/items"), ("DELETE", "/v1/users/u"), ("POST", "/v1/reload")]
 
 
 def caller(live: FakeLive, **settings: object) -> TestClient:
-    app = create_app(live, Settings(**settings), catalogue(), window(), opener=FakeLive)  # type: ignore[arg-type]
+    app = create_app(live, Settings(**settings), catalogue(), window(), opener=opened)  # type: ignore[arg-type]
     return TestClient(app, raise_server_exceptions=False)
 
 

@@ -12,7 +12,7 @@ from prectr.data.contract import read_table
 from prectr.rank.service.app import create_app
 from prectr.rank.service.config import ServeArguments
 from prectr.rank.service.retrieval import Catalogue
-from prectr.rank.service.serve import listen, settings_of, window_of
+from prectr.rank.service.serve import listen, seconds_ahead, settings_of, window_of
 from prectr.rank.service.settings import Settings
 from prectr.rank.serving.live import LiveRanker
 from prectr.shared.errors import PrectrError
@@ -21,8 +21,15 @@ from tests.rank.service.conftest import ADMIN
 
 def open_app(home: Path, journal: Path) -> TestClient:
     live = LiveRanker.open(home / "ranker", home / "data", journal)
-    catalogue, window = Catalogue.of_table(live.scorer.items), window_of(live, home / "data")
-    return TestClient(create_app(live, Settings(admin_keys=("root",), log_time=True), catalogue, window))
+    catalogue, window = Catalogue.of_table(live.scorer.items), window_of(home / "data")
+    return TestClient(
+        create_app(
+            live,
+            Settings(admin_keys=("root",), ahead=seconds_ahead(home / "data", home / "none.sqlite")),
+            catalogue,
+            window,
+        )
+    )
 
 
 @pytest.fixture(scope="module")

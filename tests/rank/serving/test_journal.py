@@ -12,6 +12,7 @@ import pytest
 
 from prectr.rank.history.event import Event
 from prectr.rank.serving.journal import Appended, Item, Journal, Position
+from prectr.rank.serving.served import Served, ServedItem
 from prectr.shared.errors import PrectrError
 
 
@@ -72,6 +73,34 @@ def test_an_erased_user_is_gone_from_the_file(tmp_path: Path) -> None:
         again = bought(3, "someone to forget")
         journal.append([again])
         assert journal.read(news.position).events == [again]
+
+
+def test_pages_that_were_served_are_kept_and_forgotten_with_their_shopper(tmp_path: Path) -> None:
+    items = [ServedItem("i", {"ctx_num_price": 2.0}, None), ServedItem("j", {}, "challenger")]
+    pages = [Served(page, 5, user, "q", None, "interleaved", items) for page, user in ((1, "u"), (2, None), (3, "v"))]
+    path = tmp_path / "journal.sqlite"
+    with Journal(path) as journal:
+        for page in pages:
+            journal.note(page)
+        journal.append([bought(1)])
+        with Journal(path) as other:
+            assert list(other.pages()) == pages
+        journal.note(pages[2]._replace(timestamp=9))  # served again: the latest answer counts
+        journal.erase_user("u")
+        assert list(journal.pages()) == [pages[1], pages[2]._replace(timestamp=9)]
+        journal.note(pages[0]._replace(user_id="w"))
+    with Journal(path) as journal:
+        assert len(list(journal.pages())) == 3
+
+
+def test_a_reader_may_stop_at_a_position(tmp_path: Path) -> None:
+    with Journal(tmp_path / "journal.sqlite") as journal:
+        journal.append([bought(1), bought(2)])
+        position = journal.read().position
+        journal.append([bought(3)])
+        journal.put_items([Item("i", "a text")])
+        assert [event.event_id for event in journal.read(until=position).events] == ["e1", "e2"]
+        assert journal.read(until=position).items == [] and journal.last_second() == 3
 
 
 def test_another_file_and_a_newer_version_are_named(tmp_path: Path) -> None:
