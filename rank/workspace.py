@@ -39,6 +39,8 @@ from prectr.shared.values.texts import plain_text
 EVALUATED = ("validation", "test", "open")
 
 ENGAGEMENT = "engagement"
+TREES_FILE = "trees.txt"
+"""Of the step `lightgbm`: its trees as text, for whoever shows them beside the ranker."""
 PAIR_FEATURES, JUDGED_PAIR_FEATURES = "pair_features", "judged_pair_features"
 
 COST = "training_cost.json"

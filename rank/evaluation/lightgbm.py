@@ -14,7 +14,7 @@ import numpy as np
 
 from prectr.rank.features.prepared_set import PreparedSet
 from prectr.rank.training.trees import MOST_ROWS, FittedTrees, Rows, fit_lightgbm, num_threads
-from prectr.rank.workspace import Workspace
+from prectr.rank.workspace import TREES_FILE, Workspace
 from prectr.shared import strict_json
 from prectr.shared.metrics import auc
 
@@ -41,7 +41,7 @@ def position_gain(
 
 
 def write_rival(workspace: Workspace, work: Path) -> None:
-    """The step `lightgbm`: fit on the training set, write its scores of every other set and `rival.json`."""
+    """The step `lightgbm`: fit on the training set, write its scores of every other set, its trees and `rival.json`."""
     features, seed, rate = workspace.folder / "features", workspace.run.seed, workspace.losses.negative_sampling_rate
     sets = {name: PreparedSet.open(features / name) for name in workspace.sets()}
     if len(sets["train"]) > MOST_ROWS:
@@ -58,5 +58,6 @@ def write_rival(workspace: Workspace, work: Path) -> None:
             position = workspace.impressions(split)["position"].to_numpy()[sets[split].impression]
         positions[split] = position
     gain = position_gain(rival, {name: Rows.of(sets[name], rate) for name in shown}, positions, seed, threads)
+    rival.save(work / TREES_FILE)
     facts = {"position_gain": gain, "settings": dict(rival.settings), "rounds": rival.booster.best_iteration}
     (work / "rival.json").write_text(strict_json.dumps(facts, indent=2), encoding="utf-8")

@@ -56,7 +56,7 @@ class SearchAnswer(BaseModel):
     levels: list[str]
     ranker: str = Field(description="as of /v1/rank")
     results: list[Result]
-    orders: dict[str, list[int]] = Field(description="places in results, best first: prectr, relevance, bm25")
+    orders: dict[str, list[int]] = Field(description="places in results, best first: prectr, lightgbm, relevance, bm25")
     below_floor: list[int]
 
 

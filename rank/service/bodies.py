@@ -124,6 +124,9 @@ class SearchBody(Shopper, Dials):
     size: int | None = Field(
         default=None, ge=1, strict=True, description="candidates taken from the catalogue, by BM25; default: up to 100"
     )
+    rivals: StrictBool = Field(
+        default=False, description="also LightGBM's order of the same features, if the ranker's run kept its trees"
+    )
 
 
 class ExplainBody(Shopper):

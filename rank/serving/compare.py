@@ -1,9 +1,9 @@
 """`python -m rank compare --journal FILE`: which of two rankers people's clicks speak for, and how sure that is. [O]
 
-Of interleaved pages, a page is won by whose items were clicked more often; the advantage is Δ = (wins + ties / 2) / pages
-− 1/2 (Chapelle et al., Large-scale validation and analysis of interleaved search evaluation, TOIS 2012). Of pages that
-fell to one ranker by their shopper, what they differ in is how many had a click, and how far above it stood. Intervals
-are 95 % percentiles of a bootstrap over shoppers, as everywhere.
+Of interleaved pages, one is won by whose items were clicked more often; the advantage is Δ = (wins + ties / 2) / pages
+with a click − 1/2 (Chapelle et al., Large-scale validation and analysis of interleaved search evaluation, TOIS 2012).
+Of pages that fell to one ranker by their shopper, what they differ in is how many had a click, and how far above it
+stood. Intervals are 95 % percentiles of a bootstrap over shoppers, as everywhere.
 """
 
 from __future__ import annotations

@@ -26,6 +26,7 @@ from prectr.rank.serving.explain import explain_page
 from prectr.rank.serving.journal import BEGINNING, Appended, Item, Journal, News, Position
 from prectr.rank.serving.live_scorer import LiveScorer
 from prectr.rank.serving.request import column_of
+from prectr.rank.serving.rival import Rival
 from prectr.rank.serving.scorer import Scorer
 from prectr.rank.serving.served import Served
 from prectr.shared.errors import PrectrError
@@ -57,6 +58,7 @@ class RankRequest:
     Attributes:
         timestamp: seconds since 1970; only events strictly before it are seen. None: now, with all that is known.
         query_category: None: the candidates' most frequent one. context: `ctx_*` of the whole page.
+        rivals: whether LightGBM is asked too, if the ranker's run kept its trees; takes all features.
     """
 
     query: str
@@ -65,11 +67,12 @@ class RankRequest:
     timestamp: int | None = None
     query_category: str | None = None
     context: Mapping[str, Any] = field(default_factory=dict)
+    rivals: bool = False
 
 
 @dataclass(frozen=True)
 class Ranked:
-    """Scores of n candidates in the order of the request; `order` [n] best first."""
+    """Scores of n candidates in the order of the request; `order` [n] best first; `rivals`: P(click) [n] by name."""
 
     item_id: list[str]
     p_click: np.ndarray  # [n] float64
@@ -77,6 +80,7 @@ class Ranked:
     p_click_given_level: np.ndarray  # [n, K]
     tau: np.ndarray  # [n]
     order: np.ndarray  # [n] int64
+    rivals: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 class LiveRanker:
@@ -86,9 +90,11 @@ class LiveRanker:
     ranker.rank(RankRequest("2 liter soda", [Candidate("1082185"), Candidate("995242")], user_id="7"))
     """
 
-    def __init__(self, scorer: LiveScorer, journal: Journal, position: Position = BEGINNING) -> None:
+    def __init__(
+        self, scorer: LiveScorer, journal: Journal, position: Position = BEGINNING, rival: Rival | None = None
+    ) -> None:
         """`position`: how much of the journal the scorer's tables hold."""
-        self.scorer, self.journal = scorer, journal
+        self.scorer, self.journal, self.rival = scorer, journal, rival
         self._begun = self._position = position
         self._seen = -1
         self._hearers: list[Callable[[News], None]] = []
@@ -108,7 +114,8 @@ class LiveRanker:
         Raises:
             PrectrError: a file is missing, or the items lack a column the ranker was trained with.
         """
-        return cls(LiveScorer(Scorer.open(ranker, data, bf16, BATCH_SIZE)), Journal(journal), absorbed(data))
+        scorer = LiveScorer(Scorer.open(ranker, data, bf16, BATCH_SIZE))
+        return cls(scorer, Journal(journal), absorbed(data), Rival.beside(ranker))
 
     @property
     def level_names(self) -> list[str]:
@@ -121,17 +128,19 @@ class LiveRanker:
             PrectrError: there is no candidate, or one is neither in the catalogue nor has a text.
         """
         scorer = self.scorer
+        rival = self.rival if request.rivals else None
         self._follow()
         with self._adopted(request.candidates):
             page, second = self._page(request)
             scorer.make_ready(request.query, page["item_id"].combine_chunks())  # while others may use the memory
             with scorer.lock, scorer.live_log.as_of(second):
-                shop, _, prepared = scorer.prepare(page, self._read)
+                shop, _, prepared = scorer.prepare(page, self._read if rival is None else None)
                 predictor = scorer.predictor(shop)
                 batch = page_batch(prepared, np.arange(1), prepared.page_bounds(), scorer.events)
         found = {name: values.cpu().numpy() for name, values in predictor.score(prepared, batch).items()}
         order = np.argsort(-found["p_click"], kind="stable")
-        return Ranked(item_id=[each.item_id for each in request.candidates], order=order, **found)
+        rivals = {} if rival is None else {"lightgbm": rival.score(prepared)}
+        return Ranked(item_id=[each.item_id for each in request.candidates], order=order, rivals=rivals, **found)
 
     def explain(self, request: RankRequest, top_events: int = 3, top_features: int = 3) -> dict[str, Any]:
         """What went into the scores of a page: see `explain_page`."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import lightgbm
@@ -94,9 +95,19 @@ class FittedTrees:
     settings: Mapping[str, Any]
     validation_logloss: float
 
-    def predict(self, rows: Rows) -> np.ndarray:
+    def predict(self, rows: Rows, num_threads: int | None = None) -> np.ndarray:
         """P(click) float64 [n]."""
-        return np.asarray(self.booster.predict(rows.read_by(self.settings).matrix()))
+        more = {} if num_threads is None else {"num_threads": num_threads}
+        return np.asarray(self.booster.predict(rows.read_by(self.settings).matrix(), **more))
+
+    def save(self, path: Path) -> None:
+        """Write the trees as text, up to the round that was best."""
+        self.booster.save_model(path)
+
+    @classmethod
+    def read(cls, path: Path, settings: Mapping[str, Any]) -> FittedTrees:
+        """What `save` wrote of trees of these settings."""
+        return cls(lightgbm.Booster(model_file=path), settings, float("nan"))
 
 
 def parameters(settings: Mapping[str, Any]) -> dict[str, Any]:

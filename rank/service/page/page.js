@@ -2,6 +2,7 @@
 
 const COLUMNS = [
   ["prectr", "PRECTR", "by P(click): text, this shopper's past, everybody's clicks"],
+  ["lightgbm", "LightGBM", "boosted trees on the same features of the same moment"],
   ["relevance", "Relevance alone", "by the expected level of query and text"],
   ["bm25", "BM25", "by words in common"],
 ];
@@ -92,7 +93,7 @@ async function search(tells = true) {
   const floor = Number(byId("floor").value);
   const same = page && page.query === query && page.user === user;
   const started = performance.now();
-  const found = await call("/v1/search", { query, user_id: user, floor });
+  const found = await call("/v1/search", { query, user_id: user, floor, rivals: true });
   const seconds = performance.now() - started;
   before = same ? page.places : null;
   page = { ...found, query, user, chosen: new Set(), places: placesOf(found) };

@@ -1,6 +1,7 @@
 """`/v1/rank`, `/v1/search` and `/v1/explain`: pages, for one shopper at one time."""
 
 import secrets
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -51,6 +52,7 @@ async def search(body: SearchBody, request: Request) -> JSONResponse:
         nothing = {"ranker": CHAMPION, "results": [], "orders": orders, "below_floor": []}
         return answer({"page_id": page_id, "levels": levels, **nothing})
     wanted = request_of(service, body.query, [_candidate(item) for item in items], body)
+    wanted = replace(wanted, rivals=body.rivals)
     ranking = await service.rank(wanted, page_id, contested=body.level_values is None)
     ranked, order = ranking.ranked, ordered(ranking.ranked, body, levels)
     columns = as_columns(ranked, order)
@@ -69,6 +71,7 @@ async def search(body: SearchBody, request: Request) -> JSONResponse:
     ]
     orders = {
         "prectr": columns["order"],
+        **{name: np.argsort(-scores, kind="stable").tolist() for name, scores in ranked.rivals.items()},
         "relevance": np.argsort(-expected_level(ranked.level_prob), kind="stable").tolist(),
         "bm25": [place for place, item in enumerate(items) if item.item_id in bm25],
     }

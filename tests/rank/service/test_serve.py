@@ -1,35 +1,38 @@
 """The verb, and the service before the real ranker of a toy run."""
 
+import os
+import signal
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
+import uvicorn
 from starlette.testclient import TestClient
 
 from prectr.data.contract import read_table
+from prectr.rank.history.event import Event
 from prectr.rank.service.app import create_app
 from prectr.rank.service.config import ServeArguments
 from prectr.rank.service.retrieval import Catalogue
-from prectr.rank.service.serve import listen, seconds_ahead, settings_of, window_of
+from prectr.rank.service.serve import ends_in_order, listen, seconds_ahead, settings_of, window_of
 from prectr.rank.service.settings import Settings
+from prectr.rank.serving.journal import Journal
 from prectr.rank.serving.live import LiveRanker
 from prectr.shared.errors import PrectrError
 from tests.rank.service.conftest import ADMIN
+from tests.rank.service.fake_live import FakeLive
 
 
 def open_app(home: Path, journal: Path) -> TestClient:
     live = LiveRanker.open(home / "ranker", home / "data", journal)
     catalogue, window = Catalogue.of_table(live.scorer.items), window_of(home / "data")
-    return TestClient(
-        create_app(
-            live,
-            Settings(admin_keys=("root",), ahead=seconds_ahead(home / "data", home / "none.sqlite")),
-            catalogue,
-            window,
-        )
-    )
+    settings = Settings(admin_keys=("root",), ahead=seconds_ahead(home / "data", journal))
+    return TestClient(create_app(live, settings, catalogue, window))
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +87,30 @@ def test_what_was_taken_in_is_there_after_a_restart(home: Path, tmp_path: Path) 
         with open_app(home, tmp_path / "journal.sqlite") as client:
             assert client.post("/v1/events", json={"events": [event]}).json() == expected | {"ignored": 0}
             assert "a new query" in client.get("/v1/suggestions", params={"q": "a new"}).json()
+
+
+def test_the_present_is_after_the_last_event_of_tables_and_journal(home: Path, tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+    latest = pc.max(read_table(home / "data", "behaviours", ["timestamp"])["timestamp"].cast(pa.int64())).as_py()
+    assert abs(seconds_ahead(home / "data", path) + time.time() - latest) < 10
+    with Journal(path) as journal:
+        journal.append([Event("e", "purchase", "u", None, None, "i", None, latest + 1_000)])
+    assert abs(seconds_ahead(home / "data", path) + time.time() - latest - 1_000) < 10
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_before_the_servers_loop_is_not_lost(number: signal.Signals) -> None:
+    config = uvicorn.Config(create_app(FakeLive()), log_config=None)
+    server = uvicorn.Server(config)
+    before = signal.getsignal(number)
+
+    def stop() -> None:
+        server.should_exit = True
+
+    with ends_in_order(stop):
+        os.kill(os.getpid(), number)
+        server.run(sockets=[listen("127.0.0.1", 0)])  # ends at once
+    assert signal.getsignal(number) is before
 
 
 def test_it_listens_to_this_machine_only_unless_there_are_keys(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,14 +1,19 @@
 """`rank absorb`: the tables hold what the journal held, and a memory that begins with them takes nothing twice."""
 
+import shutil
 from pathlib import Path
 
+import pyarrow.compute as pc
 import pytest
 
+from prectr.data.checks.validate import validate
 from prectr.data.contract import read_table
 from prectr.rank.__main__ import main
 from prectr.rank.history.event import Event
+from prectr.rank.history.rows import seconds_of
 from prectr.rank.serving.journal import Item, Journal
 from prectr.rank.serving.live import LiveRanker
+from prectr.rank.serving.served import Served, ServedItem
 from prectr.shared.errors import PrectrError
 from tests.rank.serving.live_shop import cut, requests_of, worst
 from tests.rank.toy_run import split_of
@@ -76,3 +81,49 @@ def test_erased_users_leave_the_tables_and_items_enter_them(home: Path, tmp_path
 def test_a_missing_journal_is_named(home: Path, tmp_path: Path) -> None:
     with pytest.raises(PrectrError, match="name the data folder"):
         absorb(home / "data", tmp_path / "nowhere.sqlite")
+
+
+def test_what_was_shown_becomes_impressions_and_the_tables_stay_sound(home: Path, tmp_path: Path) -> None:
+    data, path = tmp_path / "data", tmp_path / "journal.sqlite"
+    shutil.copytree(home / "data", data)
+    former = read_table(data, "impressions")
+    last = int(seconds_of(former["timestamp"]).max())
+    ids = read_table(data, "items")["item_id"].to_pylist()[:4]
+    with Journal(path) as journal:
+        for number in range(40):
+            page, second, user = 10**9 + number, last + 60 * (number + 1), f"new {number % 7}"
+            items = [ServedItem(item, {"ctx_num_price": 7.5, "ctx_cat_weekday": "day3"}) for item in ids[::-1]]
+            journal.note(Served(page, second + 1, user, "a new query", "home", "champion", items))
+            shown = [Event(f"{number} {i}", "impression", user, "a new query", None, i, page, second) for i in ids[:3]]
+            journal.append([*shown, Event(f"{number} c", "click", user, "a new query", None, ids[0], page, second + 5)])
+        journal.append([Event("alone", "click", "u", "a new query", None, ids[0], 7 * 10**9, last + 9)])
+        journal.append([Event("no page", "click", "u", "a new query", None, ids[0], None, last + 9)])
+    absorb(data, path)
+    validate(data)  # what `rank run` asks of tables
+    table = read_table(data, "impressions")
+    new = table.filter(pc.greater_equal(table["page_id"], 10**9))
+    assert new.num_rows == 120 and set(table["split"].to_pylist()) == {"train", "validation", "test"}
+    splits = new.group_by("split").aggregate([("page_id", "count_distinct")]).to_pylist()
+    pages = {each["split"]: each["page_id_count_distinct"] for each in splits}
+    assert pages["train"] > 25 and pages["test"] + pages["validation"] == 40 - pages["train"]
+    assert not pc.any(pc.equal(new["page_id"], 7 * 10**9)).as_py()
+    assert set(table.filter(pc.less(table["page_id"], 10**9))["split"].to_pylist()) == {"train"}
+    first = new.filter(pc.equal(new["page_id"], 10**9)).to_pylist()
+    assert [row["item_id"] for row in first] == ids[2::-1] and [row["position"] for row in first] == [0, 1, 2]
+    assert [row["clicked"] for row in first] == [False, False, True]
+    assert {(row["ctx_num_price"], row["ctx_cat_weekday"], row["query_category"]) for row in first} == {
+        (7.5, "day3", "home")
+    }
+    # Its own events are not before it: a ranker that is trained on it does not see them.
+    assert {row["timestamp"].timestamp() for row in first} == {last + 60}
+    assert read_table(tmp_path / "data.before", "impressions").equals(former)
+
+
+def test_a_handful_of_pages_leaves_the_impressions_as_they_are(home: Path, tmp_path: Path) -> None:
+    data, path = tmp_path / "data", tmp_path / "journal.sqlite"
+    shutil.copytree(home / "data", data)
+    former, item = read_table(data, "impressions"), read_table(data, "items")["item_id"][0].as_py()
+    with Journal(path) as journal:
+        journal.append([Event(f"{n}", "impression", "u", "q", None, item, 10**9 + n, 2 * 10**9 + n) for n in range(5)])
+    absorb(data, path)
+    assert read_table(data, "impressions").equals(former) and (data / "gold.parquet").exists()
