@@ -21,6 +21,12 @@ def test_it_learns_from_numbers_and_categories(rival, splits):
     assert score.mean() == pytest.approx(test.clicked.mean(), abs=0.03)
 
 
+def test_trees_that_were_kept_say_the_same(rival, splits, tmp_path):
+    rival.save(tmp_path / "trees.txt")
+    again = trees.FittedTrees.read(tmp_path / "trees.txt", rival.settings)
+    assert np.array_equal(again.predict(splits["test"], num_threads=1), rival.predict(splits["test"]))
+
+
 def test_weights_undo_the_thinning_of_the_unclicked(splits):
     rng = np.random.default_rng(0)
 
