@@ -98,11 +98,11 @@ def work(command: Command) -> None:
         case "validate":
             validate(command)
         case "absorb":
-            from prectr.rank.serving.absorb import absorb
+            from prectr.rank.serving.traffic.absorb import absorb
 
             absorb(command[WhereArguments], command[DataArguments], command[AbsorbArguments])
         case "compare":
-            from prectr.rank.serving.compare import compare
+            from prectr.rank.serving.traffic.compare import compare
 
             compare(command[CompareArguments])
         case _:

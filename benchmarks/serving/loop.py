@@ -30,9 +30,9 @@ from prectr.rank.history.rows import seconds_of
 from prectr.rank.service.app import create_app
 from prectr.rank.service.retrieval import Catalogue
 from prectr.rank.service.settings import Settings
-from prectr.rank.serving.compare import compared
 from prectr.rank.serving.journal import Journal
 from prectr.rank.serving.live import LiveRanker
+from prectr.rank.serving.traffic.compare import compared
 from prectr.shared.atomic import atomic_write
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.cli import run_main

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from prectr.rank.service.interface import Live, Ranked, RankRequest
-from prectr.rank.serving.served import CHALLENGER, CHAMPION, INTERLEAVED
+from prectr.rank.serving.traffic.served import CHALLENGER, CHAMPION, INTERLEAVED
 from prectr.shared.errors import PrectrError
 
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from prectr.rank.serving.journal import News
 from prectr.rank.serving.live import Appended, Candidate, Event, Item, Ranked, RankRequest
-from prectr.rank.serving.served import Served
+from prectr.rank.serving.traffic.served import Served
 
 __all__ = ["Appended", "Candidate", "Event", "Item", "Live", "News", "RankRequest", "Ranked", "Served", "Value"]
 

@@ -19,18 +19,18 @@ from fastapi import FastAPI
 
 from prectr.data.contract import SCHEMAS, has_table, read_table
 from prectr.rank.config import WhereArguments
-from prectr.rank.history.rows import seconds_of
 from prectr.rank.service.app import create_app
 from prectr.rank.service.config import ServeArguments
+from prectr.rank.service.processes.workers import SECONDS_TO_END, Workers
 from prectr.rank.service.retrieval import Catalogue
 from prectr.rank.service.settings import ADMIN_KEYS, LOOPBACK, READ_KEYS, Settings, keys_of
 from prectr.rank.service.shop_window import ShopWindow
 from prectr.rank.service.state import Opened
-from prectr.rank.service.workers import SECONDS_TO_END, Workers
 from prectr.rank.serving.config import DataArguments, RankerArguments
 from prectr.rank.serving.journal import Journal
 from prectr.rank.serving.live import LiveRanker
 from prectr.rank.serving.scorer import ranker_and_data
+from prectr.rank.serving.traffic.absorb import last_second
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.console import print_line
 
@@ -181,13 +181,8 @@ def window_of(data: Path) -> ShopWindow:
 
 def seconds_ahead(data: Path, journal: Path) -> float:
     """By how much the moment after the last event of tables and journal is ahead of this machine's clock; none: 0."""
-    latest = []
-    if has_table(data, "behaviours"):
-        times = seconds_of(read_table(data, "behaviours", ["timestamp"])["timestamp"])
-        latest = [int(times.max())] if len(times) else []
-    with Journal(journal) as opened:
-        latest += filter(None, [opened.last_second()])
-    return max(latest) + 1 - time.time() if latest else 0.0
+    latest = last_second(data, journal)
+    return 0.0 if latest is None else latest + 1 - time.time()
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from prectr.rank.service.queue import Queue
 from prectr.rank.service.retrieval import Catalogue
 from prectr.rank.service.settings import Settings
 from prectr.rank.service.shop_window import ShopWindow
-from prectr.rank.serving.served import ServedItem
+from prectr.rank.serving.traffic.served import ServedItem
 
 EVENT_WRITERS = 4
 """Threads that hand events on: those that wait for the disk together are committed together."""

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from prectr.rank.history.event import Event, in_order
-from prectr.rank.serving.served import Served
+from prectr.rank.serving.traffic.served import Served
 from prectr.shared.errors import PrectrError
 
 SCHEMA_VERSION = 1

@@ -18,17 +18,17 @@ import numpy as np
 import pyarrow as pa
 
 from prectr.data.contract import SCHEMAS
+from prectr.rank.evaluation.rival import Rival
 from prectr.rank.history.codes import encode
 from prectr.rank.history.event import SHOWINGS, Event
 from prectr.rank.inputs.batch import page_batch
-from prectr.rank.serving.absorb import absorbed
 from prectr.rank.serving.explain import explain_page
 from prectr.rank.serving.journal import BEGINNING, Appended, Item, Journal, News, Position
 from prectr.rank.serving.live_scorer import LiveScorer
 from prectr.rank.serving.request import column_of
-from prectr.rank.serving.rival import Rival
 from prectr.rank.serving.scorer import Scorer
-from prectr.rank.serving.served import Served
+from prectr.rank.serving.traffic.absorb import absorbed
+from prectr.rank.serving.traffic.served import Served
 from prectr.shared.errors import PrectrError
 
 __all__ = ["Appended", "Candidate", "Event", "Item", "LiveRanker", "RankRequest", "Ranked"]

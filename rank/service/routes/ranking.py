@@ -15,7 +15,7 @@ from prectr.rank.service.dials import ordered
 from prectr.rank.service.interface import Candidate, Item
 from prectr.rank.service.keys import require_reader
 from prectr.rank.service.state import Service
-from prectr.rank.serving.served import CHAMPION
+from prectr.rank.serving.traffic.served import CHAMPION
 
 router = APIRouter(prefix="/v1", dependencies=[Depends(require_reader)], responses=REFUSALS, tags=["ranking"])
 PAGE_ID_BITS = 52

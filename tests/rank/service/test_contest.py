@@ -10,7 +10,7 @@ from prectr.rank.service.app import create_app
 from prectr.rank.service.contest import fraction, team_draft
 from prectr.rank.service.interface import Ranked, RankRequest
 from prectr.rank.service.settings import Settings
-from prectr.rank.serving.served import CHALLENGER, CHAMPION, INTERLEAVED
+from prectr.rank.serving.traffic.served import CHALLENGER, CHAMPION, INTERLEAVED
 from prectr.shared.errors import PrectrError
 from tests.rank.service.fake_live import FakeLive, catalogue, window
 

@@ -12,7 +12,7 @@ import pytest
 
 from prectr.rank.history.event import Event
 from prectr.rank.serving.journal import Appended, Item, Journal, Position
-from prectr.rank.serving.served import Served, ServedItem
+from prectr.rank.serving.traffic.served import Served, ServedItem
 from prectr.shared.errors import PrectrError
 
 

@@ -19,7 +19,7 @@ import numpy as np
 from prectr.rank.history.event import SHOWINGS, Event
 from prectr.rank.serving.config import CompareArguments
 from prectr.rank.serving.journal import Journal
-from prectr.rank.serving.served import CHALLENGER, CHAMPION, INTERLEAVED, Served
+from prectr.rank.serving.traffic.served import CHALLENGER, CHAMPION, INTERLEAVED, Served
 from prectr.shared import metrics
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.console import console

@@ -13,7 +13,7 @@ from prectr.rank.history.event import Event
 from prectr.rank.history.rows import seconds_of
 from prectr.rank.serving.journal import Item, Journal
 from prectr.rank.serving.live import LiveRanker
-from prectr.rank.serving.served import Served, ServedItem
+from prectr.rank.serving.traffic.served import Served, ServedItem
 from prectr.shared.errors import PrectrError
 from tests.rank.serving.live_shop import cut, requests_of, worst
 from tests.rank.toy_run import split_of

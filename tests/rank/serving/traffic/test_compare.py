@@ -7,9 +7,9 @@ import pytest
 
 from prectr.rank.__main__ import main
 from prectr.rank.history.event import Event
-from prectr.rank.serving.compare import compared
 from prectr.rank.serving.journal import Journal
-from prectr.rank.serving.served import CHALLENGER, CHAMPION, INTERLEAVED, Served, ServedItem
+from prectr.rank.serving.traffic.compare import compared
+from prectr.rank.serving.traffic.served import CHALLENGER, CHAMPION, INTERLEAVED, Served, ServedItem
 from prectr.shared.errors import PrectrError
 
 TEAMS = (CHAMPION, CHALLENGER, CHALLENGER, CHAMPION)

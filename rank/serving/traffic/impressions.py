@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from prectr.data.contract import has_table, read_table
 from prectr.rank.history.event import IMPRESSION, SHOWINGS, Event
 from prectr.rank.history.rows import seconds_of
-from prectr.rank.serving.served import Served
+from prectr.rank.serving.traffic.served import Served
 
 LEAST_PAGES = 10
 """Fewer new pages can neither teach nor judge: the table stays as it is."""

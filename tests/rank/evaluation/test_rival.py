@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from prectr.rank.evaluation.rival import Rival
 from prectr.rank.features.prepared_set import PreparedSet
 from prectr.rank.serving.live import LiveRanker
-from prectr.rank.serving.rival import Rival
 from prectr.rank.training.trees import Rows, fit_lightgbm
 from tests.rank.serving.live_shop import requests_of, worst
 from tests.rank.toy_run import opened, split_of

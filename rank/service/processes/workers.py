@@ -4,25 +4,20 @@ They take connections from one socket, as the system deals them out. A worker th
 asked to reload asks the parent, which has them reload one after another, so that the others answer meanwhile.
 """
 
-import asyncio
 import multiprocessing
 import os
-import signal
 import tempfile
-import threading
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
-from fastapi import FastAPI
-
-from prectr.rank.service.errors import PATH, RefusedError, log
+from prectr.rank.service.errors import log
 from prectr.rank.service.metrics import SHARED
+from prectr.rank.service.processes.worker import Work, live
 from prectr.shared.errors import PrectrError
 
 SECONDS_TO_END = 30
@@ -30,9 +25,6 @@ MOST_FAILURES = 3
 """Workers in a row that died before they answered; then something is wrong that another one does not mend."""
 LOOK = 0.2
 """Seconds between looks at whether it is to stop."""
-
-Work = Callable[..., tuple[FastAPI, Callable[[Callable[[], None]], None]]]
-"""Opens what a worker needs; returns the application, and what answers by it once it was told what to call then."""
 
 
 @dataclass(eq=False)
@@ -81,20 +73,19 @@ class Workers:
     def _start(self) -> _Worker:
         context = multiprocessing.get_context("spawn")  # a fork would share connections and locks
         ours, theirs = context.Pipe()
-        process = context.Process(target=_answer, args=(theirs, self._work, self._given))
+        process = context.Process(target=live, args=(theirs, self._work, self._given))
         process.start()
         theirs.close()
         return _Worker(process, ours)
 
     def _look(self) -> None:
-        by_pipe = {worker.pipe: worker for worker in self._workers}
-        sentinels = [worker.process.sentinel for worker in self._workers]
-        for found in wait([*by_pipe, *sentinels], timeout=LOOK):
-            if isinstance(found, Connection):
-                with suppress(EOFError, OSError):  # it has died: the next look replaces it
-                    self._hear(by_pipe[found], *found.recv())
+        wait([each for worker in self._workers for each in (worker.pipe, worker.process.sentinel)], timeout=LOOK)
         for place, worker in enumerate(self._workers):
-            if not worker.process.is_alive() and not worker.pipe.poll() and not self._stopping:
+            is_dead = not worker.process.is_alive()
+            with suppress(EOFError, OSError):  # nobody is at the other end any more
+                while worker.pipe.poll():
+                    self._hear(worker, *worker.pipe.recv())
+            if is_dead and not self._stopping:
                 self._workers[place] = self._replace(worker)
 
     def _replace(self, worker: _Worker) -> _Worker:
@@ -157,66 +148,3 @@ class Workers:
 
 def _nothing() -> None:
     """When it has been said."""
-
-
-def _answer(pipe: Connection, work: Work, given: tuple[Any, ...]) -> None:
-    """A worker's life."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's until there is something to end in order
-    parent = _Parent(pipe)
-    threading.Thread(target=parent.listen, daemon=True).start()
-    try:
-        app, answer = work(*given)
-    except PrectrError as error:
-        parent.say("failed", str(error))
-        return
-    parent.app, app.state.reload = app, parent.reload
-    answer(lambda: parent.say("ready"))
-
-
-class _Parent:
-    """What a worker says to its parent, and hears of it."""
-
-    def __init__(self, pipe: Connection) -> None:
-        self._pipe, self._lock = pipe, threading.Lock()
-        self._waiting = list[Future[str | None]]()
-        self.app: FastAPI | None = None
-
-    def say(self, what: str, sentence: str | None = None) -> None:
-        with self._lock, suppress(OSError):
-            self._pipe.send((what, sentence))
-
-    async def reload(self) -> None:
-        """Have all workers reload.
-
-        Raises:
-            RefusedError: one could not; then those after it go on as they are.
-        """
-        done: Future[str | None] = Future()
-        self._waiting.append(done)
-        self.say("reload")
-        if sentence := await asyncio.wrap_future(done):
-            raise RefusedError(409, sentence)
-
-    def listen(self) -> None:
-        """In a thread; a worker whose parent is gone ends in order."""
-        while True:
-            try:
-                what, sentence = self._pipe.recv()
-            except (EOFError, OSError):
-                os.kill(os.getpid(), signal.SIGTERM)
-                return
-            if what == "done" and self._waiting:
-                self._waiting.pop(0).set_result(sentence)
-            elif what == "reload" and self.app is not None:
-                self._reload(self.app)
-
-    def _reload(self, app: FastAPI) -> None:
-        try:
-            asyncio.run_coroutine_threadsafe(app.state.service.reload(), app.state.loop).result()
-        except (RefusedError, PrectrError) as error:
-            self.say("reloaded", PATH.sub(r"\1", str(error)))
-        except Exception as error:  # noqa: BLE001 - it goes on as it is, and says so
-            log.error("reloading: %s", type(error).__name__)
-            self.say("reloaded", "a worker could not open the folder: the log says why.")
-        else:
-            self.say("reloaded")

@@ -22,10 +22,10 @@ from prectr.data.contract import SCHEMAS, SEARCH, has_table, read_table, table_p
 from prectr.rank.config import WhereArguments
 from prectr.rank.history.codes import encode
 from prectr.rank.history.event import CLICK, Event
-from prectr.rank.history.rows import NO_PAGE
+from prectr.rank.history.rows import NO_PAGE, seconds_of
 from prectr.rank.serving.config import AbsorbArguments, DataArguments
-from prectr.rank.serving.impressions import shown_pages, tables_beside, with_pages
 from prectr.rank.serving.journal import BEGINNING, Item, Journal, Position
+from prectr.rank.serving.traffic.impressions import shown_pages, tables_beside, with_pages
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.console import console
 from prectr.shared.run.schema import member, read_json
@@ -65,6 +65,16 @@ def absorbed(data: Path) -> Position:
         return BEGINNING
     stored = read_json(path)
     return Position(*(member(stored, name, path, int) for name in Position._fields))
+
+
+def last_second(data: Path, journal: Path) -> int | None:
+    """When the latest event of tables and journal was; None: there is none."""
+    latest = []
+    if has_table(data, "behaviours"):
+        latest = seconds_of(read_table(data, "behaviours", ["timestamp"])["timestamp"])[-1:].tolist()
+    with Journal(journal) as opened:
+        latest += filter(None, [opened.last_second()])
+    return max(latest, default=None)
 
 
 def write_absorbed(data: Path, journal: Journal, target: Path, held_out: float) -> tuple[int, int]:
