@@ -101,7 +101,8 @@ class Service:
 
     def _take_over(self, opened: Opened) -> None:
         def hear(news: News) -> None:
-            opened.catalogue.put(news.items)
+            if news.items:
+                opened.catalogue.put(news.items)
             for user_id in news.erased:
                 opened.window.erase(user_id)
             opened.window.add(news.events)

@@ -31,6 +31,8 @@ from prectr.shared.run.console import console
 from prectr.shared.run.schema import member, read_json
 
 ABSORBED = "absorbed.json"
+Shown = tuple[int, str]
+"""An item of a page."""
 
 
 def absorb(run: WhereArguments, given: DataArguments, arguments: AbsorbArguments) -> None:
@@ -99,7 +101,11 @@ def write_absorbed(data: Path, journal: Journal, target: Path, held_out: float) 
     pages = 0
     if has_table(target, "impressions"):
         former = read_table(target, "impressions")
-        later = with_pages(former, shown_pages(events, journal.pages()), held_out)
+        # Of pages that were absorbed before, clicks may come now.
+        clicked, _ = _with_clicks(former, _clicked_items(events))
+        later = with_pages(clicked, shown_pages(events, journal.pages()), held_out)
+        if later is None and not clicked["clicked"].equals(former["clicked"]):
+            _write(target, "impressions", clicked)
         if later is not None:
             shown = pc.unique(later["page_id"])
             pages = len(shown) - pc.sum(pc.is_in(shown, pc.unique(former["page_id"]))).as_py()
@@ -144,23 +150,29 @@ def _with_items(items: pa.Table, put: list[Item]) -> pa.Table:
     return pa.concat_tables([items, new]).take(pa.array(np.concatenate([place, unknown])))
 
 
+def _with_clicks(table: pa.Table, clicked_items: set[Shown]) -> tuple[pa.Table, set[Shown]]:
+    """The table with those rows clicked, and all items of their pages that it has; page_id, item_id and clicked are
+    read of it."""
+    pages = pa.array(sorted({page for page, _ in clicked_items}), pa.int64())
+    rows = np.flatnonzero(pc.fill_null(pc.is_in(table["page_id"], value_set=pages), False).to_numpy())
+    if not len(rows):
+        return table, set()
+    some = table.select(["page_id", "item_id"]).take(pa.array(rows))
+    keys = list(zip(*(column.to_pylist() for column in some.columns), strict=True))
+    clicked = table["clicked"].to_numpy().copy()
+    clicked[rows] |= np.array([key in clicked_items for key in keys])
+    return table.set_column(table.column_names.index("clicked"), "clicked", [pa.array(clicked)]), set(keys)
+
+
+def _clicked_items(events: list[Event]) -> set[Shown]:
+    return {(event.page, str(event.item_id)) for event in events if event.kind == CLICK and event.page != NO_PAGE}
+
+
 def _with_events(behaviours: pa.Table, events: list[Event]) -> pa.Table:
     """The table with events as rows; a click on an item of a page that is there makes that row a clicked one."""
-    clicks = [event for event in events if event.kind == CLICK and event.page != NO_PAGE]
-    clicked_items = {(event.page, event.item_id) for event in clicks}
-    shown = {(event.page, event.item_id) for event in events if event.kind != CLICK and event.page != NO_PAGE}
-    if clicks:
-        page = behaviours["page_id"]
-        of_clicked = pc.is_in(page, value_set=pa.array(sorted({page for page, _ in clicked_items}), pa.int64()))
-        rows = np.flatnonzero(of_clicked.to_numpy())
-        clicked = behaviours["clicked"].to_numpy().copy()
-        some = behaviours.select(["page_id", "item_id"]).take(pa.array(rows))
-        for row, key in zip(
-            rows.tolist(), zip(*(column.to_pylist() for column in some.columns), strict=True), strict=True
-        ):
-            shown.add(key)
-            clicked[row] |= key in clicked_items
-        behaviours = behaviours.set_column(behaviours.column_names.index("clicked"), "clicked", [pa.array(clicked)])
+    clicked_items = _clicked_items(events)
+    behaviours, shown = _with_clicks(behaviours, clicked_items)
+    shown |= {(event.page, event.item_id) for event in events if event.kind != CLICK and event.page != NO_PAGE}
     new = []
     for event in events:
         key = event.page, event.item_id

@@ -127,3 +127,13 @@ def test_a_handful_of_pages_leaves_the_impressions_as_they_are(home: Path, tmp_p
         journal.append([Event(f"{n}", "impression", "u", "q", None, item, 10**9 + n, 2 * 10**9 + n) for n in range(5)])
     absorb(data, path)
     assert read_table(data, "impressions").equals(former) and (data / "gold.parquet").exists()
+    # A click on what the table has already shown is one there too.
+    row = former.filter(pc.invert(former["clicked"])).slice(0, 1).to_pylist()[0]
+    with Journal(path) as journal:
+        shown = (row["query"], None, row["item_id"], row["page_id"], 2 * 10**9)
+        journal.append([Event("late", "click", row["user_id"], *shown)])
+    absorb(data, path)
+    table = read_table(data, "impressions")
+    assert pc.sum(table["clicked"]).as_py() > pc.sum(former["clicked"]).as_py()
+    same = pc.and_(pc.equal(table["page_id"], row["page_id"]), pc.equal(table["item_id"], row["item_id"]))
+    assert pc.all(table.filter(same)["clicked"]).as_py()
