@@ -11,6 +11,7 @@ import zlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -67,9 +68,13 @@ class CategoricalColumn:
         """How many indices there are, the unknown one and the buckets included."""
         return 1 + len(self.vocabulary) + self.buckets
 
+    @cached_property
+    def _values(self) -> pa.Array:
+        return pa.array(self.vocabulary, pa.string())
+
     def encode(self, values: pa.ChunkedArray) -> np.ndarray:
         """Indices int64 [n]; 0 for a null and, without buckets, for a value that is not in the vocabulary."""
-        codes = encode(values, pa.array(self.vocabulary, pa.string())).astype(np.int64) + 1
+        codes = encode(values, self._values).astype(np.int64) + 1
         if self.buckets:
             rare = np.flatnonzero((codes == UNKNOWN) & values.is_valid().to_numpy(zero_copy_only=False))
             named = values.take(pa.array(rare)).combine_chunks().dictionary_encode()
@@ -117,6 +122,11 @@ class FeatureMap:
     def numeric_names(self) -> list[str]:
         return [column.name for column in self.numeric]
 
+    @cached_property
+    def _numbers(self) -> np.ndarray:
+        """Mean, deviation, least and largest value of each number: [4, F]."""
+        return np.array([(c.mean, c.std, c.low, c.high) for c in self.numeric]).reshape(-1, 4).T.copy()
+
     @property
     def categorical_names(self) -> list[str]:
         return [column.name for column in self.categorical]
@@ -148,7 +158,7 @@ class FeatureMap:
                 f"The features are not those the feature map was fitted on ({', '.join(differing[:3])}): build the "
                 "ranker again on this data set with `python -m rank run`."
             )
-        mean, std, low, high = np.array([(c.mean, c.std, c.low, c.high) for c in self.numeric]).reshape(-1, 4).T
+        mean, std, low, high = self._numbers
         numeric = np.empty(features.values.shape, np.float32)
         for start in range(0, len(numeric), ROWS_AT_ONCE):
             rows = slice(start, start + ROWS_AT_ONCE)

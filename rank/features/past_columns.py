@@ -9,6 +9,7 @@ item is; the network reads the text. [O]
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -59,18 +60,22 @@ class Slice:
 
 def past_features(likeness: Likeness) -> tuple[Feature, ...]:
     """What the columns of `past_columns` mean."""
+    return _features(likeness.attributes, None if likeness.vectors is None else likeness.vectors.num_units)
+
+
+@lru_cache(maxsize=16)  # they are the same for every page
+def _features(attributes: tuple[str, ...], units: int | None) -> tuple[Feature, ...]:
     features = []
     for kind in SLICES:
-        features += _counts(kind, "match", {name: _same(name) for name in likeness.attributes})
-        if likeness.vectors is not None:
+        features += _counts(kind, "match", {name: _same(name) for name in attributes})
+        if units is not None:
             kernels = {kernel_name(mean): f"items whose text is alike by about {mean:g}" for mean, _ in KERNELS}
             features += _counts(kind, "text", kernels)
             features += [
                 Feature(f"{kind}_text_{name}", "cosine", f"{kind} texts", f"{WHOSE[kind]} {meaning}")
                 for name, meaning in NEAREST.items()
             ]
-    units = 0 if likeness.vectors is None else likeness.vectors.num_units
-    means = (f"the item's text along principal axis {unit + 1} of the catalogue's" for unit in range(units))
+    means = (f"the item's text along principal axis {unit + 1} of the catalogue's" for unit in range(units or 0))
     features += [Feature(f"{ITEM_TEXT}{unit}", "as given", "item text", meaning) for unit, meaning in enumerate(means)]
     return tuple(features)
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from prectr.rank.inputs.texts import Texts, number_pairs, token_tensors
 from prectr.shared.atomic import atomic_write
-from prectr.shared.encoder.level_encoder import LevelEncoder
+from prectr.shared.encoder.level_encoder import FEW_PAIRS, LevelEncoder
 from prectr.shared.encoder.level_head import TokenVectors
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.console import progress_bar
@@ -92,8 +92,12 @@ class TokenTables:
         return self
 
     def states(self, query_text: np.ndarray, item_text: np.ndarray) -> tuple[Tensor, np.ndarray]:
-        """States [D, S] of the distinct pairs among n, and the place of each of the n among them [n]."""
+        """States [D, S] of the distinct pairs among n, and the place of each of the n among them [n]; of one query all
+        the texts of a few are compared with it as they stand."""
         width = len(self.item.mask)
+        if len(self.query.mask) == 1 and 0 < width <= FEW_PAIRS:
+            query, item = (vectors.cut(int(vectors.lengths().max())) for vectors in (self.query, self.item))
+            return self.encoder.state(query, item).float(), item_text.astype(np.int64)
         pairs, place = np.unique(number_pairs(query_text, item_text, width), return_inverse=True)
         device = self.encoder.device
         query, item = (torch.from_numpy(part).to(device) for part in np.divmod(pairs, width))

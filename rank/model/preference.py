@@ -26,7 +26,10 @@ class Seats(NamedTuple):
 
     @classmethod
     def of(cls, page: Tensor, num_pages: int) -> "Seats":
-        """Seats for impressions of these pages [B], in whatever order they come."""
+        """Seats for impressions of these pages [B], in whatever order they come; those of one page all sit in one
+        row."""
+        if num_pages == 1:
+            return cls.of_one_page(len(page), page.device)
         count = torch.bincount(page, minlength=num_pages)
         width = min(int(count.max()), SEATS)
         rows = (count + width - 1) // width
@@ -39,6 +42,11 @@ class Seats(NamedTuple):
         seated = page.new_zeros(int(rows.sum()) * width)
         seated[seat] = number
         return cls(torch.repeat_interleave(rows), seat, seated)
+
+    @classmethod
+    def of_one_page(cls, size: int, device: torch.device) -> "Seats":
+        number = torch.arange(size, device=device)
+        return cls(torch.zeros(1, dtype=torch.int64, device=device), number, number)
 
     def sit(self, x: Tensor) -> Tensor:
         """[B, heads, n] → [R, heads, W, n]."""

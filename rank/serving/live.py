@@ -114,7 +114,8 @@ class LiveRanker:
         Raises:
             PrectrError: a file is missing, or the items lack a column the ranker was trained with.
         """
-        scorer = LiveScorer(Scorer.open(ranker, data, bf16, BATCH_SIZE))
+        base = Scorer.open(ranker, data, bf16, BATCH_SIZE)
+        scorer = LiveScorer(base, Path(ranker) if Path(ranker).is_dir() else None)
         return cls(scorer, Journal(journal), absorbed(data), Rival.beside(ranker))
 
     @property

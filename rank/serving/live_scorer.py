@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from pathlib import Path
 from threading import RLock
 from typing import Any
 
@@ -16,14 +17,23 @@ from prectr.rank.features.shop import Shop
 from prectr.rank.history.codes import encode
 from prectr.rank.history.event import Event
 from prectr.rank.history.live_log import LiveLog
+from prectr.rank.history.score_log import kept_encoder
 from prectr.rank.history.stage_one import LevelProb
 from prectr.rank.inputs.frozen_text import TokenTables
 from prectr.rank.model.predictor import Predictor, ProjectedVectors
+from prectr.rank.model.trained import ENCODER
 from prectr.rank.serving.catalogue import Catalogue, Mark
 from prectr.rank.serving.journal import Item
+from prectr.rank.serving.kept_texts import JUDGED, LEARNT, kept_texts
 from prectr.rank.serving.pair_levels import PairLevels
 from prectr.rank.serving.scorer import Scorer
+from prectr.rank.serving.stored import SERVING, run_of
 from prectr.rank.serving.text_store import TextStore
+from prectr.shared.encoder.level_encoder import LevelEncoder
+from prectr.shared.training.device import compute_device
+
+QUERIES_AT_MOST = 200_000
+"""Queries of the log whose vectors are kept; of a log with more, the others are read when they are asked."""
 
 
 class LiveScorer(Scorer):
@@ -32,7 +42,8 @@ class LiveScorer(Scorer):
     Whoever changes it, or calls `prepare`, holds `lock`.
     """
 
-    def __init__(self, base: Scorer) -> None:
+    def __init__(self, base: Scorer, folder: Path | None = None) -> None:
+        """`folder`: the ranker's, where what is made of texts is kept beside it; None: it is made at every opening."""
         self.ranker, self.bf16, self.batch_size = base.ranker, base.bf16, base.batch_size
         groups = {name: f"cat_{name}" for name in base.log.item_groups if name != "category"}
         values = {name: base.items[column].combine_chunks() for name, column in groups.items()}
@@ -43,14 +54,13 @@ class LiveScorer(Scorer):
         self._add_kinds()
         self.lock = RLock()
         self._before: tuple[Mark, torch.Tensor | None] | None = None  # what there was before items were adopted
-        texts = [value.as_py() for value in base.items["text"].combine_chunks().dictionary_encode().dictionary]
-        self.texts = TextStore(self.ranker.model.encoder, base.bf16)
-        self._past = self._projected(self.texts.add(texts))
         stored = base.stage_one.stored
-        # Stage one's own probabilities are in float32 wherever they are made.
-        self.judged_texts = TextStore(base.stage_one.encoder, False)
+        run = run_of(folder) if folder is not None and stored is not None else None
+        judge = folder if run is None else kept_encoder(run).parent
+        self.texts = self._store(LEARNT, self.ranker.model.encoder, folder, folder)
+        self.judged_texts = self._store(JUDGED, base.stage_one.encoder, judge, folder)
+        self._past = self._projected(self.texts.pooled())
         self.levels = PairLevels(None if stored is None else LevelProb(stored), self.judged_texts)
-        self.judged_texts.add(texts)
 
     @property
     def items(self) -> pa.Table:
@@ -59,6 +69,19 @@ class LiveScorer(Scorer):
     @property
     def events(self) -> Any:  # type: ignore[override]
         return self.catalogue.events
+
+    def _store(self, name: str, encoder: LevelEncoder, read_from: Path | None, folder: Path | None) -> TextStore:
+        """What `encoder`, of the folder `read_from`, makes of the catalogue's texts and of the log's queries."""
+        # Stage one's own probabilities are in float32 wherever they are made.
+        bf16, texts = self.bf16 and name == LEARNT, self.catalogue.texts.to_pylist()
+        if folder is None or read_from is None:
+            store = TextStore(encoder, bf16)
+            store.add(texts)
+            return store
+        queries = self.live_log.queries.to_pylist()[:QUERIES_AT_MOST]  # type: ignore[attr-defined]
+        encoder = encoder.to(compute_device())
+        kept = kept_texts(folder / SERVING / name, read_from / ENCODER, encoder, texts, queries, bf16)
+        return TextStore(encoder, bf16, kept)
 
     def _add_kinds(self) -> None:
         """Types of event that came later than the table of what is told apart."""

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 
+from prectr.rank.history.codes import Grown
 from prectr.rank.history.stage_one import LevelProb
 from prectr.rank.inputs.frozen_text import TokenTables
 from prectr.rank.serving.text_store import TextStore
@@ -25,6 +26,9 @@ class PairLevels:
 
     def __init__(self, stored: LevelProb | None, texts: TextStore) -> None:
         self._stored, self._texts = stored, texts
+        if stored is not None:
+            # Hashed once: a page asks for one query and its candidates.
+            stored.queries, stored.item_ids = Grown(stored.queries), Grown(stored.item_ids)
         self._kept: OrderedDict[tuple[str, int], np.ndarray] = OrderedDict()
         self._changed: set[str] = set()
         self._lock = Lock()

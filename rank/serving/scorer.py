@@ -8,7 +8,6 @@ probabilities are read from there, and only pairs that are not among them are sc
 those.
 """
 
-import os
 from functools import cached_property
 from pathlib import Path
 
@@ -34,7 +33,7 @@ from prectr.rank.inputs.texts import Texts
 from prectr.rank.model.predictor import ItemVectors, Predictor
 from prectr.rank.model.trained import TrainedRanker
 from prectr.rank.serving.config import DataArguments, RankerArguments
-from prectr.rank.serving.stored import require_same_run, stored_level_prob
+from prectr.rank.serving.stored import require_same_run, run_of, stored_level_prob
 from prectr.shared.encoder.level_encoder import LevelEncoder
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.steps import RECORD, fingerprint_of_tables, read_record
@@ -144,7 +143,7 @@ class Scorer:
         if not items.num_rows:
             raise PrectrError(f"{data}/items.parquet has no rows: write the items there.")
         # Of a ranker on a hub there is no run: its own encoder scores, and everything is indexed in memory.
-        run = Path(os.path.abspath(ranker)).parent if Path(ranker).is_dir() else None
+        run = run_of(ranker)
         encoder, stored = trained.model.encoder, None
         if run:
             require_same_run(Path(ranker), run)

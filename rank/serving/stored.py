@@ -6,6 +6,7 @@ under old ids. The steps' records say what each was made of; what no longer agre
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,8 @@ from prectr.shared.errors import PrectrError
 from prectr.shared.run.steps import RECORD, fingerprint_of_tables, read_record, require_whole
 
 LEVEL_PROB = "level_prob"
+SERVING = "serving"
+"""In a ranker's folder: what is made of it to serve, and can be made again."""
 READ = (LEVEL_PROB, "behaviours", "text_vectors")
 """What is read of a run while scoring."""
 
@@ -30,6 +33,11 @@ CHAIN = (
     ("features", "text_vectors"),
 )
 """Each step and one that it was made of, from the ranker to what stage one said of the log."""
+
+
+def run_of(ranker: str | Path) -> Path | None:
+    """The folder above a ranker's; None: the ranker is on a hub."""
+    return Path(os.path.abspath(ranker)).parent if Path(ranker).is_dir() else None
 
 
 def require_same_run(ranker: Path, run: Path) -> None:

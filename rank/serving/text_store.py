@@ -1,4 +1,4 @@
-"""The token vectors of a catalogue's texts, encoded once, and of the latest queries. [O]"""
+"""The token vectors of a catalogue's texts, encoded once, and of queries: those of the log, and the latest. [O]"""
 
 from __future__ import annotations
 
@@ -6,38 +6,20 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from copy import copy, deepcopy
 from threading import Lock
-from typing import NamedTuple
 
 import numpy as np
+import pyarrow as pa
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from prectr.rank.inputs.texts import token_tensors
-from prectr.shared.encoder.level_encoder import LENGTH_STEP, LevelEncoder
+from prectr.rank.history.codes import Grown
+from prectr.rank.serving.kept_texts import KeptTexts
+from prectr.rank.serving.text_block import TextBlock, encoded
+from prectr.shared.encoder.level_encoder import LevelEncoder
 from prectr.shared.encoder.level_head import TokenVectors
-from prectr.shared.training.device import autocast, compute_device, has_bf16
+from prectr.shared.training.device import compute_device, has_bf16
 
-TEXTS_AT_ONCE = 512
 QUERIES_KEPT = 10_000
-
-
-class _Kept(NamedTuple):
-    """What is kept of n texts; a token's static vector is the encoder's own row, so it is looked up when needed."""
-
-    ids: Tensor  # [n, L] int32
-    weight: Tensor  # [n, L]
-    contextual: Tensor  # [n, L, vector_size]
-    pooled: Tensor  # [n, hidden_size]
-
-    def take(self, rows: Tensor) -> _Kept:
-        return _Kept(*(part.index_select(0, rows) for part in self))
-
-    def cut(self) -> _Kept:
-        """Without the places behind the last token of all."""
-        used = int((self.weight > 0).any(0).nonzero().flatten()[-1:].sum()) + 1
-        length = min(-(-used // LENGTH_STEP) * LENGTH_STEP, self.ids.shape[1])
-        return _Kept(self.ids[:, :length], self.weight[:, :length], self.contextual[:, :length], self.pooled)
 
 
 class TextStore:
@@ -45,35 +27,38 @@ class TextStore:
 
     Texts are numbered in the order in which they are added. Blocks that were added one by one are merged as they grow,
     so that adding costs little however many there are; a block that was read stays as it was.
+
+    Args:
+        kept: the first texts, and queries that are known; None: there are none.
     """
 
-    def __init__(self, encoder: LevelEncoder, bf16: bool) -> None:
+    def __init__(self, encoder: LevelEncoder, bf16: bool, kept: KeptTexts | None = None) -> None:
         self.encoder, self._bf16 = encoder.to(compute_device()).eval(), bf16
         self._reader = _narrow(self.encoder) if bf16 and has_bf16(self.encoder.device) else self.encoder
-        self._blocks: list[_Kept] = []
+        self._blocks: list[TextBlock] = []
+        self._known: tuple[Grown, TextBlock] | None = None
+        if kept is not None:
+            self._blocks.append(kept.items.on(self.encoder.device))
+            self._known = Grown(pa.array(kept.query_texts, pa.string())), kept.queries.on(self.encoder.device)
         self._queries: OrderedDict[str, TokenVectors] = OrderedDict()
         self._lock = Lock()
         self.query_hits = self.query_misses = 0
 
     def __len__(self) -> int:
-        return sum(len(block.ids) for block in self._blocks)
+        return sum(block.size for block in self._blocks)
 
-    @torch.inference_mode()
+    def pooled(self) -> Tensor:
+        """Pooled vectors [n, V] of all item texts."""
+        return torch.cat([block.pooled for block in self._blocks])
+
     def add(self, texts: Sequence[str]) -> Tensor:
         """Encode item texts, whose numbers follow those there are; returns their pooled vectors [n, V]."""
-        ids, mask = token_tensors(self.encoder.tokenize(texts, "item"))
-        parts = []
-        with autocast(self.encoder.device, self._bf16):
-            for some in zip(ids.split(TEXTS_AT_ONCE), mask.split(TEXTS_AT_ONCE), strict=True):
-                here = [part.to(self.encoder.device) for part in some]
-                vectors = self._reader.encode_by_length(*here).pad(ids.shape[1])
-                parts.append(_Kept(here[0].int(), vectors.weight, vectors.contextual, vectors.pooled))
-        block = _joined(parts)
+        block = TextBlock.joined(list(encoded(self._reader, texts, "item", self._bf16)))
         with self._lock:
             blocks = [*self._blocks, block]
             # The first block is the catalogue as it was opened: large, and left alone.
-            while len(blocks) > 2 and len(blocks[-1].ids) >= len(blocks[-2].ids):
-                blocks[-2:] = [_joined(blocks[-2:])]
+            while len(blocks) > 2 and blocks[-1].size >= blocks[-2].size:
+                blocks[-2:] = [TextBlock.joined(blocks[-2:])]
             self._blocks = blocks
         return block.pooled
 
@@ -81,36 +66,29 @@ class TextStore:
         """Take back the texts from number `size` on."""
         kept, start = [], 0
         for block in self._blocks:
-            length = min(len(block.ids), size - start)
+            length = min(block.size, size - start)
             if length > 0:
                 # A copy: a part of a block would hold all of it in memory.
-                kept.append(block if length == len(block.ids) else _Kept(*(part[:length].clone() for part in block)))
-            start += len(block.ids)
+                kept.append(block if length == block.size else block.first(length))
+            start += block.size
         with self._lock:
             self._blocks = kept
 
     @torch.inference_mode()
     def items(self, numbers: np.ndarray) -> TokenVectors:
         """Token vectors of the texts `numbers` [n], as long as the longest needs."""
-        kept, order, start = [], [], 0
-        for block in self._blocks:
-            mine = np.flatnonzero((numbers >= start) & (numbers < start + len(block.ids)))
+        blocks = self._blocks
+        rows = torch.from_numpy(numbers.astype(np.int64)).to(self.encoder.device)
+        if len(blocks) == 1 or not len(rows) or int(rows.max()) < blocks[0].size:
+            return blocks[0].vectors(rows, self.encoder)
+        taken, order, start = [], [], 0
+        for block in blocks:
+            mine = torch.nonzero((rows >= start) & (rows < start + block.size)).flatten()
             if len(mine):
-                kept.append(block.take(torch.from_numpy(numbers[mine].astype(np.int64) - start).to(block.ids.device)))
+                taken.append(block.rows(rows[mine] - start))
                 order.append(mine)
-            start += len(block.ids)
-        together = _joined(kept)
-        if len(kept) > 1:
-            together = together.take(torch.from_numpy(np.argsort(np.concatenate(order))).to(together.ids.device))
-        together = together.cut()
-        static = self.encoder.text_encoder.get_input_embeddings()(together.ids.long())
-        return TokenVectors(
-            contextual=together.contextual,
-            static=F.normalize(static, dim=-1).to(together.contextual.dtype),
-            mask=together.weight > 0,
-            weight=together.weight,
-            pooled=together.pooled,
-        )
+            start += block.size
+        return TextBlock.joined(taken).vectors(torch.argsort(torch.cat(order)), self.encoder)
 
     def query(self, query: str) -> TokenVectors:
         """Token vectors of one query [1, L], kept for the next time."""
@@ -120,7 +98,7 @@ class TextStore:
                 self.query_hits += 1
                 return self._queries[query]
             self.query_misses += 1
-        vectors = self._encoded_query(query)
+        vectors = self._read(query)
         with self._lock:
             self._queries[query] = vectors
             while len(self._queries) > QUERIES_KEPT:
@@ -128,11 +106,14 @@ class TextStore:
         return vectors
 
     @torch.inference_mode()
-    def _encoded_query(self, query: str) -> TokenVectors:
-        ids, mask = (part.to(self.encoder.device) for part in token_tensors(self.encoder.tokenize([query], "query")))
-        length = min(-(-int(mask.sum()) // LENGTH_STEP) * LENGTH_STEP, ids.shape[1])
-        with autocast(self.encoder.device, self._bf16):
-            return self._reader.encode(ids[:, :length], mask[:, :length]).pad(ids.shape[1])
+    def _read(self, query: str) -> TokenVectors:
+        row, block = -1, None
+        if self._known is not None:
+            known, block = self._known
+            row = int(known.encode(pa.array([query], pa.string()))[0])
+        if block is None or row < 0:
+            row, block = 0, next(encoded(self._reader, [query], "query", self._bf16))
+        return block.vectors(torch.tensor([row], device=self.encoder.device), self.encoder)
 
 
 def _narrow(encoder: LevelEncoder) -> LevelEncoder:
@@ -147,7 +128,3 @@ def _narrow(encoder: LevelEncoder) -> LevelEncoder:
         if isinstance(module, nn.Linear):
             module.to(torch.bfloat16)
     return narrow
-
-
-def _joined(parts: Sequence[_Kept]) -> _Kept:
-    return parts[0] if len(parts) == 1 else _Kept(*(torch.cat(columns) for columns in zip(*parts, strict=True)))

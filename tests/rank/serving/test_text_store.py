@@ -1,42 +1,62 @@
 """What is kept of texts is what the encoder makes of them, whatever was added and taken back in between."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 from prectr.rank.inputs.texts import token_tensors
+from prectr.rank.serving import kept_texts as kept
+from prectr.rank.serving.kept_texts import KeptTexts, kept_texts
+from prectr.rank.serving.text_block import TextBlock, encoded
 from prectr.rank.serving.text_store import TextStore
 from prectr.shared.encoder.level_encoder import LevelEncoder
 from prectr.shared.training.device import autocast
 from tests.shared.encoder.tiny_encoder import tiny_encoder
 
-TEXTS = ["red", "a red scarf", "blue shoe of leather for winter and summer", "soap", "a bar of soap"]
+TEXTS = ["red", "a red shoe", "blue shoe a b c d e f small large", "soda", "2 liter soda"]
+QUERIES = ["soda", "red shoe"]
 
 
 @pytest.fixture(scope="module")
-def encoder(tmp_path_factory: pytest.TempPathFactory) -> LevelEncoder:
-    return tiny_encoder(tmp_path_factory.mktemp("vocabulary"), ["no", "yes"])
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("encoder")
+    tiny_encoder(folder.parent / "vocabulary", ["no", "yes"]).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def encoder(folder: Path) -> LevelEncoder:
+    return LevelEncoder.from_pretrained(folder)
+
+
+def features(encoder: LevelEncoder, store: TextStore, query: str, places: list[int]) -> torch.Tensor:
+    return encoder.head.features(store.query(query), store.items(np.array(places)))
 
 
 @pytest.mark.parametrize("bf16", [False, True])
-def test_texts_are_read_as_the_encoder_reads_them(encoder: LevelEncoder, bf16: bool) -> None:
+def test_texts_are_compared_as_the_encoder_compares_them(encoder: LevelEncoder, bf16: bool) -> None:
     store = TextStore(encoder, bf16)
     store.add(TEXTS[:3])
     store.add(TEXTS[3:])
+    places = [4, 2, 0, 2]
     with torch.inference_mode(), autocast(encoder.device, bf16):
         items = encoder.encode_by_length(*token_tensors(encoder.tokenize(TEXTS, "item")))
-        query = encoder.encode(*token_tensors(encoder.tokenize(TEXTS[1:2], "query")))
-    places = np.array([4, 2, 0, 2])
-    found, expected = store.items(places), items.take(torch.from_numpy(places))
-    length = min(found.mask.shape[1], expected.mask.shape[1])
-    assert not expected.mask[:, length:].any() and not found.mask[:, length:].any()
-    for name in ("contextual", "static"):
-        ours, theirs = (getattr(part, name)[:, :length].float() for part in (found, expected))
-        kept = expected.mask[:, :length, None]
-        torch.testing.assert_close(ours * kept, theirs * kept, rtol=0, atol=1e-2 if bf16 else 1e-6)
-    torch.testing.assert_close(found.pooled, expected.pooled, rtol=0, atol=1e-2 if bf16 else 1e-6)
-    torch.testing.assert_close(store.query(TEXTS[1]).pooled, query.pooled, rtol=0, atol=1e-2 if bf16 else 1e-6)
+        query = encoder.encode(*token_tensors(encoder.tokenize(QUERIES[1:], "query")))
+        expected = encoder.head.features(query.take(torch.zeros(4).long()), items.take(torch.tensor(places)))
+        found = features(encoder, store, QUERIES[1], places)
+    torch.testing.assert_close(found, expected, rtol=0, atol=5e-2 if bf16 else 1e-5)
+    assert store.items(np.array(places)).mask.sum(1).tolist() == items.mask.sum(1)[places].tolist()
     assert all(parameter.dtype == torch.float32 for parameter in encoder.parameters())
+
+
+def test_a_text_of_no_word_is_compared_with_nothing(encoder: LevelEncoder) -> None:
+    store = TextStore(encoder, False)
+    store.add([""])
+    assert torch.isfinite(features(encoder, store, "", [0, 0])).all()
+    store.add(TEXTS)
+    assert torch.isfinite(features(encoder, store, "red", [0, 1])).all()
 
 
 def test_texts_that_are_taken_back_make_room_for_others(encoder: LevelEncoder) -> None:
@@ -47,8 +67,65 @@ def test_texts_that_are_taken_back_make_room_for_others(encoder: LevelEncoder) -
     store.add(TEXTS[4:])
     store.keep(3)
     assert len(store) == 3
-    again = store.add(["something else"])
+    again = store.add(["cheap hat"])
     found = store.items(np.array([0, 1, 3]))
     torch.testing.assert_close(found.pooled, torch.cat([first, again]))
     store.keep(2)
     assert len(store) == 2 and len(store.items(np.array([1])).pooled) == 1
+
+
+def opened(folder: Path, encoder: LevelEncoder, work: Path, texts: list[str], queries: list[str]) -> KeptTexts:
+    return kept_texts(work / "token_vectors", folder, encoder, texts, queries, bf16=False)
+
+
+def test_what_is_kept_on_disk_is_what_is_made(folder: Path, encoder: LevelEncoder, tmp_path: Path) -> None:
+    ours = TextStore(encoder, False, opened(folder, encoder, tmp_path, TEXTS, QUERIES))
+    fresh = TextStore(encoder, False)
+    fresh.add(TEXTS)
+    ours.add(["cheap hat"])
+    fresh.add(["cheap hat"])
+    assert len(ours) == len(TEXTS) + 1
+    for query in (*QUERIES, "large lamp"):
+        theirs = features(encoder, fresh, query, [5, 0, 3])
+        torch.testing.assert_close(features(encoder, ours, query, [5, 0, 3]), theirs, rtol=0, atol=1e-6)
+
+
+def test_it_is_made_once_and_grows_by_what_is_new(
+    folder: Path, encoder: LevelEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def watched(encoder: LevelEncoder, texts: list[str], *rest: object):  # noqa: ANN202
+        asked.extend(texts)
+        return encoded(encoder, texts, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(kept, "encoded", watched)
+    opened(folder, encoder, tmp_path, TEXTS[:3], QUERIES)
+    assert asked == [*TEXTS[:3], *QUERIES]
+    asked.clear()
+    opened(folder, encoder, tmp_path, TEXTS[:3], QUERIES)
+    assert asked == []
+    grown = [TEXTS[4], *TEXTS[1:3], TEXTS[3]]
+    found = opened(folder, encoder, tmp_path, grown, QUERIES).items
+    assert asked == [TEXTS[4], TEXTS[3]]
+    expected = TextBlock.joined(list(encoded(encoder, grown, "item", False)))
+    for name, ours, theirs in zip(TextBlock._fields, found, expected, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6, msg=name)
+    other = tiny_encoder(tmp_path / "vocabulary", ["no", "yes"], seed=5)
+    other.save_pretrained(tmp_path / "other")
+    asked.clear()
+    opened(tmp_path / "other", other, tmp_path, grown, QUERIES)
+    assert asked == [*grown, *QUERIES], "vectors of another encoder were taken over"
+
+
+def test_where_nothing_can_be_written_texts_are_encoded_all_the_same(
+    folder: Path, encoder: LevelEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(kept, "run_step", refuse)
+    found = opened(folder, encoder, tmp_path, TEXTS, QUERIES)
+    assert found.items.size == len(TEXTS) and found.queries.size == len(QUERIES)
+    assert "cannot be written (Permission denied)" in capsys.readouterr().out
+    assert not (tmp_path / "token_vectors").exists()
