@@ -2,7 +2,8 @@
 
     python -m benchmarks.serving [--name journey] [--quick true]
 
-It needs a finished `make rank` and writes nothing there. Events are sent last: what is asked before sees none.
+It needs a finished `make rank` and writes nothing there but what `rank serve` keeps beside a ranker. Events are sent
+last: what is asked before sees none.
 """
 
 import json

@@ -47,10 +47,6 @@ class Grown:
     def __getitem__(self, code: int) -> pa.Scalar:
         return self._base[code] if code < len(self._base) else pa.scalar(self._added[code - len(self._base)])
 
-    def to_pylist(self) -> list[str]:
-        """All values, by their codes; dropped ones too."""
-        return [*self._base.to_pylist(), *self._added]
-
     def add(self, value: str) -> int:
         """The code of a value, a new one where it has none."""
         code = int(self.encode(pa.array([value], pa.string()))[0])

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from prectr.rank.history.codes import Grown, encode
+from prectr.rank.history.codes import encode
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.console import progress_bar
 from prectr.shared.storage.duckdb import distinct, out_of_core, parquet
@@ -36,8 +36,8 @@ class LevelProb:
         item_ids: pa.Array | None = None,
     ):
         self.source = source
-        self.queries: pa.Array | Grown = pc.unique(table["query"]) if queries is None else queries
-        self.item_ids: pa.Array | Grown = pc.unique(table["item_id"]) if item_ids is None else item_ids
+        self.queries = pc.unique(table["query"]) if queries is None else queries
+        self.item_ids = pc.unique(table["item_id"]) if item_ids is None else item_ids
         values = table["level_prob"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
         if not table.num_rows or len(values) % table.num_rows:
             raise PrectrError(

@@ -97,6 +97,7 @@ class TokenTables:
         width = len(self.item.mask)
         if len(self.query.mask) == 1 and 0 < width <= FEW_PAIRS:
             query, item = (vectors.cut(int(vectors.lengths().max())) for vectors in (self.query, self.item))
+            query = query.take(torch.zeros(width, dtype=torch.int64, device=query.mask.device))
             return self.encoder.state(query, item).float(), item_text.astype(np.int64)
         pairs, place = np.unique(number_pairs(query_text, item_text, width), return_inverse=True)
         device = self.encoder.device

@@ -54,11 +54,7 @@ def kept_texts(
     """
     texts: dict[Kind, Sequence[str]] = {"item": items, "query": queries}
     inputs = {
-        "encoder": {
-            path.relative_to(encoder_folder).as_posix(): contents_of(path)
-            for pattern in ENCODER_FILES
-            for path in sorted(encoder_folder.glob(pattern))
-        },
+        "encoder": identity_of(encoder_folder),
         "bf16": bf16 and has_bf16(encoder.device),
         **{kind: _hash(of_kind) for kind, of_kind in texts.items()},
     }
@@ -78,6 +74,12 @@ def kept_texts(
         made = {kind: TextBlock.joined(list(encoded(encoder, texts[kind], kind, bf16))) for kind in texts}
         return KeptTexts(made["item"], made["query"], queries)
     return KeptTexts(open_block(folder, "item"), open_block(folder, "query"), queries)
+
+
+def identity_of(encoder_folder: Path) -> dict[str, str]:
+    """sha256 of every file of an encoder's folder, by name."""
+    paths = sorted(path for pattern in ENCODER_FILES for path in encoder_folder.glob(pattern))
+    return {path.relative_to(encoder_folder).as_posix(): contents_of(path) for path in paths}
 
 
 def _hash(texts: Sequence[str]) -> str:
@@ -103,12 +105,12 @@ def _taken_over(
     known = pq.read_table(old / f"{kind}.parquet")["text"].combine_chunks()
     for start in range(0, max(len(texts), 1), TEXTS_AT_ONCE):
         some = texts[start : start + TEXTS_AT_ONCE]
-        row = encode(pa.array(some, pa.string()), known)
+        row = encode(pa.array(some, pa.string()), known).astype(np.int64)
         new = np.flatnonzero(row < 0)
         row[new] = block.size + np.arange(len(new))
         fresh = list(encoded(encoder, [some[place] for place in new.tolist()], kind, bf16))
         # Rows of the old block are taken before they are joined, so that it is never held whole.
-        used = torch.from_numpy(np.unique(row[row < block.size]).astype(np.int64)).to(encoder.device)
+        used = torch.from_numpy(np.unique(row[row < block.size])).to(encoder.device)
         place = np.where(row < block.size, np.searchsorted(used.cpu().numpy(), row), row - block.size + len(used))
         joined = TextBlock.joined([block.rows(used), *fresh])
-        yield joined.rows(torch.from_numpy(place.astype(np.int64)).to(encoder.device))
+        yield joined.rows(torch.from_numpy(place).to(encoder.device))

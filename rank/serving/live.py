@@ -133,9 +133,11 @@ class LiveRanker:
         self._follow()
         with self._adopted(request.candidates):
             page, second = self._page(request)
-            scorer.make_ready(request.query, page["item_id"].combine_chunks())  # while others may use the memory
+            # While others may use the memory.
+            level_prob = scorer.make_ready(request.query, page["item_id"].combine_chunks())
             with scorer.lock, scorer.live_log.as_of(second):
-                shop, _, prepared = scorer.prepare(page, self._read if rival is None else None)
+                read = self._read if rival is None else None
+                shop, _, prepared = scorer.prepare(page, read, level_prob)
                 predictor = scorer.predictor(shop)
                 batch = page_batch(prepared, np.arange(1), prepared.page_bounds(), scorer.events)
         found = {name: values.cpu().numpy() for name, values in predictor.score(prepared, batch).items()}

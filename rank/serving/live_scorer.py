@@ -36,6 +36,16 @@ QUERIES_AT_MOST = 200_000
 """Queries of the log whose vectors are kept; of a log with more, the others are read when they are asked."""
 
 
+class _OfPage(LevelProb):
+    """What stage one says of the pairs of one query: [n, K] of n items."""
+
+    def __init__(self, item_ids: pa.Array, values: np.ndarray) -> None:
+        self.item_ids, self.values = item_ids, values
+
+    def lookup(self, query: pa.ChunkedArray, item_id: pa.ChunkedArray) -> np.ndarray:
+        return self.values[encode(item_id, self.item_ids)]
+
+
 class LiveScorer(Scorer):
     """A scorer whose log and catalogue grow, and which encodes no text twice.
 
@@ -73,12 +83,13 @@ class LiveScorer(Scorer):
     def _store(self, name: str, encoder: LevelEncoder, read_from: Path | None, folder: Path | None) -> TextStore:
         """What `encoder`, of the folder `read_from`, makes of the catalogue's texts and of the log's queries."""
         # Stage one's own probabilities are in float32 wherever they are made.
-        bf16, texts = self.bf16 and name == LEARNT, self.catalogue.texts.to_pylist()
+        bf16 = self.bf16 and name == LEARNT
+        texts = self.items["text"].combine_chunks().dictionary_encode().dictionary.to_pylist()
         if folder is None or read_from is None:
             store = TextStore(encoder, bf16)
             store.add(texts)
             return store
-        queries = self.live_log.queries.to_pylist()[:QUERIES_AT_MOST]  # type: ignore[attr-defined]
+        queries = self.live_log.base.queries[:QUERIES_AT_MOST].to_pylist()
         encoder = encoder.to(compute_device())
         kept = kept_texts(folder / SERVING / name, read_from / ENCODER, encoder, texts, queries, bf16)
         return TextStore(encoder, bf16, kept)
@@ -146,24 +157,27 @@ class LiveScorer(Scorer):
         codes = encode(item_ids, self.log.items)
         return codes, (codes >= 0) & (codes < self.num_lasting)
 
-    def make_ready(self, query: str, item_ids: pa.Array) -> None:
-        """Encode and compare what a page needs and nobody asked for yet; the one thing that needs no `lock`."""
+    def make_ready(self, query: str, item_ids: pa.Array) -> np.ndarray:
+        """Encode and compare what a page needs and nobody asked for yet; the one thing that needs no `lock`. Returns
+        what stage one says of n candidates [n, K]."""
         self.texts.query(query)
         texts = self.catalogue.text_numbers(encode(item_ids, self.log.items))
-        self.levels.of([query] * len(texts), item_ids.to_pylist(), texts)
+        return self.levels.of([query] * len(texts), item_ids.to_pylist(), texts)
 
-    def prepare(self, impressions: pa.Table, read: Collection[str] | None = None) -> tuple[Shop, RawSet, PreparedSet]:
-        """Everything about one page that is known before the network sees it; `read`: as of `prepare` of training."""
+    def prepare(
+        self, impressions: pa.Table, read: Collection[str] | None = None, level_prob: np.ndarray | None = None
+    ) -> tuple[Shop, RawSet, PreparedSet]:
+        """Everything about one page that is known before the network sees it.
+
+        Args:
+            read: as of `prepare` of training. level_prob: what `make_ready` said of it; None: it is asked.
+        """
         ids, query = impressions["item_id"].combine_chunks(), impressions["query"][0].as_py()
-        codes = encode(ids, self.log.items)
-        distinct, place = np.unique(codes, return_index=True)
-        level_prob = self.levels.of(
-            [query] * len(distinct), ids.take(pa.array(place)).to_pylist(), self.catalogue.text_numbers(distinct)
-        )
+        if level_prob is None:
+            level_prob = self.make_ready(query, ids)
+        distinct, place = np.unique(encode(ids, self.log.items), return_index=True)
         items = self.items.take(pa.array(self.catalogue.row[distinct]))
-        keys = {"query": pa.array([query] * len(distinct), pa.string()), "item_id": items["item_id"]}
-        values = pa.FixedSizeListArray.from_arrays(pa.array(level_prob.ravel()), level_prob.shape[1])
-        pairs = LevelProb(pa.table({**keys, "level_prob": values}), item_ids=items["item_id"].combine_chunks())
+        pairs = _OfPage(items["item_id"].combine_chunks(), level_prob[place])
         codes_of_items = self.events.item_categorical[distinct]
         shop = Shop(items, self.log, pairs, [query], likeness=self.catalogue.likeness, item_codes=codes_of_items)
         raw = prepare(impressions, shop, self.ranker.history, read=read)

@@ -28,7 +28,7 @@ class PairLevels:
         self._stored, self._texts = stored, texts
         if stored is not None:
             # Hashed once: a page asks for one query and its candidates.
-            stored.queries, stored.item_ids = Grown(stored.queries), Grown(stored.item_ids)
+            stored.queries, stored.item_ids = Grown(stored.queries), Grown(stored.item_ids)  # type: ignore[assignment]
         self._kept: OrderedDict[tuple[str, int], np.ndarray] = OrderedDict()
         self._changed: set[str] = set()
         self._lock = Lock()

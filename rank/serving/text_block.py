@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from prectr.rank.inputs.texts import token_tensors
 from prectr.shared.encoder.level_encoder import LevelEncoder
 from prectr.shared.encoder.level_head import TokenVectors
 from prectr.shared.errors import PrectrError
@@ -50,10 +49,9 @@ class TextBlock(NamedTuple):
         """One block behind the other."""
         if len(blocks) == 1:
             return blocks[0]
-        begins = [blocks[0].begin[:1]]
-        for block in blocks:
-            begins.append(block.begin[1:] - block.begin[0] + begins[-1][-1])
-        return cls(torch.cat(begins), *(torch.cat(parts) for parts in list(zip(*blocks, strict=True))[1:]))
+        lengths = torch.cat([block.begin.diff() for block in blocks])
+        _, *parts = zip(*blocks, strict=True)
+        return cls(F.pad(lengths.cumsum(0), (1, 0)), *(torch.cat(part) for part in parts))
 
     @property
     def size(self) -> int:
@@ -98,7 +96,7 @@ def encoded(encoder: LevelEncoder, texts: Sequence[str], kind: Kind, bf16: bool)
     """What an encoder makes of texts, some at a time; one empty block of none."""
     for start in range(0, max(len(texts), 1), TEXTS_AT_ONCE):
         tokens = encoder.tokenize(texts[start : start + TEXTS_AT_ONCE], kind)
-        ids, mask = (part.to(encoder.device) for part in token_tensors(tokens))
+        ids, mask = (torch.from_numpy(part).to(encoder.device).long() for part in (tokens["input_ids"], tokens["attention_mask"]))
         if not len(ids):
             yield nothing(encoder)
             continue
@@ -124,17 +122,17 @@ def nothing(encoder: LevelEncoder) -> TextBlock:
 
 def write_block(blocks: Iterator[TextBlock], folder: Path, kind: Kind) -> None:
     """Write what `open_block` reads; only one of the blocks is held."""
-    begin, writers = [np.zeros(1, np.int64)], dict[str, NpyWriter]()
+    lengths, writers = list[np.ndarray](), dict[str, NpyWriter]()
     with ExitStack() as stack:
         for block in blocks:
-            begin.append((block.begin[1:] - block.begin[0]).cpu().numpy() + begin[-1][-1])
+            lengths.append(block.begin.diff().cpu().numpy())
             for name in TextBlock._fields[1:]:
                 part = getattr(block, name).cpu().numpy()
                 if name not in writers:
                     writer = NpyWriter(folder / f"{kind}_{name}.npy", part.dtype, part.shape[1:])
                     writers[name] = stack.enter_context(writer)
                 writers[name].append(part)
-    np.save(folder / f"{kind}_begin.npy", np.concatenate(begin))
+    np.save(folder / f"{kind}_begin.npy", np.append(0, np.concatenate(lengths).cumsum()))
 
 
 def open_block(folder: Path, kind: Kind) -> TextBlock:

@@ -162,8 +162,7 @@ class LevelHead(nn.Module):
         self.classifier = nn.Linear(config.state_size, len(config.level_names))
 
     def features(self, query: TokenVectors, item: TokenVectors) -> Tensor:
-        """[B, 2 * (kernels + 2) + 3] in float32; finite (zeros) where a text has no token. A query that all items are
-        compared with may stand there once."""
+        """[B, 2 * (kernels + 2) + 3] in float32; finite (zeros) where a text has no token."""
         absent = ~(query.mask[:, :, None] & item.mask[:, None, :])
         query_weight = _share(query.weight)
         item_weight = _share(item.weight)
@@ -176,8 +175,7 @@ class LevelHead(nn.Module):
             parts.append(_weighted_max(similarity, query_weight, dim=2))
             parts.append(_weighted_max(similarity, item_weight, dim=1))
         parts.append((query.pooled.float() * item.pooled.float()).sum(1, keepdim=True))
-        asked = (torch.log1p(weight.float().sum(1, keepdim=True)) for weight in (query.weight, item.weight))
-        parts.extend(part.expand(len(item.weight), 1) for part in asked)
+        parts.extend(torch.log1p(weight.float().sum(1, keepdim=True)) for weight in (query.weight, item.weight))
         return torch.cat(parts, dim=-1)
 
     def forward(self, query: TokenVectors, item: TokenVectors) -> Tensor:
