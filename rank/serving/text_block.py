@@ -96,7 +96,8 @@ def encoded(encoder: LevelEncoder, texts: Sequence[str], kind: Kind, bf16: bool)
     """What an encoder makes of texts, some at a time; one empty block of none."""
     for start in range(0, max(len(texts), 1), TEXTS_AT_ONCE):
         tokens = encoder.tokenize(texts[start : start + TEXTS_AT_ONCE], kind)
-        ids, mask = (torch.from_numpy(part).to(encoder.device).long() for part in (tokens["input_ids"], tokens["attention_mask"]))
+        names = ("input_ids", "attention_mask")
+        ids, mask = (torch.from_numpy(tokens[name]).to(encoder.device).long() for name in names)
         if not len(ids):
             yield nothing(encoder)
             continue

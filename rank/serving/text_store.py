@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from prectr.rank.history.codes import Grown
 from prectr.rank.serving.kept_texts import KeptTexts
-from prectr.rank.serving.text_block import TextBlock, encoded
+from prectr.rank.serving.text_block import TextBlock, encoded, nothing
 from prectr.shared.encoder.level_encoder import LevelEncoder
 from prectr.shared.encoder.level_head import TokenVectors
 from prectr.shared.training.device import compute_device, has_bf16
@@ -36,10 +36,11 @@ class TextStore:
         self.encoder, self._bf16 = encoder.to(compute_device()).eval(), bf16
         self._reader = _narrow(self.encoder) if bf16 and has_bf16(self.encoder.device) else self.encoder
         self._blocks: list[TextBlock] = []
-        self._known: tuple[Grown, TextBlock] | None = None
+        self._known, self._of_known = Grown(pa.array([], pa.string())), nothing(self.encoder)
         if kept is not None:
             self._blocks.append(kept.items.on(self.encoder.device))
-            self._known = Grown(pa.array(kept.query_texts, pa.string())), kept.queries.on(self.encoder.device)
+            self._known = Grown(pa.array(kept.query_texts, pa.string()))
+            self._of_known = kept.queries.on(self.encoder.device)
         self._queries: OrderedDict[str, TokenVectors] = OrderedDict()
         self._lock = Lock()
         self.query_hits = self.query_misses = 0
@@ -107,11 +108,8 @@ class TextStore:
 
     @torch.inference_mode()
     def _read(self, query: str) -> TokenVectors:
-        row, block = -1, None
-        if self._known is not None:
-            known, block = self._known
-            row = int(known.encode(pa.array([query], pa.string()))[0])
-        if block is None or row < 0:
+        row, block = int(self._known.encode(pa.array([query], pa.string()))[0]), self._of_known
+        if row < 0:
             row, block = 0, next(encoded(self._reader, [query], "query", self._bf16))
         return block.vectors(torch.tensor([row], device=self.encoder.device), self.encoder)
 

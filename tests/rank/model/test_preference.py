@@ -33,6 +33,13 @@ def test_every_impression_looks_at_its_own_page_however_many_there_are_and_in_an
     torch.testing.assert_close(look(module, target, events, mask, page), expected)
 
 
+def test_a_page_on_its_own_sits_in_one_row_and_rises_as_it_sat():
+    seats = Seats.of(torch.zeros(2 * SEATS + 3, dtype=torch.int64), 1)
+    x = torch.randn(2 * SEATS + 3, 2, 5)
+    assert seats.sit(x).shape == (1, 2, len(x), 5)
+    assert torch.equal(seats.rise(seats.sit(x)), x)
+
+
 def test_an_empty_history_reads_as_the_null_value_and_not_as_nan():
     module = attention()
     out = look(

@@ -15,6 +15,7 @@ from prectr.data.contract import read_table
 from prectr.rank.history.event import Event
 from prectr.rank.serving.journal import Appended
 from prectr.rank.serving.live import Candidate, Item, LiveRanker, Ranked, RankRequest
+from prectr.shared.encoder.level_encoder import LevelEncoder
 from prectr.shared.errors import PrectrError
 from tests.rank.serving.live_shop import cut, requests_of, worst
 from tests.rank.toy_run import predictions, split_of
@@ -69,6 +70,17 @@ def test_each_page_at_its_own_time_is_as_it_was_predicted(judged: Judged, live: 
         assert judged.distance(number, ranked) < CLOSE
         assert ranked.item_id == [each.item_id for each in request.candidates]
         assert (np.diff(ranked.p_click[ranked.order]) <= 0).all()
+
+
+def test_a_second_opening_encodes_nothing(home: Path, judged: Judged, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("a text is encoded anew")
+
+    LiveRanker.open(home / "ranker", home / "data")
+    monkeypatch.setattr(LevelEncoder, "encode", refuse)
+    live = LiveRanker.open(home / "ranker", home / "data")
+    number, request = next(judged.some())
+    assert judged.distance(number, live.rank(request)) < CLOSE
 
 
 def test_fed_event_by_event_it_scores_as_with_the_whole_log(
