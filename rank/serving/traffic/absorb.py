@@ -25,7 +25,7 @@ from prectr.rank.history.event import CLICK, Event
 from prectr.rank.history.rows import NO_PAGE, seconds_of
 from prectr.rank.serving.config import AbsorbArguments, DataArguments
 from prectr.rank.serving.journal import BEGINNING, Item, Journal, Position
-from prectr.rank.serving.traffic.impressions import shown_pages, tables_beside, with_pages
+from prectr.rank.serving.traffic.impressions import shown_pages, stand_in, tables_beside, with_pages
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.console import console
 from prectr.shared.run.schema import member, read_json
@@ -141,7 +141,7 @@ def _with_items(items: pa.Table, put: list[Item]) -> pa.Table:
     added = {}
     for name in items.column_names:
         values = [row.get(name) for row in rows]
-        added[name] = [means[name] if value is None and name in means else value for value in values]
+        added[name] = [stand_in(name, means) if value is None else value for value in values]
     new = pa.table(added, schema=items.schema)
     place = np.arange(items.num_rows)
     code = encode(items["item_id"], new["item_id"].combine_chunks())

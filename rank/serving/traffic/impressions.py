@@ -8,7 +8,7 @@ is left out, since they are trained on now.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -104,7 +104,7 @@ def _begins(seconds: np.ndarray, held_out: float) -> tuple[int, int] | None:
 
 
 def _rows(pages: Sequence[Shown], like: pa.Table, first_id: int) -> pa.Table:
-    """New rows, in the columns of `like`; of a context that is not known a number is the mean."""
+    """New rows, in the columns of `like`."""
     numbers = [name for name in like.column_names if name.startswith("ctx_num_")]
     means = {name: pc.mean(like[name]).as_py() or 0.0 for name in numbers}
     columns: dict[str, list[Any]] = {name: [] for name in like.column_names}
@@ -126,9 +126,14 @@ def _rows(pages: Sequence[Shown], like: pa.Table, first_id: int) -> pa.Table:
             context = page.context.get(item, {})
             for name, values in columns.items():
                 value = row[name] if name in row else context.get(name)
-                values.append(means[name] if value is None and name in means else value)
+                values.append(stand_in(name, means) if value is None else value)
     arrays = {name: pa.array(values, like.schema.field(name).type) for name, values in columns.items()}
     return pa.table(arrays, schema=like.schema)
+
+
+def stand_in(name: str, means: Mapping[str, float]) -> float | str | None:
+    """What the contract writes where nothing is known: a mean for a number, a word for a category."""
+    return "unknown" if name.startswith(("cat_", "ctx_cat_")) else means.get(name)
 
 
 def tables_beside(data: Path, impressions: pa.Table) -> dict[str, pa.Table]:
@@ -147,12 +152,13 @@ def tables_beside(data: Path, impressions: pa.Table) -> dict[str, pa.Table]:
 
 
 def _with_names(table: pa.Table, key: str, names: pa.ChunkedArray) -> pa.Table:
-    """The table with a row for each name that it lacks, of which nothing else is known; a number is the mean."""
+    """The table with a row for each name that it lacks, of which nothing else is known."""
     names = pc.drop_null(pc.unique(names))
     new = names.filter(pc.invert(pc.is_in(names, value_set=table[key].combine_chunks())))
     columns = {}
     for field in table.schema:
-        value = pc.mean(table[field.name]).as_py() if field.name.startswith("num_") else None
-        columns[field.name] = new if field.name == key else pa.array([value] * len(new), field.type)
+        means = {field.name: pc.mean(table[field.name]).as_py() or 0.0} if field.name.startswith("num_") else {}
+        unknown = pa.array([stand_in(field.name, means)] * len(new), field.type)
+        columns[field.name] = new if field.name == key else unknown
     schema = pa.schema([field.with_nullable(True) for field in table.schema])
     return pa.concat_tables([table.cast(schema), pa.table(columns, schema=schema)])

@@ -113,7 +113,9 @@ def test_workers_answer_reload_die_and_end(tmp_path: Path) -> None:
     assert workers.error is None and not any(is_there(pid) for pid in last)
 
 
-@pytest.mark.parametrize(("what", "said"), [("missing", "is not there"), ("deadly", "3 workers died before they answered .exit code 9.")])
+@pytest.mark.parametrize(
+    ("what", "said"), [("missing", "is not there"), ("deadly", "3 workers died before they answered .exit code 9.")]
+)
 def test_workers_that_cannot_answer_end_it(tmp_path: Path, what: str, said: str) -> None:
     (tmp_path / what).touch()
     with running(tmp_path) as workers:
