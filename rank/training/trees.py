@@ -97,7 +97,7 @@ class FittedTrees:
 
     def predict(self, rows: Rows, num_threads: int | None = None) -> np.ndarray:
         """P(click) float64 [n]."""
-        more = {} if num_threads is None else {"num_threads": num_threads}
+        more: dict[str, Any] = {} if num_threads is None else {"num_threads": num_threads}
         return np.asarray(self.booster.predict(rows.read_by(self.settings).matrix(), **more))
 
     def save(self, path: Path) -> None:

@@ -79,7 +79,8 @@ class Workers:
         return _Worker(process, ours)
 
     def _look(self) -> None:
-        wait([each for worker in self._workers for each in (worker.pipe, worker.process.sentinel)], timeout=LOOK)
+        watched: list[Connection | int] = [worker.pipe for worker in self._workers]
+        wait([*watched, *(worker.process.sentinel for worker in self._workers)], timeout=LOOK)
         for place, worker in enumerate(self._workers):
             is_dead = not worker.process.is_alive()
             with suppress(EOFError, OSError):  # nobody is at the other end any more

@@ -71,7 +71,7 @@ def absorbed(data: Path) -> Position:
 
 def last_second(data: Path, journal: Path) -> int | None:
     """When the latest event of tables and journal was; None: there is none."""
-    latest = []
+    latest: list[int] = []
     if has_table(data, "behaviours"):
         latest = seconds_of(read_table(data, "behaviours", ["timestamp"])["timestamp"])[-1:].tolist()
     with Journal(journal) as opened:
