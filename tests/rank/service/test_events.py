@@ -4,6 +4,8 @@ from typing import Any
 
 from starlette.testclient import TestClient
 
+from prectr.rank.service.bodies import EventsBody
+from prectr.rank.service.events import UbiReader
 from tests.rank.service.conftest import ADMIN
 from tests.rank.service.fake_live import FakeLive
 
@@ -63,6 +65,18 @@ def test_ubi(client: TestClient, live: FakeLive) -> None:
     shown, _, clicked, bought = live.events.values()
     assert shown.user_id == clicked.user_id == "c" and clicked.query == "juice" and clicked.clicked
     assert shown.page_id == clicked.page_id and not shown.clicked and bought.kind == "purchase"
+
+
+def test_ubi_events_of_a_query_that_another_process_was_told_of(client: TestClient, live: FakeLive) -> None:
+    query = {"query_id": "elsewhere", "user_query": "juice", "client_id": "c", "query_response_hit_ids": ["1", "2"]}
+    other = UbiReader()
+    shown, _ = other.read(EventsBody(ubi_queries=[query]), now=5)
+    live.add_events(shown)  # as the journal tells it
+    about = {"object": {"object_id": "1"}}
+    event = {"action_name": "click", "query_id": "elsewhere", "event_attributes": about}
+    assert send(client, ubi_events=[event]) == {"new": 1, "repeated": 0, "ignored": 0}
+    clicked = list(live.events.values())[-1]
+    assert (clicked.query, clicked.user_id, clicked.page_id) == ("juice", "c", shown[0].page_id)
 
 
 def test_a_user_is_forgotten(client: TestClient, live: FakeLive) -> None:
