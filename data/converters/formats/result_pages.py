@@ -63,15 +63,15 @@ def _with_clicks(staging: Staging, settings: Settings, rows: str, source: str) -
         raise PrectrError("--click_page: name the key of the page's own id with --page.")
     add_seconds(staging, "results", "timestamp", source, settings[LogArguments].times)
     hit = "row_number() OVER (ORDER BY file, row, CAST(position AS INT)) AS hit"
-    staging.table("numbered", f"SELECT *, {hit} FROM ({rows})")
+    staging.table("rows_in", f"SELECT *, {hit} FROM ({rows})")
     staging.table(
         "hits",
         f"""SELECT hit, page, user_id, {plain_sql("query")} AS query, item_id, seconds
-            FROM numbered LEFT JOIN results_seconds ON text = timestamp""",
+            FROM rows_in LEFT JOIN results_seconds ON text = timestamp""",
     )
     join_click_files(staging, settings, source, settings[PageArguments].result_id)
     return """SELECT * EXCLUDE (hit) REPLACE (CASE WHEN hit IN (SELECT hit FROM clicked) THEN '1' ELSE clicked END
-              AS clicked) FROM numbered"""
+              AS clicked) FROM rows_in"""
 
 
 def _rows(

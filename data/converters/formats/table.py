@@ -130,21 +130,21 @@ def _with_clicks(staging: Staging, settings: Settings, rows: str, source: str) -
     add_seconds(staging, "source", "timestamp", source, settings[LogArguments].times)
     user = "user_id" if arguments.user else "CAST(NULL AS VARCHAR)"
     page = "page" if arguments.page else "CAST(NULL AS VARCHAR)"
-    staging.table("numbered", f"SELECT *, row_number() OVER (ORDER BY file, row) AS hit FROM ({rows})")
+    staging.table("rows_in", f"SELECT *, row_number() OVER (ORDER BY file, row) AS hit FROM ({rows})")
     staging.table(
         "hits",
         f"""SELECT hit, {page} AS page, {user} AS user_id, {plain_sql("query")} AS query, item_id, seconds
-            FROM numbered LEFT JOIN source_seconds ON text = timestamp""",
+            FROM rows_in LEFT JOIN source_seconds ON text = timestamp""",
     )
     join_click_files(staging, settings, source, arguments.item_id)
     own = ""
-    staging.comes_from["numbered"] = "source"
+    staging.comes_from["rows_in"] = "source"
     if arguments.clicked:
-        add_truths(staging, "numbered", "clicked", source)
-        own = "OR coalesce((SELECT truths FROM numbered_truths WHERE text = numbered.clicked), false)"
+        add_truths(staging, "rows_in", "clicked", source)
+        own = "OR coalesce((SELECT truths FROM rows_in_truths WHERE text = rows_in.clicked), false)"
     without = "hit, clicked" if arguments.clicked else "hit"
     return f"""SELECT * EXCLUDE ({without}), CASE WHEN hit IN (SELECT hit FROM clicked) {own} THEN '1' ELSE '0' END
-               AS clicked FROM numbered"""
+               AS clicked FROM rows_in"""
 
 
 def _is_click(staging: Staging, arguments: TableArguments, source: str) -> str:

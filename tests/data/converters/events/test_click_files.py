@@ -43,6 +43,13 @@ def test_clicks_are_joined_by_page_or_by_user_and_time(tmp_path: Path, flags: st
     assert clicked_of(convert_to(tmp_path, f"{command} {flags}")) == EXPECTED
 
 
+def test_a_log_that_is_judged_too_takes_clicks_of_other_files(tmp_path: Path) -> None:
+    command, _ = two_files(tmp_path)
+    folder = convert_to(tmp_path, f"{command} --page qid --click_page query_id --level rank")
+    assert clicked_of(folder) == EXPECTED
+    assert {row[0] for row in rows_of(folder, "pairs", "level")} - {None}
+
+
 def test_every_click_that_finds_no_showing_is_told_by_row(tmp_path: Path) -> None:
     more = [
         {"query_id": "q99", "sku": "001"},
