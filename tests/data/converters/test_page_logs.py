@@ -165,7 +165,7 @@ def test_impression_events_say_what_was_seen_of_a_query(tmp_path: Path) -> None:
 def test_ubi_that_makes_no_sense_is_one_sentence(tmp_path: Path) -> None:
     command = write_ubi(tmp_path)
     queries, events = command.split()[1:3]
-    with pytest.raises(PrectrError, match="no event is 'tap' .* found 'search', 'click': name .* --click_actions"):
+    with pytest.raises(PrectrError, match="no event is 'tap' .* found 'click', 'search': name .* --click_actions"):
         convert_to(tmp_path, f"{command} --click_actions tap")
     with pytest.raises(PrectrError, match="no event is 'click', .* found 'search': name the clicks"):
         convert_to(tmp_path, command.replace(events, ""))
