@@ -130,7 +130,7 @@ lint: $(CHECKS) ## check style and types
 	@$(RUN) -m mypy
 
 # NO_MKDOCS_2_WARNING: what a newer major version changes is no concern of a pinned one.
-docs: $(SITE) ## the documentation as a site in build/site, which needs no server: open build/site/index.html
+docs: $(SITE) ## the documentation as a site in build/site
 	@NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --quiet
 	@echo "build/site/index.html"
 

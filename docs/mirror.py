@@ -1,7 +1,8 @@
 """The site mirrors the repository: every document at its own path, and what documents link to beside it.
 
-MkDocs calls these functions while it builds (`hooks` in mkdocs.yml). A link to a document or a picture stays as it is. A
-source file or a folder that a document links to becomes a page: its code, or what it holds. A notebook becomes its cells.
+MkDocs calls these functions while it builds (`hooks` in mkdocs.yml). A link to a document or a picture stays as it is.
+A source file or a folder that a document links to becomes a page: its code, or what it holds. A notebook becomes its
+cells.
 """
 
 import ast
