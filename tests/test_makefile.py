@@ -103,10 +103,19 @@ def test_a_demo_ranks_first_and_serves_the_same_run() -> None:
 
 @pytest.mark.parametrize(("target", "checked"), [("rank", False), ("demo", False), ("test", True), ("lint", True)])
 def test_ranking_does_not_wait_for_what_tests_need(target: str, checked: bool, tmp_path: Path) -> None:
-    # In a folder without an environment every target makes its own.
+    installed = installed_by(target, tmp_path)
+    assert ["dev" in extras for extras in installed] == ([False, True] if checked else [False])
+
+
+def test_the_site_brings_what_it_takes_and_no_tests(tmp_path: Path) -> None:
+    first, then = installed_by("docs", tmp_path)
+    assert "docs" not in first and "docs" in then and "dev" not in then
+
+
+def installed_by(target: str, folder: Path) -> list[list[str]]:
+    """The extras that each of a target's installations brings, in a folder without an environment."""
     for name in ("Makefile", "pyproject.toml", "constraints.txt"):
-        (tmp_path / name).symlink_to(ROOT / name)
-    done = make("-C", str(tmp_path), target, f"PYTHON={sys.executable}")
+        (folder / name).symlink_to(ROOT / name)
+    done = make("-C", str(folder), target, f"PYTHON={sys.executable}")
     assert done.returncode == 0, done.stderr
-    installed = re.findall(r"pip install .*-e '\.\[(.*?)\]'", done.stdout)
-    assert ["dev" in extras.split(",") for extras in installed] == ([False, True] if checked else [False])
+    return [extras.split(",") for extras in re.findall(r"pip install .*-e '\.\[(.*?)\]'", done.stdout)]
