@@ -94,7 +94,7 @@ def on_page_markdown(markdown: str, page: Page, config: Any, files: Files) -> st
 def _as_page(path: Path) -> str:
     name = path.relative_to(ROOT)
     if path.is_dir():
-        return f"# `{name}/`\n\n| | |\n|---|---|\n" + "".join(
+        return f"# `{name}/`\n\n| file | what it is |\n|---|---|\n" + "".join(
             f"| `{file.name}` | {_first_line(file)} |\n" for file in sorted(path.iterdir()) if _is_told(file)
         )
     text = path.read_text(encoding="utf-8")

@@ -86,8 +86,9 @@ class Ranked:
 class LiveRanker:
     """A trained ranker with live memory; for many threads.
 
-    ranker = LiveRanker.open(Path("artifacts/journey/ranker"), Path("artifacts/journey/data"), Path("journal.sqlite"))
-    ranker.rank(RankRequest("2 liter soda", [Candidate("1082185"), Candidate("995242")], user_id="7"))
+        folder = Path("artifacts/journey")
+        ranker = LiveRanker.open(folder / "ranker", folder / "data", Path("journal.sqlite"))
+        ranker.rank(RankRequest("2 liter soda", [Candidate("1082185"), Candidate("995242")], user_id="7"))
     """
 
     def __init__(
