@@ -18,12 +18,12 @@ def paired_table(metrics: Mapping[str, Any]) -> Table | None:
             what = f"auc, new users, known pages: {name}" if part == "new_users" else f"{name}, {PARTS[part]}"
             better = "↓" if name in LESS_IS_BETTER else "↑"
             ahead = _ahead(found, -1 if name in LESS_IS_BETTER else 1)
-            rows.append([f"{what} {better}", told(ours), told(theirs), signed(found["gap"], found["ci95"]), ahead])
+            rows.append([f"{what} {better}", signed(found["gap"], found["ci95"]), ahead, told(ours), told(theirs)])
     if not rows:
         return None
     return Table(
         "Paired differences",
-        ["measure", OURS, RIVAL, f"{OURS} − {RIVAL}", "ahead"],
+        ["measure", f"{OURS} − {RIVAL}", "ahead", OURS, RIVAL],
         rows,
         "The same users are drawn for both, so what both share cancels; 95 % intervals. Nobody is ahead where the "
         "interval holds 0.",

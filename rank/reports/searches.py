@@ -112,15 +112,15 @@ def gaining_and_losing(shown: Scored, explain: str) -> list[Table]:
             page = pages[own[np.argmax(sign * gap[own])]]
             figures = [told(float(mean[name][query])) for name in (OURS, RIVAL)]
             rows.append(
-                [str(queries[query]), f"{count[query]:,}", *figures, f"{mean['gap'][query]:+.4f}", f"{explain} {page}"]
+                [str(queries[query]), f"{mean['gap'][query]:+.4f}", f"{count[query]:,}", *figures, f"{explain} {page}"]
             )
         if rows:
             columns = [
                 "query",
+                "gap",
                 "pages",
                 f"ndcg@10, {OURS}",
                 f"ndcg@10, {RIVAL}",
-                "gap",
                 "its page with the largest gap",
             ]
             note = (

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from prectr.rank.reports.glossary import GLOSSARY, TERMS, of_columns, read_terms
-from prectr.rank.reports.html import BETTER
+from prectr.rank.reports.sections import BETTER
 
 
 def test_every_entry_is_one_paragraph_in_the_order_of_the_alphabet() -> None:

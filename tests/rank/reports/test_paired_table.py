@@ -20,10 +20,10 @@ def test_ahead_is_whose_interval_leaves_out_nothing_whichever_way_is_better() ->
     }
     table = paired_table({**system(), "lightgbm": system(auc=0.89), "differences": differences})
     assert table is not None
-    assert table.rows[0] == ["auc, pages as shown ↑", "0.9000", "0.8900", "+0.0100 [+0.0050, +0.0200]", "PRECTR"]
-    assert [row[-1] for row in table.rows] == ["PRECTR", "LightGBM", "nobody", "–"]
-    assert table.rows[2][1:3] == ["–", "–"], "a figure that is not there"
-    assert table.rows[3][0] == "auc, new users, known pages: 0 ↑" and table.rows[3][3] == "+0.0100"
+    assert table.rows[0] == ["auc, pages as shown ↑", "+0.0100 [+0.0050, +0.0200]", "PRECTR", "0.9000", "0.8900"]
+    assert [row[2] for row in table.rows] == ["PRECTR", "LightGBM", "nobody", "–"]
+    assert table.rows[2][3:] == ["–", "–"], "a figure that is not there"
+    assert table.rows[3][0] == "auc, new users, known pages: 0 ↑" and table.rows[3][1] == "+0.0100"
 
 
 def test_figures_of_before_have_no_table() -> None:

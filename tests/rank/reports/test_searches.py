@@ -66,8 +66,8 @@ def test_queries_at_either_end_name_the_page_that_shows_it() -> None:
     places = [(0, 4, 0), (0, 1, 0), (0, 0, 4), (0, 0, 1), (0, 0, 0)]
     gain, lose = gaining_and_losing(scored(places, ["milk", "milk", "tea", "tea", "eggs"]), "rank explain --page")
     assert [row[0] for row in gain.rows] == ["milk"] and [row[0] for row in lose.rows] == ["tea"]
-    assert gain.rows[0][1] == "2" and gain.rows[0][-1] == "rank explain --page 100"
-    assert lose.rows[0][-1] == "rank explain --page 102" and lose.rows[0][-2].startswith("-")
+    assert gain.rows[0][2] == "2" and gain.rows[0][-1] == "rank explain --page 100"
+    assert lose.rows[0][-1] == "rank explain --page 102" and lose.rows[0][1].startswith("-")
 
 
 def test_systems_that_agree_have_no_ends() -> None:
