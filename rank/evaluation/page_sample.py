@@ -18,8 +18,12 @@ def sample_pages(prepared: PreparedSet, most: int, seed: int) -> tuple[np.ndarra
     bounds = prepared.page_bounds()
     drawn = generator(seed, "sampled pages").permutation(prepared.num_pages)
     until = int(np.searchsorted(np.cumsum(np.diff(bounds)[drawn]), most, side="right"))
-    pages = np.sort(drawn[: max(until, 1)])
-    rows = page_rows(bounds, pages)
+    return pages_alone(prepared, np.sort(drawn[: max(until, 1)]))
+
+
+def pages_alone(prepared: PreparedSet, pages: np.ndarray) -> tuple[np.ndarray, PreparedSet]:
+    """As `sample_pages`, of these pages, ascending."""
+    rows = page_rows(prepared.page_bounds(), pages)
     chosen = {
         item.name: np.asarray(array[pages if item.name in OF_PAGES else rows])
         for item in fields(prepared)
