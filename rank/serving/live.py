@@ -86,9 +86,10 @@ class Ranked:
 class LiveRanker:
     """A trained ranker with live memory; for many threads.
 
-        folder = Path("artifacts/journey")
-        ranker = LiveRanker.open(folder / "ranker", folder / "data", Path("journal.sqlite"))
-        ranker.rank(RankRequest("2 liter soda", [Candidate("1082185"), Candidate("995242")], user_id="7"))
+    Example:
+        >>> folder = Path("artifacts/journey")
+        >>> ranker = LiveRanker.open(folder / "ranker", folder / "data", Path("journal.sqlite"))
+        >>> ranker.rank(RankRequest("2 liter soda", [Candidate("1082185"), Candidate("995242")], user_id="7"))
     """
 
     def __init__(
