@@ -101,9 +101,9 @@ class TokenTables:
             return self.encoder.state(query, item).float(), item_text.astype(np.int64)
         pairs, place = np.unique(number_pairs(query_text, item_text, width), return_inverse=True)
         device = self.encoder.device
-        query, item = (torch.from_numpy(part).to(device) for part in np.divmod(pairs, width))
+        query_row, item_row = (torch.from_numpy(part).to(device) for part in np.divmod(pairs, width))
         states = torch.empty(len(pairs), self.encoder.state_size, device=device)
-        for which, state in self.encoder.states_of_rows(self.query, self.item, query, item):
+        for which, state in self.encoder.states_of_rows(self.query, self.item, query_row, item_row):
             states[which] = state.float()
         return states, place
 

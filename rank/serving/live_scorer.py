@@ -24,11 +24,11 @@ from prectr.rank.model.predictor import Predictor, ProjectedVectors
 from prectr.rank.model.trained import ENCODER
 from prectr.rank.serving.catalogue import Catalogue, Mark
 from prectr.rank.serving.journal import Item
-from prectr.rank.serving.kept_texts import JUDGED, LEARNT, kept_texts
 from prectr.rank.serving.pair_levels import PairLevels
 from prectr.rank.serving.scorer import Scorer
 from prectr.rank.serving.stored import SERVING, run_of
-from prectr.rank.serving.text_store import TextStore
+from prectr.rank.serving.texts.kept_texts import JUDGED, LEARNT, kept_texts
+from prectr.rank.serving.texts.text_store import TextStore
 from prectr.shared.encoder.level_encoder import LevelEncoder
 from prectr.shared.training.device import compute_device
 

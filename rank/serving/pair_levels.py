@@ -13,7 +13,7 @@ import torch
 from prectr.rank.history.codes import Grown
 from prectr.rank.history.stage_one import LevelProb
 from prectr.rank.inputs.frozen_text import TokenTables
-from prectr.rank.serving.text_store import TextStore
+from prectr.rank.serving.texts.text_store import TextStore
 
 PAIRS_KEPT = 500_000
 
@@ -28,7 +28,7 @@ class PairLevels:
         self._stored, self._texts = stored, texts
         if stored is not None:
             # Hashed once: a page asks for one query and its candidates.
-            stored.queries, stored.item_ids = Grown(stored.queries), Grown(stored.item_ids)  # type: ignore[assignment]
+            stored.queries, stored.item_ids = Grown(stored.queries), Grown(stored.item_ids)
         self._kept: OrderedDict[tuple[str, int], np.ndarray] = OrderedDict()
         self._changed: set[str] = set()
         self._lock = Lock()

@@ -395,8 +395,4 @@ def test_graded_against_random_by_hand(random: list[float], value: float | None)
 
 
 def test_the_order_of_no_pairs_is_undefined() -> None:
-    assert metrics.query_order([], [], []) == {
-        "within_query_spearman": None,
-        "within_query_ndcg": None,
-        "auc_random": None,
-    }
+    assert set(metrics.query_order([], [], []).values()) == {None}

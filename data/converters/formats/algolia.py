@@ -29,7 +29,7 @@ def happenings(found: dict[str, Any], arguments: EventArguments) -> Iterator[Hap
         yield Happening(SEARCH, found, pairs(found["hits"], "objectID"), when, found.get("query"), page, place)
     elif "eventType" in found:
         ids = found.get("objectIDs")
-        items = [(each, {}) for each in ids] if isinstance(ids, list) else [(ids, {})]
+        items: list[tuple[Any, dict[str, Any]]] = [(each, {}) for each in ids] if isinstance(ids, list) else [(ids, {})]
         yield Happening(found.get("eventSubtype") or found["eventType"], found, items, when, page=page)
 
 

@@ -33,7 +33,9 @@ def happenings(found: dict[str, Any], arguments: EventArguments) -> Iterator[Hap
         return
     data = found["data"] if isinstance(found.get("data"), dict) else found
     several = data.get("doc_ids")
-    items = [(each, {}) for each in several] if isinstance(several, list) else [(data.get("doc_id"), {})]
+    items: list[tuple[Any, dict[str, Any]]] = (
+        [(each, {}) for each in several] if isinstance(several, list) else [(data.get("doc_id"), {})]
+    )
     action = found.get("event_type") or found.get("type")
     if action is not None and action != SEARCH:
         yield Happening(str(action), found, items, when, data.get("q", data.get("query")))

@@ -38,7 +38,7 @@ def happenings(found: dict[str, Any], arguments: EventArguments) -> Iterator[Hap
         raise OddObjectError("user_query", "it is no query, with user_query, and no event, with action_name: mend it.")
     if not isinstance(hits, list | str | None):
         raise OddObjectError(key, f"found {hits!r}: it must be a list of ids.")
-    results = [(hit, {}) for hit in ([hits] if isinstance(hits, str) else hits or [])]
+    results: list[tuple[Any, dict[str, Any]]] = [(hit, {}) for hit in ([hits] if isinstance(hits, str) else hits or [])]
     yield Happening(SEARCH, found, results, when, found.get("user_query"), page)
 
 

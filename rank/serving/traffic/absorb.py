@@ -172,10 +172,10 @@ def _with_events(behaviours: pa.Table, events: list[Event]) -> pa.Table:
     """The table with events as rows; a click on an item of a page that is there makes that row a clicked one."""
     clicked_items = _clicked_items(events)
     behaviours, shown = _with_clicks(behaviours, clicked_items)
-    shown |= {(event.page, event.item_id) for event in events if event.kind != CLICK and event.page != NO_PAGE}
+    shown |= {(event.page, str(event.item_id)) for event in events if event.kind != CLICK and event.page != NO_PAGE}
     new = []
     for event in events:
-        key = event.page, event.item_id
+        key = event.page, str(event.item_id)
         if event.kind == CLICK and event.page != NO_PAGE:
             if key in shown:
                 continue

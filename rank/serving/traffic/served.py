@@ -42,4 +42,5 @@ class Served(NamedTuple):
     @classmethod
     def of_row(cls, row: tuple[Any, ...]) -> Self:
         """What `row` gave."""
-        return cls(*row[:-1], [ServedItem(*item) for item in json.loads(row[-1])])
+        *page, items = row
+        return cls._make([*page, [ServedItem(*item) for item in json.loads(items)]])

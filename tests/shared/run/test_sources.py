@@ -15,7 +15,7 @@ from prectr.distill.student import steps
 from prectr.rank import pipeline as rank
 from prectr.rank.evaluation import lightgbm
 from prectr.rank.inputs import steps as inputs
-from prectr.rank.serving import kept_texts
+from prectr.rank.serving.texts import kept_texts
 from prectr.rank.training import engagement, fit
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.sources import ORGANISES, closure, code_of, files_of, organises
@@ -240,8 +240,9 @@ STEPS: dict[str, tuple[Callable[..., Any], tuple[str, ...], str, str]] = {
     "token_vectors": (
         kept_texts.kept_texts,
         tuple(kept_texts.SOURCES),
-        "rank.serving.text_block rank.serving.kept_texts shared.encoder.level_encoder shared.encoder.level_head",
-        "rank.training rank.features rank.history rank.model rank.serving.live rank.serving.text_store",
+        "rank.serving.texts.text_block rank.serving.texts.kept_texts shared.encoder.level_encoder "
+        "shared.encoder.level_head",
+        "rank.training rank.features rank.history rank.model rank.serving.live rank.serving.texts.text_store",
     ),
 }
 """Of each step: where it is put together, its sources, modules that count and modules (or rooms) that do not."""

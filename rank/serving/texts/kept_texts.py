@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +20,7 @@ import pyarrow.parquet as pq
 import torch
 
 from prectr.rank.history.codes import encode
-from prectr.rank.serving.text_block import TEXTS_AT_ONCE, Kind, TextBlock, encoded, open_block, write_block
+from prectr.rank.serving.texts.text_block import TEXTS_AT_ONCE, Kind, TextBlock, encoded, open_block, write_block
 from prectr.shared.encoder.files import ENCODER_FILES
 from prectr.shared.encoder.level_encoder import LevelEncoder
 from prectr.shared.errors import PrectrError
@@ -32,7 +33,7 @@ from prectr.shared.training.device import has_bf16
 LEARNT, JUDGED = "token_vectors", "judged_token_vectors"
 """Folders of a run: by the encoder that learnt on, and by the one that judged the log."""
 
-SOURCES = ["prectr.rank.serving.text_block"]
+SOURCES = ["prectr.rank.serving.texts.text_block"]
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def kept_texts(
         encoder_folder: where the encoder was read from. bf16: matrix products in bfloat16, where the machine has them.
     """
     texts: dict[Kind, Sequence[str]] = {"item": items, "query": queries}
-    inputs = {
+    inputs: dict[str, Any] = {
         "encoder": identity_of(encoder_folder),
         "bf16": bf16 and has_bf16(encoder.device),
         **{kind: _hash(of_kind) for kind, of_kind in texts.items()},

@@ -8,9 +8,9 @@ import torch
 
 from prectr.rank.inputs.texts import token_tensors
 from prectr.rank.serving import kept_texts as kept
-from prectr.rank.serving.kept_texts import KeptTexts, kept_texts
-from prectr.rank.serving.text_block import TextBlock, encoded
-from prectr.rank.serving.text_store import TextStore
+from prectr.rank.serving.texts.kept_texts import KeptTexts, kept_texts
+from prectr.rank.serving.texts.text_block import TextBlock, encoded
+from prectr.rank.serving.texts.text_store import TextStore
 from prectr.shared.encoder.level_encoder import LevelEncoder
 from prectr.shared.training.device import autocast
 from tests.shared.encoder.tiny_encoder import tiny_encoder

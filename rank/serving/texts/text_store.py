@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from prectr.rank.history.codes import Grown
-from prectr.rank.serving.kept_texts import KeptTexts
-from prectr.rank.serving.text_block import TextBlock, encoded, nothing
+from prectr.rank.serving.texts.kept_texts import KeptTexts
+from prectr.rank.serving.texts.text_block import TextBlock, encoded, nothing
 from prectr.shared.encoder.level_encoder import LevelEncoder
 from prectr.shared.encoder.level_head import TokenVectors
 from prectr.shared.training.device import compute_device, has_bf16

@@ -1,0 +1,1 @@
+"""What the encoders make of texts, in memory and on disk, encoded once."""
