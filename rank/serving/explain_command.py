@@ -6,9 +6,9 @@ the last event of the log, unless a time is named; items that the catalogue lack
 
 import difflib
 import json
+import sys
 from contextlib import redirect_stdout
 from pathlib import Path
-from sys import stderr
 from typing import Any
 
 import pyarrow as pa
@@ -45,7 +45,7 @@ def explain(
     ranker, data = ranker_and_data(run, chosen, where)
     if arguments.query is None:
         page = stored_page(data, arguments.page, arguments.split)
-    with redirect_stdout(stderr):  # what is said while opening is not part of the answer
+    with redirect_stdout(sys.stderr):  # what is said while opening is not part of the answer
         if arguments.query is None:
             scorer = Scorer.open(ranker, data, bf16, batch_size)
             gold = read_table(data, "gold") if has_table(data, "gold") else None

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from prectr.rank.inputs.texts import token_tensors
-from prectr.rank.serving import kept_texts as kept
+from prectr.rank.serving.texts import kept_texts as kept
 from prectr.rank.serving.texts.kept_texts import KeptTexts, kept_texts
 from prectr.rank.serving.texts.text_block import TextBlock, encoded
 from prectr.rank.serving.texts.text_store import TextStore
