@@ -251,7 +251,7 @@ def test_the_next_commands_run_as_they_are_printed(shop: Path, tmp_path: Path) -
         assert command.startswith("python ")
         if "serve" in words:
             with subprocess.Popen([*words, "--port", "0"], cwd=ROOT, stdout=subprocess.PIPE, text=True) as service:
-                assert service.stdout is not None and "The page: http" in service.stdout.readline()
+                assert service.stdout is not None and any("The page: http" in line for line in service.stdout)
                 service.kill()
             continue
         done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=120)
