@@ -142,7 +142,7 @@ def test_the_wheel_holds_the_package_and_nothing_beside_it(wheel: Path) -> None:
     }
     assert modules <= names
     assert {f"prectr/{name}" for name in DATA_FILES} <= names
-    assert not [name for name in names if "test" in name or "benchmark" in name or "EXPERIMENTS" in name]
+    assert not [name for name in names if re.search(r"(^|/)(tests?|benchmarks?)(/|_)|EXPERIMENTS", name)]
 
 
 def test_a_page_is_scored_in_a_project_with_modules_of_the_same_names(
