@@ -7,22 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from prectr.rank.config import (
-    EvaluateArguments,
-    HistoryArguments,
-    LossArguments,
-    ModelArguments,
-    RunArguments,
-    TrainArguments,
-)
+from prectr.rank.config import ARGUMENTS
 from prectr.rank.evaluation.protocol import CROSS_SLICES
 from prectr.rank.reports.figures import LOSS_PARTS, Table
 from prectr.shared.run.steps import RECORD, read_record
 
 STEPS = ("features", "trained", "ranker")
 """Folders whose records say by which settings they were made."""
-
-GROUPS = (RunArguments, HistoryArguments, ModelArguments, LossArguments, TrainArguments, EvaluateArguments)
 
 WEIGHTS = {"relevance": "relevance_weight", "consistency": "consistency_weight", "debias": "debias_weight"}
 LEAST_SHARE = 0.001
@@ -153,7 +144,7 @@ def _idle_parts(metrics: Mapping[str, Any], settings: Mapping[str, Any]) -> Iter
 def _every() -> Iterator[Field[Any]]:
     """The settings of a run, but for where things lie."""
     seen = {"name", "artifacts", "encoder", "warm_start", "report_to"}
-    for group in GROUPS:
+    for group in ARGUMENTS:
         for one in fields(group):
             if one.name not in seen:
                 seen.add(one.name)
