@@ -137,3 +137,13 @@ def test_a_handful_of_pages_leaves_the_impressions_as_they_are(home: Path, tmp_p
     assert pc.sum(table["clicked"]).as_py() > pc.sum(former["clicked"]).as_py()
     same = pc.and_(pc.equal(table["page_id"], row["page_id"]), pc.equal(table["item_id"], row["item_id"]))
     assert pc.all(table.filter(same)["clicked"]).as_py()
+
+
+def test_a_search_without_an_item_is_no_row(home: Path, tmp_path: Path) -> None:
+    data, path = tmp_path / "data", tmp_path / "journal.sqlite"
+    cut(home, data, START)
+    before = read_table(data, "behaviours").num_rows
+    with Journal(path) as journal:
+        journal.append([Event("1", "search", user_id="u", query="q", page_id=7, timestamp=START)])
+    absorb(data, path)
+    assert read_table(data, "behaviours").num_rows == before
