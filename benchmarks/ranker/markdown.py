@@ -1,4 +1,4 @@
-"""The tables of README.md, from result files: the ranker beside the best fair rival of each measure, and what its
+"""The tables of RESULTS.md, from result files: the ranker beside the best fair rival of each measure, and what its
 encoder is worth.
 
     python -m benchmarks.ranker.markdown benchmarks/results/ranker_journey.json benchmarks/results/ranker_listings.json

@@ -11,7 +11,7 @@ MEASURES = (
     ("exposed", "gauc_page", "GAUC per page", 1),
     ("exposed", "logloss", "logloss", -1),
     ("open", "ndcg@10", "NDCG@10 of open candidates", 1),
-    ("open", "excess_low@10", "irrelevant items in their top ten", -1),
+    ("open", "excess_low@10", "few irrelevant items in their top ten", -1),
     ("new_users", None, "AUC for new users", 1),
 )
 """Part and name of a measure in `metrics.json`, its words, and whether more (1) or less (-1) is better; of new users,
@@ -21,11 +21,11 @@ the lowest rung of the ladder: nothing is known of them."""
 def verdict(metrics: Mapping[str, Any]) -> str | None:
     """The sentence; None where figures were judged before differences were.
 
-    A system wins a measure if the 95 % interval of the difference leaves out 0; else nobody does.
+    A system leads in a measure if the 95 % interval of the difference leaves out 0; else nobody does.
     """
     if "differences" not in metrics:
         return None
-    wins: dict[str, list[str]] = {"the ranker": [], "LightGBM": []}
+    leads: dict[str, list[str]] = {"the ranker": [], "LightGBM": []}
     even: list[str] = []
     unsure: list[str] = []
     for words, found, better in _measured(metrics["differences"]):
@@ -39,8 +39,8 @@ def verdict(metrics: Mapping[str, Any]) -> str | None:
         else:
             low, high = sorted(map(abs, interval))
             winner = "the ranker" if gap * better > 0 else "LightGBM"
-            wins[winner].append(f"{words} by {_short(abs(gap))} [{_short(low)}, {_short(high)}]")
-    return _sentence(wins, even, unsure)
+            leads[winner].append(f"{words} by {_short(abs(gap))} [{_short(low)}, {_short(high)}]")
+    return _sentence(leads, even, unsure)
 
 
 def _measured(differences: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any], int]]:
@@ -55,12 +55,12 @@ def _measured(differences: Mapping[str, Any]) -> list[tuple[str, Mapping[str, An
     return found
 
 
-def _sentence(wins: Mapping[str, list[str]], even: list[str], unsure: list[str]) -> str:
-    parts = [f"{who} wins {', '.join(measures)}" for who, measures in wins.items() if measures]
+def _sentence(leads: Mapping[str, list[str]], even: list[str], unsure: list[str]) -> str:
+    parts = [f"{who} leads in {', '.join(measures)}" for who, measures in leads.items() if measures]
     if even:
-        parts.append(f"neither wins {', '.join(even)}")
+        parts.append(f"neither leads in {', '.join(even)}")
     if unsure:
-        parts.append(f"too few users to say who wins {', '.join(unsure)}")
+        parts.append(f"too few users to say who leads in {', '.join(unsure)}")
     if not parts:
         return "Verdict: nothing was measured by which the ranker and LightGBM could be compared."
     signs = "; signed: ranker − LightGBM" if even or unsure else ""

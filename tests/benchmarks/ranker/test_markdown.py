@@ -1,4 +1,4 @@
-"""README's tables, as they are made of result files."""
+"""The tables of RESULTS.md, as they are made of result files."""
 
 import json
 from pathlib import Path

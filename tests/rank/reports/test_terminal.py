@@ -117,7 +117,7 @@ def test_the_verdict_is_said_last_and_a_trial_in_red(metrics: dict[str, Any], mo
     metrics["differences"] = {"exposed": {"auc": {"gap": 0.1, "ci95": [0.05, 0.2]}}}
     report.show(metrics, Path("artifacts/toy/ranker"))
     *_, sentence, warning = stream.getvalue().splitlines()
-    assert "the ranker wins AUC on pages as shown by .1000 [.0500, .2000]" in sentence
+    assert "the ranker leads in AUC on pages as shown by .1000 [.0500, .2000]" in sentence
     assert "TRIAL RUN" in warning and "\x1b[1;31m" in warning
     stream.truncate(0)
     metrics["command"] = "python -m rank run"

@@ -22,17 +22,17 @@ def test_the_winner_is_named_measure_by_measure_with_what_it_wins_by() -> None:
     )
     ours, theirs, nobody = sentence.split("; ")[-3:]
     assert ours.endswith(
-        "the ranker wins NDCG@10 of open candidates by .0123 [.0100, .0200], irrelevant items in their top ten by "
-        ".0180 [.0100, .0250]"
+        "the ranker leads in NDCG@10 of open candidates by .0123 [.0100, .0200], few irrelevant items in their "
+        "top ten by .0180 [.0100, .0250]"
     )
-    assert theirs == "LightGBM wins GAUC per page by .0010 [.0002, .0018]"
-    assert nobody == "neither wins AUC on pages as shown (-.0003 [-.0015, +.0009])."
+    assert theirs == "LightGBM leads in GAUC per page by .0010 [.0002, .0018]"
+    assert nobody == "neither leads in AUC on pages as shown (-.0003 [-.0015, +.0009])."
 
 
 def test_where_lightgbm_wins_everything_it_says_so() -> None:
     sentence = told(exposed={"auc": found(-0.01, -0.02, -0.005), "logloss": found(0.01, 0.005, 0.02)})
-    assert "the ranker wins" not in sentence
-    assert "LightGBM wins AUC on pages as shown by .0100 [.0050, .0200], logloss by .0100" in sentence
+    assert "the ranker leads in" not in sentence
+    assert "LightGBM leads in AUC on pages as shown by .0100 [.0050, .0200], logloss by .0100" in sentence
 
 
 def test_new_users_are_those_of_whom_least_is_known() -> None:
@@ -43,7 +43,7 @@ def test_new_users_are_those_of_whom_least_is_known() -> None:
 
 
 def test_too_few_users_name_no_winner() -> None:
-    assert "too few users to say who wins AUC on pages as shown (+.0400)" in told(exposed={"auc": found(0.04)})
+    assert "too few users to say who leads in AUC on pages as shown (+.0400)" in told(exposed={"auc": found(0.04)})
     assert "nothing was measured" in told(exposed={"auc": found(None)})
     assert verdict({}) is None, "figures of before"
 
