@@ -86,7 +86,26 @@ class TeacherArguments(JudgeArguments):
         default=16, metadata={"help": "tokens kept of a query in the prompt", "range": (1, 100_000)}
     )
     teacher_pairs: int = field(
-        default=2000, metadata={"help": "gold pairs it is fine-tuned on; 0: no fine-tuning", "range": (0, COUNT)}
+        default=8000,
+        metadata={
+            "help": "pairs it is taught on at most, unrelated ones among them; 0: it is not taught",
+            "range": (0, COUNT),
+        },
+    )
+    unrelated_share: float = field(
+        default=0.25,
+        metadata={
+            "help": "share of sampled unrelated pairs, as the lowest level, of what teachers and SFT learn from; 0: "
+            "none, where the lowest level means something better than irrelevant",
+            "range": (0, 0.9),
+        },
+    )
+    labeller: Literal["best", "teacher"] = field(
+        default="best",
+        metadata={
+            "help": "who labels: the best on validation of the teacher, it untaught, likeness trees and the student's "
+            "own MaxSim; or the teacher, whatever validation says"
+        },
     )
     teacher_calibration_pairs: int = field(
         default=200,
@@ -107,12 +126,20 @@ class TeacherArguments(JudgeArguments):
     teacher_patience: int = field(
         default=3, metadata={"help": "early stopping: validations in a row without gain", "range": (1, 10_000)}
     )
+    lora_pairs: int = field(
+        default=2000,
+        metadata={"help": "of teacher_pairs, what a language model's LoRA sees at most", "range": (1, COUNT)},
+    )
     lora_rank: int = field(default=16, metadata={"help": "r of LoRA", "range": (1, 4096)})
     lora_alpha: int = field(default=32, metadata={"help": "alpha of LoRA", "range": (1, 100_000)})
     cross_encoder_length: int = field(
         default=64, metadata={"help": "tokens of query and item together", "range": (4, 100_000)}
     )
-    cross_encoder_epochs: float = field(default=3.0, metadata={"help": "passes over the gold pairs", "range": EPOCHS})
+    cross_encoder_epochs: float = field(default=2.0, metadata={"help": "passes over those pairs", "range": EPOCHS})
+    cross_encoder_order_weight: float = field(
+        default=0.5,
+        metadata={"help": "of the loss of a query's items in the wrong order; 0: none", "range": (0, 1000)},
+    )
     cross_encoder_batch_size: int = field(default=32, metadata={"help": "pairs per step", "range": BATCH})
     cross_encoder_learning_rate: float = field(
         default=5e-5, metadata={"help": "of a cross-encoder, peak", "range": RATE}
@@ -262,7 +289,13 @@ class StudentArguments(StartArguments):
     distill_learning_rate: float = field(
         default=1e-4, metadata={"help": "of the text encoder, distilling", "range": RATE}
     )
-    sft_epochs: float = field(default=3.0, metadata={"help": "passes over the gold pairs", "range": EPOCHS})
+    sft_epochs: float = field(
+        default=3.0, metadata={"help": "passes over gold and unrelated pairs, at most", "range": EPOCHS}
+    )
+    sft_order_weight: float = field(
+        default=0.5,
+        metadata={"help": "of the loss of a query's items in the wrong order; 0: none", "range": (0, 1000)},
+    )
     sft_learning_rate: float = field(default=1e-4, metadata={"help": "of the text encoder, on gold", "range": RATE})
     head_learning_rate: float = field(default=3e-3, metadata={"help": "of projection, level head and W", "range": RATE})
     student_batch_size: int = field(default=32, metadata={"help": "pairs per step", "range": BATCH})

@@ -7,7 +7,6 @@ import numpy as np
 from prectr.distill.evaluation.judge import (
     Metrics,
     Score,
-    expected_level,
     judge,
     judge_encoder,
     judge_order,
@@ -15,6 +14,7 @@ from prectr.distill.evaluation.judge import (
     tfidf_cosine,
 )
 from prectr.distill.labelling.job import read_labels
+from prectr.distill.order import expected_level
 from prectr.distill.pairs import Pairs, with_random_items
 from prectr.distill.teachers.assistant import open_assistant
 from prectr.distill.teachers.base import Teacher
