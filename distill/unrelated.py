@@ -63,6 +63,7 @@ def with_unrelated(gold: Pairs, unrelated: Pairs, share: float, budget: int | No
     """`gold` and behind it as many of `unrelated` as make `share` of the whole; with a `budget` the first of both, so
     many pairs together.
     """
+    share = share if len(unrelated) else 0.0
     if budget is not None:
         gold = gold.take(np.arange(min(len(gold), round(budget * (1 - share)))))
     return concatenate([gold, unrelated.take(np.arange(min(len(unrelated), how_many(len(gold), share))))])

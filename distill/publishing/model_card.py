@@ -28,9 +28,11 @@ JUDGES = {
     "tfidf": "char-n-gram TF-IDF",
     "teacher": "teacher",
     "teacher_untaught": "teacher, before it was taught",
+    "labeller": "who labelled in its place",
     "assistant": "the teacher's assistant",
     "student": "student",
     "student_maxsim": "student, MaxSim alone",
+    "untrained_maxsim": "student untrained, MaxSim alone",
 }
 """How known judges are called; others in `metrics.json` go by their own names."""
 

@@ -40,9 +40,7 @@ class StudentModel(nn.Module):
     W, the projection of h onto the teacher's state, exists in distillation only and is not published.
     """
 
-    def __init__(
-        self, encoder: LevelEncoder, soft_target: SoftTarget | None = None, order_weight: float = 0.0
-    ) -> None:
+    def __init__(self, encoder: LevelEncoder, soft_target: SoftTarget | None = None, order_weight: float = 0.0) -> None:
         super().__init__()
         self.encoder = encoder
         self.soft_target, self.order_weight = soft_target, order_weight

@@ -37,6 +37,7 @@ ATTEMPT = ".attempt.json"
 COMMANDS = {
     "data": "make data",
     "teacher": "make distill",
+    "labeller": "make distill",
     "labels": "make distill",
     "assistant": "make distill",
     "assistant_labels": "make distill",

@@ -1,0 +1,140 @@
+"""Who labels. Teaching can make a judge worse, and a costly judge can know less than a cheap one: the taught teacher is
+set beside its members, beside what they were before, beside likeness trees and beside the student's own MaxSim, all on
+the same validation pairs, and the best of them labels.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from prectr.distill.pairs import Pairs
+from prectr.distill.teachers.base import Teacher
+from prectr.distill.teachers.calibration import CalibratedTeacher, Calibration
+from prectr.distill.teachers.dtype import reads_bf16
+from prectr.distill.teachers.maxsim import MaxSimTeacher
+from prectr.distill.teachers.panel import (
+    SAID,
+    TAUGHT,
+    Panel,
+    learnt,
+    open_bare_member,
+    open_teacher,
+    open_untaught_member,
+    sheet_of,
+    teaching_pairs,
+)
+from prectr.distill.teachers.sheet import read_said
+from prectr.distill.teachers.similarity import SimilarityTeacher, teach_similarity
+from prectr.shared.encoder.level_encoder import LevelEncoder
+from prectr.shared.errors import PrectrError
+from prectr.shared.run.schema import member, read_json
+
+CHOICE = "choice.json"
+LIKENESS, MAXSIM = "likeness trees", "MaxSim of untrained vectors"
+FOLDERS = {LIKENESS: "likeness", MAXSIM: "maxsim"}
+
+Start = Callable[[Path], LevelEncoder]
+"""Makes the student as it starts, in a work folder."""
+
+
+def choose(
+    panel: Panel, taught: Path, train: Pairs, validation: Pairs, likeness: str, start: Start, seed: int, work: Path
+) -> dict[str, Any]:
+    """Compares the judges and leaves the choice, and what it takes to open it, in `work`; `open_labeller` reads it.
+
+    Args:
+        taught: what `teach` left.
+        likeness: sentence encoder of the trees, folder or hub id; empty: no trees.
+        start: makes the untrained student.
+
+    Returns:
+        The figures of every judge, by its name. Empty where nothing is compared: without validation pairs, or with
+        `labeller: teacher`.
+    """
+    sheet = sheet_of(panel, train, validation, seed)
+    if panel.arguments.labeller == "teacher" or not len(sheet):
+        _save(work, TAUGHT)
+        return {}
+    said = read_said(taught / SAID)
+    gold = teaching_pairs(panel, train, seed)
+    if likeness and all(source.role != "similarity" for source in panel.sources):
+        bf16, folder = reads_bf16(panel.arguments), work / FOLDERS[LIKENESS]
+        folder.mkdir(exist_ok=True)
+        teach_similarity(likeness, panel.texts, gold, sheet.graded, panel.num_levels, bf16=bf16, seed=seed, work=folder)
+        said[LIKENESS] = sheet.ask(SimilarityTeacher(folder, likeness, bf16=bf16))
+    untrained = start(work)
+    said[MAXSIM] = sheet.ask(MaxSimTeacher(untrained))
+    figures = {name: sheet.figures(found) for name, found in said.items()}
+    # The first of equals: the teacher that was asked for.
+    chosen = max(figures, key=lambda name: figures[name]["order"] if figures[name]["order"] is not None else -np.inf)
+    if chosen == MAXSIM:
+        untrained.save_pretrained(work / FOLDERS[MAXSIM])
+    elif (work / FOLDERS[LIKENESS]).is_dir() and chosen != LIKENESS:
+        shutil.rmtree(work / FOLDERS[LIKENESS])
+    _save(work, chosen)
+    if said[chosen].shape[1] == 1 or chosen.startswith("untaught "):
+        sample = gold.sample(max(panel.arguments.teacher_calibration_pairs, panel.num_levels), seed, "calibration")
+        asked = list(zip(sample.query, sample.item_text, strict=True))
+        found = _open_bare(panel, chosen, taught, work, likeness, "").score(asked).log_odds
+        Calibration.fit(found, sample.level, panel.num_levels).save(work / "calibration.json")
+    return figures
+
+
+def open_labeller(panel: Panel, taught: Path, choice: Path, likeness: str) -> Teacher:
+    """The judge that `choose` left in `choice`, known by what it learnt."""
+    chosen = chosen_in(choice)
+    if chosen == TAUGHT:
+        return open_teacher(panel, taught, learnt(taught))
+    judge = _open_bare(panel, chosen, taught, choice, likeness, learnt(choice))
+    if (choice / "calibration.json").is_file():
+        return CalibratedTeacher(judge, Calibration.load(choice / "calibration.json"))
+    return judge
+
+
+def sentence(figures: dict[str, Any], chosen: str) -> str:
+    """Who labels, and how the others did, as one line of the log."""
+    told = ", ".join(
+        f"{name} {_told(found['within_query_spearman'])} / {_told(found['auc_random'])}"
+        for name, found in figures.items()
+        if found["order"] is not None
+    )
+    return f"{chosen} labels: on validation, Spearman within the query / AUC of graded against random: {told}."
+
+
+def chosen_in(choice: Path) -> str:
+    """The name of who labels."""
+    return member(read_json(choice / CHOICE), "labeller", choice / CHOICE, str)
+
+
+def _open_bare(panel: Panel, chosen: str, taught: Path, choice: Path, likeness: str, identity: str) -> Teacher:
+    if chosen == LIKENESS:
+        folder = choice / FOLDERS[LIKENESS]
+        return SimilarityTeacher(folder, likeness, bf16=reads_bf16(panel.arguments), identity=identity)
+    if chosen == MAXSIM:
+        return MaxSimTeacher.open(choice / FOLDERS[MAXSIM], identity)
+    state, _, name = chosen.partition(" ")
+    number = _number(panel.sources, name)
+    if state == "untaught" and (judge := open_untaught_member(panel, number)):
+        return judge
+    return open_bare_member(panel, number, taught, learnt(taught))
+
+
+def _number(sources: Any, name: str) -> int:
+    names = [source.name for source in sources]
+    if name not in names:
+        raise PrectrError(f"labeller: {name} is none of the teachers {', '.join(names)}; run `make distill` again.")
+    return names.index(name)
+
+
+def _told(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
+
+
+def _save(work: Path, chosen: str) -> None:
+    (work / CHOICE).write_text(json.dumps({"labeller": chosen}, indent=2) + "\n", encoding="utf-8")
