@@ -48,8 +48,8 @@ SOURCES = {
 
 
 def run_stage(workspace: Workspace) -> None:
-    """convert · teach · choose · label · (assist · label again) · hidden_states · distill · sft · evaluate_encoder, then the
-    table of results.
+    """convert · teach · choose · label · (assist · label again) · hidden_states · distill · sft · evaluate_encoder,
+    then the table of results.
     """
     for line in workspace.remarks:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
@@ -71,7 +71,7 @@ def run_stage(workspace: Workspace) -> None:
 
 
 def make_labels(workspace: Workspace, panel: Panel) -> dict[str, StepRecord]:
-    """What the student will learn from: teach · choose · label, and where an assistant is named assist · label again."""
+    """What the student will learn from: teach · choose · label, and with an assistant assist · label again."""
     report_to(workspace.run.report_to)
     records = {"teach": teach(workspace, panel), "choose": choose_labeller(workspace, panel)}
     records["label"] = label_pairs(workspace, panel)

@@ -44,8 +44,8 @@ class StudentModel(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.soft_target, self.order_weight = soft_target, order_weight
-        if soft_target is not None:
-            self.to_teacher = nn.Linear(encoder.state_size, soft_target.teacher_width)
+        width = soft_target.teacher_width if soft_target is not None else 0
+        self.to_teacher = nn.Linear(encoder.state_size, width) if width else nn.Identity()
 
     def forward(
         self,

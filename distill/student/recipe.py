@@ -163,6 +163,8 @@ class Recipe:
 
     def maxsim_order(self, encoder: LevelEncoder) -> float:
         """How the MaxSim of an encoder's vectors orders the validation pairs, which no head has a part in."""
+        if not len(self.validation):
+            return 0.0
         score, random = (
             encoder.eval().maxsim(pairs.query.tolist(), pairs.item_text.tolist()) if len(pairs) else np.zeros(0)
             for pairs in (self.validation, self.random_validation)

@@ -24,7 +24,7 @@ from prectr.distill.teachers.causal import CausalTeacher
 from prectr.distill.teachers.cross_encoder import CrossEncoderTeacher, finetune_cross_encoder, training_settings
 from prectr.distill.teachers.dtype import reads_bf16, resolved_dtype
 from prectr.distill.teachers.endpoint import open_endpoint
-from prectr.distill.teachers.ensemble import EnsembleTeacher, fit_weights, read_weights, save_weights
+from prectr.distill.teachers.ensemble import EnsembleTeacher, fit_weights, pooled, read_weights, save_weights
 from prectr.distill.teachers.lora import finetune
 from prectr.distill.teachers.prompt import Prompt
 from prectr.distill.teachers.sheet import Sheet, save_said
@@ -32,8 +32,8 @@ from prectr.distill.teachers.similarity import SimilarityTeacher, teach_similari
 from prectr.distill.unrelated import with_unrelated
 from prectr.shared.errors import PrectrError
 from prectr.shared.pretrained import open_config
-from prectr.shared.run.ranges import COUNT
 from prectr.shared.run.fingerprint import file_fingerprint
+from prectr.shared.run.ranges import COUNT
 from prectr.shared.run.steps import RECORD, fingerprint_of
 
 CALIBRATION, WEIGHTS, SAID = "calibration.json", "ensemble.json", "said.npz"

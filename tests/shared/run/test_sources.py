@@ -150,6 +150,12 @@ STEPS: dict[str, tuple[Callable[..., Any], tuple[str, ...], str, str]] = {
         "distill.teachers.lora distill.teachers.causal distill.teachers.prompt distill.workspace distill.pipeline",
         "distill.student distill.labelling.job distill.publishing rank",
     ),
+    "choose": (
+        distill.choose_labeller,
+        distill.SOURCES["choose"],
+        "distill.teachers.choice distill.teachers.similarity distill.teachers.maxsim distill.order distill.pipeline",
+        "distill.student distill.labelling.job distill.publishing rank",
+    ),
     "label": (
         distill._label,
         distill.SOURCES["label"],
