@@ -115,7 +115,7 @@ class Workspace:
         names, seed = self.level_names, self.run.seed
         share = self.teaching.unrelated_share
         start = (self.encoder_source, self.training, names, texts)
-        return Recipe(*start, gold, validation, seed, self.data, self.unrelated, share)
+        return Recipe(*start, gold, validation, seed, self.data, lambda: self.unrelated, share)
 
     @cached_property
     def unrelated(self) -> Pairs:
@@ -153,4 +153,4 @@ class Workspace:
         """The teacher, its members to be opened from `locations`."""
         sources, batch_size = self.teacher_sources, self.labelling.label_batch_size
         asked = (sources, locations, self.prompt, self.level_names, self.teaching, batch_size)
-        return Panel(*asked, self.recipe.texts, self.unrelated)
+        return Panel(*asked, self.recipe.texts, lambda: self.unrelated)

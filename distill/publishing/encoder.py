@@ -64,7 +64,7 @@ def _facts(workspace: Workspace, temperature: float) -> dict[str, Any]:
     return {
         "data": workspace.run.name,
         "reconstructed": reconstructed(workspace.data),
-        "labeller": chosen_in(workspace.folder / LABELLER),
+        "labelled_by": chosen_in(workspace.folder / LABELLER),
         "teacher_source": ",".join(source_names(workspace.teaching.teacher)),
         "assistant_source": shareable(workspace.teaching.assistant),
         "init_from": shareable(workspace.training.init_from),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -52,7 +52,7 @@ class Recipe:
         texts: every item text and training query, for the tokens' idf.
         gold, validation: pairs with gold levels; of the epochs of a training the best on `validation` is kept. Without
             them it is the best on the teacher's labels of `held_out` queries.
-        unrelated: sampled pairs of level 0 that gold is fine-tuned with, `unrelated_share` of both together.
+        unrelated: gives sampled pairs of level 0 that gold is fine-tuned with, `unrelated_share` of both together.
         seed: of new weights, dropout and the order of pairs.
         data: whose log says which words are people's own; None: every word of `texts` may be kept.
     """
@@ -65,7 +65,7 @@ class Recipe:
     validation: Pairs
     seed: int
     data: Path | None = None
-    unrelated: Pairs = field(default_factory=no_pairs)
+    unrelated: Callable[[], Pairs] = no_pairs
     unrelated_share: float = 0.0
 
     @property
@@ -185,9 +185,8 @@ class Recipe:
         set_seed(self.seed)
         encoder.head = LevelHead(encoder.config).to(encoder.device)
         if labels is None:
-            sample = with_unrelated(
-                self.gold.sample(HEAD_PAIRS, self.seed, "features"), self.unrelated, self.unrelated_share
-            )
+            sample = self.gold.sample(HEAD_PAIRS, self.seed, "features")
+            sample = with_unrelated(sample, self.unrelated(), self.unrelated_share)
         else:
             pairs, judgement = labels
             said = Pairs(pairs.query, pairs.item_text, judgement.level_prob.argmax(1))
@@ -231,7 +230,7 @@ class Recipe:
         set_seed(self.seed)
         schedule = self._schedule(self.arguments.sft_epochs, self.arguments.sft_learning_rate)
         rows = work / "checkpoints" / "rows"
-        learnt = with_unrelated(self.gold, self.unrelated, self.unrelated_share)
+        learnt = with_unrelated(self.gold, self.unrelated(), self.unrelated_share)
         gold = PairDataset(encoder, learnt, rows / "train")
         validation = PairDataset(encoder, self.validation, rows / "validation")
         model = StudentModel(encoder, order_weight=self.arguments.sft_order_weight)

@@ -7,8 +7,8 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +75,7 @@ class Panel:
         arguments: the settings.
         batch_size: pairs per forward pass.
         texts: items and training queries; what `similarity` weighs words by.
-        unrelated: sampled pairs of level 0 that are taught beside gold.
+        unrelated: gives the sampled pairs of level 0 that are taught beside gold.
     """
 
     sources: Sequence[Source]
@@ -85,7 +85,7 @@ class Panel:
     arguments: TeacherArguments
     batch_size: int
     texts: Sequence[str] = ()
-    unrelated: Pairs = field(default_factory=no_pairs)
+    unrelated: Callable[[], Pairs] = no_pairs
 
     @property
     def num_levels(self) -> int:
@@ -161,7 +161,7 @@ def teaching_pairs(panel: Panel, train: Pairs, seed: int, budget: int = COUNT) -
     arguments = panel.arguments
     gold = train.sample(len(train), seed, "teacher")
     most = min(arguments.teacher_pairs, budget)
-    return with_unrelated(gold, panel.unrelated, arguments.unrelated_share, most)
+    return with_unrelated(gold, panel.unrelated(), arguments.unrelated_share, most)
 
 
 def open_teacher(panel: Panel, taught: Path | None, identity: str) -> Teacher:
@@ -183,9 +183,9 @@ def open_teacher(panel: Panel, taught: Path | None, identity: str) -> Teacher:
 
 def open_untaught(panel: Panel) -> Teacher | None:
     """The teacher before `teach`; None where one of its members could not say levels then (`open_untaught_member`)."""
-    members = [open_untaught_member(panel, member) for member in range(len(panel.sources))]
-    if any(source.outputs == 1 for source in panel.sources):
+    if any(source.role != "causal" and source.outputs != panel.num_levels for source in panel.sources):
         return None
+    members = [open_untaught_member(panel, member) for member in range(len(panel.sources))]
     known = [member for member in members if member is not None]
     if len(known) < len(members):
         return None

@@ -97,7 +97,7 @@ def test_hidden_states_that_order_validation_worse_are_not_taken(
 
 def test_sft_sees_unrelated_pairs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     unrelated = Pairs(np.full(50, "milk", object), np.full(50, "roof tile", object), np.zeros(50, np.int64))
-    recipe = recipe_of(unrelated=unrelated, unrelated_share=0.25)
+    recipe = recipe_of(unrelated=lambda: unrelated, unrelated_share=0.25)
     seen: list[int] = []
     monkeypatch.setattr("prectr.distill.student.recipe.train_student", lambda model, pairs, *_: seen.append(len(pairs)))
     encoder = recipe.start(tmp_path)

@@ -11,9 +11,7 @@ from prectr.distill.teachers.base import Judgement, Pair
 from prectr.distill.teachers.sheet import Sheet, read_said, save_said
 
 QUERIES = [f"q{number}" for number in range(10)]
-GOLD = Pairs(
-    np.repeat(QUERIES, 3).astype(object), np.array([f"t{n}" for n in range(30)], object), np.arange(30) % 3
-)
+GOLD = Pairs(np.repeat(QUERIES, 3).astype(object), np.array([f"t{n}" for n in range(30)], object), np.arange(30) % 3)
 TRAIN = Pairs(np.array(["x", "y"], object), np.array(["lamp", "roof"], object), np.array([0, 1]))
 
 
