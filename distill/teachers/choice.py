@@ -27,10 +27,10 @@ from prectr.distill.teachers.panel import (
     open_teacher,
     open_untaught_member,
     sheet_of,
-    teaching_pairs,
 )
 from prectr.distill.teachers.sheet import read_said
 from prectr.distill.teachers.similarity import SimilarityTeacher, teach_similarity
+from prectr.distill.unrelated import with_unrelated
 from prectr.shared.encoder.level_encoder import LevelEncoder
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.schema import member, read_json
@@ -38,6 +38,9 @@ from prectr.shared.run.schema import member, read_json
 CHOICE = "choice.json"
 LIKENESS, MAXSIM = "likeness trees", "MaxSim of untrained vectors"
 FOLDERS = {LIKENESS: "likeness", MAXSIM: "maxsim"}
+
+RIVAL_PAIRS = 8000
+"""Pairs that likeness trees learn from at most, unrelated ones among them: what is not asked for is not to cost much."""
 
 Start = Callable[[Path], LevelEncoder]
 """Makes the student as it starts, in a work folder."""
@@ -62,7 +65,8 @@ def choose(
         _save(work, TAUGHT)
         return {}
     said = read_said(taught / SAID)
-    gold = teaching_pairs(panel, train, seed)
+    shuffled = train.sample(len(train), seed, "teacher")
+    gold = with_unrelated(shuffled, panel.unrelated(), panel.arguments.unrelated_share, RIVAL_PAIRS)
     if likeness and all(source.role != "similarity" for source in panel.sources):
         bf16, folder = reads_bf16(panel.arguments), work / FOLDERS[LIKENESS]
         folder.mkdir(exist_ok=True)
@@ -75,8 +79,8 @@ def choose(
     chosen = max(figures, key=lambda name: figures[name]["order"] if figures[name]["order"] is not None else -np.inf)
     if chosen == MAXSIM:
         untrained.save_pretrained(work / FOLDERS[MAXSIM])
-    elif (work / FOLDERS[LIKENESS]).is_dir() and chosen != LIKENESS:
-        shutil.rmtree(work / FOLDERS[LIKENESS])
+    if chosen != LIKENESS:
+        shutil.rmtree(work / FOLDERS[LIKENESS], ignore_errors=True)
     _save(work, chosen)
     if said[chosen].shape[1] == 1 or chosen.startswith("untaught "):
         sample = gold.sample(max(panel.arguments.teacher_calibration_pairs, panel.num_levels), seed, "calibration")
