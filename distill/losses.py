@@ -60,8 +60,8 @@ def within_query_loss(logits: Tensor, levels: Tensor, query: Tensor) -> Tensor:
     """Pairwise logistic loss of the expected levels: the mean of log(1 + e^−(s_a − s_b)) over all rows a, b of one
     query with a's level above b's; 0 where there are none [RankNet, Burges et al., ICML 2005; here: O].
 
-    Cross-entropy alone learns which queries are easy. Of a batch that processes share, rows of one query that fall to
-    two of them are not compared.
+    Cross-entropy alone learns which queries are easy. Of a batch that processes share all rows of a query must be one
+    process's (`prectr.shared.training.whole_batch.part_of_groups`).
 
     Args:
         logits: [B, K]. levels: [B] gold. query: [B] int, equal for rows of one query.

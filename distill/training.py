@@ -207,16 +207,16 @@ class QuerySampler(Sampler[int]):
     """
 
     def __init__(self, query: np.ndarray, seed: int) -> None:
-        self.query, self.seed, self.epoch = query, seed, 0
+        self.group, self.seed, self.epoch = query, seed, 0
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return len(self.query)
+        return len(self.group)
 
     def __iter__(self) -> Iterator[int]:
-        yield from rows_together(self.query, np.random.default_rng([self.seed, self.epoch]))[0].tolist()
+        yield from rows_together(self.group, np.random.default_rng([self.seed, self.epoch]))[0].tolist()
 
 
 class LikeLengthSampler(Sampler[int]):
@@ -235,7 +235,7 @@ class LikeLengthSampler(Sampler[int]):
     def __init__(
         self, lengths: Sequence[int] | np.ndarray, batch_size: int, seed: int, query: np.ndarray | None = None
     ) -> None:
-        self.lengths, self.batch_size, self.seed, self.query = np.asarray(lengths), batch_size, seed, query
+        self.lengths, self.batch_size, self.seed, self.group = np.asarray(lengths), batch_size, seed, query
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -247,8 +247,8 @@ class LikeLengthSampler(Sampler[int]):
     def __iter__(self) -> Iterator[int]:
         random = np.random.default_rng([self.seed, self.epoch])
         rows, lengths = random.permutation(len(self.lengths)), self.lengths
-        if self.query is not None:
-            rows, run = rows_together(self.query, random)
+        if self.group is not None:
+            rows, run = rows_together(self.group, random)
             longest = np.zeros(run.max() + 1, lengths.dtype)
             np.maximum.at(longest, run, lengths[rows])
             lengths = np.empty_like(lengths)
