@@ -115,7 +115,7 @@ class TeacherArguments(JudgeArguments):
         default=200, metadata={"help": "gold pairs it is validated on", "range": (1, COUNT)}
     )
     teacher_test_pairs: int = field(
-        default=400, metadata={"help": "pairs of each test split it is judged on", "range": (1, COUNT)}
+        default=300, metadata={"help": "pairs of each test split it is judged on", "range": (1, COUNT)}
     )
     teacher_epochs: float = field(default=1.0, metadata={"help": "passes over those pairs", "range": EPOCHS})
     teacher_batch_size: int = field(default=16, metadata={"help": "pairs per LoRA step", "range": BATCH})
@@ -135,7 +135,7 @@ class TeacherArguments(JudgeArguments):
     cross_encoder_length: int = field(
         default=64, metadata={"help": "tokens of query and item together", "range": (4, 100_000)}
     )
-    cross_encoder_epochs: float = field(default=2.0, metadata={"help": "passes over those pairs", "range": EPOCHS})
+    cross_encoder_epochs: float = field(default=1.5, metadata={"help": "passes over those pairs", "range": EPOCHS})
     cross_encoder_order_weight: float = field(
         default=0.5,
         metadata={"help": "of the loss of a query's items in the wrong order; 0: none", "range": (0, 1000)},

@@ -40,7 +40,7 @@ LIKENESS, MAXSIM = "likeness trees", "MaxSim of untrained vectors"
 FOLDERS = {LIKENESS: "likeness", MAXSIM: "maxsim"}
 
 RIVAL_PAIRS = 8000
-"""Pairs that likeness trees learn from at most, unrelated ones among them: what is not asked for is not to cost much."""
+"""Pairs that likeness trees learn from at most, unrelated ones among them: what nobody asked for must not cost much."""
 
 Start = Callable[[Path], LevelEncoder]
 """Makes the student as it starts, in a work folder."""
