@@ -219,7 +219,7 @@ class LabelArguments(Ranged):
         default=8, metadata={"help": "batches per shard, the unit of work and of commit", "range": (1, 1_000_000)}
     )
     label_strategies: list[str] = field(
-        default_factory=lambda: ["logged"],
+        default_factory=lambda: ["logged:0.9", "random:0.1"],
         metadata={"help": "which pairs, as name or name:share; the names stand in distill/labelling/strategies.py"},
     )
     label_max_rejected: float = field(

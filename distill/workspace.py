@@ -132,7 +132,8 @@ class Workspace:
         """The pairs of the labelling job: `label_pairs` of them, or fewer where the strategies find no more."""
         strategies, size = self.labelling.label_strategies, self.labelling.label_pairs
         if not len(self.pairs["unlabelled"]):
-            strategies = [name for name in strategies if name.split(":")[0] != "logged"] or WITHOUT_A_LOG
+            others = [name for name in strategies if name.split(":")[0] != "logged"]
+            strategies = others if {name.split(":")[0] for name in others} - {"random"} else WITHOUT_A_LOG
         return choose_pairs(self.pairs, self.item_texts, strategies, size, self.run.seed, self.encoder_source)
 
     def convert_teachers(self) -> list[tuple[str, StepRecord | None]]:

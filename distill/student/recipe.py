@@ -16,7 +16,7 @@ from prectr.distill.models.random_models import random_text_encoder
 from prectr.distill.models.scratch import scratch_encoder
 from prectr.distill.models.sources import folder_identity
 from prectr.distill.order import order
-from prectr.distill.pairs import Pairs, no_pairs, with_random_items
+from prectr.distill.pairs import Pairs, concatenate, no_pairs, with_random_items
 from prectr.distill.student.hidden_states import StateSchedule, distil_states
 from prectr.distill.student.model import PairDataset, SoftTarget, StudentModel
 from prectr.distill.student.train import GoldOrder, Schedule, say_not_taken, train_student
@@ -32,6 +32,9 @@ from prectr.shared.seeds import generator, set_seed
 
 HEAD_PAIRS = 1024
 """Gold pairs that a new head's features are standardised on."""
+
+ORDERED_PAIRS = 2000
+"""Validation pairs, at most, that vectors without a head are judged by."""
 
 RANDOM_VALIDATION = 500
 """Validation queries with random items, at most, that every epoch is asked for."""
@@ -138,8 +141,8 @@ class Recipe:
 
     def learn_states(self, encoder: LevelEncoder, work: Path) -> None:
         """Teaches `encoder`, as `start` made it, the token vectors of all layers; does nothing where they are as
-        many, or `hidden_state_epochs` is 0. Where the MaxSim of the vectors orders validation pairs worse then than
-        before, they stay as they were.
+        many, or `hidden_state_epochs` is 0. Where the vectors order validation pairs no better then than before, they
+        stay as they were.
         """
         arguments, location = self.arguments, self._location(work)
         layers = open_config(location).num_hidden_layers
@@ -154,22 +157,24 @@ class Recipe:
         )
         whole = LevelEncoder.warm_start(location, self._config, layers)
         before = {name: value.detach().clone() for name, value in encoder.state_dict().items()}
-        at_first = self.maxsim_order(encoder)
+        at_first = self.vectors_order(encoder)
         distil_states(encoder, whole, sorted({*self.texts, *self.gold.query}), schedule, work)
-        at_last = self.maxsim_order(encoder)
+        at_last = self.vectors_order(encoder)
         if len(self.validation) and at_last <= at_first:
             encoder.load_state_dict(before)
             say_not_taken("hidden_states", "order", at_last, at_first)
 
-    def maxsim_order(self, encoder: LevelEncoder) -> float:
-        """How the MaxSim of an encoder's vectors orders the validation pairs, which no head has a part in."""
+    def vectors_order(self, encoder: LevelEncoder) -> float:
+        """How an encoder's vectors order the validation pairs, which no head has a part in: by MaxSim and the cosine of
+        the pooled vectors, both standardised, together.
+        """
         if not len(self.validation):
             return 0.0
-        score, random = (
-            encoder.eval().maxsim(pairs.query.tolist(), pairs.item_text.tolist()) if len(pairs) else np.zeros(0)
-            for pairs in (self.validation, self.random_validation)
-        )
-        return order(self.validation, score, random)
+        gold = self.validation.sample_queries(ORDERED_PAIRS, self.seed, "vectors")
+        pairs = concatenate([gold, self.random_validation])
+        features = encoder.eval().fit_features(pairs.query.tolist(), pairs.item_text.tolist())
+        score = features[:, encoder.head.maxsim_feature] + features[:, encoder.head.cosine_feature]
+        return order(gold, score[: len(gold)], score[len(gold) :])
 
     @cached_property
     def random_validation(self) -> Pairs:

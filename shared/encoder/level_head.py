@@ -205,6 +205,11 @@ class LevelHead(nn.Module):
         """Which of the features is the MaxSim of the contextual vectors, query → item."""
         return len(self.means)
 
+    @property
+    def cosine_feature(self) -> int:
+        """Which of the features is the cosine of the pooled vectors."""
+        return 2 * (len(self.means) + 2)
+
     @torch.no_grad()
     def start_as_maxsim(self, scale: float, bias: Sequence[float]) -> None:
         """Makes the logit of level k `k · scale · m + bias_k`, m the standardised MaxSim of the contextual vectors:
