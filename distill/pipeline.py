@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from prectr.distill.choosing.choice import choose, chosen_in, open_labeller, sentence
+from prectr.distill.choosing.sheet import read_said
 from prectr.distill.config import parse_strategies
 from prectr.distill.evaluation.comparison import UNTAUGHT, examine
 from prectr.distill.labelling.job import REJECTED, labels_fingerprint, read_labels
@@ -19,10 +21,8 @@ from prectr.distill.student.steps import train_students
 from prectr.distill.teachers import panel as teachers
 from prectr.distill.teachers.assistant import assistant_inputs, open_assistant, teach_assistant
 from prectr.distill.teachers.base import Teacher
-from prectr.distill.teachers.choice import choose, chosen_in, open_labeller, sentence
 from prectr.distill.teachers.panel import SAID, TAUGHT, Panel, open_teacher, open_untaught, sheet_of
 from prectr.distill.teachers.prompt import prompt_file
-from prectr.distill.teachers.sheet import read_said
 from prectr.distill.unrelated import with_unrelated
 from prectr.distill.workspace import ASSISTANT_LABELS, LABELLER, LABELS, Workspace
 from prectr.shared import strict_json
@@ -36,8 +36,8 @@ from prectr.shared.training.trackers import report_to
 
 SOURCES = {
     "teach": ("prectr.distill.teachers.panel", "prectr.distill.evaluation.judge"),
-    "choose": ("prectr.distill.teachers.choice", "prectr.distill.evaluation.judge"),
-    "label": ("prectr.distill.labelling.job", "prectr.distill.labelling.strategies", "prectr.distill.teachers.choice"),
+    "choose": ("prectr.distill.choosing.choice", "prectr.distill.evaluation.judge"),
+    "label": ("prectr.distill.labelling.job", "prectr.distill.labelling.strategies", "prectr.distill.choosing.choice"),
     "assist": ("prectr.distill.teachers.assistant",),
     "label again": (
         *("prectr.distill.labelling.job", "prectr.distill.labelling.strategies"),

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from prectr.data.contract import reconstructed
+from prectr.distill.choosing.choice import chosen_in
 from prectr.distill.evaluation.comparison import agreement, judge_all
 from prectr.distill.labelling.job import read_labels
 from prectr.distill.publishing.model_card import write_card
-from prectr.distill.teachers.choice import chosen_in
 from prectr.distill.workspace import LABELLER, Workspace
 from prectr.shared import strict_json
 from prectr.shared.encoder.level_encoder import LevelEncoder

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from prectr.distill.choosing.sheet import Sheet, save_said
 from prectr.distill.config import TeacherArguments
 from prectr.distill.models.output_names import output_order
 from prectr.distill.models.sources import ADAPTER_FILES, Source, find_adapter
@@ -27,7 +28,6 @@ from prectr.distill.teachers.endpoint import open_endpoint
 from prectr.distill.teachers.ensemble import EnsembleTeacher, fit_weights, pooled, read_weights, save_weights
 from prectr.distill.teachers.lora import finetune
 from prectr.distill.teachers.prompt import Prompt
-from prectr.distill.teachers.sheet import Sheet, save_said
 from prectr.distill.teachers.similarity import SimilarityTeacher, teach_similarity
 from prectr.distill.unrelated import with_unrelated
 from prectr.shared.errors import PrectrError

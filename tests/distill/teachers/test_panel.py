@@ -14,6 +14,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from prectr.data.__main__ import main as data_main
 from prectr.distill.__main__ import main as distill_main
+from prectr.distill.choosing.sheet import read_said
 from prectr.distill.config import TeacherArguments
 from prectr.distill.labelling.job import read_labels
 from prectr.distill.models.convert import convert_teacher
@@ -27,7 +28,6 @@ from prectr.distill.teachers.cross_encoder import CrossEncoderTeacher
 from prectr.distill.teachers.lora import finetune
 from prectr.distill.teachers.panel import TAUGHT, Panel, ask, learnt, open_teacher, sheet_of, teach
 from prectr.distill.teachers.prompt import Prompt
-from prectr.distill.teachers.sheet import read_said
 from prectr.shared.errors import PrectrError
 
 PROMPT = Prompt("Search: ", "\nProduct: ", "\nMatch:", ("none", "weak", "exact"))

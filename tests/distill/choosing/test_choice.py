@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from prectr.distill.choosing import choice
+from prectr.distill.choosing.choice import LIKENESS, MAXSIM, choose, chosen_in, open_labeller, sentence
+from prectr.distill.choosing.sheet import save_said
 from prectr.distill.config import TeacherArguments
 from prectr.distill.models.random_models import random_causal_lm
 from prectr.distill.models.sources import Source, find_teacher
 from prectr.distill.pairs import Pairs
-from prectr.distill.teachers import choice
 from prectr.distill.teachers.base import Judgement, Pair
-from prectr.distill.teachers.choice import LIKENESS, MAXSIM, choose, chosen_in, open_labeller, sentence
 from prectr.distill.teachers.panel import SAID, TAUGHT, Panel, sheet_of
 from prectr.distill.teachers.prompt import Prompt
-from prectr.distill.teachers.sheet import save_said
 from prectr.shared.encoder.level_encoder import LevelEncoder
 from tests.shared.encoder.tiny_encoder import tiny_encoder
 

@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from prectr.distill.choosing.maxsim import MaxSimTeacher
+from prectr.distill.choosing.sheet import read_said
 from prectr.distill.pairs import Pairs
 from prectr.distill.teachers.base import Teacher
 from prectr.distill.teachers.calibration import CalibratedTeacher, Calibration
 from prectr.distill.teachers.dtype import reads_bf16
-from prectr.distill.teachers.maxsim import MaxSimTeacher
 from prectr.distill.teachers.panel import (
     SAID,
     TAUGHT,
@@ -28,7 +29,6 @@ from prectr.distill.teachers.panel import (
     open_untaught_member,
     sheet_of,
 )
-from prectr.distill.teachers.sheet import read_said
 from prectr.distill.teachers.similarity import SimilarityTeacher, teach_similarity
 from prectr.distill.unrelated import with_unrelated
 from prectr.shared.encoder.level_encoder import LevelEncoder

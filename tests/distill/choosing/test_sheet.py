@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from prectr.distill.choosing.sheet import Sheet, read_said, save_said
 from prectr.distill.pairs import Pairs
 from prectr.distill.teachers.base import Judgement, Pair
-from prectr.distill.teachers.sheet import Sheet, read_said, save_said
 
 QUERIES = [f"q{number}" for number in range(10)]
 GOLD = Pairs(np.repeat(QUERIES, 3).astype(object), np.array([f"t{n}" for n in range(30)], object), np.arange(30) % 3)
