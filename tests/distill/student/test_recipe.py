@@ -58,7 +58,7 @@ def some_pairs(rows: int) -> Pairs:
 
 
 def recipe_of(**changes: object) -> Recipe:
-    arguments = StudentArguments(init_from="random", num_layers=1, hidden_state_epochs=1, student_bf16=False)
+    arguments = StudentArguments(init_from="random", num_layers=1, hidden_state_epochs=20, student_bf16=False)
     gold, validation = some_pairs(60), some_pairs(40)
     texts = sorted({*gold.item_text, *gold.query})
     recipe = Recipe("random", arguments, ["no", "partly", "yes"], texts, gold, validation, 3)
