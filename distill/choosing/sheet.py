@@ -67,7 +67,7 @@ def score(said: np.ndarray) -> np.ndarray:
 def save_said(path: Path, said: Mapping[str, np.ndarray]) -> None:
     """Keeps what judges said of a sheet, by their names."""
     with atomic_write(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, **said)
+        np.savez(file, **said)  # type: ignore[arg-type]  # no judge is called `allow_pickle`
 
 
 def read_said(path: Path) -> dict[str, np.ndarray]:
