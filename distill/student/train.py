@@ -60,7 +60,8 @@ class GoldOrder:
 
     def metrics(self, model: StudentModel, prediction: EvalPrediction) -> dict[str, float]:
         """A Trainer's `compute_metrics`: `level_metrics`, and the `order` that epochs are compared by."""
-        score, random = (expected_of_logits(part) for part in (prediction.predictions, _logits(model, self.random)))
+        score = expected_of_logits(np.asarray(prediction.predictions))
+        random = expected_of_logits(_logits(model, self.random))
         return {**level_metrics(prediction), "order": order(self.gold, score, random)}
 
 
