@@ -76,7 +76,7 @@ def choose(
     said[MAXSIM] = sheet.ask(MaxSimTeacher(untrained))
     figures = {name: sheet.figures(found) for name, found in said.items()}
     # The first of equals: the teacher that was asked for.
-    chosen = max(figures, key=lambda name: figures[name]["order"] if figures[name]["order"] is not None else -np.inf)
+    chosen = max(figures, key=lambda name: _order(figures[name]))
     if chosen == MAXSIM:
         untrained.save_pretrained(work / FOLDERS[MAXSIM])
     if chosen != LIKENESS:
@@ -134,6 +134,12 @@ def _number(sources: Any, name: str) -> int:
     if name not in names:
         raise PrectrError(f"labeller: {name} is none of the teachers {', '.join(names)}; run `make distill` again.")
     return names.index(name)
+
+
+def _order(found: dict[str, float | int | None]) -> float:
+    """What a judge is chosen by; one that judged nothing is last."""
+    value = found["order"]
+    return -np.inf if value is None else float(value)
 
 
 def _told(value: float | None) -> str:
