@@ -38,12 +38,10 @@ def part_of_groups(rows: list[int], group: np.ndarray) -> list[int]:
     """
     if num_processes() == 1:
         return rows
-    ordered = np.asarray(rows)[np.argsort(group[rows], kind="stable")]
-    starts = [0, *(np.flatnonzero(np.diff(group[ordered])) + 1).tolist(), len(ordered)]
-    if len(starts) - 1 < num_processes():
-        return ordered.tolist()
+    together = sorted(rows, key=group.__getitem__)
+    starts = [0, *(np.flatnonzero(np.diff(group[together])) + 1).tolist(), len(together)]
     mine = part(list(range(len(starts) - 1)))
-    return ordered[starts[mine[0]] : starts[mine[-1] + 1]].tolist()
+    return together[starts[mine[0]] : starts[mine[-1] + 1]]
 
 
 def batch_mean(values: Tensor, weight: Tensor | None = None) -> Tensor:
