@@ -24,8 +24,8 @@ upper levels. Of random pairs of the default data 1.4 % are of a level above the
 ATTEMPTS = 5
 """Draws for a pair; one whose items are too like each time is left out."""
 
-TEXTS_COMPARED = 20_000
-"""Item texts that are drawn from, at most: each is vectorised for the comparison."""
+COMPARED_AT_ONCE = 4096
+"""Pairs whose items are compared with all relevant ones of their queries together; bounds the memory."""
 
 
 def draw_unrelated(gold: Pairs, size: int, num_levels: int, seed: int) -> Pairs:
@@ -40,12 +40,11 @@ def draw_unrelated(gold: Pairs, size: int, num_levels: int, seed: int) -> Pairs:
     if not len(gold) or size <= 0:
         return gold.take(np.array([], int))
     shop = _Likeness(gold, num_levels)
-    offered = generator(seed, "unrelated", "texts").permutation(len(shop.texts))[:TEXTS_COMPARED]
     found: dict[tuple[int, int], None] = {}
     for number in range(2 * -(-size // len(gold))):
         draws = generator(seed, "unrelated", number)
         query = shop.query_of[draws.permutation(len(gold))]
-        drawn = draws.choice(offered, (ATTEMPTS, len(gold)))
+        drawn = draws.integers(len(shop.texts), size=(ATTEMPTS, len(gold)))
         query, drawn = query[: size - len(found)], drawn[:, : size - len(found)]
         chosen = np.full(len(query), -1)
         for text in drawn:
@@ -94,6 +93,11 @@ class _Likeness:
 
     def may_be_relevant(self, query: np.ndarray, text: np.ndarray) -> np.ndarray:
         """Pairs [n], by number -> bool [n]."""
+        starts = range(0, len(query), COMPARED_AT_ONCE)
+        parts = [self._may_be_relevant(*(part[at : at + COMPARED_AT_ONCE] for part in (query, text))) for at in starts]
+        return np.concatenate([np.zeros(0, bool), *parts])
+
+    def _may_be_relevant(self, query: np.ndarray, text: np.ndarray) -> np.ndarray:
         first, counts = self.start[query], self.start[query + 1] - self.start[query]
         row = np.repeat(np.arange(len(query)), counts)
         relevant = self.relevant[np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts - first, counts)]

@@ -42,6 +42,13 @@ def test_a_seed_decides_them() -> None:
     assert list(zip(first.query, first.item_text, strict=True)) != list(zip(other.query, other.item_text, strict=True))
 
 
+def test_few_pairs_are_compared_at_once_for_memory_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = draw_unrelated(gold(), 8, 4, 0)
+    monkeypatch.setattr("prectr.distill.unrelated.COMPARED_AT_ONCE", 3)
+    in_parts = draw_unrelated(gold(), 8, 4, 0)
+    assert in_parts.item_text.tolist() == whole.item_text.tolist() and in_parts.query.tolist() == whole.query.tolist()
+
+
 @pytest.mark.parametrize(("budget", "expected"), [(None, (9, 3)), (8, (6, 2)), (100, (9, 3))])
 def test_a_share_is_of_all_and_a_budget_of_both(budget: int | None, expected: tuple[int, int]) -> None:
     pairs = gold().take(np.arange(9))
