@@ -133,7 +133,9 @@ class Workspace:
         strategies, size = self.labelling.label_strategies, self.labelling.label_pairs
         if not len(self.pairs["unlabelled"]):
             others = [name for name in strategies if name.split(":")[0] != "logged"]
-            strategies = others if {name.split(":")[0] for name in others} - {"random"} else WITHOUT_A_LOG
+            # Random pairs beside `logged` are but its complement; where `random` alone was asked for it stays.
+            more = {name.split(":")[0] for name in others} - {"random"}
+            strategies = others if more or len(others) == len(strategies) else WITHOUT_A_LOG
         return choose_pairs(self.pairs, self.item_texts, strategies, size, self.run.seed, self.encoder_source)
 
     def convert_teachers(self) -> list[tuple[str, StepRecord | None]]:
