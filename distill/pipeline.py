@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from prectr.distill.choosing.choice import choose, chosen_in, open_labeller, sentence
-from prectr.distill.choosing.sheet import read_said
 from prectr.distill.config import parse_strategies
 from prectr.distill.evaluation.comparison import UNTAUGHT, examine
 from prectr.distill.labelling.job import REJECTED, labels_fingerprint, read_labels
@@ -17,6 +16,7 @@ from prectr.distill.labelling.step import run_job
 from prectr.distill.models.sources import Source
 from prectr.distill.publishing.encoder import evaluate_and_publish
 from prectr.distill.publishing.model_card import report
+from prectr.distill.sheet import read_said
 from prectr.distill.student.steps import train_students
 from prectr.distill.teachers import panel as teachers
 from prectr.distill.teachers.assistant import assistant_inputs, open_assistant, teach_assistant

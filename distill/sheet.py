@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from scipy.special import softmax
 
 from prectr.distill.order import expected_of_logits, order
 from prectr.distill.pairs import Pairs, concatenate, with_random_items
-from prectr.distill.teachers.base import Judgement, Teacher
 from prectr.shared.atomic import atomic_write
 from prectr.shared.metrics import graded_relevance, query_order
 
@@ -37,14 +37,18 @@ class Sheet:
     def __len__(self) -> int:
         return len(self.graded)
 
-    def ask(self, judge: Teacher) -> np.ndarray:
-        """What a judge says of both, one after the other: [n + m, K] log-odds, or [n + m, 1] of one that scores."""
-        asked = concatenate([self.graded, self.random])
-        return judge.score(list(zip(asked.query, asked.item_text, strict=True))).log_odds
+    @property
+    def asked(self) -> list[tuple[str, str]]:
+        """The (query, item text) pairs a judge is asked: the graded ones, and behind them the random ones."""
+        both = concatenate([self.graded, self.random])
+        return list(zip(both.query, both.item_text, strict=True))
 
     def figures(self, said: np.ndarray) -> dict[str, float | int | None]:
         """`order`, by which judges are chosen, and what it is made of; of one that says levels how well it says them
         too. Pairs it could not judge are left out.
+
+        Args:
+            said: of the pairs `asked`, [n + m, K] log-odds, or [n + m, 1] of a judge that scores.
         """
         is_judged = np.isfinite(said).all(1)
         size = len(self.graded)
@@ -54,7 +58,7 @@ class Sheet:
         if not len(pairs):
             return {"order": None, "n": 0}
         scores = [score(said[rows]) for rows in (graded, random)]
-        levels = graded_relevance(pairs.level, Judgement(said[graded]).level_prob) if said.shape[1] > 1 else {}
+        levels = graded_relevance(pairs.level, softmax(said[graded], axis=1)) if said.shape[1] > 1 else {}
         found = query_order(pairs.query, pairs.level, *scores)
         return {**levels, **found, "order": order(pairs, *scores), "n": len(pairs)}
 

@@ -66,7 +66,7 @@ def keep_best(every: int | None = None, metric: str = "loss") -> dict[str, Any]:
 
 def level_metrics(prediction: EvalPrediction) -> dict[str, float]:
     """A Trainer's `compute_metrics` on pairs with gold levels: the figures that reports give of every judge, so that
-    TensorBoard shows them epoch by epoch. Which epoch is kept is decided by the loss.
+    TensorBoard shows them epoch by epoch.
 
     Args:
         prediction: logits [n, K] and levels [n].
@@ -249,9 +249,9 @@ class LikeLengthSampler(Sampler[int]):
         rows, lengths = random.permutation(len(self.lengths)), self.lengths
         if self.group is not None:
             rows, run = rows_together(self.group, random)
-            longest = np.zeros(run.max() + 1, lengths.dtype)
+            longest = np.zeros(run.max() + 1, np.int64)
             np.maximum.at(longest, run, lengths[rows])
-            lengths = np.empty_like(lengths)
+            lengths = np.empty_like(run)
             # Runs as long as each other are told apart by their numbers, so that none is mixed with another.
             lengths[rows] = longest[run] * len(longest) + run
         pools = [rows[start : start + self._pool] for start in range(0, len(rows), self._pool)]

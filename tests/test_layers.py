@@ -33,8 +33,8 @@ ORDER = {
         *("reports", "finished", "pipeline"),
     ),
     "distill": (
-        *("config", "pairs", "losses", "training", "models", "teachers", "labelling", "student", "workspace"),
-        *("evaluation", "publishing", "finished", "pipeline", "commands"),
+        *("config", "pairs", "order", "unrelated", "sheet", "losses", "training", "models", "teachers", "labelling"),
+        *("choosing", "student", "workspace", "evaluation", "publishing", "finished", "pipeline", "commands"),
     ),
 }
 """The rooms of a stage; each may import those before it. `__main__` comes last."""

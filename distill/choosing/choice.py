@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from prectr.distill.choosing.maxsim import MaxSimTeacher
-from prectr.distill.choosing.sheet import read_said
 from prectr.distill.pairs import Pairs
+from prectr.distill.sheet import read_said
 from prectr.distill.teachers.base import Teacher
 from prectr.distill.teachers.calibration import CalibratedTeacher, Calibration
 from prectr.distill.teachers.dtype import reads_bf16
@@ -24,7 +24,7 @@ from prectr.distill.teachers.panel import (
     TAUGHT,
     Panel,
     learnt,
-    open_bare_member,
+    open_member,
     open_teacher,
     open_untaught_member,
     sheet_of,
@@ -32,7 +32,6 @@ from prectr.distill.teachers.panel import (
 from prectr.distill.teachers.similarity import SimilarityTeacher, teach_similarity
 from prectr.distill.unrelated import with_unrelated
 from prectr.shared.encoder.level_encoder import LevelEncoder
-from prectr.shared.errors import PrectrError
 from prectr.shared.run.schema import member, read_json
 
 CHOICE = "choice.json"
@@ -70,10 +69,10 @@ def choose(
     if likeness and all(source.role != "similarity" for source in panel.sources):
         bf16, folder = reads_bf16(panel.arguments), work / FOLDERS[LIKENESS]
         folder.mkdir(exist_ok=True)
-        teach_similarity(likeness, panel.texts, gold, sheet.graded, panel.num_levels, bf16=bf16, seed=seed, work=folder)
-        said[LIKENESS] = sheet.ask(SimilarityTeacher(folder, likeness, bf16=bf16))
+        teach_similarity(likeness, panel.texts, gold, validation, panel.num_levels, bf16=bf16, seed=seed, work=folder)
+        said[LIKENESS] = SimilarityTeacher(folder, likeness, bf16=bf16).score(sheet.asked).log_odds
     untrained = start(work)
-    said[MAXSIM] = sheet.ask(MaxSimTeacher(untrained))
+    said[MAXSIM] = MaxSimTeacher(untrained).score(sheet.asked).log_odds
     figures = {name: sheet.figures(found) for name, found in said.items()}
     # The first of equals: the teacher that was asked for.
     chosen = max(figures, key=lambda name: _order(figures[name]))
@@ -123,17 +122,12 @@ def _open_bare(panel: Panel, chosen: str, taught: Path, choice: Path, likeness: 
     if chosen == MAXSIM:
         return MaxSimTeacher.open(choice / FOLDERS[MAXSIM], identity)
     state, _, name = chosen.partition(" ")
-    number = _number(panel.sources, name)
-    if state == "untaught" and (judge := open_untaught_member(panel, number)):
-        return judge
-    return open_bare_member(panel, number, taught, learnt(taught))
-
-
-def _number(sources: Any, name: str) -> int:
-    names = [source.name for source in sources]
-    if name not in names:
-        raise PrectrError(f"labeller: {name} is none of the teachers {', '.join(names)}; run `make distill` again.")
-    return names.index(name)
+    number = [source.name for source in panel.sources].index(name)
+    if state == "taught":
+        return open_member(panel, number, taught, learnt(taught))
+    judge = open_untaught_member(panel, number)
+    assert judge is not None, "it was asked before it was chosen"
+    return judge
 
 
 def _order(found: dict[str, float | int | None]) -> float:

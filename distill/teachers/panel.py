@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from prectr.distill.choosing.sheet import Sheet, save_said
 from prectr.distill.config import TeacherArguments
 from prectr.distill.models.output_names import output_order
 from prectr.distill.models.sources import ADAPTER_FILES, Source, find_adapter
 from prectr.distill.pairs import Pairs, no_pairs
+from prectr.distill.sheet import Sheet, save_said
 from prectr.distill.teachers.base import Judgement, Teacher
 from prectr.distill.teachers.calibration import CalibratedTeacher, Calibration
 from prectr.distill.teachers.causal import CausalTeacher
@@ -137,7 +137,8 @@ def teach(panel: Panel, train: Pairs, validation: Pairs, seed: int, work: Path) 
             unfinished.rename(folder)
     if len(validation) and not (work / SAID).is_file():
         sheet = sheet_of(panel, train, validation, seed)
-        taught = [sheet.ask(_open_member(panel, member, work, "")) for member in range(len(panel.sources))]
+        members = [open_member(panel, member, work, "") for member in range(len(panel.sources))]
+        taught = [judge.score(sheet.asked).log_odds for judge in members]
         names = [source.name for source in panel.sources]
         said = {TAUGHT: taught[0]}
         if len(names) > 1:
@@ -147,7 +148,7 @@ def teach(panel: Panel, train: Pairs, validation: Pairs, seed: int, work: Path) 
             said |= {f"taught {name}": found for name, found in zip(names, taught, strict=True)}
         for member, name in enumerate(names):
             if untaught := open_untaught_member(panel, member):
-                said[f"untaught {name}"] = sheet.ask(untaught)
+                said[f"untaught {name}"] = untaught.score(sheet.asked).log_odds
         save_said(work / SAID, said)
 
 
@@ -173,7 +174,7 @@ def open_teacher(panel: Panel, taught: Path | None, identity: str) -> Teacher:
     Raises:
         PrectrError: a cross-encoder or a similarity judge that has not learnt to say K levels.
     """
-    members = [_open_member(panel, member, taught, identity) for member in range(len(panel.sources))]
+    members = [open_member(panel, member, taught, identity) for member in range(len(panel.sources))]
     if len(members) == 1:
         return members[0]
     if taught is not None and (taught / WEIGHTS).is_file():
@@ -201,16 +202,9 @@ def open_untaught_member(panel: Panel, member: int) -> Teacher | None:
     if not can_judge or not (arguments.teacher_pairs or arguments.teacher_adapter):
         return None
     try:
-        return open_bare_member(replace(panel, arguments=replace(arguments, teacher_pairs=0)), member, None, "")
+        return _open_bare(replace(panel, arguments=replace(arguments, teacher_pairs=0)), member, None, "")
     except PrectrError:  # its outputs are called otherwise than the levels, which teaching mends
         return None
-
-
-def open_bare_member(panel: Panel, member: int, taught: Path | None, identity: str) -> Teacher:
-    """One member, as it was taught or (None) as it comes; it says levels, or scores where it was never taught to."""
-    if taught is not None:
-        return _open_member(panel, member, taught, identity)
-    return _open_bare(panel, member, None, identity)
 
 
 def learnt(taught: Path) -> str:
@@ -270,7 +264,8 @@ def _teach_member(panel: Panel, member: int, train: Pairs, validation: Pairs, se
         Calibration.fit(said, sample.level, panel.num_levels).save(work / CALIBRATION)
 
 
-def _open_member(panel: Panel, member: int, taught: Path | None, identity: str) -> Teacher:
+def open_member(panel: Panel, member: int, taught: Path | None, identity: str) -> Teacher:
+    """One member as `open_teacher` opens all of them."""
     folder = None if taught is None else panel.folder(taught, member)
     teacher = _open_bare(panel, member, folder, identity)
     if folder is not None and (folder / CALIBRATION).is_file():

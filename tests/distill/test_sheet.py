@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from prectr.distill.choosing.sheet import Sheet, read_said, save_said
 from prectr.distill.pairs import Pairs
+from prectr.distill.sheet import Sheet, read_said, save_said
 from prectr.distill.teachers.base import Judgement, Pair
 
 QUERIES = [f"q{number}" for number in range(10)]
@@ -40,7 +40,7 @@ def test_whole_queries_and_the_same_with_random_items_of_the_training_texts() ->
 
 def test_a_perfect_judge_is_told_to_be_one_and_what_it_left_out_is_not_counted() -> None:
     sheet = Sheet.draw(TRAIN, GOLD, 30, seed=0)
-    figures = sheet.figures(sheet.ask(Knows()))
+    figures = sheet.figures(Knows().score(sheet.asked).log_odds)
     assert figures["n"] == 29
     assert figures["within_query_spearman"] == figures["auc_random"] == pytest.approx(1.0)
     assert figures["order"] == pytest.approx(2.0)

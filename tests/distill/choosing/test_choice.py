@@ -10,11 +10,11 @@ import pytest
 
 from prectr.distill.choosing import choice
 from prectr.distill.choosing.choice import LIKENESS, MAXSIM, choose, chosen_in, open_labeller, sentence
-from prectr.distill.choosing.sheet import save_said
 from prectr.distill.config import TeacherArguments
 from prectr.distill.models.random_models import random_causal_lm
 from prectr.distill.models.sources import Source, find_teacher
 from prectr.distill.pairs import Pairs
+from prectr.distill.sheet import save_said
 from prectr.distill.teachers.base import Judgement, Pair
 from prectr.distill.teachers.panel import SAID, TAUGHT, Panel, sheet_of
 from prectr.distill.teachers.prompt import Prompt
@@ -71,7 +71,7 @@ def compared(
     taught.mkdir()
     chosen.mkdir()
     sheet = sheet_of(panel, GOLD, GOLD, 0)
-    save_said(taught / SAID, {name: sheet.ask(Server(sign > 0)) for name, sign in said.items()})
+    save_said(taught / SAID, {name: Server(sign > 0).score(sheet.asked).log_odds for name, sign in said.items()})
     return choose(panel, taught, GOLD, GOLD, likeness, start, 0, chosen), chosen
 
 

@@ -14,13 +14,13 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from prectr.data.__main__ import main as data_main
 from prectr.distill.__main__ import main as distill_main
-from prectr.distill.choosing.sheet import read_said
 from prectr.distill.config import TeacherArguments
 from prectr.distill.labelling.job import read_labels
 from prectr.distill.models.convert import convert_teacher
 from prectr.distill.models.random_models import random_causal_lm, random_text_encoder
 from prectr.distill.models.sources import Source, find_teacher
 from prectr.distill.pairs import Pairs
+from prectr.distill.sheet import read_said
 from prectr.distill.teachers import panel as teachers
 from prectr.distill.teachers.base import Judgement, Pair, Teacher
 from prectr.distill.teachers.causal import CausalTeacher
@@ -260,7 +260,7 @@ def test_what_all_judges_say_of_validation_is_kept_taught_and_untaught(
     names = [causal.name, ranking_model.name, encoder.name]
     untaught = [f"untaught {name}" for name in names[:2]]  # the last had no output of its own
     assert list(said) == [TAUGHT, *(f"taught {name}" for name in names), *untaught]
-    np.testing.assert_allclose(said[TAUGHT], sheet.ask(open_teacher(judges, tmp_path, "")), atol=1e-5)
+    np.testing.assert_allclose(said[TAUGHT], open_teacher(judges, tmp_path, "").score(sheet.asked).log_odds, atol=1e-5)
     assert said[f"untaught {ranking_model.name}"].shape[1] == 1
     assert not np.allclose(said[f"untaught {causal.name}"], said[f"taught {causal.name}"])
 
