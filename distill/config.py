@@ -107,6 +107,10 @@ class TeacherArguments(JudgeArguments):
             "own MaxSim; or the teacher, whatever validation says"
         },
     )
+    labeller_pairs: int = field(
+        default=500,
+        metadata={"help": "validation pairs, of whole queries, that they are compared on", "range": (1, COUNT)},
+    )
     teacher_calibration_pairs: int = field(
         default=200,
         metadata={"help": "gold pairs a teacher without fine-tuning is calibrated on; 0: none", "range": (0, COUNT)},

@@ -115,7 +115,7 @@ class Recipe:
     def gold_inputs(self) -> dict[str, Any]:
         """What decides a training on gold, beside the start."""
         arguments = self.arguments
-        sft = [arguments.sft_epochs, arguments.sft_learning_rate, arguments.sft_order_weight, self.unrelated_share]
+        sft = [arguments.sft_epochs, arguments.sft_learning_rate, arguments.sft_order_weight]
         return {**self._training_inputs, "sft": sft}
 
     @property
@@ -126,6 +126,7 @@ class Recipe:
             "batch_size": arguments.student_batch_size,
             "train_embeddings": arguments.train_embeddings,
             "head_learning_rate": arguments.head_learning_rate,
+            "unrelated_share": self.unrelated_share,
         }
 
     def start(self, work: Path) -> LevelEncoder:

@@ -42,14 +42,14 @@ TAUGHT = "the taught teacher"
 """In `SAID`: all members together. One of several is `taught <name>`, and what it was before `untaught <name>`."""
 
 SETTINGS = {
-    "causal": ("teacher_", "lora_", "unrelated_share"),
-    "cross_encoder": ("teacher_", "cross_encoder_", "unrelated_share"),
+    "causal": ("teacher_", "lora_", "unrelated_share", "labeller_pairs"),
+    "cross_encoder": ("teacher_", "cross_encoder_", "unrelated_share", "labeller_pairs"),
     "similarity": (
         *("teacher_pairs", "teacher_validation_pairs", "teacher_test_pairs", "teacher_dtype"),
-        "unrelated_share",
+        *("unrelated_share", "labeller_pairs"),
     ),
     "endpoint": (
-        *("teacher_query_tokens", "teacher_item_tokens"),
+        *("teacher_query_tokens", "teacher_item_tokens", "labeller_pairs"),
         *("teacher_calibration_pairs", "teacher_validation_pairs", "teacher_test_pairs"),
         *("endpoint_model", "endpoint_top_logprobs", "endpoint_chat_template"),
     ),
@@ -154,7 +154,7 @@ def teach(panel: Panel, train: Pairs, validation: Pairs, seed: int, work: Path) 
 
 def sheet_of(panel: Panel, train: Pairs, validation: Pairs, seed: int) -> Sheet:
     """What judges are compared by."""
-    return Sheet.draw(train, validation, panel.arguments.teacher_validation_pairs, seed)
+    return Sheet.draw(train, validation, panel.arguments.labeller_pairs, seed)
 
 
 def teaching_pairs(panel: Panel, train: Pairs, seed: int, budget: int = COUNT) -> Pairs:

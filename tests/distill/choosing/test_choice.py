@@ -59,7 +59,7 @@ def start(tmp_path: Path) -> Any:
 
 
 def panel_of(source: Source, **settings: Any) -> Panel:
-    given = {"teacher_dtype": "float32", "teacher_validation_pairs": 40, "teacher_calibration_pairs": 32}
+    given = {"teacher_dtype": "float32", "labeller_pairs": 40, "teacher_calibration_pairs": 32}
     return Panel([source], [source.location], PROMPT, LEVELS, TeacherArguments(**given | settings), 4, WORDS)
 
 

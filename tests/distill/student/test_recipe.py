@@ -104,7 +104,9 @@ def test_sft_sees_unrelated_pairs(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     encoder = recipe.start(tmp_path)
     recipe.fine_tune(encoder, tmp_path / "sft")
     assert seen == [80], "60 of gold are three quarters"
-    assert recipe.gold_inputs != replace(recipe, unrelated_share=0.5).gold_inputs
+    other = replace(recipe, unrelated_share=0.5)
+    assert recipe.gold_inputs != other.gold_inputs
+    assert recipe.distilling_inputs != other.distilling_inputs, "a new head is fitted on unrelated pairs too"
     assert {*recipe.random_validation.query} <= {*recipe.validation.query} and not recipe.random_validation.level.any()
 
 

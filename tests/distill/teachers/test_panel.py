@@ -39,6 +39,7 @@ GOLD = Pairs(QUERY, TEXT, LEVEL.astype(np.int64))
 PAIRS = list(zip(QUERY[:4], TEXT[:4], strict=True))
 ARGUMENTS: dict[str, Any] = {
     **{"teacher_pairs": 12, "teacher_validation_pairs": 8, "teacher_calibration_pairs": 24, "teacher_dtype": "float32"},
+    **{"labeller_pairs": 8},
     **{"teacher_batch_size": 4, "teacher_learning_rate": 1e-2, "lora_rank": 2, "cross_encoder_epochs": 1.0},
 }
 ADDRESS = Source("endpoint", "server", "http://localhost:9/v1", {"endpoint": "http://localhost:9/v1"}, "endpoint")
