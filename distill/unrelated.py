@@ -18,7 +18,8 @@ from prectr.shared.seeds import generator
 LIKE_QUERY, LIKE_RELEVANT = 0.1, 0.2
 """Cosines of character 3-5-grams from which an item may be relevant: with the query, and with an item of the query's
 upper levels. Of random pairs of the default data 1.4 % are of a level above the lowest; of those below both bounds
-.05 %, and they are 96 % [O, measured].
+.05 %, and they are 96 % [O, measured]. Of the pairs that people gave the top level the check would let pass 1.5 % on
+Home Depot and 2.6 % in an electronics shop, of random ones it draws 3 % and 6 % anew.
 """
 
 ATTEMPTS = 5

@@ -153,7 +153,7 @@ STEPS: dict[str, tuple[Callable[..., Any], tuple[str, ...], str, str]] = {
     "choose": (
         distill.choose_labeller,
         distill.SOURCES["choose"],
-        "distill.choosing.choice distill.teachers.similarity distill.choosing.maxsim distill.order distill.pipeline",
+        "distill.choosing.choice distill.teachers.similarity distill.choosing.maxsim distill.sheet distill.order",
         "distill.student distill.labelling.job distill.publishing rank",
     ),
     "label": (
