@@ -67,6 +67,7 @@ class Workspace:
         self.folder = Path(self.run.artifacts) / self.run.name
         self.data = self.folder / "data"
         self._require_clicks()
+        self._require_another_start()
         self.encoder = self._find_encoder()
         self.level_names = levels(self.data)
 
@@ -221,6 +222,15 @@ class Workspace:
                 "`python -m distill run` on this data set, or name the ranker where its run left it."
             )
         return theirs
+
+    def _require_another_start(self) -> None:
+        """A run that began with the ranker it replaces could not be repeated, nor told to be done already."""
+        start, own = self.run.warm_start, self.folder / "ranker"
+        if start and Path(start).is_dir() and own.is_dir() and Path(start).samefile(own):
+            raise PrectrError(
+                f"warm start: {start} is what this run would write: copy the tables, {self.data}, to "
+                f"{self.folder.parent / 'NEWER' / 'data'} and run with --name NEWER, a name of your own."
+            )
 
     def _require_clicks(self) -> None:
         for table in ("impressions", "behaviours"):
