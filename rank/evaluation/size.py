@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from prectr.rank.evaluation.page_sample import pages_alone, sample_pages
+from prectr.rank.inputs.page_sample import pages_alone, sample_pages
 from prectr.rank.features.prepared_set import PreparedSet
 from prectr.rank.inputs.batch import page_batch
 from prectr.rank.model.predictor import Predictor
