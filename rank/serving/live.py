@@ -25,6 +25,7 @@ from prectr.rank.inputs.batch import page_batch
 from prectr.rank.serving.explain import explain_page
 from prectr.rank.serving.journal import BEGINNING, Appended, Item, Journal, News, Position
 from prectr.rank.serving.live_scorer import LiveScorer
+from prectr.rank.serving.own_names import OwnNames
 from prectr.rank.serving.request import column_of
 from prectr.rank.serving.scorer import Scorer
 from prectr.rank.serving.traffic.absorb import absorbed
@@ -101,6 +102,8 @@ class LiveRanker:
         self._seen = -1
         self._hearers: list[Callable[[News], None]] = []
         self._columns = scorer.ranker.columns
+        self.own_names = OwnNames(scorer.ranker.own_names)
+        """What the shop calls the columns: requests may use these names."""
         self._means = {column.name: column.mean for column in scorer.ranker.feature_map.numeric}
         names = scorer.ranker.feature_map.numeric_names
         self._read = {names[place] for place in scorer.ranker.model.numeric_columns}
