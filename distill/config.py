@@ -77,7 +77,7 @@ class JudgeArguments(Ranged):
 
 @dataclass
 class TeacherArguments(JudgeArguments):
-    """The judge, how it is asked and how it is fine-tuned: a causal language model by LoRA, a cross-encoder whole."""
+    """The judge, how it is asked, and how it learns: a language model by LoRA, a cross-encoder whole."""
 
     teacher_item_tokens: int = field(
         default=32, metadata={"help": "tokens kept of an item text in the prompt", "range": (1, 100_000)}

@@ -24,8 +24,8 @@ def infer_categories(staging: Staging, shown_is_logged: bool) -> None:
         "category_clicks",
         """SELECT query, category, seconds, row_number() OVER (PARTITION BY query, category
             ORDER BY seconds, page_id, item_id) AS clicks, row_number() OVER (PARTITION BY query
-            ORDER BY seconds, page_id, item_id) AS place FROM shown JOIN pages USING (page_id) JOIN items USING (item_id)
-            WHERE clicked AND category IS NOT NULL AND seconds <=
+            ORDER BY seconds, page_id, item_id) AS place
+            FROM shown JOIN pages USING (page_id) JOIN items USING (item_id) WHERE clicked AND category IS NOT NULL AND seconds <=
             (SELECT max(seconds) FROM pages WHERE split = 'train')""",
     )
     # The category in front is that whose count was the last to reach a new height. Of one second the last counts: what
@@ -48,6 +48,6 @@ def infer_categories(staging: Staging, shown_is_logged: bool) -> None:
     )
     known, pages = staging.rows("SELECT count(query_category), count(*) FROM pages")[0]
     staging.tell(
-        f"no categories of queries: {known:,} of {pages:,} pages have the one clicked most under their query before, in "
-        "the training time" + (", else the one they show most" if shown_is_logged else "")
+        f"no categories of queries: {known:,} of {pages:,} pages have the one clicked most under their query "
+        "before, in the training time" + (", else the one they show most" if shown_is_logged else "")
     )
