@@ -2,8 +2,8 @@
 
     python -m benchmarks.warm_start [--seeds 0 1 2]
 
-Of every seed a toy shop of its own is written as a shop would export it: a log, ratings and a catalogue in CSV. Then, by
-the commands of the documents:
+Of every seed a toy shop of its own is written as a shop would export it: a log, ratings and a catalogue in CSV. Then,
+by the commands of the documents:
 
     before      convert the log without its last days, distil, rank
     warm_start  add the days (`data convert … --append`), go on from that ranker (`rank run --warm_start`), one pass
@@ -164,9 +164,7 @@ def measure(shell: Shell, arguments: WarmStartArguments) -> dict[str, Any]:
     seconds: dict[str, dict[str, float]] = {"warm_start": {}, "anew": {}}
     warm, anew = seconds["warm_start"], seconds["anew"]
     warm["convert"] = shell(f"data convert table {NEWER} --append --name warm_start")
-    warm["rank"] = shell.train(
-        "warm_start", f"--warm_start artifacts/before/ranker --epochs {arguments.more_epochs}"
-    )
+    warm["rank"] = shell.train("warm_start", f"--warm_start artifacts/before/ranker --epochs {arguments.more_epochs}")
     anew["convert"] = shell(f"data convert table {LOG} {NEWER} --name anew {FLAGS}")
     anew["distill"] = shell.distil("anew")
     anew["rank"] = shell.train("anew", f"--epochs {arguments.epochs}")

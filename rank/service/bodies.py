@@ -82,7 +82,7 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
-OWN_NAMES: ContextVar[OwnNames] = ContextVar("what the shop calls the columns", default=OwnNames())
+OWN_NAMES: ContextVar[OwnNames | None] = ContextVar("what the shop calls the columns", default=None)
 """Set for each request by `app.OwnWords`: a body that is read does not know the application."""
 
 
@@ -95,7 +95,7 @@ class OwnWords(Body):
     @model_validator(mode="before")
     @classmethod
     def _as_columns(cls, value: Any) -> Any:
-        names = OWN_NAMES.get()
+        names = OWN_NAMES.get() or OwnNames()
         fields = set(cls.model_fields)
         inside = {name for name in names.names if name.startswith(PREFIXES)} if cls._folder in fields else set[str]()
         if not names.names or not isinstance(value, dict) or not all(isinstance(key, str) for key in value):

@@ -142,7 +142,8 @@ class Training(NamedTuple):
     """What a training leaves beside the weights.
 
     Attributes:
-        log: one dict per `logging_steps`, and one per point of the validation curve. encoder_seconds: how long the text encoder took.
+        log: one dict per `logging_steps`, and one per point of the validation curve. encoder_seconds: how long the text
+            encoder took.
     """
 
     log: list[dict]

@@ -80,9 +80,7 @@ class LogPoints(TrainerCallback):
     def __init__(self, curve: ValidationCurve, objective: Objective, log: Callable[[dict[str, float]], None]) -> None:
         self._curve, self._objective, self._log = curve, objective, log
 
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         steps = {max(round(state.max_steps * number / POINTS), 1) for number in range(1, POINTS + 1)}
         if state.global_step in steps:
             self._log(self._curve.point(self._objective))

@@ -17,7 +17,9 @@ def facts(name: str, language: str | None, pieces: float = 1.5) -> TextFacts:
     return TextFacts(name, np.array([3, 4]), pieces, 0.0, {"Latin": 1.0}, language)
 
 
-@pytest.mark.parametrize(("texts", "code"), [(GERMAN, "de"), (ENGLISH_TEXTS, "en"), (["赤い革靴"] * 3, "ja"), ([], None)])
+@pytest.mark.parametrize(
+    ("texts", "code"), [(GERMAN, "de"), (ENGLISH_TEXTS, "en"), (["赤い革靴"] * 3, "ja"), ([], None)]
+)
 def test_many_texts_tell_their_language(texts: list[str], code: str | None) -> None:
     pytest.importorskip("py3langid")
     assert language_of(texts * 30) == code

@@ -40,7 +40,9 @@ def test_clicks_of_the_judged_pages_do_not_count(tmp_path: Path) -> None:
 
 
 def test_a_later_click_changes_no_earlier_page(tmp_path: Path) -> None:
-    one, other = (categories(tmp_path / name, log(clicks)) for name, clicks in (("x", "ab" * 10), ("y", "ab" * 5 + "b" * 10)))
+    one, other = (
+        categories(tmp_path / name, log(clicks)) for name, clicks in (("x", "ab" * 10), ("y", "ab" * 5 + "b" * 10))
+    )
     assert one[:11] == other[:11] and one != other
 
 

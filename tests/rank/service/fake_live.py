@@ -11,8 +11,8 @@ from prectr.rank.service.interface import Appended, Event, Item, News, Ranked, R
 from prectr.rank.service.retrieval import Catalogue
 from prectr.rank.service.shop_window import ShopWindow
 from prectr.rank.service.state import Opened
-from prectr.rank.serving.own_names import OwnNames
 from prectr.rank.serving.journal import BEGINNING
+from prectr.rank.serving.own_names import OwnNames
 
 LEVELS = ["irrelevant", "related", "substitute", "exact"]
 ITEMS = pa.table(

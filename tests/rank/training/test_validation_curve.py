@@ -11,13 +11,11 @@ from prectr.rank.model.predictor import Predictor
 from prectr.rank.training.trainer import train
 from prectr.rank.training.validation_curve import MOST_ROWS, POINTS, ValidationCurve
 from prectr.shared import metrics
-from tests.rank.training.test_trainer import ARGUMENTS, make, weights  # noqa: F401: a fixture
+from tests.rank.training.test_trainer import ARGUMENTS, make, weights  # noqa: F401
 
 
 def curve_of(schedule, texts) -> ValidationCurve:
-    return ValidationCurve(
-        schedule.prepared, schedule.events, texts, bf16=False, negative_sampling_rate=1.0, seed=0
-    )
+    return ValidationCurve(schedule.prepared, schedule.events, texts, bf16=False, negative_sampling_rate=1.0, seed=0)
 
 
 def test_a_training_ends_in_the_same_weights_with_a_curve_or_without(make, tmp_path: Path) -> None:  # noqa: F811
