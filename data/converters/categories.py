@@ -25,8 +25,9 @@ def infer_categories(staging: Staging, shown_is_logged: bool) -> None:
         """SELECT query, category, seconds, row_number() OVER (PARTITION BY query, category
             ORDER BY seconds, page_id, item_id) AS clicks, row_number() OVER (PARTITION BY query
             ORDER BY seconds, page_id, item_id) AS place
-            FROM shown JOIN pages USING (page_id) JOIN items USING (item_id) WHERE clicked AND category IS NOT NULL AND seconds <=
-            (SELECT max(seconds) FROM pages WHERE split = 'train')""",
+            FROM shown JOIN pages USING (page_id) JOIN items USING (item_id)
+            WHERE clicked AND category IS NOT NULL
+            AND seconds <= (SELECT max(seconds) FROM pages WHERE split = 'train')""",
     )
     # The category in front is that whose count was the last to reach a new height. Of one second the last counts: what
     # an ASOF join picks among ties is not told.

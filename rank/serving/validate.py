@@ -37,6 +37,7 @@ from prectr.shared.outputs import check_output
 from prectr.shared.run.console import console, progress_bar, table
 from prectr.shared.run.provenance import shareable
 from prectr.shared.run.schema import member, read_json
+from prectr.shared.run.verbs import program
 
 SHOWN = 15  # inputs in the table, most drifted first
 
@@ -79,6 +80,8 @@ def validate(
     with atomic_write(output) as temporary:
         temporary.write_text(strict_json.dumps(report, indent=1) + "\n", encoding="utf-8")
     show(report, scorer.ranker, output)
+    command = next_command(folder, log, verdict.retrain or verdict.recalibrate)
+    console.print(f"Next:  {command}", highlight=False, soft_wrap=True)
 
 
 def observe(
@@ -192,7 +195,14 @@ def show(report: Mapping[str, Any], ranker: TrainedRanker, output: Path) -> None
     )
     console.print(report["verdict"]["sentence"], highlight=False, soft_wrap=True)
     console.print(f"Files: {output}", highlight=False)
-    next_command = (
-        "python -m rank run --warm_start" if report["verdict"]["retrain"] else "python -m rank explain --page"
-    )
-    console.print(f"Next:  {next_command} …", highlight=False)
+
+
+def next_command(folder: Path, log: Path, due: bool) -> str:
+    """What to do next: a command that runs as printed, where the log is the data folder of another data set."""
+    if not due:
+        return "nothing; ask again when more days have come."
+    begin = f"{program('rank')} run --name"
+    if log.name != "data" or log.parent.resolve() == folder.parent.resolve():
+        return f"write the newer days as a data set, then {begin} NEWER --warm_start {folder}"
+    where = "" if str(log.parent.parent) == "artifacts" else f" --artifacts {log.parent.parent}"
+    return f"{begin} {log.parent.name}{where} --warm_start {folder}"

@@ -45,8 +45,9 @@ class Help(RawDescriptionHelpFormatter):
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         """Prose is filled anew; lines that are indented, such as examples, stay as they were written."""
         shown: list[str] = []
-        for indented, lines in groupby(text.splitlines(), lambda line: not line.strip() or line.startswith(" ")):
-            shown += list(lines) if indented else fill(" ".join(lines), width).splitlines()
+        for stays, group in groupby(text.splitlines(), lambda line: not line.strip() or line.startswith(" ")):
+            lines = list(group)
+            shown += lines if stays else fill(" ".join(lines), width).splitlines()
         return "\n".join(indent + line for line in shown)
 
     def _expand_help(self, action: Action) -> str:
