@@ -88,9 +88,10 @@ def test_every_command_is_taken_by_its_parser(
 ) -> None:
     if document == RENAMED:
         return
-    kept = tmp_path / "artifacts" / "mine" / "data" / "mapping.yaml"
-    kept.parent.mkdir(parents=True)
-    kept.write_text(TABLE)
+    for name in ("mine", "newer"):
+        kept = tmp_path / "artifacts" / name / "data" / "mapping.yaml"
+        kept.parent.mkdir(parents=True)
+        kept.write_text(TABLE)
     monkeypatch.chdir(tmp_path)
     for words in commands_in(document):
         check(words)
@@ -160,7 +161,7 @@ def of_toy(text: str, toy: Path) -> str:
     items = read_table(toy / "artifacts" / "journey" / "data", "items")["item_id"].to_pylist()
     page = json.loads((toy / "artifacts" / "journey" / "ranker" / "metrics.json").read_text())["example_page"]
     mine = {"180925": str(page), "1082185": items[0], "995242": items[1], "1005186": items[2]}
-    for theirs, ours in (mine | {"artifacts/old/": "artifacts/journey/"}).items():
+    for theirs, ours in (mine | {"artifacts/old/": "artifacts/journey/", "artifacts/mine/": "artifacts/journey/"}).items():
         text = text.replace(theirs, ours)
     return text
 
