@@ -161,7 +161,9 @@ def of_toy(text: str, toy: Path) -> str:
     items = read_table(toy / "artifacts" / "journey" / "data", "items")["item_id"].to_pylist()
     page = json.loads((toy / "artifacts" / "journey" / "ranker" / "metrics.json").read_text())["example_page"]
     mine = {"180925": str(page), "1082185": items[0], "995242": items[1], "1005186": items[2]}
-    for theirs, ours in (mine | {"artifacts/old/": "artifacts/journey/", "artifacts/mine/": "artifacts/journey/"}).items():
+    for theirs, ours in (
+        mine | {"artifacts/old/": "artifacts/journey/", "artifacts/mine/": "artifacts/journey/"}
+    ).items():
         text = text.replace(theirs, ours)
     return text
 
