@@ -40,9 +40,11 @@ def test_clicks_of_the_judged_pages_do_not_count(tmp_path: Path) -> None:
 
 
 def test_a_later_click_changes_no_earlier_page(tmp_path: Path) -> None:
-    one, other = (
-        categories(tmp_path / name, log(clicks)) for name, clicks in (("x", "ab" * 10), ("y", "ab" * 5 + "b" * 10))
-    )
+    found = []
+    for name, clicks in (("x", "ab" * 10), ("y", "ab" * 5 + "b" * 10)):
+        (tmp_path / name).mkdir()
+        found.append(categories(tmp_path / name, log(clicks)))
+    one, other = found
     assert one[:11] == other[:11] and one != other
 
 
@@ -52,7 +54,7 @@ def test_a_category_that_is_named_stays(tmp_path: Path) -> None:
 
 
 def test_sampled_skips_name_no_category(tmp_path: Path) -> None:
-    rows = log("ab" * 10, skipped=False)
+    rows = log("ac" * 10, skipped=False)
     flags = FLAGS.replace("--clicked clicked ", "") + " --history_share 0 --new_users_share 0"
     folder = convert_to(tmp_path, f"table {write_csv(tmp_path / 'log.csv', rows)} {flags}")
     found = dict(rows_of(folder, "impressions", "page_id", "query_category"))
