@@ -5,6 +5,7 @@ The log is scored block by block and its inputs are counted; evaluation/drift.py
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,7 @@ def validate(
         "rows": len(observed.clicked),
         "users": len(np.unique(observed.user)),
         "inputs": compare_inputs(reference, observed),
+        "begins_later": begins_later(scorer.log.seconds, folder),
         "level_prob": {"then": reference.level_prob, "now": observed.level_prob.tolist()},
         "figures": compare_figures(reference, _judged(folder), observed, resamples, run.seed),
         "reconstructed": reconstructed(log),
@@ -82,6 +84,25 @@ def validate(
     show(report, scorer.ranker, output)
     command = next_command(folder, log, verdict.retrain or verdict.recalibrate)
     console.print(f"Next:  {command}", highlight=False, soft_wrap=True)
+
+
+def begins_later(seconds: np.ndarray, folder: Path) -> str:
+    """A sentence where the newer log lacks the past that the ranker's training read; empty where it has it.
+
+    Args:
+        seconds: of the newer log's events, ascending. folder: the ranker's.
+    """
+    path = folder / "metrics.json"
+    trained = read_json(path).get("data", {}).get("train", {}).get("first") if path.exists() else None
+    if trained is None or not len(seconds):
+        return ""
+    first = datetime.fromtimestamp(int(seconds[0]), UTC).date().isoformat()
+    if first <= trained:
+        return ""
+    return (
+        f"The newer log begins on {first}, the ranker's training on {trained}: histories and counts are shorter here, "
+        "which is no drift. Add the days to the ranker's own log (data convert --append) and validate a split of that."
+    )
 
 
 def observe(
@@ -193,6 +214,8 @@ def show(report: Mapping[str, Any], ranker: TrainedRanker, output: Path) -> None
         + [[f"mean P({name})", f"{then:.4f}", None, f"{now:.4f}"] for name, then, now in levels],
         report["reconstructed"],
     )
+    if report["begins_later"]:
+        console.print(report["begins_later"], style="bold", highlight=False, soft_wrap=True)
     console.print(report["verdict"]["sentence"], highlight=False, soft_wrap=True)
     console.print(f"Files: {output}", highlight=False)
 

@@ -20,7 +20,7 @@ from prectr.rank.features.prepare import cold_cuts
 from prectr.rank.features.prepared_set import PreparedSet
 from prectr.rank.features.reference import DECILES, REFERENCE, Bins, Reference, count
 from prectr.rank.serving.scorer import Scorer
-from prectr.rank.serving.validate import next_command, observe
+from prectr.rank.serving.validate import begins_later, next_command, observe
 from prectr.shared.errors import PrectrError
 from tests.rank.toy_run import split_of
 
@@ -168,3 +168,11 @@ def test_the_next_command_runs_as_printed(log: str, expected: str, monkeypatch: 
     monkeypatch.setattr("sys.argv", ["rank"])
     assert expected in next_command(Path("artifacts/old/ranker"), Path(log), due=True)
     assert next_command(Path("artifacts/old/ranker"), Path(log), due=False).startswith("nothing")
+
+
+def test_a_log_that_begins_later_is_told_from_drift(tmp_path: Path) -> None:
+    day = 86_400
+    assert begins_later(np.array([40 * day]), tmp_path) == "", "a ranker that does not say when"
+    (tmp_path / "metrics.json").write_text(json.dumps({"data": {"train": {"first": "1970-01-31"}}}))
+    assert begins_later(np.array([30 * day, 90 * day]), tmp_path) == "" == begins_later(np.array([], int), tmp_path)
+    assert "begins on 1970-02-10, the ranker's training on 1970-01-31" in begins_later(np.array([40 * day]), tmp_path)
