@@ -177,10 +177,8 @@ def measure(shell: Shell, arguments: WarmStartArguments) -> dict[str, Any]:
         "--report before.json"
     )
     then = json.loads((shell.folder / "before.json").read_text(encoding="utf-8"))["figures"]["auc"]["now"]
-    for name, each in seconds.items():
+    for each in seconds.values():
         each["all"] = sum(each.values())
-        cost = json.loads((runs / name / "trained" / "training_cost.json").read_text(encoding="utf-8"))
-        each["training_clock"] = cost["seconds"]
     auc = {name: _metrics(runs / name)["exposed"]["auc"] for name in seconds}
     return {
         "auc": {"before": then, **auc},
@@ -236,11 +234,12 @@ def mean_of(found: Iterable[dict[str, Any]]) -> dict[str, Any]:
 
 def show(mean: dict[str, Any], path: Path) -> None:
     """Print both ways beside each other."""
-    rows = [["before the days came", f"{mean['auc']['before']:.4f}", None, None]]
+    rows: list[list[str | None]] = [["before the days came", f"{mean['auc']['before']:.4f}", None, None]]
     for name, called in (("warm_start", "warm start"), ("anew", "anew on all days")):
         seconds = mean["cpu_seconds"][name]
-        rows.append([called, f"{mean['auc'][name]:.4f}", f"{seconds['all']:.0f}", f"{seconds['training_clock']:.0f}"])
-    table("Ten days more", ["ranker", "AUC, the same later pages", "CPU seconds", "of these, training (clock)"], rows)
+        told = " · ".join(f"{verb} {value:.0f}" for verb, value in seconds.items() if verb != "all")
+        rows.append([called, f"{mean['auc'][name]:.4f}", f"{seconds['all']:.0f}", told])
+    table("Days more", ["ranker", "AUC, the same later pages", "CPU seconds", "of which"], rows)
     console.print(f"Warm start - anew: {mean['difference']:+.4f} AUC\n{path}", highlight=False, soft_wrap=True)
 
 
