@@ -25,6 +25,7 @@ from prectr.rank.serving.config import (
     DataArguments,
     DriftArguments,
     ExplainArguments,
+    ExportArguments,
     RankerArguments,
     ScoreArguments,
 )
@@ -49,6 +50,11 @@ STAGE = Stage(
         "serve": Verb(
             "answer over HTTP, with a page to search on: every event changes the next answer",
             (ServeArguments, RankerArguments, DataArguments, WhereArguments, PrecisionArguments),
+        ),
+        "export": Verb(
+            "write what serving computes as ONNX, which `serve` then uses",
+            (ExportArguments, DataArguments),
+            takes="FOLDER",
         ),
         "validate": Verb("compare a newer log with what the ranker was trained on", (DriftArguments, *_JUDGING)),
         "absorb": Verb("fold a journal's events into the tables", (AbsorbArguments, DataArguments, WhereArguments)),
@@ -97,6 +103,12 @@ def work(command: Command) -> None:
             serve(command)
         case "validate":
             validate(command)
+        case "export":
+            from prectr.rank.serving.export.export import export
+
+            silence_transformers()
+            data = command[DataArguments].data
+            export(Path(command[ExportArguments].folder), None if data is None else Path(data))
         case "absorb":
             from prectr.rank.serving.traffic.absorb import absorb
 

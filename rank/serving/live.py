@@ -23,6 +23,7 @@ from prectr.rank.history.codes import encode
 from prectr.rank.history.event import SHOWINGS, Event
 from prectr.rank.inputs.batch import page_batch
 from prectr.rank.serving.explain import explain_page
+from prectr.rank.serving.export.exported import Exported
 from prectr.rank.serving.journal import BEGINNING, Appended, Item, Journal, News, Position
 from prectr.rank.serving.live_scorer import LiveScorer
 from prectr.rank.serving.own_names import OwnNames
@@ -110,17 +111,25 @@ class LiveRanker:
         self._follow()
 
     @classmethod
-    def open(cls, ranker: Path, data: Path, journal: Path | None = None, bf16: bool = False) -> Self:
+    def open(
+        cls,
+        ranker: Path,
+        data: Path,
+        journal: Path | None = None,
+        bf16: bool = False,
+        exported: Exported | None = None,
+    ) -> Self:
         """Open a ranker's folder, the data folder that its memory begins with, and what the journal has since.
 
         Args:
             journal: the file of events; None: they are kept in memory only.
+            exported: what was exported of the ranker (`Exported.beside`), which computes in place of torch, in float32.
 
         Raises:
             PrectrError: a file is missing, or the items lack a column the ranker was trained with.
         """
         base = Scorer.open(ranker, data, bf16, BATCH_SIZE)
-        scorer = LiveScorer(base, Path(ranker) if Path(ranker).is_dir() else None)
+        scorer = LiveScorer(base, Path(ranker) if Path(ranker).is_dir() else None, exported)
         return cls(scorer, Journal(journal), absorbed(data), Rival.beside(ranker))
 
     @property

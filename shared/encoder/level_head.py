@@ -118,7 +118,9 @@ class KernelSums(torch.autograd.Function):
         ctx.save_for_backward(similarity)
         ctx.kernels = list(zip(means, widths, strict=True))
         kernels = similarity.new_tensor([(mean, _factor(width)) for mean, width in ctx.kernels])[..., None, None, None]
-        parts = kernels.split(max(CELLS_AT_ONCE // max(similarity.numel(), 1), 1))
+        # A graph that is exported takes any number of pairs.
+        cells = 1 if torch.compiler.is_exporting() else similarity.numel()
+        parts = kernels.split(max(CELLS_AT_ONCE // max(cells, 1), 1))
         return torch.cat([_gaussian(similarity, *part.unbind(1)).sum(-1) for part in parts]).movedim(0, -1)
 
     @staticmethod

@@ -46,6 +46,7 @@ COMMANDS = {
     **dict.fromkeys(("level_prob", "replay", "pairs", "behaviours", "texts", "text_vectors", "features"), "make rank"),
     **dict.fromkeys(("lightgbm", "engagement", "pair_features", "judged_pair_features"), "make rank"),
     **dict.fromkeys(("trained", "ranker"), "make rank"),
+    "onnx": "python -m rank export",
 }
 """Which command writes which folder, for error messages."""
 

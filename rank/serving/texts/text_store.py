@@ -29,12 +29,19 @@ class TextStore:
     so that adding costs little however many there are; a block that was read stays as it was.
 
     Args:
-        kept: the first texts, and queries that are known; None: there are none.
+        kept: the first texts, and queries that are known; None: there are none. reader: the same encoder, computing in
+            another way (`Exported.reader`); None: as torch does.
+
+    Attributes:
+        encoder: what compares texts.
     """
 
-    def __init__(self, encoder: LevelEncoder, bf16: bool, kept: KeptTexts | None = None) -> None:
-        self.encoder, self._bf16 = encoder.to(compute_device()).eval(), bf16
-        self._reader = _narrow(self.encoder) if bf16 and has_bf16(self.encoder.device) else self.encoder
+    def __init__(
+        self, encoder: LevelEncoder, bf16: bool, kept: KeptTexts | None = None, reader: LevelEncoder | None = None
+    ) -> None:
+        encoder = encoder.to(compute_device()).eval()
+        self.encoder, self._bf16 = reader or encoder, bf16
+        self._reader = _narrow(encoder) if bf16 and reader is None and has_bf16(encoder.device) else self.encoder
         self._blocks: list[TextBlock] = []
         self._known, self._of_known = Grown(pa.array([], pa.string())), nothing(self.encoder)
         if kept is not None:
