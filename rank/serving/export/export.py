@@ -1,4 +1,4 @@
-"""`python -m rank export`: what serving computes as ONNX, beside the ranker, refused where it says anything else. [O]"""
+"""`python -m rank export`: what serving computes as ONNX, beside the ranker; refused where P(click) moves. [O]"""
 
 from __future__ import annotations
 
@@ -117,8 +117,5 @@ def _drawn(texts: Mapping[str, str]) -> Iterator[RankRequest]:
 
 def _of_new_texts(page: RankRequest, texts: Mapping[str, str]) -> RankRequest:
     """The page with its texts backwards, as items that the catalogue lacks."""
-    backwards = {each.item_id: " ".join(reversed(texts[each.item_id].split())) for each in page.candidates}
-    candidates = [
-        replace(each, item_id=f"new {each.item_id}", text=backwards[each.item_id]) for each in page.candidates
-    ]
-    return replace(page, candidates=candidates)
+    given = [(each, " ".join(reversed(texts[each.item_id].split()))) for each in page.candidates]
+    return replace(page, candidates=[replace(each, item_id=f"new {each.item_id}", text=text) for each, text in given])
