@@ -54,7 +54,8 @@ STAGE = Stage(
         "export": Verb(
             "write what serving computes as ONNX, which `serve` then uses",
             (ExportArguments, DataArguments),
-            takes="FOLDER",
+            False,
+            "FOLDER",
         ),
         "validate": Verb("compare a newer log with what the ranker was trained on", (DriftArguments, *_JUDGING)),
         "absorb": Verb("fold a journal's events into the tables", (AbsorbArguments, DataArguments, WhereArguments)),

@@ -83,10 +83,8 @@ class Graph:
 
     def __call__(self, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """What the graph computes, by name; `given` may hold more than it reads."""
-        read: dict[str, Any] = {
-            name: given[name].numpy().astype(kind, copy=False) for name, kind in self._types.items()
-        }
-        found = self._session.run(None, read)
+        read = {name: np.ascontiguousarray(given[name].numpy(), kind) for name, kind in self._types.items()}
+        found: list[Any] = self._session.run(None, read)
         return {name: torch.from_numpy(part) for name, part in zip(self.outputs, found, strict=True)}
 
 
