@@ -12,6 +12,7 @@ from prectr.data.config import DataArguments
 from prectr.data.journey import build as journey
 from prectr.shared.run.fingerprint import file_fingerprint
 from prectr.shared.run.finished import remember_run, settings_of
+from prectr.shared.run.hold import hold
 from prectr.shared.run.steps import run_step
 
 RECONSTRUCTED = {
@@ -65,7 +66,8 @@ def build(arguments: DataArguments) -> None:
         report.write_summary(work, level_mix, reconstructed)
         built.append(work)
 
-    run_step("data", folder, inputs, make, sources=sources)
+    with hold(folder.parent):
+        run_step("data", folder, inputs, make, sources=sources)
     if built:
         report.show(folder)
     given = [Path(each) for each in (arguments.phrasebook, arguments.raw_folder) if each]

@@ -26,6 +26,7 @@ from jsonargparse import ActionYesNo, ArgumentParser
 
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.help import Help, value_of
+from prectr.shared.text_file import read_text
 
 COMMAND_LINE = "command line"
 KINDS = {int: "a whole number", float: "a number", str: "a text", bool: "true or false", Path: "a path"}
@@ -152,11 +153,10 @@ def parse_arguments(
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """Read a flat YAML mapping of settings; raises `PrectrError` if it is missing, malformed or nested."""
-    if not path.is_file():
-        raise PrectrError(f"{path}: no such settings file; {path.parent} holds {_profiles(path.parent)}.")
+    """Read a flat YAML mapping of settings; raises `PrectrError` if it is missing, no file, malformed or nested."""
+    text = read_text(path, f"no such settings file; {path.parent} holds {_profiles(path.parent)}.")
     try:
-        settings = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)
+        settings = yaml.load(text, Loader=_UniqueKeyLoader)
     except yaml.YAMLError as error:
         raise PrectrError(f"{path}: not valid YAML: {' '.join(str(error).split())}.") from error
     if settings is None:
