@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import asdict
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from prectr.data import listings, report, toy
 from prectr.data.checks.validate import validate
@@ -57,9 +57,11 @@ def build(arguments: DataArguments) -> None:
 
     def make(work: Path) -> None:
         if arguments.listings:
-            with TemporaryDirectory(dir=work) as shop:
-                level_mix = _write_shop(Path(shop), arguments)
-                listings.as_listings(Path(shop), work)
+            shop = work / "checkpoints" / "shop"  # there a killed build leaves nothing
+            shutil.rmtree(shop, ignore_errors=True)
+            shop.mkdir(parents=True)
+            level_mix = _write_shop(shop, arguments)
+            listings.as_listings(shop, work)
         else:
             level_mix = _write_shop(work, arguments)
         validate(work)

@@ -16,12 +16,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
+from glob import escape
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
-from prectr.shared.atomic import atomic_write, make_readable
+from prectr.shared.atomic import atomic_write, make_readable, remove_hidden
 from prectr.shared.errors import PrectrError
 from prectr.shared.run import launch
 from prectr.shared.run.checkpoints import latest_checkpoint
@@ -102,7 +103,8 @@ def run_step(
     `build(work)` writes into a hidden folder beside `folder`, named after the fingerprint. It takes the place of
     `folder` only when `build` returns. If the run is killed or fails, the work folder stays, `folder` is untouched, and
     the next call with the same inputs hands the same work folder to `build`, which may resume from what is in it
-    (`work/"checkpoints"` is removed at the end). A second process that wants the same folder waits for the first.
+    (`work/"checkpoints"` and what is hidden are removed at the end, and so is what was begun with other inputs, since
+    the folder was built). A second process that wants the same folder waits for the first.
 
     Of processes that were launched together the first one builds, taking itself for the only one, and the others wait;
     or, `together`, all of them call `build` with the same work folder, where the first alone must write the result.
@@ -339,7 +341,7 @@ def _build(step: _Step, work: Path) -> StepRecord:
         raise
     seconds = round(earlier + time.time() - started, 3)
     shutil.rmtree(work / "checkpoints", ignore_errors=True)
-    attempt.unlink()
+    remove_hidden(work)  # the note of this attempt, and what killed ones left
     make_readable(*(file for file in work.rglob("*") if file.is_file()))
     record = StepRecord(
         name=step.name,
@@ -373,7 +375,8 @@ def _publish(work: Path, folder: Path) -> None:
     if folder.exists():
         os.replace(folder, previous)
     os.replace(work, folder)
-    shutil.rmtree(previous, ignore_errors=True)
+    for left in (previous, *folder.parent.glob(f".{escape(folder.name)}.{'[0-9a-f]' * 12}.part")):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 @contextmanager

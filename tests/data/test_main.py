@@ -1,4 +1,6 @@
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -77,3 +79,26 @@ def test_a_wrong_command_shows_the_right_one(argv: list[str], message: str) -> N
 def test_a_wrong_setting_names_the_closest() -> None:
     with pytest.raises(PrectrError, match="--train_pages"):
         main(["build", "--profile", "smoke", "--train_page", "3"])
+
+
+@pytest.mark.parametrize("command", ["build", "convert"])
+def test_a_run_in_the_folder_is_waited_for(tmp_path: Path, command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables that changed under a run would be half of what it is made of."""
+    folder, held = build_toy(tmp_path), []
+
+    @contextmanager
+    def hold(where: Path) -> Iterator[None]:
+        before = read_record(folder).fingerprint
+        yield
+        held.append((where, before != read_record(folder).fingerprint))
+
+    monkeypatch.setattr("prectr.data.pipeline.hold", hold)
+    monkeypatch.setattr("prectr.data.converters.convert.hold", hold)
+    if command == "build":
+        build_toy(tmp_path, "--seed", "5")
+    else:
+        log = tmp_path / "log.csv"
+        log.write_text("q,t,r\n" + "".join(f"query {n},item {m},{m}\n" for n in range(9) for m in range(3)))
+        flags = ["--query", "q", "--item", "t", "--level", "r", "--name", "toy", "--artifacts", str(tmp_path)]
+        main(["convert", "table", str(log), *flags])
+    assert held == [(tmp_path / "toy", True)]
