@@ -39,7 +39,7 @@ from prectr.shared.errors import PrectrError
 from prectr.shared.run.console import progress, progress_bar
 from prectr.shared.run.schema import read_json
 from prectr.shared.storage.duckdb import distinct, out_of_core
-from prectr.shared.storage.npy import open_array
+from prectr.shared.storage.npy import new_array, open_array
 
 DAY = 24 * 3600
 _SEARCH = EVENT_TYPES.index(SEARCH)
@@ -347,7 +347,7 @@ class BehaviourLog:
         elif (self._folder / _PREVIOUS).exists():
             return open_array(self._folder / _PREVIOUS)
         else:
-            previous = np.lib.format.open_memmap(self._folder / _PREVIOUS, "w+", dtype, (len(self),))
+            previous = new_array(self._folder / _PREVIOUS, dtype, (len(self),))
             previous[:] = -1
         index = self.index("user_item_clicked")
         begins = index.offsets[:-2]

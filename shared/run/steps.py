@@ -103,8 +103,8 @@ def run_step(
     `build(work)` writes into a hidden folder beside `folder`, named after the fingerprint. It takes the place of
     `folder` only when `build` returns. If the run is killed or fails, the work folder stays, `folder` is untouched, and
     the next call with the same inputs hands the same work folder to `build`, which may resume from what is in it
-    (`work/"checkpoints"` and what is hidden are removed at the end, and so is what was begun with other inputs, since
-    the folder was built). A second process that wants the same folder waits for the first.
+    (`work/"checkpoints"`, what is hidden and what was begun with other inputs are removed at the end). A second process
+    that wants the same folder waits for the first.
 
     Of processes that were launched together the first one builds, taking itself for the only one, and the others wait;
     or, `together`, all of them call `build` with the same work folder, where the first alone must write the result.
@@ -122,8 +122,7 @@ def run_step(
         The folder's record; its seconds are those of all attempts together.
 
     Raises:
-        PrectrError: an input is not a JSON value, a source is no module, or another machine of the launch does not see
-            the folder.
+        PrectrError: an input is no JSON value, a source no module, or a machine of the launch does not see the folder.
     """
     step = _Step(name, Path(folder), dict(inputs), code_of(build, sources), build)
     if not launch.is_launched():
@@ -140,11 +139,16 @@ def _fingerprint(name: str, inputs: Mapping[str, Any], code: Mapping[str, str]) 
     return fingerprint_inputs(name, {**inputs, "code": code} if code else inputs)
 
 
+def being_built() -> Path | None:
+    """The work folder of the step that was begun last, unless it is finished."""
+    return _unfinished[0][1] if _unfinished else None
+
+
 def where_it_goes_on() -> str:
     """Where the step that was begun last goes on when its command is run again; empty if it is finished."""
-    if not _unfinished:
+    if (work := being_built()) is None:
         return ""
-    [(name, work)] = _unfinished
+    name = _unfinished[0][0]
     found = [Path(each) for folder in work.rglob("checkpoints") if (each := latest_checkpoint(folder))]
     newest = max(found, key=lambda path: path.stat().st_mtime, default=None)
     return f"{name} goes on" + (f" from checkpoint {newest.name.rpartition('-')[2]}" if newest else "")
