@@ -130,18 +130,21 @@ def folder_of(where: WhereArguments) -> Path:
 def run_stage(command: Command) -> None:
     from prectr.rank import pipeline
     from prectr.rank.workspace import Workspace
+    from prectr.shared.run.hold import hold
 
     silence_transformers()
-    workspace = Workspace(
-        command[RunArguments],
-        command[HistoryArguments],
-        command[ModelArguments],
-        command[LossArguments],
-        command[TrainArguments],
-        command[EvaluateArguments],
-        command.line,
-    )
-    pipeline.run_stage(workspace)
+    where = command[RunArguments]
+    with hold(folder_of(where)):  # what is read from here on nobody changes meanwhile
+        workspace = Workspace(
+            where,
+            command[HistoryArguments],
+            command[ModelArguments],
+            command[LossArguments],
+            command[TrainArguments],
+            command[EvaluateArguments],
+            command.line,
+        )
+        pipeline.run_stage(workspace)
 
 
 def validate(command: Command) -> None:

@@ -56,7 +56,6 @@ from prectr.shared.run.ahead import Ahead, Build, look_ahead, tell
 from prectr.shared.run.console import console
 from prectr.shared.run.contents import remark_on_tables
 from prectr.shared.run.finished import remember_run, settings_of
-from prectr.shared.run.hold import hold
 from prectr.shared.run.steps import (
     RECORD,
     fingerprint_of,
@@ -87,18 +86,17 @@ SEEDLESS = ("level_prob", "replay", "behaviours", "texts", "text_vectors")
 
 
 def run_stage(workspace: Workspace) -> None:
-    """All steps, then the results as tables and as a page."""
+    """All steps, then the results as tables and as a page; the caller holds the folder."""
     report_to(workspace.run.report_to)
-    with hold(workspace.folder):
-        if changed := remark_on_tables(workspace.data):
-            console.print(changed, highlight=False, markup=False, soft_wrap=True)
-        if launch.is_first():
-            tell(ahead(workspace))
-        build_all(workspace)
-        if launch.is_first():
-            show_results(workspace.folder)
-            report(workspace.folder)
-            remember(workspace)
+    if changed := remark_on_tables(workspace.data):
+        console.print(changed, highlight=False, markup=False, soft_wrap=True)
+    if launch.is_first():
+        tell(ahead(workspace))
+    build_all(workspace)
+    if launch.is_first():
+        show_results(workspace.folder)
+        report(workspace.folder)
+        remember(workspace)
 
 
 def build_all(workspace: Workspace) -> None:
