@@ -25,7 +25,6 @@ from prectr.shared.run.cli import run_main
 from prectr.shared.run.console import console, table
 
 MODULE = "benchmarks.kills"
-NAME = "toy"
 SMOKE = ["run", "--profile", "smoke"]
 
 
@@ -62,31 +61,31 @@ def main(argv: list[str]) -> None:
     home = Path(arguments.artifacts).absolute()
     home.mkdir(parents=True, exist_ok=True)
     found = Found(home / "found.json")
-    data = home / "data" / NAME
-    if not (data / "data" / "step.json").exists():
-        built = Process(["data", "build", "--profile", "smoke", "--artifacts", str(data.parent)], home / "data.log")
-        if built.wait():
-            raise PrectrError(f"the toy shop was not built; it said: {built.printed()[-2000:]}")
+    data = home / "data"
+    built = Process(["data", "build", "--profile", "smoke", "--artifacts", str(data)], home / "data.log")
+    if built.wait():
+        raise PrectrError(f"the toy shop was not built; it said: {built.printed()[-2000:]}")
     one = undisturbed(found, "distill", data, home)
-    two = undisturbed(found, "rank", one.folder, home)
+    two = undisturbed(found, "rank", one.artifacts, home)
     for draw in range(2 * arguments.kills):  # some draws come too late to kill anything
         for run in (one, two):
             name = f"{run.words[0]} {draw}"
             if name not in found.values and len(killed(found, run)) < arguments.kills:
                 found[name] = outcome = kill_once(run, draw, home / "trial")
                 console.print(f"{name}: {told(outcome)}", soft_wrap=True)
-    if arguments.pairs:
-        for name, outcome in all_pairs(one, two, home, set(found.values)):
-            found[name] = outcome
-            console.print(f"{name}: {told(outcome)}", soft_wrap=True)
+    for pair in all_pairs(data, one, two, home) if arguments.pairs else ():
+        for name in pair.names:
+            if name not in found.values:
+                found[name] = outcome = pair.run(name)
+                console.print(f"{name}: {told(outcome)}", soft_wrap=True)
     report(found, one, two, Path(arguments.results) / "kills.json", argv)
 
 
 def undisturbed(found: Found, stage: str, before: Path, home: Path) -> Undisturbed:
     """The stage's run that nobody kills; done once."""
     if stage not in found.values:
-        found[stage] = asdict(run_undisturbed([stage, *SMOKE], before, home / stage, NAME))
-    return Undisturbed(**{**found.values[stage], "home": Path(found.values[stage]["home"])})
+        found[stage] = asdict(run_undisturbed([stage, *SMOKE], before, home / stage))
+    return Undisturbed(**found.values[stage])
 
 
 def killed(found: Found, run: Undisturbed) -> list[dict[str, Any]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +17,12 @@ NOT_COMPARED = {"README.md", "report.html", "seconds.json", "training_cost.json"
 """Cards and pages quote dates and durations of what is compared; a cache is cut into files as kills will have it."""
 
 
-def results_of(folder: Path, leave_out: Collection[str] = ()) -> dict[str, str]:
-    """A hash of every result file in `folder`, artifacts/<name>, by its path there; nothing hidden.
-
-    Args:
-        leave_out: top folders that are not looked at.
-    """
+def results_of(folder: Path) -> dict[str, str]:
+    """A hash of every result file in a folder of artifacts, by its path there; nothing hidden."""
     found = {}
     for file in sorted(folder.rglob("*")):
         parts = file.relative_to(folder).parts
-        if not file.is_file() or parts[0] in leave_out or any(each.startswith(".") for each in parts):
+        if not file.is_file() or any(each.startswith(".") for each in parts):
             continue
         if not NOT_COMPARED & set(parts):
             found["/".join(parts)] = hashlib.sha256(_content(file)).hexdigest()

@@ -29,40 +29,43 @@ class Undisturbed:
     """A stage's run that nobody killed.
 
     Attributes:
-        words: stage, verb and flags, but for where. home: holds the folder `name`, and beside it `steps/` with a copy
-            for every step. begins: seconds of a core at which each step began, the first of them 0. seconds: at which
-            the run ended. steps: their names.
+        words: stage, verb and flags, but for where. home: holds `artifacts/`, and `steps/` with a copy for every step.
+        begins: seconds of a core at which each step began, the first of them 0. seconds: at which the run ended.
+        steps: their names.
     """
 
     words: list[str]
-    home: Path
-    name: str
+    home: str
     begins: list[float] = field(default_factory=lambda: [0.0])
     steps: list[str] = field(default_factory=lambda: ["start"])
     seconds: float = 0.0
 
     @property
-    def folder(self) -> Path:
-        return self.home / self.name
+    def artifacts(self) -> Path:
+        return Path(self.home) / "artifacts"
+
+    @property
+    def copies(self) -> Path:
+        return Path(self.home) / "steps"
 
     def results(self) -> dict[str, str]:
-        return results_of(self.folder)
+        return results_of(self.artifacts)
 
 
-def run_undisturbed(words: Sequence[str], before: Path, home: Path, name: str) -> Undisturbed:
-    """Runs a stage on a copy of the folder `before`, artifacts/<name> as the stage finds it."""
-    run = Undisturbed(list(words), home, name)
+def run_undisturbed(words: Sequence[str], before: Path, home: Path) -> Undisturbed:
+    """Runs a stage on a copy of `before`, a folder of artifacts as the stage finds it."""
+    run = Undisturbed(list(words), str(home))
     shutil.rmtree(home, ignore_errors=True)
-    copy(before, run.folder)
-    copy(before, home / "steps" / "0")
-    process = Process([*words, "--artifacts", str(home)], home / "log")
+    copy(before, run.artifacts)
+    copy(before, run.copies / "0")
+    process = Process([*words, "--artifacts", str(run.artifacts)], home / "log")
     while process.is_running():
         run.seconds = max(run.seconds, process.cpu_seconds())
         if process.printed().count(BEGINS) >= len(run.begins):
             process.signal(signal.SIGSTOP)
             run.begins.append(process.cpu_seconds())
             run.steps.append(process.printed().rpartition(BEGINS)[2].partition(":")[0])
-            copy(run.folder, home / "steps" / str(len(run.begins) - 1))
+            copy(run.artifacts, run.copies / str(len(run.begins) - 1))
             process.signal(signal.SIGCONT)
         time.sleep(POLL)
     if process.code:
@@ -83,8 +86,9 @@ def kill_once(run: Undisturbed, draw: int, home: Path) -> dict[str, Any]:
     moment = float(generator(draw, "kills", run.words[0]).random()) * run.seconds
     step = sum(begin <= moment for begin in run.begins) - 1
     shutil.rmtree(home, ignore_errors=True)
-    copy(run.home / "steps" / str(step), home / run.name)
-    words = [*run.words, "--artifacts", str(home)]
+    artifacts = home / "artifacts"
+    copy(run.copies / str(step), artifacts)
+    words = [*run.words, "--artifacts", str(artifacts)]
     process = Process(words, home / "killed")
     began = 0.0 if step == 0 else None  # seconds of a core at which the step of the moment began
     while process.is_running():
@@ -98,7 +102,7 @@ def kill_once(run: Undisturbed, draw: int, home: Path) -> dict[str, Any]:
     process.kill()
     again = Process(words, home / "again")
     code = again.wait()
-    different, left = differing(run.results(), results_of(home / run.name)), leftovers(home / run.name)
+    different, left = differing(run.results(), results_of(artifacts)), leftovers(artifacts)
     outcome = {
         "draw": draw, "step": run.steps[step], "moment": round(moment / run.seconds, 4), "killed": killed, "code": code,
         "differing": different, "leftovers": left,

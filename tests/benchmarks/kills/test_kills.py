@@ -81,17 +81,17 @@ def test_a_command_runs_in_a_group_of_its_own_and_can_be_killed(tmp_path: Path) 
 
 
 def test_a_killed_build_ends_as_an_undisturbed_one(tmp_path: Path, empty: Path) -> None:
-    run = run_undisturbed(BUILD, empty, tmp_path / "run", "toy")
+    run = run_undisturbed(BUILD, empty, tmp_path / "run")
     assert run.steps == ["start", "data"] and run.seconds >= run.begins[1] > 0
     outcome = kill_once(run, 0, tmp_path / "trial")
     assert told(outcome) == "as undisturbed" and not (tmp_path / "trial").exists()
-    (run.folder / "data" / "items.parquet").write_bytes(b"other")
-    assert told(kill_once(run, 1, tmp_path / "trial")) == "differing: data/items.parquet"
+    (run.artifacts / "toy" / "data" / "items.parquet").write_bytes(b"other")
+    assert told(kill_once(run, 1, tmp_path / "trial")) == "differing: toy/data/items.parquet"
 
 
 def test_two_builds_at_once_leave_what_one_of_them_does(tmp_path: Path, empty: Path) -> None:
     other = [*BUILD, "--seed", "5"]
-    allowed, seconds = pairs.in_either_order(BUILD, other, empty, tmp_path / "orders", "toy")
-    assert seconds > 0 and differing(*allowed)
-    outcome = pairs.run_pair(BUILD, other, empty, allowed, tmp_path / "pair", "toy")
+    allowed = pairs.in_either_order(BUILD, other, empty, tmp_path / "orders")
+    assert allowed.seconds > 0 and differing(*allowed.both) and allowed.first == allowed.both[1]
+    outcome = pairs.run_pair(BUILD, other, empty, allowed, tmp_path / "pair")
     assert outcome["codes"] == [0, 0] and told(outcome) == "as undisturbed"
