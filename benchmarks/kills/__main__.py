@@ -105,7 +105,7 @@ def told(outcome: dict[str, Any]) -> str:
 def report(found: Found, one: Undisturbed, two: Undisturbed, file: Path, argv: list[str]) -> None:
     stages = {run.words[0]: killed(found, run) for run in (one, two)}
     pairs = {name: value for name, value in found.values.items() if name.startswith(AT_ONCE)}
-    result = {
+    result: dict[str, Any] = {
         **provenance(MODULE, argv),
         "files_compared": {run.words[0]: len(run.results()) for run in (one, two)},
         "kills": {

@@ -35,7 +35,9 @@ class Allowed:
 
 def in_either_order(first: Sequence[str], second: Sequence[str], before: Path, home: Path) -> Allowed:
     """What is left of copies of `before`, a folder of artifacts, by the commands one after the other."""
-    alone, both, taken = [], [], []
+    alone: list[dict[str, str]] = []
+    both: list[dict[str, str]] = []
+    taken: list[float] = []
     for order in ([first, second], [second, first]):
         shutil.rmtree(home, ignore_errors=True)
         copy(before, home / "artifacts")
@@ -48,7 +50,7 @@ def in_either_order(first: Sequence[str], second: Sequence[str], before: Path, h
             taken.append(seconds)
             (both if place else alone).append(results_of(home / "artifacts"))
     shutil.rmtree(home, ignore_errors=True)
-    return Allowed(*alone, both, taken[0])
+    return Allowed(alone[0], alone[1], both, taken[0])
 
 
 def run_pair(
@@ -74,7 +76,7 @@ def run_pair(
     codes = [each.wait() for each in both]
     found = results_of(artifacts)
     fitting = [allowed.second] if codes[0] == 2 else [allowed.first] if codes[1] == 2 else allowed.both
-    outcome = {
+    outcome: dict[str, Any] = {
         "first": " ".join(first), "second": " ".join(second), "codes": codes,
         "waited": any(WAITS in each.printed() for each in both),
         "told": [each.printed().strip().splitlines()[-1] for each in both if each.code == 2],

@@ -103,7 +103,7 @@ def kill_once(run: Undisturbed, draw: int, home: Path) -> dict[str, Any]:
     again = Process(words, home / "again")
     code = again.wait()
     different, left = differing(run.results(), results_of(artifacts)), leftovers(artifacts)
-    outcome = {
+    outcome: dict[str, Any] = {
         "draw": draw, "step": run.steps[step], "moment": round(moment / run.seconds, 4), "killed": killed, "code": code,
         "differing": different, "leftovers": left,
     }  # fmt: skip

@@ -83,7 +83,7 @@ def _fail(sentence: str) -> NoReturn:
 
 def _lacking(error: Exception) -> str | None:
     """What the machine could not give; None: the error is a bug."""
-    from prectr.shared.run.resources import lacking
+    from prectr.shared.storage.resources import lacking
     from prectr.shared.run.steps import being_built
 
     return lacking(error, being_built())
