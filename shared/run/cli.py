@@ -83,8 +83,8 @@ def _fail(sentence: str) -> NoReturn:
 
 def _lacking(error: Exception) -> str | None:
     """What the machine could not give; None: the error is a bug."""
-    from prectr.shared.storage.resources import lacking
     from prectr.shared.run.steps import being_built
+    from prectr.shared.storage.resources import lacking
 
     return lacking(error, being_built())
 

@@ -20,8 +20,8 @@ from safetensors.torch import save_file
 
 from prectr.shared.errors import PrectrError
 from prectr.shared.run import cli, steps
-from prectr.shared.storage.resources import lacking
 from prectr.shared.storage.npy import new_array
+from prectr.shared.storage.resources import lacking
 from prectr.shared.strict_json import dumps
 from tests.damages import is_sentence
 
