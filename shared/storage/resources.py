@@ -52,7 +52,7 @@ def lacking(error: BaseException, work: Path | None = None) -> str | None:
         if number in BROKEN:
             return f"{name} cannot be read or written ({_reason(each)}): see to the disk or network it is on"
         if number in GONE and not (parent := Path(str(name)).absolute().parent).is_dir():
-            return f"{parent} is no longer there: somebody has removed or renamed it; put it back"
+            return f"{parent} is {'no folder' if parent.exists() else 'no longer there'}: name another, or put it back"
     return None
 
 

@@ -126,7 +126,7 @@ COMMANDS = {
     "start": "distill run --profile smoke --init_from FILE",
     "impressions": "rank score --impressions FILE --output b.parquet",
     "ranker": "rank score --impressions a.parquet --output b.parquet --ranker FILE",
-    "journal": "rank absorb --journal FILE",
+    "journal": "rank absorb --name toy --journal FILE",
     "compared journal": "rank compare --journal FILE",
     "newer log": "rank validate --log FILE",
     "source": "data convert table FILE --name odd",

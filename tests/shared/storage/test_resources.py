@@ -81,6 +81,7 @@ def test_a_full_disk_is_known_in_the_words_of_every_library(tmp_path: Path, writ
         (OSError(errno.EIO, "Input/output error", "/a/b"), "/a/b cannot be read or written (Input/output error)"),
         (OSError(errno.ESTALE, "Stale file handle", "/a/b"), "see to the disk or network it is on"),
         (FileNotFoundError(errno.ENOENT, "No such file", "/nowhere/at/all"), "/nowhere/at is no longer there"),
+        (NotADirectoryError(errno.ENOTDIR, "Not a directory", "/dev/null/a"), "/dev/null is no folder: name another"),
         (sqlite3.OperationalError("database or disk is full"), "found no more room"),
         (RuntimeError("[enforce fail at inline_container.cc:664] . unexpected pos; file write failed"), "no more room"),
         (OSError("4096 requested and 12 written"), "found no more room"),
