@@ -90,6 +90,7 @@ class Process:
             descriptor = os.open(self.log, os.O_WRONLY | os.O_APPEND)
             os.dup2(descriptor, 1)
             os.dup2(descriptor, 2)
+            sys.stdout, sys.stderr = (open(each, "w", encoding="utf-8", closefd=False) for each in (1, 2))  # noqa: SIM115
             sys.argv = [f"-m {self.words[0]}", *self.words[1:]]
             import_module(f"prectr.{self.words[0]}.__main__").run()
         except SystemExit as stop:

@@ -45,7 +45,7 @@ class PlainConsole(Console):
         super().print(*shown, **{**settings, "markup": False})
 
     def on_broken_pipe(self) -> None:
-        raise  # noqa: PLE0704  # the error that rich is handling: `run_main` says the last word
+        raise  # the error that rich is handling: `run_main` has the last word
 
 
 for name in ("stdout", "stderr"):
