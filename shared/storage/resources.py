@@ -45,14 +45,16 @@ def lacking(error: BaseException, work: Path | None = None) -> str | None:
             return f"too many files are open{_limit()}: allow more (`ulimit -n 4096`)"
         if name is None:
             continue
+        shown, parent = _finished(name), Path(str(name)).absolute().parent
         if number in FORBIDDEN:
             return (
-                f"{name} may not be read or written ({_reason(each)}): give this user the right, or name other folders"
+                f"{shown} may not be read or written ({_reason(each)}): give this user the right, or name other folders"
             )
         if number in BROKEN:
-            return f"{name} cannot be read or written ({_reason(each)}): see to the disk or network it is on"
-        if number in GONE and not (parent := Path(str(name)).absolute().parent).is_dir():
-            return f"{parent} is {'no folder' if parent.exists() else 'no longer there'}: name another, or put it back"
+            return f"{shown} cannot be read or written ({_reason(each)}): see to the disk or network it is on"
+        if number in GONE and not parent.is_dir():
+            what = "no folder" if parent.exists() else "no longer there"
+            return f"{_finished(parent)} is {what}: name another, or put it back"
     return None
 
 
@@ -86,7 +88,13 @@ def _sized(file: Path | None) -> str:
     size = 0
     with suppress(OSError):  # what is unfinished may have been removed
         size = file.stat().st_size
-    return f"{file}, of {_size(size)} by then," if size else str(file)
+    return f"{_finished(file)}, of {_size(size)} by then," if size else _finished(file)
+
+
+def _finished(path: str | Path) -> str:
+    """Where a file will be when it is finished: the hidden folder or name that it has by now is nobody's business."""
+    parts = (re.sub(r"^\.(.+)\.(?:[0-9a-f]{12}|\d+)\.part(\..+)?$", r"\1\2", part) for part in Path(str(path)).parts)
+    return str(Path(*parts))
 
 
 def _size(count: float) -> str:

@@ -134,6 +134,21 @@ def test_a_command_says_it_with_where_it_goes_on(
     assert "run the same command again" in said
 
 
+@pytest.mark.parametrize(
+    ("hidden", "shown"),
+    [
+        ("/a/toy/.data.0123456789ab.part/items.parquet", "/a/toy/data/items.parquet"),
+        ("/a/toy/.level_prob.0123456789ab.part/.level_prob.4711.part.parquet", "/a/toy/level_prob/level_prob.parquet"),
+        ("/a/toy/.trained.0123456789ab.part/checkpoints/checkpoint-5/x", "/a/toy/trained/checkpoints/checkpoint-5/x"),
+        ("/a/.seconds.12.part.json", "/a/seconds.json"),
+        ("/a/.config/part.json", "/a/.config/part.json"),
+    ],
+)
+def test_the_hidden_folder_of_a_step_is_not_named(hidden: str, shown: str) -> None:
+    said = lacking(OSError(errno.ENOSPC, "No space left on device", hidden))
+    assert said and said.startswith(f"{shown} found no more room")
+
+
 def test_an_array_takes_its_room_at_once(tmp_path: Path) -> None:
     if not hasattr(os, "posix_fallocate"):
         pytest.skip("no way to ask for room here")
