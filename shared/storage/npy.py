@@ -53,14 +53,14 @@ class NpyWriter:
         self._file.close()
 
 
-def new_array(path: Path, dtype: np.dtype | type, shape: tuple[int, ...]) -> np.ndarray:
+def new_array(path: Path, dtype: np.dtype | type, shape: tuple[int, ...]) -> np.memmap:
     """A new .npy file, memory-mapped to be written. Its room on disk is taken at once: a page that finds none later
     would end the process (SIGBUS) without a word.
 
     Raises:
         OSError: the disk has no room for it.
     """
-    array: np.ndarray = np.lib.format.open_memmap(path, "w+", dtype, shape)
+    array: np.memmap = np.lib.format.open_memmap(path, "w+", dtype, shape)
     if hasattr(os, "posix_fallocate"):  # macOS has none
         with open(path, "r+b") as file:
             os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
