@@ -90,14 +90,15 @@ class OwnWords(Body):
     """A body that may use the shop's own names, too, as `data convert` was told them."""
 
     _folder: ClassVar[str] = "attributes"
-    """The field of the columns that are no field of their own."""
+    """The field of the columns that are no field of their own, and how these begin."""
+    _begin: ClassVar[tuple[str, ...]] = PREFIXES
 
     @model_validator(mode="before")
     @classmethod
     def _as_columns(cls, value: Any) -> Any:
         names = OWN_NAMES.get() or OwnNames()
         fields = set(cls.model_fields)
-        inside = {name for name in names.names if name.startswith(PREFIXES)} if cls._folder in fields else set[str]()
+        inside = {name for name in names.names if name.startswith(cls._begin)} if cls._folder in fields else set[str]()
         if not names.names or not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
             return value
         try:
@@ -126,6 +127,7 @@ class Shopper(OwnWords):
     """For whom, and when."""
 
     _folder: ClassVar[str] = "context"
+    _begin: ClassVar[tuple[str, ...]] = ("ctx_",)
 
     user_id: Identifier | None = Field(default=None, description="whose past counts; none: somebody new")
     timestamp: Seconds | None = Field(default=None, description="only what happened before it counts; default: now")

@@ -53,6 +53,7 @@ def test_a_page_in_own_words(client: TestClient, live: FakeLive) -> None:
         ({"candidates": [{"titel": "juice"}]}, "candidates.0: 'titel' is no name of this shop's: is it 'title'?"),
         ({"candidates": [{"sku": "1", "wholly": "other"}]}, "candidates.0.wholly: there is no such field"),
         ({"candidates": [{"sku": 1}]}, "candidates.0.item_id: "),
+        ({"price": 2.5}, "price: there is no such field"),
         ({"query": "juice"}, "'q' and 'query' say the same: give one of them."),
     ],
 )
