@@ -20,8 +20,11 @@ BROKEN = {errno.EIO, errno.ESTALE, errno.ENODEV, errno.ENXIO}
 GONE = {errno.ENOENT, errno.ENOTDIR}
 
 WORDS = {
-    # numpy, torch and zlib lose the number: they have written less than they were asked to.
-    errno.ENOSPC: r"No space left on device|os error 28\b|disk is full|\d+ requested and \d+ written|file write failed",
+    # numpy and torch lose the number: they have written less than they were asked to.
+    errno.ENOSPC: (
+        r"No space left on device|os error 28\b|disk is full|\d+ requested and \d+ written|"
+        r"file write failed|unexpected pos \d+|iostream error"
+    ),
     errno.EDQUOT: r"[Qq]uota exceeded|os error 122\b",
     errno.EFBIG: r"File too large|os error 27\b",
     errno.EMFILE: r"Too many open files|os error 24\b",
