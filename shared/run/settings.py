@@ -25,7 +25,7 @@ import yaml
 from jsonargparse import ActionYesNo, ArgumentParser
 
 from prectr.shared.errors import PrectrError
-from prectr.shared.run.help import Help, value_of
+from prectr.shared.help import Help, value_of
 from prectr.shared.text_file import read_text
 
 COMMAND_LINE = "command line"

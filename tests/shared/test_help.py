@@ -5,7 +5,7 @@ from typing import Literal
 
 import pytest
 
-from prectr.shared.run.help import value_of
+from prectr.shared.help import value_of
 from prectr.shared.run.settings import parse_arguments
 
 
