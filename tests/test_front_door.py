@@ -68,7 +68,7 @@ def ask(module: str, arguments: str, folder: Path) -> Answer:
     ("module", "arguments", "said"),
     [
         ("rank", "", "usage: python -m rank VERB"),
-        ("rank", "--help", "  score     score the impressions"),
+        ("rank", "--help", "score the impressions"),
         ("rank", "score --help", "usage: python -m rank score --impressions IMPRESSIONS --output OUTPUT"),
         ("rank", "serve --help", "usage: python -m rank serve"),
         ("rank", "table --help", "usage: python -m rank table"),

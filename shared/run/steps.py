@@ -103,8 +103,7 @@ def run_step(
     `build(work)` writes into a hidden folder beside `folder`, named after the fingerprint. It takes the place of
     `folder` only when `build` returns. If the run is killed or fails, the work folder stays, `folder` is untouched, and
     the next call with the same inputs hands the same work folder to `build`, which may resume from what is in it
-    (`work/"checkpoints"`, what is hidden and what was begun with other inputs are removed at the end). A second process
-    that wants the same folder waits for the first.
+    (`work/"checkpoints"` and what is hidden go at the end). A second process that wants the same folder waits.
 
     Of processes that were launched together the first one builds, taking itself for the only one, and the others wait;
     or, `together`, all of them call `build` with the same work folder, where the first alone must write the result.
@@ -148,10 +147,9 @@ def where_it_goes_on() -> str:
     """Where the step that was begun last goes on when its command is run again; empty if it is finished."""
     if (work := being_built()) is None:
         return ""
-    name = _unfinished[0][0]
     found = [Path(each) for folder in work.rglob("checkpoints") if (each := latest_checkpoint(folder))]
     newest = max(found, key=lambda path: path.stat().st_mtime, default=None)
-    return f"{name} goes on" + (f" from checkpoint {newest.name.rpartition('-')[2]}" if newest else "")
+    return f"{_unfinished[0][0]} goes on" + (f" from checkpoint {newest.name.rpartition('-')[2]}" if newest else "")
 
 
 def _run(step: _Step) -> StepRecord:

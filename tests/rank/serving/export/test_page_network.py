@@ -14,7 +14,8 @@ from prectr.rank.serving.export.graph import Graph, write_graph
 from prectr.rank.serving.export.page_network import PageNetwork, write_page_network
 from tests.rank.random_network import HISTORY, Scene
 
-CLOSE = 1e-5
+CLOSE, PARTS_CLOSE = 1e-5, 1e-4
+"""Of P(click), and of what it is made of: logits of this random network go to ten, and float32 sums in another order."""
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +46,8 @@ def of_pages(scene: Scene, model: RankerModel, network: PageNetwork | None) -> d
 def test_every_page_gets_the_scores_of_the_model(scene: Scene, network: PageNetwork) -> None:
     found, expected = of_pages(scene, scene.model, network), of_pages(scene, scene.model, None)
     for name, values in expected.items():
-        np.testing.assert_allclose(found[name], values, rtol=0, atol=CLOSE, err_msg=name)
+        close = CLOSE if name == "p_click" else PARTS_CLOSE
+        np.testing.assert_allclose(found[name], values, rtol=0, atol=close, err_msg=name)
     assert expected["p_click"].std() > 100 * CLOSE
 
 
@@ -63,7 +65,7 @@ def test_a_page_may_be_of_one_candidate_or_of_many(scene: Scene, network: PageNe
         expected = model.score(model.state(states, vectors), batch, model.context(batch, vectors))
         found = network(states, batch, vectors)
         for name in SCORES:
-            torch.testing.assert_close(found[name], expected[name], rtol=0, atol=CLOSE, msg=f"{name} of {size}")
+            torch.testing.assert_close(found[name], expected[name], rtol=0, atol=PARTS_CLOSE, msg=f"{name} of {size}")
 
 
 @pytest.mark.parametrize(
