@@ -18,8 +18,8 @@ from tests.test_docs import DOCUMENTS
 from tests.test_makefile import commands as commands_of_make
 
 ROOT = Path(__file__).parent.parent
-BLOCK = re.compile(r"^```(?:bash|sh)?\n(.*?)^```", re.DOTALL | re.MULTILINE)
-PYTHON = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+SHELL = ("", "bash", "sh")
 INDENTED = re.compile(r"^    (python -m .*)$", re.MULTILINE)
 MENTION = re.compile(r"`((?:python -m|make|accelerate launch|torchrun) [^`]+)`")
 UNFINISHED = ("…", "FORMAT", "|", "<", "$(")
@@ -35,7 +35,9 @@ RECORDS = ("CHANGELOG.md", "EXPERIMENTS.md", "RESULTS.md")
 
 def lines_of(text: str) -> Iterator[tuple[str, bool]]:
     """Lines of a document's blocks, indented commands, and mentioned ones; whether it is more than a mention."""
-    for block in BLOCK.findall(text):
+    for language, block in BLOCK.findall(text):
+        if language not in SHELL:
+            continue
         yield from ((line, True) for line in block.replace("\\\n", " ").splitlines())
     yield from ((line, True) for line in INDENTED.findall(text))
     yield from ((" ".join(mention.split()), False) for mention in MENTION.findall(text))
@@ -140,7 +142,8 @@ def test_the_request_that_curl_sends_is_one_the_service_takes() -> None:
 
 def snippets(name: str, holding: str) -> list[str]:
     """Python of a document that has a word in it."""
-    return [block for block in PYTHON.findall((ROOT / name).read_text(encoding="utf-8")) if holding in block]
+    blocks = BLOCK.findall((ROOT / name).read_text(encoding="utf-8"))
+    return [block for language, block in blocks if language == "python" and holding in block]
 
 
 @pytest.mark.parametrize(
