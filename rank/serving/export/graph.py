@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +47,7 @@ def write_graph(
     given = {name: part.clone() for name, part in example.items()}
     open_sizes = {size: torch.export.Dim(size, min=1) for of_input in sizes.values() for size in of_input.values()}
     shapes = [{place: open_sizes[size] for place, size in sizes.get(name, {}).items()} for name in given]
-    with torch.inference_mode(False), torch.no_grad():
+    with torch.inference_mode(False), torch.no_grad(), _in_silence():
         torch.onnx.export(
             _InOrder(module, list(given)).eval(),
             tuple(given.values()),
@@ -56,6 +59,18 @@ def write_graph(
             external_data=False,
             verbose=False,
         )
+
+
+@contextmanager
+def _in_silence() -> Iterator[None]:
+    """Within, nobody hears which operators the exporter could have known, and how it calls its sizes."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            yield
+    finally:
+        logging.disable(before)
 
 
 class Graph:
