@@ -123,7 +123,7 @@ class LiveRanker:
 
         Args:
             journal: the file of events; None: they are kept in memory only.
-            exported: what was exported of the ranker (`Exported.beside`), which computes in place of torch, in float32.
+            exported: what was exported of the ranker (`Exported.beside`): see `LiveScorer`.
 
         Raises:
             PrectrError: a file is missing, or the items lack a column the ranker was trained with.

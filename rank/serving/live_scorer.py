@@ -57,9 +57,9 @@ class LiveScorer(Scorer):
         """
         Args:
             folder: the ranker's, where what is made of texts is kept beside it; None: it is made at every opening.
-            exported: computes in place of torch, in float32.
+            exported: reads queries and compares pairs, and computes pages, in place of torch; in float32.
         """
-        self.ranker, self.bf16, self.batch_size = base.ranker, base.bf16 and exported is None, base.batch_size
+        self.ranker, self.bf16, self.batch_size = base.ranker, base.bf16, base.batch_size
         self._exported = exported
         self._page_network = None if exported is None else exported.page_network(base.ranker.model)
         groups = {name: f"cat_{name}" for name in base.log.item_groups if name != "category"}

@@ -62,7 +62,7 @@ class Exported:
             print_line(f"{folder} is not used, it is of another ranker: run `python -m rank export {ranker}` again.")
             return None
         require_whole(folder)
-        print_line(f"{folder} is used: texts and pages go through ONNX Runtime, in float32.")
+        print_line(f"{folder} is used: queries and pages go through ONNX Runtime, in float32.")
         return cls(folder)
 
     def reader(self, name: str, encoder: LevelEncoder) -> LevelEncoder:

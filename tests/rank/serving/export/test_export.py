@@ -39,7 +39,7 @@ def test_pages_are_scored_as_without_it_and_not_by_torch(
     plain = LiveRanker.open(exported, home / "data")
     expected = [plain.rank(request).p_click for request in requests]
     fast = LiveRanker.open(exported, home / "data", exported=Exported.beside(exported))
-    assert "is used: texts and pages go through ONNX Runtime" in capsys.readouterr().out
+    assert "is used: queries and pages go through ONNX Runtime" in capsys.readouterr().out
 
     def refuse(*_: object) -> None:
         raise AssertionError("torch computes")
