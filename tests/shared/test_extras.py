@@ -57,10 +57,10 @@ def test_every_package_of_the_extras_has_its_sentence() -> None:
     by_extra: dict[str, set[str]] = {}
     for module, extra in EXTRA_OF.items():
         by_extra.setdefault(extra, set()).update(map(normal, provided.get(module, [])))
-    for extra in ("train", "endpoint", "export"):
+    for extra in ("train", "endpoint", "serve"):
         assert by_extra[extra] == names(extras[extra])
-    # What is exported is written by one extra and run by another.
-    assert by_extra["serve"] | {"onnxruntime"} == names(extras["serve"])
+    # What was exported is compared by the library that serving runs it with.
+    assert by_extra["export"] | {"onnxruntime"} == names(extras["export"])
     # Building the default data compares texts with scikit-learn, which the trainings bring too.
     assert by_extra["default-data"] | {"scikit-learn"} == names(extras["default-data"])
     assert not names(PROJECT["dependencies"]) & set.union(*by_extra.values())
@@ -68,7 +68,6 @@ def test_every_package_of_the_extras_has_its_sentence() -> None:
 
 def test_make_setup_installs_what_make_rank_may_ask_for() -> None:
     made = re.search(r"^EXTRAS := (.+)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
-    # `rank export` is for those who want a faster server, and names its extra where it is missing.
     assert made and set(EXTRA_OF.values()) - {"export"} <= set(made[1].split(","))
 
 
