@@ -57,7 +57,7 @@ class LiveScorer(Scorer):
         """
         Args:
             folder: the ranker's, where what is made of texts is kept beside it; None: it is made at every opening.
-            exported: reads queries and compares pairs, and computes pages, in place of torch; in float32.
+            exported: reads queries and computes pages in place of torch; in float32.
         """
         self.ranker, self.bf16, self.batch_size = base.ranker, base.bf16, base.batch_size
         self._exported = exported

@@ -1,7 +1,8 @@
 """A level encoder as ONNX, in two graphs: token vectors of texts, and pair states of token vectors. [O]
 
 Of one short text ONNX Runtime makes vectors in a third of torch's time; of a hundred in the same, and torch's bfloat16
-takes four tenths of that where a processor has it [measured]. So queries are read here, and item texts by torch.
+takes four tenths of that where a processor has it; a hundred pairs take 3.4 ms, with torch 2.7 [measured]. So serving
+reads queries here, and leaves item texts and pairs to torch.
 """
 
 from __future__ import annotations
@@ -56,11 +57,12 @@ def write_encoder(encoder: LevelEncoder, vectors: Path, states: Path) -> None:
     write_graph(_Compare(encoder), example, (STATE,), sizes, states)
 
 
-def read_by_graphs(encoder: LevelEncoder, vectors: Graph, states: Graph) -> LevelEncoder:
-    """The encoder, whose `encode` and `state` run what `write_encoder` wrote of it."""
+def read_by_graphs(encoder: LevelEncoder, vectors: Graph, states: Graph | None = None) -> LevelEncoder:
+    """The encoder, whose `encode` runs what `write_encoder` wrote of it, and with `states` its `state` too."""
     reader = copy(encoder)
     reader.encode = partial(_encoded, vectors)  # type: ignore[method-assign]
-    reader.state = partial(_compared, states)  # type: ignore[method-assign]
+    if states is not None:
+        reader.state = partial(_compared, states)  # type: ignore[method-assign]
     return reader
 
 

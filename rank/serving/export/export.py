@@ -56,7 +56,7 @@ def export(folder: Path, data: Path | None) -> None:
 
     def build(work: Path) -> None:
         write_graphs(folder, work)
-        distance = largest_difference(folder, data, Exported(work))
+        distance = largest_difference(folder, data, Exported(work, pairs=True))
         if not distance <= LARGEST_DIFFERENCE:
             raise PrectrError(
                 f"the graphs move P(click) by up to {distance:.1g} on {data}, more than {LARGEST_DIFFERENCE:g}: serve "

@@ -30,16 +30,16 @@ class Exported:
     """The graphs of a ranker, run by ONNX Runtime: float32, on a CPU.
 
     Args:
-        folder: what `write_graphs` wrote.
+        folder: what `write_graphs` wrote. pairs: their graphs are run too, to see that they are right; torch is faster.
 
     Raises:
         PrectrError: a graph is missing or damaged.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, pairs: bool = False) -> None:
         self._network = Graph(folder / NETWORK)
         self._encoders = {
-            name: tuple(Graph(folder / file) for file in files_of(name))
+            name: [Graph(folder / file) for file in files_of(name)[: 2 if pairs else 1]]
             for name in (LEARNT, JUDGED)
             if (folder / files_of(name)[0]).exists()
         }

@@ -44,8 +44,7 @@ def test_pages_are_scored_as_without_it_and_not_by_torch(
     def refuse(*_: object) -> None:
         raise AssertionError("torch computes")
 
-    for name in ("encode", "state"):
-        monkeypatch.setattr(LevelEncoder, name, refuse)
+    monkeypatch.setattr(LevelEncoder, "encode", refuse)
     monkeypatch.setattr(type(plain.scorer.ranker.model), "score", refuse)
     for request, values in zip(requests, expected, strict=True):
         assert worst(fast.rank(request).p_click, values) < 1e-5
