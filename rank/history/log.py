@@ -10,10 +10,12 @@ log, not with log x history.
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -25,6 +27,7 @@ from prectr.data.scan import ROWS_AT_ONCE, scan_table
 from prectr.rank.history.codes import encode
 from prectr.rank.history.index import BehaviourIndex, Part, row_type
 from prectr.rank.history.index_writer import write_index
+from prectr.rank.history.item_groups import item_groups, sorted_unique
 from prectr.rank.history.rows import (
     BEHAVIOUR_COLUMNS,
     COLUMN_TYPES,
@@ -35,8 +38,9 @@ from prectr.rank.history.rows import (
     write_columns,
 )
 from prectr.rank.history.stage_one import LevelProb
+from prectr.shared.engine.job import Arrays, Engine, Job
+from prectr.shared.engine.plain import PLAIN
 from prectr.shared.errors import PrectrError
-from prectr.shared.run.console import progress, progress_bar
 from prectr.shared.run.schema import read_json
 from prectr.shared.storage.duckdb import distinct, out_of_core
 from prectr.shared.storage.npy import open_array
@@ -45,7 +49,6 @@ DAY = 24 * 3600
 _SEARCH = EVENT_TYPES.index(SEARCH)
 UNCUT = -1
 REPEAT_DAYS = (1, 56)  # a later click on an item repeats an earlier one; a fixed reach does not grow with the log
-LEAST_SPLIT = 1.1  # groups per category; an attribute with fewer says hardly more than the category
 
 _PREVIOUS = "previous_click.npy"  # while indices are built
 
@@ -163,20 +166,25 @@ class BehaviourLog:
         event_types = event_types_of(pc.unique(behaviours["event_type"]).to_pylist())
         vocabularies = {
             "items": items["item_id"].combine_chunks(),
-            "users": _sorted_unique(behaviours["user_id"]),
-            "queries": _sorted_unique(behaviours["query"]),
-            "categories": _sorted_unique(
+            "users": sorted_unique(behaviours["user_id"]),
+            "queries": sorted_unique(behaviours["query"]),
+            "categories": sorted_unique(
                 pa.chunked_array([*items["category"].chunks, *behaviours["query_category"].chunks])
             ),
         }
         parts = list(log_rows([behaviours], vocabularies, event_types, level_prob))
         columns = {name: np.concatenate([part[name] for part in parts]) for name in COLUMN_TYPES}
         item_category = encode(items["category"], vocabularies["categories"])
-        return cls(vocabularies, columns, _item_groups(items, item_category, attributes), event_types)
+        return cls(vocabularies, columns, item_groups(items, item_category, attributes), event_types)
 
     @classmethod
     def build(
-        cls, data_folder: Path, level_prob: LevelProb, folder: Path, rows_at_once: int = ROWS_AT_ONCE
+        cls,
+        data_folder: Path,
+        level_prob: LevelProb,
+        folder: Path,
+        rows_at_once: int = ROWS_AT_ONCE,
+        engine: Engine = PLAIN,
     ) -> BehaviourLog:
         """Write the log of a data set, with all its indices, into `folder`, and open it.
 
@@ -202,22 +210,24 @@ class BehaviourLog:
                 "items": items["item_id"].combine_chunks(),
                 "users": distinct(database, behaviours, "user_id"),
                 "queries": distinct(database, behaviours, "query"),
-                "categories": _sorted_unique(pa.chunked_array([*items["category"].chunks, categories])),
+                "categories": sorted_unique(pa.chunked_array([*items["category"].chunks, categories])),
             }
         for name, values in vocabularies.items():
             pq.write_table(pa.table({"value": values}), folder / f"{name}.parquet")
-        groups = _item_groups(items, encode(items["category"], vocabularies["categories"]), None)
+        groups = item_groups(items, encode(items["category"], vocabularies["categories"]), None)
         for attribute, codes in groups.items():
             np.save(folder / f"same_{attribute}.npy", codes)
-        with progress_bar("past events", pq.read_metadata(behaviours).num_rows, "rows") as advance:
-            events = scan_table(data_folder, "behaviours", BEHAVIOUR_COLUMNS, rows_at_once)
-            rows = log_rows(events, vocabularies, event_types, level_prob)
-            write_columns(folder, rows, level_prob.num_levels, advance)
+        events = scan_table(data_folder, "behaviours", BEHAVIOUR_COLUMNS, rows_at_once)
+        kept, total = folder / "checkpoints" / "rows", pq.read_metadata(behaviours).num_rows
+        rows = log_rows(events, vocabularies, event_types, level_prob, engine, total, kept)
+        write_columns(folder, rows, level_prob.num_levels)
+        shutil.rmtree(kept, ignore_errors=True)
         log = cls(vocabularies, open_columns(folder), groups, event_types, folder)
-        for name in progress(log.specs, "behaviour indices", unit="indices"):
-            sizes = [log._size(part) for part in log.specs[name].parts]
-            parts = partial(log._parts, name, rows_at_once)
-            write_index(folder, f"index_{name}", parts, sizes, len(log), 16 * rows_at_once)
+        job = Job("behaviour indices", lambda: log, partial(_write_index, rows_at_once), unit="indices")
+        # An index of repetitions is read off another one.
+        repeated = [name for name, spec in log.specs.items() if spec.rows == "repeated"]
+        for names in ([name for name in log.specs if name not in repeated], repeated):
+            list(engine.map(job, names, len(names)))
         (folder / _PREVIOUS).unlink(missing_ok=True)
         # Written last: a folder without it is not a whole log.
         facts = {"rows": len(log), "attributes": list(groups), "event_types": event_types}
@@ -230,13 +240,22 @@ class BehaviourLog:
         if not (folder / "log.json").exists():
             raise PrectrError(f"{folder} holds no behaviour log: build it with `python -m rank run`.")
         facts = read_json(folder / "log.json")
-        return cls(
-            {name: pq.read_table(folder / f"{name}.parquet")["value"].combine_chunks() for name in _VOCABULARIES},
-            open_columns(folder),
-            {attribute: open_array(folder / f"same_{attribute}.npy") for attribute in facts["attributes"]},
-            facts.get("event_types", EVENT_TYPES),
-            folder,
-        )
+        return cls._mapped(folder, facts["attributes"], facts.get("event_types", EVENT_TYPES))
+
+    @classmethod
+    def _mapped(cls, folder: Path, attributes: Sequence[str], event_types: Sequence[str]) -> BehaviourLog:
+        values = {name: pq.read_table(folder / f"{name}.parquet")["value"].combine_chunks() for name in _VOCABULARIES}
+        groups = {attribute: open_array(folder / f"same_{attribute}.npy") for attribute in attributes}
+        return cls(values, open_columns(folder), groups, event_types, folder)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """To another process travels the folder, where there is one, and not what is mapped of it."""
+        if self._folder is None:
+            return vars(self)
+        return {"folder": self._folder, "attributes": [*self.item_groups], "event_types": self.event_types}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state if "users" in state else vars(self._mapped(**state)))
 
     def __len__(self) -> int:
         return len(self.user)
@@ -347,7 +366,8 @@ class BehaviourLog:
         elif (self._folder / _PREVIOUS).exists():
             return open_array(self._folder / _PREVIOUS)
         else:
-            previous = np.lib.format.open_memmap(self._folder / _PREVIOUS, "w+", dtype, (len(self),))
+            part = self._folder / f".{_PREVIOUS}.part"
+            previous = np.lib.format.open_memmap(part, "w+", dtype, (len(self),))
             previous[:] = -1
         index = self.index("user_item_clicked")
         begins = index.offsets[:-2]
@@ -359,6 +379,8 @@ class BehaviourLog:
             same[within - first] = False
             same[0] = False  # of the part before
             previous[rows[same]] = rows[np.flatnonzero(same) - 1]
+        if self._folder is not None:
+            os.replace(part, self._folder / _PREVIOUS)
         return previous
 
     def _repeats(self, part: slice, previous: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -370,18 +392,9 @@ class BehaviourLog:
         return later[repeats], np.log1p(days[repeats])[:, None]
 
 
-def _sorted_unique(values: pa.ChunkedArray) -> pa.Array:
-    unique = pc.drop_null(pc.unique(values))
-    return unique.take(pc.sort_indices(unique))
-
-
-def _item_groups(items: pa.Table, item_category: np.ndarray, attributes: Sequence[str] | None) -> dict[str, np.ndarray]:
-    groups = {"category": item_category}
-    found = [name.removeprefix("cat_") for name in items.column_names if name.startswith("cat_")]
-    for name in found if attributes is None else [name for name in attributes if name != "category"]:
-        values = pc.fill_null(items[f"cat_{name}"], "").combine_chunks().dictionary_encode()
-        pairs = item_category.astype(np.int64) * len(values.dictionary) + values.indices.to_numpy()
-        distinct, codes = np.unique(pairs, return_inverse=True)
-        if attributes is not None or len(distinct) > LEAST_SPLIT * len(np.unique(item_category)):
-            groups[name] = codes.astype(np.int32)
-    return groups
+def _write_index(rows_at_once: int, log: BehaviourLog, name: str) -> Arrays:
+    """One of the indices, beside the log's columns: there is no other result."""
+    assert log._folder is not None
+    sizes, parts = [log._size(part) for part in log.specs[name].parts], partial(log._parts, name, rows_at_once)
+    write_index(log._folder, f"index_{name}", parts, sizes, len(log), 16 * rows_at_once)
+    return {}

@@ -30,7 +30,7 @@ def write_text_vectors(workspace: Workspace, work: Path) -> None:
     with TemporaryDirectory(dir=work) as folder:  # a warm start's own tokens are in texts/
         tokenize_to_disk(encoder, shop.query_texts, shop.item_texts, Path(folder))
         texts = Texts.open(Path(folder))
-        write_frozen_vectors(encoder, texts.item, texts.query, work, workspace.training.bf16)
+        write_frozen_vectors(encoder, texts.item, texts.query, work, workspace.training.bf16, workspace.engine)
 
 
 class StoredPairs(NamedTuple):
