@@ -13,7 +13,6 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,7 +25,7 @@ from prectr.data.contract import EVENT_TYPES, SEARCH, read_table, table_path
 from prectr.data.scan import ROWS_AT_ONCE, scan_table
 from prectr.rank.history.codes import encode
 from prectr.rank.history.index import BehaviourIndex, Part, row_type
-from prectr.rank.history.index_writer import write_index
+from prectr.rank.history.index_parts import write_indices
 from prectr.rank.history.item_groups import item_groups, sorted_unique
 from prectr.rank.history.rows import (
     BEHAVIOUR_COLUMNS,
@@ -38,7 +37,7 @@ from prectr.rank.history.rows import (
     write_columns,
 )
 from prectr.rank.history.stage_one import LevelProb
-from prectr.shared.engine.job import Arrays, Engine, Job
+from prectr.shared.engine.job import Engine
 from prectr.shared.engine.plain import PLAIN
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.schema import read_json
@@ -223,11 +222,8 @@ class BehaviourLog:
         write_columns(folder, rows, level_prob.num_levels)
         shutil.rmtree(kept, ignore_errors=True)
         log = cls(vocabularies, open_columns(folder), groups, event_types, folder)
-        job = Job("behaviour indices", lambda: log, partial(_write_index, rows_at_once), unit="indices")
-        # An index of repetitions is read off another one.
-        repeated = [name for name, spec in log.specs.items() if spec.rows == "repeated"]
-        for names in ([name for name in log.specs if name not in repeated], repeated):
-            list(engine.map(job, names, len(names)))
+        names = {name: spec.rows for name, spec in log.specs.items()}
+        write_indices(log, names, folder, rows_at_once, engine)
         (folder / _PREVIOUS).unlink(missing_ok=True)
         # Written last: a folder without it is not a whole log.
         facts = {"rows": len(log), "attributes": list(groups), "event_types": event_types}
@@ -268,8 +264,7 @@ class BehaviourLog:
         """One of `index_specs`, opened or built on first use."""
         if name not in self._indices:
             if self._folder is not None:
-                sizes = [self._size(part) for part in self.specs[name].parts]
-                self._indices[name] = BehaviourIndex.open(self._folder, f"index_{name}", sizes)
+                self._indices[name] = BehaviourIndex.open(self._folder, f"index_{name}", self.sizes(name))
             else:
                 self._indices[name] = self._build_index(name)
         return self._indices[name]
@@ -311,6 +306,10 @@ class BehaviourLog:
         since = np.where(whole, 0, index.take_back(first, np.where(whole, begin, first + 1), 1)[:, 0])
         return np.where(last_pages == 0, before_row, since).astype(np.int64)
 
+    def sizes(self, name: str) -> list[int]:
+        """The number of codes of each part of an index's key."""
+        return [self._size(part) for part in self.specs[name].parts]
+
     def _size(self, part: str) -> int:
         if part.startswith("same_"):
             return int(self.item_groups[part.removeprefix("same_")].max(initial=-1)) + 1
@@ -323,19 +322,20 @@ class BehaviourLog:
         return getattr(self, part)[rows]
 
     def _build_index(self, name: str) -> BehaviourIndex:
-        parts = list(self._parts(name))
+        parts = list(self.parts(name))
         codes = [np.concatenate(codes) for codes in zip(*(part.codes for part in parts), strict=True)]
         values = [part.values for part in parts if part.values is not None]
-        sizes = [self._size(part) for part in self.specs[name].parts]
         rows = np.concatenate([part.rows for part in parts])
-        return BehaviourIndex.build(codes, sizes, rows, np.concatenate(values) if values else None)
+        return BehaviourIndex.build(codes, self.sizes(name), rows, np.concatenate(values) if values else None)
 
-    def _parts(self, name: str, rows_at_once: int = ROWS_AT_ONCE) -> Iterator[Part]:
-        """The rows of an index with their codes and values, from the beginning of the log on; at least one part."""
-        spec = self.specs[name]
+    def parts(
+        self, name: str, rows_at_once: int = ROWS_AT_ONCE, first: int = 0, end: int | None = None
+    ) -> Iterator[Part]:
+        """The rows of an index with their codes and values, of the log's rows `first` to `end`; at least one part."""
+        spec, end = self.specs[name], len(self) if end is None else end
         previous = self._previous_clicks(rows_at_once) if spec.rows == "repeated" else None
-        for start in range(0, max(len(self), 1), rows_at_once):
-            part = slice(start, min(start + rows_at_once, len(self)))
+        for start in range(first, max(end, first + 1), rows_at_once):
+            part = slice(start, min(start + rows_at_once, end))
             values = None
             if previous is not None:
                 rows, values = self._repeats(part, previous)
@@ -390,11 +390,3 @@ class BehaviourLog:
         # The same basket may hold an item under two queries: that is one purchase, not a cycle.
         repeats = (days >= REPEAT_DAYS[0]) & (days <= REPEAT_DAYS[1])
         return later[repeats], np.log1p(days[repeats])[:, None]
-
-
-def _write_index(rows_at_once: int, log: BehaviourLog, name: str) -> Arrays:
-    """One of the indices, beside the log's columns: there is no other result."""
-    assert log._folder is not None
-    sizes, parts = [log._size(part) for part in log.specs[name].parts], partial(log._parts, name, rows_at_once)
-    write_index(log._folder, f"index_{name}", parts, sizes, len(log), 16 * rows_at_once)
-    return {}

@@ -1,5 +1,6 @@
 """What a training reads is the same, byte for byte, from one process and from a cluster, whoever dies meanwhile."""
 
+from collections import Counter
 from functools import partial
 from pathlib import Path
 
@@ -22,10 +23,10 @@ from prectr.shared.engine.plain import PLAIN
 from prectr.shared.run.steps import read_record
 from tests.rank.toy_run import LEVEL_NAMES
 from tests.shared.encoder.tiny_encoder import tiny_encoder
+from tests.shared.engine.carried import Carried
 from tests.shared.engine.clusters import cluster, killing
 
 pytest.importorskip("ray")
-pytestmark = pytest.mark.slow
 
 STEPS = ("level_prob", "pairs", "behaviours", "text_vectors", "features")
 
@@ -76,6 +77,36 @@ def plain(start, tmp_path_factory) -> Path:
     return artifacts
 
 
+@pytest.mark.parametrize("rows_of_an_index", [1 << 26, 100])
+def test_every_step_is_the_same_from_another_process(start, plain, tmp_path, monkeypatch, rows_of_an_index) -> None:
+    engine = Carried()
+    monkeypatch.setattr("prectr.rank.workspace.open_engine", lambda name: engine)
+    monkeypatch.setattr("prectr.rank.history.index_parts.ROWS_OF_AN_INDEX", rows_of_an_index)
+    build(start, tmp_path, "ray")
+    assert made(tmp_path) == made(plain)
+    counts = Counter(engine.worked)
+    assert min(counts[name] for name in ("past events", "features: train", "inputs of the network")) > 1
+    assert ("index user_item: sort" in counts) == (rows_of_an_index == 100)
+
+
+def test_a_killed_driver_goes_on_from_the_parts_that_are_there(start, plain, tmp_path, monkeypatch) -> None:
+    engines = [Carried(), Carried()]
+    monkeypatch.setattr("prectr.rank.workspace.open_engine", lambda name: engines[0])
+    with monkeypatch.context() as patched:
+        patched.setattr("prectr.rank.features.build.apply_feature_map", killed)
+        with pytest.raises(KeyboardInterrupt):
+            build(start, tmp_path, "ray")
+    first = engines.pop(0).worked
+    build(start, tmp_path, "ray")
+    assert made(tmp_path) == made(plain)
+    assert "features: train" in first and "features: train" not in engines[0].worked
+
+
+def killed(*arguments) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(("workers", "kills"), [(1, 0), (2, 0), (2, 3)])
 def test_every_step_is_the_same_from_a_cluster(start, plain, tmp_path, workers, kills) -> None:
     with cluster(workers), killing(kills) as killed:
