@@ -17,6 +17,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -260,12 +261,11 @@ def _give_out(
     count = _Count(cache, sum(len(shard.pairs) for shard in shards), tolerated)
     job = Job("labelling", reopen, partial(_scored, cache), _num_pairs, "pairs", gpus=gpus_of_a_part())
     kept = cache.folder / "parts" / pending[0].name
-    try:
-        results = engine.map(job, pending, sum(len(shard.pairs) for shard in pending), kept)
+    total = sum(len(shard.pairs) for shard in pending)
+    with closing(engine.map(job, pending, total, kept)) as results:
         for shard, found in zip(pending, results, strict=True):
             count.add(shard, found["rejected"])
-    finally:
-        shutil.rmtree(kept, ignore_errors=True)
+    shutil.rmtree(kept, ignore_errors=True)
 
 
 def _scored(cache: LabelCache, teacher: Teacher, shard: Shard) -> Arrays:

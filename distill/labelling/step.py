@@ -46,7 +46,7 @@ def run_job(
         choose: finds the pairs.
         open_judge: opens the teacher or its assistant; called only if there is something to ask.
         sources: the modules that do the work, see `run_step`.
-        open_engine: opens whoever asks the judge; called only if there is something to ask.
+        open_engine: finds who asks the judge; called after `open_judge`.
     """
     inputs = {**particular, **asdict(arguments), "gains": 0}
     del inputs["label_max_rejected"]

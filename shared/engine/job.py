@@ -7,7 +7,7 @@ them to a file gets the same bytes from every engine.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
@@ -59,7 +59,7 @@ class Engine(Protocol):
 
     def map(
         self, job: Job[Opened, Part], parts: Iterable[Part], total: int | None = None, kept: Path | None = None
-    ) -> Iterator[Arrays]:
+    ) -> Generator[Arrays, None, None]:
         """The result of every part, in their order, as they are asked for.
 
         Args:

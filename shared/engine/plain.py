@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -17,7 +17,7 @@ class PlainEngine:
 
     def map(
         self, job: Job[Opened, Part], parts: Iterable[Part], total: int | None = None, kept: Path | None = None
-    ) -> Iterator[Arrays]:
+    ) -> Generator[Arrays, None, None]:
         bar = nullcontext(_silent) if job.shows_itself else progress_bar(job.name, total, job.unit)
         with bar as advance:
             opened = job.open()

@@ -15,7 +15,7 @@ import socket
 import threading
 import time
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -71,7 +71,7 @@ class RayEngine:
 
     def map(
         self, job: Job[Opened, Part], parts: Iterable[Part], total: int | None = None, kept: Path | None = None
-    ) -> Iterator[Arrays]:
+    ) -> Generator[Arrays, None, None]:
         if kept is not None:
             kept = kept.absolute()
             kept.mkdir(parents=True, exist_ok=True)
@@ -132,7 +132,7 @@ class RayEngine:
 
 
 def connect(workers: int | None = None, gpus: int | None = None) -> None:
-    """Join the cluster at RAY_ADDRESS, or start one on this machine that only this machine reaches and that ends with
+    """Join the cluster at RAY_ADDRESS, or start one on this machine, which Ray guards with a token and which ends with
     the process; nothing where the process belongs to one already.
 
     Args:
@@ -151,8 +151,7 @@ def connect(workers: int | None = None, gpus: int | None = None) -> None:
         if workers is None and address not in ("", "local"):
             ray.init(address=address, **quiet)
         else:
-            here = {"num_cpus": workers, "num_gpus": gpus, "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
-            ray.init(address="local", **here, **quiet)
+            ray.init(address="local", num_cpus=workers, num_gpus=gpus, include_dashboard=False, **quiet)
     except (ConnectionError, RuntimeError, ValueError) as error:
         where = f"{ADDRESS} is {address!r}, but " if address else "a Ray cluster could not be started here: "
         raise PrectrError(

@@ -1,7 +1,7 @@
 """An engine that carries all there is to another process and back, without the process: as Ray does, in a moment."""
 
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ class Carried:
 
     def map(
         self, job: Job[Any, Any], parts: Iterable[Any], total: int | None = None, kept: Path | None = None
-    ) -> Iterator[Arrays]:
+    ) -> Generator[Arrays, None, None]:
         from ray import cloudpickle
 
         there = cloudpickle.loads(cloudpickle.dumps(job))

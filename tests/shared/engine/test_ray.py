@@ -19,7 +19,7 @@ from tests.shared.engine.jobs import die_always, die_once, divide, noted, refuse
 pytest.importorskip("ray")
 pytestmark = pytest.mark.slow
 
-NODE = rf"on {re.escape(os.uname().nodename)} \(127\.0\.0\.1, process \d+\)"
+NODE = rf"on {re.escape(os.uname().nodename)} \([\w.:]+, process \d+\)"
 
 
 @pytest.fixture(scope="module")
