@@ -15,7 +15,7 @@ import socket
 import threading
 import time
 import traceback
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -77,42 +77,17 @@ class RayEngine:
             kept.mkdir(parents=True, exist_ok=True)
         self._require(job)
         crew = _Crew(job, self._slots(job)) if job.gpus else _Tasks(job)
-        waiting: dict[Any, int] = {}
-        sizes: dict[int, int] = {}
-        done: dict[int, Any] = {}
-        numbered = enumerate(parts)
-        taken, exhausted = 0, False
-        try:
-            with progress_bar(job.name, total, job.unit) as advance:
-                while True:
-                    while not exhausted and len(waiting) + len(done) < AHEAD * self._slots(job):
-                        if (found := next(numbered, None)) is None:
-                            exhausted = True
-                            break
-                        number, part = found
-                        sizes[number] = job.size(part)
-                        file = None if kept is None else kept / f"{number:06d}.npz"
-                        if file is not None and file.exists():
-                            done[number] = file
-                            advance(sizes.pop(number))
-                        else:
-                            waiting[crew.submit(number, part, file)] = number
-                    while taken in done:
-                        yield _read(done.pop(taken))
-                        taken += 1
-                    if exhausted and not waiting:
-                        return
-                    if not waiting:
-                        continue
-                    ready, rest = ray.wait(list(waiting), num_returns=1)
-                    ready += ray.wait(rest, num_returns=len(rest), timeout=0)[0] if rest else []
-                    for ref in ready:
-                        number = waiting.pop(ref)
-                        done[number] = _result(ref, job.name, number, kept)
-                        crew.took(ref)
-                        advance(sizes.pop(number))
-        finally:
-            crew.dismiss(waiting)
+        with progress_bar(job.name, total, job.unit) as advance:
+            given = _Given(job, crew, kept, advance)
+            try:
+                for part in parts:
+                    given.add(part)
+                    while len(given) >= AHEAD * self._slots(job):
+                        yield given.take()
+                while len(given):
+                    yield given.take()
+            finally:
+                crew.dismiss(given.waiting)
 
     def _slots(self, job: Job[Any, Any]) -> int:
         """How many parts can be worked on at once."""
@@ -213,6 +188,56 @@ class _Crew:
         for actor in self._actors:
             with suppress(Exception):
                 ray.kill(actor)
+
+
+class _Given:
+    """The parts that were given out and not taken yet.
+
+    Attributes:
+        waiting: the numbers of those that are not done, by the reference of their results.
+    """
+
+    def __init__(
+        self, job: Job[Any, Any], crew: _Tasks | _Crew, kept: Path | None, advance: Callable[[int], None]
+    ) -> None:
+        self._job, self._crew, self._kept, self._advance = job, crew, kept, advance
+        self._given = self._taken = 0
+        self.waiting: dict[Any, int] = {}
+        self._done: dict[int, Any] = {}
+        self._sizes: dict[int, int] = {}
+
+    def __len__(self) -> int:
+        return self._given - self._taken
+
+    def add(self, part: Any) -> None:
+        """Give a part out, unless its result is there from another time."""
+        number, size = self._given, self._job.size(part)
+        self._given += 1
+        file = None if self._kept is None else self._kept / f"{number:06d}.npz"
+        if file is not None and file.exists():
+            self._done[number] = file
+            self._advance(size)
+        else:
+            self.waiting[self._crew.submit(number, part, file)] = number
+            self._sizes[number] = size
+
+    def take(self) -> Arrays:
+        """The result of the part that was given out first."""
+        number = self._taken
+        while number not in self._done:
+            self._wait()
+        self._taken += 1
+        return _read(self._done.pop(number))
+
+    def _wait(self) -> None:
+        ready, rest = ray.wait(list(self.waiting), num_returns=1)
+        if rest:
+            ready += ray.wait(rest, num_returns=len(rest), timeout=0)[0]
+        for ref in ready:
+            number = self.waiting.pop(ref)
+            self._crew.took(ref)
+            self._done[number] = _result(ref, self._job.name, number, self._kept)
+            self._advance(self._sizes.pop(number))
 
 
 _opened: tuple[str, Job[Any, Any], Any] | None = None
