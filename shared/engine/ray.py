@@ -149,7 +149,7 @@ class _Tasks:
 
     def __init__(self, job: Job[Any, Any]) -> None:
         self._job, self._origin = ray.put(job), _origin(job)
-        self._remote = _work_on.options(num_cpus=job.cpus, max_retries=RETRIES)  # type: ignore[attr-defined]
+        self._remote = _TASK.options(num_cpus=job.cpus, max_retries=RETRIES)
 
     def submit(self, number: int, part: Any, file: Path | None) -> Any:
         # In a list, it comes as it is and not as what it stands for, which a process needs once.
@@ -170,7 +170,7 @@ class _Crew:
     def __init__(self, job: Job[Any, Any], size: int) -> None:
         self._job, self._origin = ray.put(job), _origin(job)
         options = {"num_cpus": job.cpus, "num_gpus": job.gpus, "max_restarts": -1, "max_task_retries": RETRIES}
-        self._actors = [_Worker.options(**options).remote() for _ in range(size)]  # type: ignore[attr-defined]
+        self._actors = [_ACTOR.options(**options).remote() for _ in range(size)]
         self._load = dict.fromkeys(self._actors, 0)
         self._whose: dict[Any, Any] = {}
 
@@ -244,16 +244,15 @@ _opened: tuple[str, Job[Any, Any], Any] | None = None
 """In a worker: the job it worked on last, by its reference, and what that opened."""
 
 
-@ray.remote
 def _work_on(job: list[Any], origin: _Origin, number: int, part: Any, file: Path | None) -> Any:
     """In a worker: the name of the file with a part's result, the result itself where there is no file, or why not."""
     global _opened
     try:
+        _stand_where(origin)
         if file is not None:
             _note(file).write_text(_node(), encoding="utf-8")
         if _opened is None or _opened[0] != job[0].hex():
             _opened = None  # two large models need not fit beside each other
-            _stand_where(origin)
             found = ray.get(job[0])
             _require_code(found, origin)
             _opened = job[0].hex(), found, found.open()
@@ -272,12 +271,16 @@ def _work_on(job: list[Any], origin: _Origin, number: int, part: Any, file: Path
         return _Failure(_node(), f"{_sentence(error)} ({last.filename}, line {last.lineno})")
 
 
-@ray.remote
 class _Worker:
     """An actor that works on parts as a task would."""
 
     def work_on(self, job: list[Any], origin: _Origin, number: int, part: Any, file: Path | None) -> Any:
-        return _work_on._function(job, origin, number, part, file)  # type: ignore[attr-defined]
+        return _work_on(job, origin, number, part, file)
+
+
+# Under names of their own: what a worker imports by its name is this module's, and so is what it remembers.
+_TASK: Any = ray.remote(_work_on)
+_ACTOR: Any = ray.remote(_Worker)
 
 
 def _result(ref: Any, name: str, number: int, kept: Path | None) -> Any:
