@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from pathlib import Path
 
 import numpy as np
@@ -63,3 +64,8 @@ def noted(file: Path) -> list[tuple[int, str]]:
     """Process and part, a line each."""
     lines = [line.split() for line in file.read_text().splitlines()] if file.exists() else []
     return [(int(process), part) for process, part in lines]
+
+
+def slowly(folder: Path, part: int) -> Arrays:
+    time.sleep(0.3)
+    return square(folder, part)
