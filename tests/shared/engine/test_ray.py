@@ -43,7 +43,7 @@ def test_results_are_those_of_one_process_in_its_order(engine, tmp_path, kept) -
     folder = tmp_path / "kept" if kept else None
     assert same(engine.map(squares(tmp_path), iter(range(40)), kept=folder), PLAIN.map(squares(tmp_path), range(40)))
     opened = {process for process, _ in noted(tmp_path / "opened")} - {os.getpid()}
-    assert 1 <= len(opened) <= 2
+    assert 1 <= len(opened) <= 4  # Ray may begin another where one is slow to come back
     assert len(noted(tmp_path / "opened")) == len(opened) + 1  # each process once, and this one
     assert not list(tmp_path.rglob("*.node"))
 
