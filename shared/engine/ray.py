@@ -24,6 +24,8 @@ from typing import Any
 
 import numpy as np
 import ray
+from ray.exceptions import RayError
+from ray.util import get_node_ip_address
 
 from prectr.shared.atomic import atomic_write
 from prectr.shared.engine.job import Arrays, Job, Opened, Part
@@ -291,7 +293,7 @@ def _result(ref: Any, name: str, number: int, kept: Path | None) -> Any:
     """
     try:
         found = ray.get(ref)
-    except ray.exceptions.RayError as error:
+    except RayError as error:
         note = None if kept is None else _note(kept / f"{number:06d}.npz")
         node = note.read_text(encoding="utf-8") if note is not None and note.exists() else "a node of the cluster"
         raise PrectrError(
@@ -317,7 +319,7 @@ def _note(file: Path) -> Path:
 
 
 def _node() -> str:
-    return f"{socket.gethostname()} ({ray.util.get_node_ip_address()}, process {os.getpid()})"
+    return f"{socket.gethostname()} ({get_node_ip_address()}, process {os.getpid()})"
 
 
 def _origin(job: Job[Any, Any]) -> _Origin:
