@@ -8,6 +8,8 @@ from math import isfinite
 from pathlib import Path
 from typing import Literal
 
+from prectr.shared.engine.choice import HELP as ENGINES
+from prectr.shared.engine.choice import EngineName
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.arguments import PublishArguments
 from prectr.shared.run.names import check_name
@@ -41,6 +43,7 @@ class RunArguments(Ranged, WhereArguments):
         default_factory=lambda: ["tensorboard"],
         metadata={"help": "trackers of training curves: tensorboard, wandb, trackio, mlflow, …; or none"},
     )
+    engine: EngineName = field(default="plain", metadata={"help": ENGINES})
 
 
 @dataclass

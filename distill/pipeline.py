@@ -5,6 +5,7 @@ inputs.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from prectr.distill.teachers.prompt import prompt_file
 from prectr.distill.unrelated import with_unrelated
 from prectr.distill.workspace import ASSISTANT_LABELS, LABELLER, LABELS, Workspace
 from prectr.shared import strict_json
+from prectr.shared.engine.plain import PLAIN
 from prectr.shared.hub import package_of
 from prectr.shared.run.console import console
 from prectr.shared.run.finished import remember_run
@@ -153,10 +155,7 @@ def assist(workspace: Workspace, source: Source) -> StepRecord:
 def label_again(workspace: Workspace) -> StepRecord:
     """`assistant_labels/`: the assistant's judgement of the pairs its teacher was asked for."""
     taught, batch_size = workspace.folder / "assistant", workspace.labelling.label_batch_size
-
-    def open_judge() -> Teacher:
-        return open_assistant(taught, workspace.teaching, batch_size)
-
+    open_judge = partial(open_assistant, taught, workspace.teaching, batch_size)
     return _label(workspace, "label again", ASSISTANT_LABELS, taught, open_judge)
 
 
@@ -164,8 +163,18 @@ def _label(workspace: Workspace, name: str, folder: str, taught: Path, open_judg
     inputs: dict[str, Any] = {"teacher": fingerprint_of(taught), "seed": workspace.run.seed}
     if "near_misses_embedding" in parse_strategies(workspace.labelling.label_strategies):
         inputs |= {"encoder": workspace.training.init_from, **workspace.recipe.start_identity}
+    # An endpoint works elsewhere as it is, and a model that is spread over devices takes them all.
+    is_endpoint = any(source.role == "endpoint" for source in workspace.teacher_sources)
+    here = folder == LABELS and (is_endpoint or workspace.teaching.teacher_device_map != "none")
     return run_job(
-        name, workspace.folder / folder, inputs, workspace.labelling, workspace.choose, open_judge, SOURCES[name]
+        name,
+        workspace.folder / folder,
+        inputs,
+        workspace.labelling,
+        workspace.choose,
+        open_judge,
+        SOURCES[name],
+        lambda: PLAIN if here else workspace.engine,
     )
 
 

@@ -23,6 +23,8 @@ from prectr.distill.teachers.panel import Panel
 from prectr.distill.teachers.prompt import read_prompt
 from prectr.distill.unrelated import draw_unrelated, how_many
 from prectr.shared.encoder.reading import check_length
+from prectr.shared.engine.choice import open_engine
+from prectr.shared.engine.job import Engine
 from prectr.shared.pretrained import open_config
 from prectr.shared.run.contents import remark_on_tables
 from prectr.shared.run.finished import settings_of
@@ -103,6 +105,11 @@ class Workspace:
         is_random = location in ("random", "random-cross-encoder")
         config = random_bert_config(0) if is_random else open_config(location)
         check_length(name, config, getattr(settings, setting), setting)
+
+    @cached_property
+    def engine(self) -> Engine:
+        """Where parts of steps are worked on; a cluster is looked for when the first step is built."""
+        return open_engine(self.run.engine)
 
     @cached_property
     def item_texts(self) -> list[str]:

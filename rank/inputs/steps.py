@@ -30,7 +30,7 @@ def write_text_vectors(workspace: Workspace, work: Path) -> None:
     tokens.mkdir(exist_ok=True)
     tokenize_to_disk(encoder, shop.query_texts, shop.item_texts, tokens)
     texts = Texts.open(tokens)
-    write_frozen_vectors(encoder, texts.item, texts.query, work, workspace.training.bf16)
+    write_frozen_vectors(encoder, texts.item, texts.query, work, workspace.training.bf16, workspace.engine)
 
 
 class StoredPairs(NamedTuple):

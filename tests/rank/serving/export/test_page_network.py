@@ -15,7 +15,7 @@ from prectr.rank.serving.export.page_network import PageNetwork, write_page_netw
 from tests.rank.random_network import HISTORY, Scene
 
 CLOSE, PARTS_CLOSE = 1e-5, 1e-4
-"""Of P(click), and of what it is made of: logits of this random network go to ten, and float32 sums in another order."""
+"""Of P(click), and of what it is made of: logits of this network go to ten, and float32 sums in another order."""
 
 
 @pytest.fixture(scope="module")
