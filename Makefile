@@ -123,7 +123,7 @@ publish: $(STAMP) ## upload the encoder, the ranker, labels or pairs to a hub: m
 
 # What tests and checks need beyond that.
 $(CHECKS): $(STAMP)
-	@$(INSTALL) -e '.[$(EXTRAS),export,dev]'
+	@$(INSTALL) -e '.[$(EXTRAS),export,ray,dev]'
 	@touch $@
 
 test: $(CHECKS) ## run the tests, offline, in up to four processes
