@@ -8,6 +8,7 @@ TEACHER     ?=
 ASSISTANT   ?=
 REPO        ?=
 MODEL       ?= encoder
+ENGINE      ?=
 DRY_RUN     ?=
 PRIVATE     ?=
 DATA        ?=
@@ -20,7 +21,7 @@ TORCH_INDEX ?=
 PROMPT :=
 
 # A variable that nothing reads would change nothing, silently. What the environment holds is its own affair.
-KNOWN   := PYTHON PROFILE CONFIG SEED TEACHER ASSISTANT PROMPT REPO MODEL DRY_RUN PRIVATE DATA ENCODER SEEDS SYSTEMS TORCH_INDEX
+KNOWN   := PYTHON PROFILE CONFIG SEED TEACHER ASSISTANT PROMPT REPO MODEL ENGINE DRY_RUN PRIVATE DATA ENCODER SEEDS SYSTEMS TORCH_INDEX
 given   := $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name)))
 unknown := $(firstword $(filter-out $(KNOWN) MAKEFLAGS SHELL,$(given)))
 closest  = $(shell "$(PYTHON)" -c 'import difflib, sys; print(*difflib.get_close_matches(*sys.argv[1:2], sys.argv[2:], 1, 0))' '$(unknown)' $(KNOWN) 2>/dev/null)
@@ -40,6 +41,7 @@ RUN    := $(VENV)/bin/python
 STAMP  := $(VENV)/installed
 CHECKS := $(VENV)/checks
 RIVALS := $(VENV)/rivals
+RAY    := $(VENV)/ray
 SITE   := $(VENV)/site
 # All that `make rank` may ask for, whatever the teacher.
 EXTRAS := train,endpoint,default-data,serve
@@ -49,6 +51,8 @@ INSTALL = $(RUN) -m pip install --disable-pip-version-check --no-compile $(if $(
 # CONFIG replaces the profile of the stage that was asked for; the stages before it keep theirs.
 settings = $(if $(and $(CONFIG),$(filter $(1),$(MAKECMDGOALS))),--config "$(CONFIG)",--profile "$(PROFILE)")
 flags    = $(call settings,$(1)) $(if $(SEED),--seed "$(SEED)")
+engine   = $(if $(ENGINE),--engine "$(ENGINE)")
+cluster  = $(if $(filter ray,$(ENGINE)),$(RAY))
 # DATA=listings is the profile's own shop as a marketplace, under a name of its own. Any other name is of tables that
 # somebody else wrote: they are not built, and every stage reads them.
 listings   := $(filter listings,$(DATA))
@@ -74,6 +78,7 @@ help: ## list targets and variables
 	@echo "  SEED=0              rules every draw of every stage"
 	@echo "  TEACHER=model       hub id, folder, GGUF file, http://host/v1, similarity:<encoder>; several: a,b"
 	@echo "  ASSISTANT=encoder   a cross-encoder that learns the teacher's labels and judges in its place"
+	@echo "  ENGINE=plain        plain: one process; ray: parts of steps on the Ray cluster at RAY_ADDRESS, else on all cores"
 	@echo "  PROMPT=file.txt     what language models are asked; the default one is for four levels"
 	@echo "  REPO=user/name      where publish uploads to; DRY_RUN=1 only lists the files, PRIVATE=1 makes it private"
 	@echo "  MODEL=encoder       what publish uploads: encoder, ranker, labels or data (pairs and items, no log)"
@@ -102,11 +107,11 @@ tables: $(if $(foreign),$(STAMP),data)
 	$(if $(foreign),@test -d "artifacts/$(DATA)/data" || { \
 	  echo "error: artifacts/$(DATA)/data is not there; write it first: $(RUN) -m data convert FORMAT SOURCE... --name $(DATA)" >&2; exit 2; })
 
-distill: tables ## stage one: teach the teacher, label pairs, distil and fine-tune the encoder
-	@$(RUN) -m distill run $(call flags,$@) $(named) $(if $(TEACHER),--teacher "$(TEACHER)") $(if $(ASSISTANT),--assistant "$(ASSISTANT)") $(if $(PROMPT),--prompt "$(PROMPT)")
+distill: tables $(cluster) ## stage one: teach the teacher, label pairs, distil and fine-tune the encoder
+	@$(RUN) -m distill run $(call flags,$@) $(named) $(engine) $(if $(TEACHER),--teacher "$(TEACHER)") $(if $(ASSISTANT),--assistant "$(ASSISTANT)") $(if $(PROMPT),--prompt "$(PROMPT)")
 
-rank: $(if $(ENCODER),tables,distill) ## stage two, and all before it: train the ranker and print the results
-	@$(RUN) -m rank run $(call flags,$@) $(ranked) $(if $(ENCODER),--encoder "$(ENCODER)")
+rank: $(if $(ENCODER),tables,distill) $(cluster) ## stage two, and all before it: train the ranker and print the results
+	@$(RUN) -m rank run $(call flags,$@) $(ranked) $(engine) $(if $(ENCODER),--encoder "$(ENCODER)")
 
 demo: rank ## the ranker behind a search box, in the browser: after `make rank`, or PROFILE=smoke in a minute
 	@$(RUN) -m rank serve $(call settings,$@) $(named) --log_time
@@ -118,7 +123,7 @@ publish: $(STAMP) ## upload the encoder, the ranker, labels or pairs to a hub: m
 
 # What tests and checks need beyond that.
 $(CHECKS): $(STAMP)
-	@$(INSTALL) -e '.[$(EXTRAS),dev]'
+	@$(INSTALL) -e '.[$(EXTRAS),export,ray,dev]'
 	@touch $@
 
 test: $(CHECKS) ## run the tests, offline, in up to four processes
@@ -136,6 +141,10 @@ docs: $(SITE) ## the documentation as a site in build/site
 
 $(SITE): $(STAMP)
 	@$(INSTALL) -e '.[$(EXTRAS),docs]'
+	@touch $@
+
+$(RAY): $(STAMP)
+	@$(INSTALL) -e '.[$(EXTRAS),ray]'
 	@touch $@
 
 $(RIVALS): $(STAMP)

@@ -260,6 +260,14 @@ def _parse_names(path: Path, stored: bytes) -> list[str]:
     return names
 
 
+def own_names(folder: Path) -> dict[str, list[str]]:
+    """What a shop calls the columns, as its conversion was told: column -> names or paths; empty for other tables."""
+    path = folder / "summary.json"
+    found = read_json(path) if path.exists() else {}
+    names: dict[str, list[str]] = found.get("conversion", {}).get("names", {})
+    return names
+
+
 def reconstructed(folder: Path) -> str:
     """What a data set says of itself that was not observed (`reconstructed` in summary.json), for every table of
     figures made from it; empty where it says nothing.

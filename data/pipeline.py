@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import asdict
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from prectr.data import listings, report, toy
 from prectr.data.checks.validate import validate
@@ -12,6 +12,7 @@ from prectr.data.config import DataArguments
 from prectr.data.journey import build as journey
 from prectr.shared.run.fingerprint import file_fingerprint
 from prectr.shared.run.finished import remember_run, settings_of
+from prectr.shared.run.hold import hold
 from prectr.shared.run.steps import run_step
 
 RECONSTRUCTED = {
@@ -56,16 +57,19 @@ def build(arguments: DataArguments) -> None:
 
     def make(work: Path) -> None:
         if arguments.listings:
-            with TemporaryDirectory(dir=work) as shop:
-                level_mix = _write_shop(Path(shop), arguments)
-                listings.as_listings(Path(shop), work)
+            shop = work / "checkpoints" / "shop"  # there a killed build leaves nothing
+            shutil.rmtree(shop, ignore_errors=True)
+            shop.mkdir(parents=True)
+            level_mix = _write_shop(shop, arguments)
+            listings.as_listings(shop, work)
         else:
             level_mix = _write_shop(work, arguments)
         validate(work)
         report.write_summary(work, level_mix, reconstructed)
         built.append(work)
 
-    run_step("data", folder, inputs, make, sources=sources)
+    with hold(folder.parent):
+        run_step("data", folder, inputs, make, sources=sources)
     if built:
         report.show(folder)
     given = [Path(each) for each in (arguments.phrasebook, arguments.raw_folder) if each]

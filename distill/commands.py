@@ -16,7 +16,7 @@ from prectr.shared.run.steps import is_made_of, require_whole
 
 
 def label(workspace: Workspace) -> None:
-    """convert · teach · label (· assist · label again), and no further.
+    """convert · teach · choose · label (· assist · label again), and no further.
 
     Any number of processes may do this together, on one machine or over one shared folder: a second terminal, or
     `accelerate launch --multi_gpu --num_processes 2 -m distill label`. The flag stands for several processes, on a CPU

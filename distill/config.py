@@ -8,6 +8,8 @@ from math import isfinite
 from pathlib import Path
 from typing import Literal
 
+from prectr.shared.engine.choice import HELP as ENGINES
+from prectr.shared.engine.choice import EngineName
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.arguments import PublishArguments
 from prectr.shared.run.names import check_name
@@ -41,6 +43,7 @@ class RunArguments(Ranged, WhereArguments):
         default_factory=lambda: ["tensorboard"],
         metadata={"help": "trackers of training curves: tensorboard, wandb, trackio, mlflow, …; or none"},
     )
+    engine: EngineName = field(default="plain", metadata={"help": ENGINES})
 
 
 @dataclass
@@ -77,7 +80,7 @@ class JudgeArguments(Ranged):
 
 @dataclass
 class TeacherArguments(JudgeArguments):
-    """The judge, how it is asked and how it is fine-tuned: a causal language model by LoRA, a cross-encoder whole."""
+    """The judge, how it is asked, and how it learns: a language model by LoRA, a cross-encoder whole."""
 
     teacher_item_tokens: int = field(
         default=32, metadata={"help": "tokens kept of an item text in the prompt", "range": (1, 100_000)}
@@ -86,7 +89,30 @@ class TeacherArguments(JudgeArguments):
         default=16, metadata={"help": "tokens kept of a query in the prompt", "range": (1, 100_000)}
     )
     teacher_pairs: int = field(
-        default=2000, metadata={"help": "gold pairs it is fine-tuned on; 0: no fine-tuning", "range": (0, COUNT)}
+        default=8000,
+        metadata={
+            "help": "pairs it is taught on at most, unrelated ones among them; 0: it is not taught",
+            "range": (0, COUNT),
+        },
+    )
+    unrelated_share: float = field(
+        default=0.25,
+        metadata={
+            "help": "share of sampled unrelated pairs, as the lowest level, of what teachers and SFT learn from; 0: "
+            "none, where the lowest level means something better than irrelevant",
+            "range": (0, 0.9),
+        },
+    )
+    labeller: Literal["best", "teacher"] = field(
+        default="best",
+        metadata={
+            "help": "who labels: the best on validation of the teacher, it untaught, likeness trees and the student's "
+            "own MaxSim; or the teacher, whatever validation says"
+        },
+    )
+    labeller_pairs: int = field(
+        default=500,
+        metadata={"help": "validation pairs, of whole queries, that they are compared on", "range": (1, COUNT)},
     )
     teacher_calibration_pairs: int = field(
         default=200,
@@ -96,7 +122,7 @@ class TeacherArguments(JudgeArguments):
         default=200, metadata={"help": "gold pairs it is validated on", "range": (1, COUNT)}
     )
     teacher_test_pairs: int = field(
-        default=400, metadata={"help": "pairs of each test split it is judged on", "range": (1, COUNT)}
+        default=300, metadata={"help": "pairs of each test split it is judged on", "range": (1, COUNT)}
     )
     teacher_epochs: float = field(default=1.0, metadata={"help": "passes over those pairs", "range": EPOCHS})
     teacher_batch_size: int = field(default=16, metadata={"help": "pairs per LoRA step", "range": BATCH})
@@ -107,12 +133,20 @@ class TeacherArguments(JudgeArguments):
     teacher_patience: int = field(
         default=3, metadata={"help": "early stopping: validations in a row without gain", "range": (1, 10_000)}
     )
+    lora_pairs: int = field(
+        default=2000,
+        metadata={"help": "of teacher_pairs, what a language model's LoRA sees at most", "range": (1, COUNT)},
+    )
     lora_rank: int = field(default=16, metadata={"help": "r of LoRA", "range": (1, 4096)})
     lora_alpha: int = field(default=32, metadata={"help": "alpha of LoRA", "range": (1, 100_000)})
     cross_encoder_length: int = field(
         default=64, metadata={"help": "tokens of query and item together", "range": (4, 100_000)}
     )
-    cross_encoder_epochs: float = field(default=3.0, metadata={"help": "passes over the gold pairs", "range": EPOCHS})
+    cross_encoder_epochs: float = field(default=1.5, metadata={"help": "passes over those pairs", "range": EPOCHS})
+    cross_encoder_order_weight: float = field(
+        default=0.5,
+        metadata={"help": "of the loss of a query's items in the wrong order; 0: none", "range": (0, 1000)},
+    )
     cross_encoder_batch_size: int = field(default=32, metadata={"help": "pairs per step", "range": BATCH})
     cross_encoder_learning_rate: float = field(
         default=5e-5, metadata={"help": "of a cross-encoder, peak", "range": RATE}
@@ -192,7 +226,7 @@ class LabelArguments(Ranged):
         default=8, metadata={"help": "batches per shard, the unit of work and of commit", "range": (1, 1_000_000)}
     )
     label_strategies: list[str] = field(
-        default_factory=lambda: ["logged"],
+        default_factory=lambda: ["logged:0.9", "random:0.1"],
         metadata={"help": "which pairs, as name or name:share; the names stand in distill/labelling/strategies.py"},
     )
     label_max_rejected: float = field(
@@ -262,7 +296,13 @@ class StudentArguments(StartArguments):
     distill_learning_rate: float = field(
         default=1e-4, metadata={"help": "of the text encoder, distilling", "range": RATE}
     )
-    sft_epochs: float = field(default=3.0, metadata={"help": "passes over the gold pairs", "range": EPOCHS})
+    sft_epochs: float = field(
+        default=3.0, metadata={"help": "passes over gold and unrelated pairs, at most", "range": EPOCHS}
+    )
+    sft_order_weight: float = field(
+        default=0.5,
+        metadata={"help": "of the loss of a query's items in the wrong order; 0: none", "range": (0, 1000)},
+    )
     sft_learning_rate: float = field(default=1e-4, metadata={"help": "of the text encoder, on gold", "range": RATE})
     head_learning_rate: float = field(default=3e-3, metadata={"help": "of projection, level head and W", "range": RATE})
     student_batch_size: int = field(default=32, metadata={"help": "pairs per step", "range": BATCH})

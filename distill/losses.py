@@ -1,4 +1,4 @@
-"""What the student is trained on: the teacher's soft levels and state, then gold levels."""
+"""What the student is trained on: the teacher's soft levels and state, then gold levels and a query's order of them."""
 
 from __future__ import annotations
 
@@ -54,3 +54,19 @@ def within_bounds(teacher_log_odds: Tensor, student_logits: Tensor, censored: Te
 def gold_loss(student_logits: Tensor, levels: Tensor) -> Tensor:
     """Cross-entropy of logits [B, K] on gold levels [B] [P]."""
     return batch_mean(F.cross_entropy(student_logits.float(), levels, reduction="none"))
+
+
+def within_query_loss(logits: Tensor, levels: Tensor, query: Tensor) -> Tensor:
+    """Pairwise logistic loss of the expected levels: the mean of log(1 + e^−(s_a − s_b)) over all rows a, b of one
+    query with a's level above b's; 0 where there are none [RankNet, Burges et al., ICML 2005; here: O].
+
+    Cross-entropy alone learns which queries are easy. Of a batch that processes share all rows of a query must be one
+    process's (`prectr.shared.training.whole_batch.part_of_groups`).
+
+    Args:
+        logits: [B, K]. levels: [B] gold. query: [B] int, equal for rows of one query.
+    """
+    steps = torch.arange(logits.shape[1], device=logits.device, dtype=torch.float32)
+    score = logits.float().softmax(-1) @ steps
+    above = (query[:, None] == query[None, :]) & (levels[:, None] > levels[None, :])
+    return batch_mean(F.softplus(score[None, :] - score[:, None]).flatten(), above.float().flatten())

@@ -53,6 +53,11 @@ class Pairs:
         return [pair_key(query, text) for query, text in zip(self.query, self.item_text, strict=True)]
 
 
+def no_pairs() -> Pairs:
+    nothing = np.array([], dtype=object)
+    return Pairs(nothing, nothing, np.array([], np.int64))
+
+
 def pair_key(query: str, item_text: str) -> str:
     """Equal exactly for equal texts; the length in front keeps ("a", "bc") apart from ("ab", "c")."""
     return hashlib.sha256(f"{len(query)}:{query}{item_text}".encode()).hexdigest()[:32]

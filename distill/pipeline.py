@@ -5,9 +5,11 @@ inputs.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from prectr.distill.choosing.choice import choose, chosen_in, open_labeller, sentence
 from prectr.distill.config import parse_strategies
 from prectr.distill.evaluation.comparison import UNTAUGHT, examine
 from prectr.distill.labelling.job import REJECTED, labels_fingerprint, read_labels
@@ -15,24 +17,29 @@ from prectr.distill.labelling.step import run_job
 from prectr.distill.models.sources import Source
 from prectr.distill.publishing.encoder import evaluate_and_publish
 from prectr.distill.publishing.model_card import report
+from prectr.distill.sheet import read_said
 from prectr.distill.student.steps import train_students
 from prectr.distill.teachers import panel as teachers
 from prectr.distill.teachers.assistant import assistant_inputs, open_assistant, teach_assistant
 from prectr.distill.teachers.base import Teacher
-from prectr.distill.teachers.panel import Panel, learnt, open_teacher, open_untaught
+from prectr.distill.teachers.panel import SAID, TAUGHT, Panel, open_teacher, open_untaught, sheet_of
 from prectr.distill.teachers.prompt import prompt_file
-from prectr.distill.workspace import ASSISTANT_LABELS, LABELS, Workspace
+from prectr.distill.unrelated import with_unrelated
+from prectr.distill.workspace import ASSISTANT_LABELS, LABELLER, LABELS, Workspace
 from prectr.shared import strict_json
+from prectr.shared.engine.plain import PLAIN
 from prectr.shared.hub import package_of
 from prectr.shared.run.console import console
 from prectr.shared.run.finished import remember_run
 from prectr.shared.run.launch import is_first
+from prectr.shared.run.schema import read_json
 from prectr.shared.run.steps import StepRecord, fingerprint_of, run_step
 from prectr.shared.training.trackers import report_to
 
 SOURCES = {
     "teach": ("prectr.distill.teachers.panel", "prectr.distill.evaluation.judge"),
-    "label": ("prectr.distill.labelling.job", "prectr.distill.labelling.strategies", "prectr.distill.teachers.panel"),
+    "choose": ("prectr.distill.choosing.choice", "prectr.distill.evaluation.judge"),
+    "label": ("prectr.distill.labelling.job", "prectr.distill.labelling.strategies", "prectr.distill.choosing.choice"),
     "assist": ("prectr.distill.teachers.assistant",),
     "label again": (
         *("prectr.distill.labelling.job", "prectr.distill.labelling.strategies"),
@@ -43,8 +50,8 @@ SOURCES = {
 
 
 def run_stage(workspace: Workspace) -> None:
-    """convert · teach · label · (assist · label again) · hidden_states · distill · sft · evaluate_encoder, then the
-    table of results.
+    """convert · teach · choose · label · (assist · label again) · hidden_states · distill · sft · evaluate_encoder,
+    then the table of results.
     """
     for line in workspace.remarks:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
@@ -66,9 +73,10 @@ def run_stage(workspace: Workspace) -> None:
 
 
 def make_labels(workspace: Workspace, panel: Panel) -> dict[str, StepRecord]:
-    """What the student will learn from: teach · label, and where an assistant is named assist · label again."""
+    """What the student will learn from: teach · choose · label, and with an assistant assist · label again."""
     report_to(workspace.run.report_to)
-    records = {"teach": teach(workspace, panel), "label": label_pairs(workspace, panel)}
+    records = {"teach": teach(workspace, panel), "choose": choose_labeller(workspace, panel)}
+    records["label"] = label_pairs(workspace, panel)
     if workspace.assistant is not None:
         records |= {"assist": assist(workspace, workspace.assistant), "label_again": label_again(workspace)}
     return records
@@ -80,6 +88,9 @@ def teach(workspace: Workspace, panel: Panel) -> StepRecord:
     def build(work: Path) -> None:
         teachers.teach(panel, workspace.pairs["train"], workspace.pairs["validation"], workspace.run.seed, work)
         metrics: dict[str, Any] = dict(examine(workspace, open_teacher(panel, work, "")))
+        if (work / SAID).is_file():
+            sheet = sheet_of(panel, workspace.pairs["train"], workspace.pairs["validation"], workspace.run.seed)
+            metrics["validation"] = sheet.figures(read_said(work / SAID)[TAUGHT])
         if as_it_comes := open_untaught(panel):
             metrics[UNTAUGHT] = examine(workspace, as_it_comes)
         (work / "metrics.json").write_text(strict_json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
@@ -88,10 +99,38 @@ def teach(workspace: Workspace, panel: Panel) -> StepRecord:
     return run_step("teach", workspace.folder / "teacher", inputs, build, sources=SOURCES["teach"])
 
 
+def choose_labeller(workspace: Workspace, panel: Panel) -> StepRecord:
+    """`labeller/`: who labels, the best on validation of the teacher and of what it is compared with."""
+    taught, likeness = workspace.folder / "teacher", workspace.likeness_encoder
+    start, seed = workspace.recipe.start, workspace.run.seed
+
+    def build(work: Path) -> None:
+        gold, validation = workspace.pairs["train"], workspace.pairs["validation"]
+        figures = choose(panel, taught, gold, validation, likeness, start, seed, work)
+        metrics: dict[str, Any] = {"judges": figures}
+        if figures:
+            metrics["sentence"] = sentence(figures, chosen_in(work))
+        if chosen_in(work) != TAUGHT:
+            metrics["labeller"] = examine(workspace, open_labeller(panel, taught, work, likeness))
+        (work / "metrics.json").write_text(strict_json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+
+    inputs: dict[str, Any] = {"teacher": fingerprint_of(taught), "labeller": workspace.teaching.labeller}
+    if workspace.teaching.labeller == "best":
+        inputs |= {**workspace.recipe.start_inputs, "likeness": bool(likeness)}
+    record = run_step("choose", workspace.folder / LABELLER, inputs, build, sources=SOURCES["choose"])
+    if is_first() and (line := read_json(workspace.folder / LABELLER / "metrics.json").get("sentence")):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    return record
+
+
 def label_pairs(workspace: Workspace, panel: Panel) -> StepRecord:
-    """`labels/`: the teacher's judgement of pairs nobody labelled."""
-    taught = workspace.folder / "teacher"
-    return _label(workspace, "label", LABELS, taught, lambda: open_teacher(panel, taught, learnt(taught)))
+    """`labels/`: the judgement of pairs nobody labelled, the teacher's or of who labels in its place."""
+    taught, choice = workspace.folder / "teacher", workspace.folder / LABELLER
+
+    def open_judge() -> Teacher:
+        return open_labeller(panel, taught, choice, workspace.likeness_encoder)
+
+    return _label(workspace, "label", LABELS, choice, open_judge)
 
 
 def assist(workspace: Workspace, source: Source) -> StepRecord:
@@ -100,8 +139,8 @@ def assist(workspace: Workspace, source: Source) -> StepRecord:
     location, _ = workspace.convert(source)
 
     def build(work: Path) -> None:
-        gold, validation = workspace.pairs["train"], workspace.pairs["validation"]
-        num_levels = len(workspace.level_names)
+        validation, num_levels = workspace.pairs["validation"], len(workspace.level_names)
+        gold = with_unrelated(workspace.pairs["train"], workspace.unrelated, arguments.unrelated_share)
         teach_assistant(location, num_levels, read_labels(labels), gold, validation, arguments, seed, work)
 
     inputs: dict[str, Any] = {
@@ -116,10 +155,7 @@ def assist(workspace: Workspace, source: Source) -> StepRecord:
 def label_again(workspace: Workspace) -> StepRecord:
     """`assistant_labels/`: the assistant's judgement of the pairs its teacher was asked for."""
     taught, batch_size = workspace.folder / "assistant", workspace.labelling.label_batch_size
-
-    def open_judge() -> Teacher:
-        return open_assistant(taught, workspace.teaching, batch_size)
-
+    open_judge = partial(open_assistant, taught, workspace.teaching, batch_size)
     return _label(workspace, "label again", ASSISTANT_LABELS, taught, open_judge)
 
 
@@ -127,8 +163,18 @@ def _label(workspace: Workspace, name: str, folder: str, taught: Path, open_judg
     inputs: dict[str, Any] = {"teacher": fingerprint_of(taught), "seed": workspace.run.seed}
     if "near_misses_embedding" in parse_strategies(workspace.labelling.label_strategies):
         inputs |= {"encoder": workspace.training.init_from, **workspace.recipe.start_identity}
+    # An endpoint works elsewhere as it is, and a model that is spread over devices takes them all.
+    is_endpoint = any(source.role == "endpoint" for source in workspace.teacher_sources)
+    here = folder == LABELS and (is_endpoint or workspace.teaching.teacher_device_map != "none")
     return run_job(
-        name, workspace.folder / folder, inputs, workspace.labelling, workspace.choose, open_judge, SOURCES[name]
+        name,
+        workspace.folder / folder,
+        inputs,
+        workspace.labelling,
+        workspace.choose,
+        open_judge,
+        SOURCES[name],
+        lambda: PLAIN if here else workspace.engine,
     )
 
 
@@ -143,7 +189,7 @@ def remember(workspace: Workspace) -> None:
     was_rejected = any((folder / name / REJECTED).is_file() for name in (LABELS, ASSISTANT_LABELS))
     if was_rejected or not all(path.exists() for path in models):
         return
-    made = ("data", "teacher", LABELS, "assistant", ASSISTANT_LABELS, "student", "encoder")
+    made = ("data", "teacher", LABELLER, LABELS, "assistant", ASSISTANT_LABELS, "student", "encoder")
     given = [Path(each).expanduser() for each in (teaching.teacher_adapter, teaching.endpoint_chat_template) if each]
     unpacked = [Path(workspace.run.artifacts) / "teachers" / judge.name for judge in judges]
     paths = [*(folder / name for name in made), *unpacked, *models, *given, prompt_file(teaching.prompt)]

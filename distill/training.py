@@ -53,19 +53,20 @@ def training_arguments(
     )
 
 
-def keep_best(every: int | None = None) -> dict[str, Any]:
+def keep_best(every: int | None = None, metric: str = "loss") -> dict[str, Any]:
     """Settings that validate and save every so many steps, or every epoch, and end in the state of the lowest loss on
-    validation.
+    validation, or of the highest `metric`.
     """
     times: dict[str, Any] = {"eval_strategy": "epoch", "save_strategy": "epoch"}
     if every is not None:
         times = {"eval_strategy": "steps", "save_strategy": "steps", "eval_steps": every, "save_steps": every}
-    return {**times, "load_best_model_at_end": True, "metric_for_best_model": "loss"}
+    best = {"metric_for_best_model": metric, "greater_is_better": metric != "loss"}
+    return {**times, **best, "load_best_model_at_end": True}
 
 
 def level_metrics(prediction: EvalPrediction) -> dict[str, float]:
     """A Trainer's `compute_metrics` on pairs with gold levels: the figures that reports give of every judge, so that
-    TensorBoard shows them epoch by epoch. Which epoch is kept is decided by the loss.
+    TensorBoard shows them epoch by epoch.
 
     Args:
         prediction: logits [n, K] and levels [n].
@@ -175,6 +176,49 @@ BATCHES_PER_POOL = 20
 """Batches that are sorted by length together: a batch then spans a twentieth of all lengths."""
 
 
+ROWS_TOGETHER = 8
+"""Rows of one query that stay neighbours: enough to compare, few enough that a batch has several queries [O]."""
+
+
+def rows_together(query: np.ndarray, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """All rows [n] in a random order in which up to `ROWS_TOGETHER` of one query follow each other, and the number of
+    each place's run [n].
+
+    Args:
+        query: [n] number of each row's query.
+    """
+    drawn = random.permutation(len(query))
+    by_query = drawn[np.argsort(query[drawn], kind="stable")]
+    _, first, size = np.unique(query[by_query], return_index=True, return_counts=True)
+    place = np.arange(len(query)) - np.repeat(first, size)
+    starts = np.flatnonzero(place % ROWS_TOGETHER == 0)
+    runs = np.split(by_query, starts[1:])
+    order = random.permutation(len(runs))
+    return np.concatenate([runs[number] for number in order]), np.repeat(
+        np.arange(len(runs)), [len(runs[number]) for number in order]
+    )
+
+
+class QuerySampler(Sampler[int]):
+    """Row numbers in the order of `rows_together`, another one in each epoch.
+
+    Args:
+        query: [n] number of each row's query. seed: rules the draws.
+    """
+
+    def __init__(self, query: np.ndarray, seed: int) -> None:
+        self.group, self.seed, self.epoch = query, seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self.group)
+
+    def __iter__(self) -> Iterator[int]:
+        yield from rows_together(self.group, np.random.default_rng([self.seed, self.epoch]))[0].tolist()
+
+
 class LikeLengthSampler(Sampler[int]):
     """Row numbers, a batch of like length after the other; which rows and which order are new in each epoch.
 
@@ -185,10 +229,13 @@ class LikeLengthSampler(Sampler[int]):
         lengths: tokens of each row.
         batch_size: rows per batch.
         seed: rules both draws.
+        query: [n] number of each row's query, if rows of one are to be batched together (`rows_together`).
     """
 
-    def __init__(self, lengths: Sequence[int] | np.ndarray, batch_size: int, seed: int) -> None:
-        self.lengths, self.batch_size, self.seed = np.asarray(lengths), batch_size, seed
+    def __init__(
+        self, lengths: Sequence[int] | np.ndarray, batch_size: int, seed: int, query: np.ndarray | None = None
+    ) -> None:
+        self.lengths, self.batch_size, self.seed, self.group = np.asarray(lengths), batch_size, seed, query
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -199,9 +246,16 @@ class LikeLengthSampler(Sampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         random = np.random.default_rng([self.seed, self.epoch])
-        rows = random.permutation(len(self.lengths))
+        rows, lengths = random.permutation(len(self.lengths)), self.lengths
+        if self.group is not None:
+            rows, run = rows_together(self.group, random)
+            longest = np.zeros(run.max() + 1, np.int64)
+            np.maximum.at(longest, run, lengths[rows])
+            lengths = np.empty_like(run)
+            # Runs as long as each other are told apart by their numbers, so that none is mixed with another.
+            lengths[rows] = longest[run] * len(longest) + run
         pools = [rows[start : start + self._pool] for start in range(0, len(rows), self._pool)]
-        in_order = np.concatenate([pool[np.argsort(self.lengths[pool], kind="stable")] for pool in pools])
+        in_order = np.concatenate([pool[np.argsort(lengths[pool], kind="stable")] for pool in pools])
         batches = [in_order[start : start + self.batch_size] for start in range(0, len(rows), self.batch_size)]
         # A batch that is not full stays last: anywhere else it would shift all batches behind it.
         full = len(rows) // self.batch_size
@@ -214,8 +268,11 @@ class LikeLengthSampler(Sampler[int]):
 
 
 class LikeLengthTrainer(PartTrainer):
-    """A `PartTrainer` whose training rows have `input_ids` (`rows_on_disk`), batched by like length."""
+    """A `PartTrainer` whose training rows have `input_ids` (`rows_on_disk`), batched by like length; where they have
+    the number of their `query` too, up to `ROWS_TOGETHER` rows of one stay together.
+    """
 
     def _get_train_sampler(self, train_dataset: Any = None) -> LikeLengthSampler:
         rows: Any = train_dataset if train_dataset is not None else self.train_dataset
-        return LikeLengthSampler(lengths_of(rows), self._train_batch_size, self.args.seed)
+        query = np.asarray(rows.with_format("numpy")["query"][:]) if "query" in rows.column_names else None
+        return LikeLengthSampler(lengths_of(rows), self._train_batch_size, self.args.seed, query)

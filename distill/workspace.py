@@ -17,18 +17,21 @@ from prectr.distill.models.convert import convert_teacher
 from prectr.distill.models.output_names import output_names, output_order
 from prectr.distill.models.random_models import random_bert_config
 from prectr.distill.models.sources import Source, check_head, find_adapter, find_assistant, find_encoder, find_teachers
-from prectr.distill.pairs import read_pairs, remarks, require_training_pairs
+from prectr.distill.pairs import Pairs, read_pairs, remarks, require_training_pairs
 from prectr.distill.student.recipe import Recipe
 from prectr.distill.teachers.panel import Panel
 from prectr.distill.teachers.prompt import read_prompt
+from prectr.distill.unrelated import draw_unrelated, how_many
 from prectr.shared.encoder.reading import check_length
+from prectr.shared.engine.choice import open_engine
+from prectr.shared.engine.job import Engine
 from prectr.shared.pretrained import open_config
 from prectr.shared.run.contents import remark_on_tables
 from prectr.shared.run.finished import settings_of
 from prectr.shared.run.steps import StepRecord, fingerprint_of_tables
 
 TEST_SPLITS = ("test", "test_types")
-LABELS, ASSISTANT_LABELS = "labels", "assistant_labels"
+LABELS, ASSISTANT_LABELS, LABELLER = "labels", "assistant_labels", "labeller"
 
 
 @dataclass
@@ -104,6 +107,11 @@ class Workspace:
         check_length(name, config, getattr(settings, setting), setting)
 
     @cached_property
+    def engine(self) -> Engine:
+        """Where parts of steps are worked on; a cluster is looked for when the first step is built."""
+        return open_engine(self.run.engine)
+
+    @cached_property
     def item_texts(self) -> list[str]:
         return read_table(self.data, "items", ["text"])["text"].to_pylist()
 
@@ -112,13 +120,29 @@ class Workspace:
         texts = sorted({*self.item_texts, *self.pairs["train"].query, *self.pairs["unlabelled"].query})
         gold, validation = self.pairs["train"], self.pairs["validation"]
         names, seed = self.level_names, self.run.seed
-        return Recipe(self.encoder_source, self.training, names, texts, gold, validation, seed, self.data)
+        share = self.teaching.unrelated_share
+        start = (self.encoder_source, self.training, names, texts)
+        return Recipe(*start, gold, validation, seed, self.data, lambda: self.unrelated, share)
+
+    @cached_property
+    def unrelated(self) -> Pairs:
+        """What teachers and SFT see beside gold: `unrelated_share` of both together."""
+        gold, share = self.pairs["train"], self.teaching.unrelated_share
+        return draw_unrelated(gold, how_many(len(gold), share), len(self.level_names), self.run.seed)
+
+    @property
+    def likeness_encoder(self) -> str:
+        """Whose cosines the likeness trees read that every teacher is compared with; empty where there is none."""
+        return "" if self.encoder_source in ("random", "scratch") else self.encoder_source
 
     def choose(self) -> Chosen:
         """The pairs of the labelling job: `label_pairs` of them, or fewer where the strategies find no more."""
         strategies, size = self.labelling.label_strategies, self.labelling.label_pairs
         if not len(self.pairs["unlabelled"]):
-            strategies = [name for name in strategies if name.split(":")[0] != "logged"] or WITHOUT_A_LOG
+            others = [name for name in strategies if name.split(":")[0] != "logged"]
+            # Random pairs beside `logged` are but its complement; where `random` alone was asked for it stays.
+            more = {name.split(":")[0] for name in others} - {"random"}
+            strategies = others if more or len(others) == len(strategies) else WITHOUT_A_LOG
         return choose_pairs(self.pairs, self.item_texts, strategies, size, self.run.seed, self.encoder_source)
 
     def convert_teachers(self) -> list[tuple[str, StepRecord | None]]:
@@ -138,4 +162,5 @@ class Workspace:
     def panel(self, locations: Sequence[str]) -> Panel:
         """The teacher, its members to be opened from `locations`."""
         sources, batch_size = self.teacher_sources, self.labelling.label_batch_size
-        return Panel(sources, locations, self.prompt, self.level_names, self.teaching, batch_size, self.recipe.texts)
+        asked = (sources, locations, self.prompt, self.level_names, self.teaching, batch_size)
+        return Panel(*asked, self.recipe.texts, lambda: self.unrelated)

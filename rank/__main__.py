@@ -25,6 +25,7 @@ from prectr.rank.serving.config import (
     DataArguments,
     DriftArguments,
     ExplainArguments,
+    ExportArguments,
     RankerArguments,
     ScoreArguments,
 )
@@ -49,6 +50,12 @@ STAGE = Stage(
         "serve": Verb(
             "answer over HTTP, with a page to search on: every event changes the next answer",
             (ServeArguments, RankerArguments, DataArguments, WhereArguments, PrecisionArguments),
+        ),
+        "export": Verb(
+            "write what serving computes as ONNX, which `serve` then uses",
+            (ExportArguments, DataArguments),
+            False,
+            "FOLDER",
         ),
         "validate": Verb("compare a newer log with what the ranker was trained on", (DriftArguments, *_JUDGING)),
         "absorb": Verb("fold a journal's events into the tables", (AbsorbArguments, DataArguments, WhereArguments)),
@@ -97,6 +104,12 @@ def work(command: Command) -> None:
             serve(command)
         case "validate":
             validate(command)
+        case "export":
+            from prectr.rank.serving.export.export import export
+
+            silence_transformers()
+            data = command[DataArguments].data
+            export(Path(command[ExportArguments].folder), None if data is None else Path(data))
         case "absorb":
             from prectr.rank.serving.traffic.absorb import absorb
 
@@ -117,18 +130,21 @@ def folder_of(where: WhereArguments) -> Path:
 def run_stage(command: Command) -> None:
     from prectr.rank import pipeline
     from prectr.rank.workspace import Workspace
+    from prectr.shared.run.hold import hold
 
     silence_transformers()
-    workspace = Workspace(
-        command[RunArguments],
-        command[HistoryArguments],
-        command[ModelArguments],
-        command[LossArguments],
-        command[TrainArguments],
-        command[EvaluateArguments],
-        command.line,
-    )
-    pipeline.run_stage(workspace)
+    where = command[RunArguments]
+    with hold(folder_of(where)):  # what is read from here on nobody changes meanwhile
+        workspace = Workspace(
+            where,
+            command[HistoryArguments],
+            command[ModelArguments],
+            command[LossArguments],
+            command[TrainArguments],
+            command[EvaluateArguments],
+            command.line,
+        )
+        pipeline.run_stage(workspace)
 
 
 def validate(command: Command) -> None:

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from prectr.shared.engine.choice import HELP as ENGINES
+from prectr.shared.engine.choice import EngineName
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.names import check_name
 from prectr.shared.run.ranges import COUNT, SEEDS, Ranged
@@ -60,6 +62,7 @@ class RunArguments(JudgedArguments):
         default_factory=lambda: ["tensorboard"],
         metadata={"help": "trackers of training curves: tensorboard, wandb, trackio, mlflow, …; or none"},
     )
+    engine: EngineName = field(default="plain", metadata={"help": ENGINES})
 
     def __post_init__(self) -> None:
         super().__post_init__()

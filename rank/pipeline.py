@@ -56,7 +56,6 @@ from prectr.shared.run.ahead import Ahead, Build, look_ahead, tell
 from prectr.shared.run.console import console
 from prectr.shared.run.contents import remark_on_tables
 from prectr.shared.run.finished import remember_run, settings_of
-from prectr.shared.run.hold import hold
 from prectr.shared.run.steps import (
     RECORD,
     fingerprint_of,
@@ -87,18 +86,17 @@ SEEDLESS = ("level_prob", "replay", "behaviours", "texts", "text_vectors")
 
 
 def run_stage(workspace: Workspace) -> None:
-    """All steps, then the results as tables and as a page."""
+    """All steps, then the results as tables and as a page; the caller holds the folder."""
     report_to(workspace.run.report_to)
-    with hold(workspace.folder):
-        if changed := remark_on_tables(workspace.data):
-            console.print(changed, highlight=False, markup=False, soft_wrap=True)
-        if launch.is_first():
-            tell(ahead(workspace))
-        build_all(workspace)
-        if launch.is_first():
-            show_results(workspace.folder)
-            report(workspace.folder)
-            remember(workspace)
+    if changed := remark_on_tables(workspace.data):
+        console.print(changed, highlight=False, markup=False, soft_wrap=True)
+    if launch.is_first():
+        tell(ahead(workspace))
+    build_all(workspace)
+    if launch.is_first():
+        show_results(workspace.folder)
+        report(workspace.folder)
+        remember(workspace)
 
 
 def build_all(workspace: Workspace) -> None:
@@ -153,7 +151,7 @@ def build_level_prob(workspace: Workspace) -> None:
     def build(work: Path) -> None:
         encoder = workspace.stage_one()
         validate(workspace.data, SHOWN)  # whoever wrote the tables: one may have been edited since
-        write_level_prob(encoder, workspace.data, work)
+        write_level_prob(encoder, workspace.data, work, workspace.engine)
         keep_encoder(workspace.encoder, work)
 
     workspace.step("level_prob", workspace.folder / "level_prob", inputs, build, sources=SOURCES["level_prob"])
@@ -183,7 +181,7 @@ def build_behaviours(workspace: Workspace) -> None:
     }
 
     def build(work: Path) -> None:
-        BehaviourLog.build(workspace.data, workspace.level_prob(), work)
+        BehaviourLog.build(workspace.data, workspace.level_prob(), work, engine=workspace.engine)
 
     workspace.step("behaviours", workspace.folder / "behaviours", inputs, build, sources=SOURCES["behaviours"])
 
@@ -218,6 +216,7 @@ def build_features(workspace: Workspace) -> None:
             run.seed,
             keep,
             work,
+            workspace.engine,
         )
 
     sources = SOURCES["features"] + (SOURCES["warm start"] if run.warm_start else ())

@@ -28,6 +28,8 @@ from prectr.rank.history.log import BehaviourLog
 from prectr.rank.history.score_log import kept_encoder
 from prectr.rank.history.stage_one import LevelProb
 from prectr.shared.encoder.level_encoder import LevelEncoder
+from prectr.shared.engine.choice import open_engine
+from prectr.shared.engine.job import Engine
 from prectr.shared.errors import PrectrError
 from prectr.shared.hub import local_folder
 from prectr.shared.run.fingerprint import file_fingerprint
@@ -67,8 +69,14 @@ class Workspace:
         self.folder = Path(self.run.artifacts) / self.run.name
         self.data = self.folder / "data"
         self._require_clicks()
+        self._require_another_start()
         self.encoder = self._find_encoder()
         self.level_names = levels(self.data)
+
+    @cached_property
+    def engine(self) -> Engine:
+        """Where parts of steps are worked on; a cluster is looked for when the first step is built."""
+        return open_engine(self.run.engine)
 
     def encoder_fingerprint(self) -> str:
         """Of the step that made the encoder, or of its weights: one that was downloaded has no step behind it.
@@ -142,7 +150,7 @@ class Workspace:
         inputs = {"level_prob": fingerprint_of(source)}
 
         def build(work: Path) -> None:
-            LevelProb.build(source / "level_prob.parquet", work)
+            LevelProb.build(source / "level_prob.parquet", work, self.engine)
 
         if not is_finished(folder, step_fingerprint("pairs", inputs, build, [LevelProb.__module__])):
             run_step("pairs", folder, inputs, build, sources=[LevelProb.__module__])
@@ -221,6 +229,15 @@ class Workspace:
                 "`python -m distill run` on this data set, or name the ranker where its run left it."
             )
         return theirs
+
+    def _require_another_start(self) -> None:
+        """A run that began with the ranker it replaces could not be repeated, nor told to be done already."""
+        start, own = self.run.warm_start, self.folder / "ranker"
+        if start and Path(start).is_dir() and own.is_dir() and Path(start).samefile(own):
+            raise PrectrError(
+                f"warm start: {start} is what this run would write: copy the tables, {self.data}, to "
+                f"{self.folder.parent / 'NEWER' / 'data'} and run with --name NEWER, a name of your own."
+            )
 
     def _require_clicks(self) -> None:
         for table in ("impressions", "behaviours"):

@@ -42,6 +42,15 @@ def whole_folder(folder: Path) -> Iterator[Path]:
     os.replace(part, folder)
 
 
+def remove_hidden(folder: Path) -> None:
+    """Removes all that is hidden in `folder`, at any depth: what killed processes left of unfinished files."""
+    for path in list(folder.rglob(".*")):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
 def make_readable(*files: Path) -> None:
     """Gives `files` the permissions of any new file (644 under the usual umask): safetensors leaves its own private."""
     umask = os.umask(0o077)  # it can only be read by setting it

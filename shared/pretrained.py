@@ -21,6 +21,7 @@ from torch import Tensor
 from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from prectr.shared.errors import PrectrError
+from prectr.shared.text_file import require_file
 
 DAMAGES = (
     OSError,
@@ -94,6 +95,7 @@ def check_weights(source: str | Path, role: str = "") -> None:
     folder = Path(source)
     if not folder.is_dir():
         return
+    _require_files(folder)
     if not any(folder.glob("*.safetensors")):
         others = sorted(file.name for file in folder.iterdir() if file.suffix in PICKLED)
         only = f", only {others[0]}, which may hold code" if others else ""
@@ -117,6 +119,7 @@ def open_tokenizer(source: str | Path, **settings: Any) -> PreTrainedTokenizerBa
     """A tokenizer of transformers; raises `PrectrError` where there is none, one without its vocabulary (transformers
     makes an empty one), or one that is code.
     """
+    _require_files(source)
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False, **settings)
     except Exception as error:
@@ -131,6 +134,7 @@ def open_tokenizer(source: str | Path, **settings: Any) -> PreTrainedTokenizerBa
 
 def open_config(source: str | Path) -> PretrainedConfig:
     """The settings of a model of transformers; raises `PrectrError` where there are none, or ones that are code."""
+    _require_files(source)
     try:
         config: PretrainedConfig = AutoConfig.from_pretrained(source, trust_remote_code=False)
         return config
@@ -165,6 +169,13 @@ def fill(targets: Mapping[str, Tensor], path: Path) -> None:
     _refuse(path, [name for name in targets if targets[name].shape != tensors[name].shape], "has another shape")
     for name, target in targets.items():
         target.copy_(tensors[name])
+
+
+def _require_files(source: str | Path) -> None:
+    """Refuses a folder with a pipe or a device among its files: a library would wait for what comes out of it."""
+    for path in sorted(Path(source).iterdir()) if Path(source).is_dir() else ():
+        if not path.is_dir() and path.exists():
+            require_file(path, "it is missing.")
 
 
 def _has_part(model: PreTrainedModel, tensor: str) -> bool:

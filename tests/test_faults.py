@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from prectr.rank.reports.model_card import upload
 from prectr.rank.reports.terminal import show_results
 from prectr.rank.serving.ranker import Ranker
 from prectr.rank.serving.scorer import Scorer
@@ -103,6 +104,14 @@ def test_a_damaged_file_of_a_finished_run_is_named_with_the_command(run: Path, b
             step, _, inside = file.partition("/")
             fault = "missing" if kind == "deleted" else "damaged"
             assert said == f"{run / step}: {inside} is {fault}: run make rank again, which makes it anew.", kind
+
+
+@pytest.mark.parametrize("file", RANKER)
+def test_nothing_damaged_is_published(run: Path, file: str) -> None:
+    for kind in DAMAGES:
+        with damaged(run / "ranker" / file, kind):
+            said = outcome(partial(upload, repo="someone/model", dry_run=True), run / "ranker")
+            assert isinstance(said, str) and f"ranker: {file} is " in said and "make rank" in said, kind
 
 
 @pytest.mark.parametrize("file", ["ranker/metrics.json", "ranker/config.json"])

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -11,13 +12,16 @@ from pathlib import Path
 import pytest
 
 from prectr.__main__ import STAGES
+from prectr.data.converters.arguments.command import FORMATS, read_conversion
 from prectr.shared.run.verbs import Stage
 
 HEAVY = (
     *("torch", "transformers", "datasets", "pyarrow", "pandas", "numpy", "scipy", "sklearn", "duckdb", "lightgbm"),
     *("openai", "peft", "huggingface_hub", "sentence_transformers", "fastapi", "uvicorn", "pydantic"),
 )
-MOST_LINES = 70
+MOST_LINES = 60
+LONG = {"run", "label", "check-teacher"}
+"""Verbs with a hundred settings."""
 MOST_SECONDS = 1.0
 """Of the processor. It takes less than half a second; a busy machine counts more."""
 
@@ -64,7 +68,7 @@ def ask(module: str, arguments: str, folder: Path) -> Answer:
     ("module", "arguments", "said"),
     [
         ("rank", "", "usage: python -m rank VERB"),
-        ("rank", "--help", "  score     score the impressions"),
+        ("rank", "--help", "score the impressions"),
         ("rank", "score --help", "usage: python -m rank score --impressions IMPRESSIONS --output OUTPUT"),
         ("rank", "serve --help", "usage: python -m rank serve"),
         ("rank", "table --help", "usage: python -m rank table"),
@@ -153,3 +157,31 @@ def test_a_verb_shows_its_own_settings_and_no_others(
         stage.read([verb, "--help"])
     shown = capsys.readouterr().out
     assert "--artifacts" in shown and [flag for flag in not_shown if f"{flag} " in shown] == []
+
+
+def helped(read: Callable[[list[str]], object], argv: list[str], capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """The lines of a help screen."""
+    with pytest.raises(SystemExit):
+        read(argv)
+    return capsys.readouterr().out.splitlines()
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_every_help_fits_a_terminal_of_100_columns(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    stage: Stage = import_module(f"prectr.{name}.__main__").STAGE
+    screens = {verb: helped(stage.read, [verb, "--help"], capsys) for verb in stage.verbs if verb != "convert"}
+    assert {verb: max(map(len, lines)) for verb, lines in screens.items() if max(map(len, lines)) > 100} == {}
+    long = {verb: len(lines) for verb, lines in screens.items() if len(lines) > 50}
+    assert set(long) <= LONG, "a help that needs more than a screen has many settings"
+
+
+def test_every_format_s_help_fits_but_for_its_examples(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    for argv in ([], *([kind, "--help"] for kind in FORMATS)):
+        lines = helped(read_conversion, argv, capsys)
+        assert [line for line in lines if len(line) > 100 and not line.startswith("    ")] == [], argv

@@ -33,8 +33,8 @@ ORDER = {
         *("reports", "finished", "pipeline"),
     ),
     "distill": (
-        *("config", "pairs", "losses", "training", "models", "teachers", "labelling", "student", "workspace"),
-        *("evaluation", "publishing", "finished", "pipeline", "commands"),
+        *("config", "pairs", "order", "unrelated", "sheet", "losses", "training", "models", "teachers", "labelling"),
+        *("choosing", "student", "workspace", "evaluation", "publishing", "finished", "pipeline", "commands"),
     ),
 }
 """The rooms of a stage; each may import those before it. `__main__` comes last."""
@@ -114,6 +114,18 @@ def test_the_service_sees_only_what_serves() -> None:
         f"{module} imports {name}" for module in inside for name in imports_of(module) if not is_allowed(name, allowed)
     ]
     assert inside and forbidden == []
+
+
+def test_only_the_engine_knows_ray() -> None:
+    knows = []
+    for name, text in EVERY.items():
+        for node in ast.walk(ast.parse(text)):
+            named = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            named += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            if any(each.partition(".")[0] == "ray" or each == "prectr.shared.engine.ray" for each in named):
+                knows.append(name)
+    # The engine itself, and what chooses it.
+    assert sorted(set(knows)) == ["shared.engine.choice", "shared.engine.ray"]
 
 
 def test_nothing_imports_in_a_circle() -> None:

@@ -112,10 +112,18 @@ def test_the_site_brings_what_it_takes_and_no_tests(tmp_path: Path) -> None:
     assert "docs" not in first and "docs" in then and "dev" not in then
 
 
-def installed_by(target: str, folder: Path) -> list[list[str]]:
+def test_ray_is_installed_and_asked_for_where_it_is_named(tmp_path: Path) -> None:
+    assert not any("--engine" in line for line in commands("rank"))
+    run = [line for line in commands("rank", "ENGINE=ray") if line.split()[1] == "run"]
+    assert [line.split()[0] for line in run] == ["distill", "rank"] and all("--engine ray" in line for line in run)
+    assert settings(run[-1])[0].engine == "ray"
+    assert ["ray" in extras for extras in installed_by("rank", tmp_path, "ENGINE=ray")] == [False, True]
+
+
+def installed_by(target: str, folder: Path, *variables: str) -> list[list[str]]:
     """The extras that each of a target's installations brings, in a folder without an environment."""
     for name in ("Makefile", "pyproject.toml", "constraints.txt"):
         (folder / name).symlink_to(ROOT / name)
-    done = make("-C", str(folder), target, f"PYTHON={sys.executable}")
+    done = make("-C", str(folder), target, *variables, f"PYTHON={sys.executable}")
     assert done.returncode == 0, done.stderr
     return [extras.split(",") for extras in re.findall(r"pip install .*-e '\.\[(.*?)\]'", done.stdout)]

@@ -31,12 +31,13 @@ from prectr.distill.evaluation.judge import Score, judge, levels_of_score, tfidf
 from prectr.distill.labelling.job import labels_fingerprint, read_labels
 from prectr.distill.models.sources import find_encoder
 from prectr.distill.pairs import Pairs, concatenate
-from prectr.distill.pipeline import assist, label_again, label_pairs, teach
+from prectr.distill.pipeline import assist, choose_labeller, label_again, label_pairs, teach
 from prectr.distill.student.recipe import Recipe
 from prectr.distill.teachers.assistant import open_assistant
 from prectr.distill.teachers.base import Teacher
 from prectr.distill.teachers.cross_encoder import CrossEncoderTeacher, finetune_cross_encoder
 from prectr.distill.teachers.panel import Panel, open_teacher
+from prectr.distill.unrelated import with_unrelated
 from prectr.distill.workspace import LABELS, TEST_SPLITS, Workspace
 from prectr.shared.encoder.level_encoder import LevelEncoder
 from prectr.shared.errors import PrectrError
@@ -120,6 +121,7 @@ class Bench:
             self.open_panel()
             self.step_seconds["teach"] = teach(self.workspace, self.panel).seconds
         if set(LABELLED) & set(asked):
+            self.step_seconds["choose"] = choose_labeller(self.workspace, self.panel).seconds
             self.step_seconds["label"] = label_pairs(self.workspace, self.panel).seconds
         if self.workspace.assistant and {"assistant", "student"} & set(asked):
             self.step_seconds["assist"] = assist(self.workspace, self.workspace.assistant).seconds
@@ -177,6 +179,7 @@ class Bench:
             inputs["minilm"] = self.arguments.minilm
         if system.startswith("minilm_finetuned"):
             inputs |= {name: value for name, value in asdict(self.arguments).items() if name.startswith("minilm_")}
+            inputs["unrelated_share"] = self.workspace.teaching.unrelated_share
         if system.startswith("student"):
             recipe = self._recipe(seed)
             inputs |= self._recipe(self.workspace.run.seed).start_inputs | recipe.gold_inputs
@@ -227,7 +230,7 @@ class Bench:
         finetune_cross_encoder(
             self.minilm,
             self.num_levels,
-            pairs["train"],
+            with_unrelated(pairs["train"], self.workspace.unrelated, self.workspace.teaching.unrelated_share),
             pairs["validation"],
             soft=read_labels(self.labels_of("minilm_finetuned_kd")) if with_labels else None,
             max_length=arguments.minilm_length,

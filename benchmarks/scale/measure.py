@@ -15,21 +15,15 @@ import torch
 
 from benchmarks.scale.log import Log
 from benchmarks.scale.memory import PeakMemory
+from benchmarks.scale.preparation import PHASES, prepare_log
 from benchmarks.scale.training import train_with_text, train_without_text
-from prectr.data.contract import levels, read_table, table_path
+from prectr.data.contract import levels
 from prectr.rank.config import HistoryArguments
-from prectr.rank.features.feature_map import FeatureMapFit
-from prectr.rank.features.page_reader import PageParts
-from prectr.rank.features.prepare import cold_cuts
 from prectr.rank.features.prepared_set import PreparedSet
 from prectr.rank.features.shop import Shop
-from prectr.rank.features.write import apply_feature_map, write_features
-from prectr.rank.history.log import BehaviourLog
 from prectr.rank.history.slices import cross_slices, user_slices
-from prectr.rank.history.stage_one import LevelProb
 from prectr.shared.run.console import console
 from prectr.shared.seeds import generator
-from prectr.shared.storage.duckdb import distinct, out_of_core
 
 SLICED_PAGES, SLICED_AT_ONCE = 50_000, 2_000
 
@@ -39,21 +33,7 @@ def measure(log: Log, work: Path, seed: int) -> dict[str, Any]:
     torch.set_num_threads(1)
     history = HistoryArguments()
     with PeakMemory() as memory:
-        with memory.phase("pairs"):
-            level_prob = LevelProb.build(log.level_prob, work / "pairs")
-        with memory.phase("log"):
-            behaviours = BehaviourLog.build(log.data, level_prob, work / "behaviours")
-        with memory.phase("features"):
-            with out_of_core(work, [log.data]) as database:
-                queries = distinct(database, table_path(log.data, "impressions"), "query").to_pylist()
-            shop = Shop(read_table(log.data, "items"), behaviours, level_prob, queries)
-            pages = PageParts(log.data, "train", work / "sorted")
-            cuts = cold_cuts(pages.num_pages, history.cold_share, history.cold_lengths, seed)
-            fit = FeatureMapFit(shop.items)
-            features = write_features(pages, shop, history, cuts, fit, work / "train")
-        with memory.phase("inputs"):
-            feature_map = fit.finish(behaviours.event_types)
-            prepared = apply_feature_map(pages, shop, cuts, features, feature_map, work / "train")
+        shop, prepared, feature_map, cuts = prepare_log(log, work, history, seed, phase=memory.phase)
         with memory.phase("slices"):
             slices_per_s = slice_rate(shop, prepared, cuts, history, seed)
         with memory.phase("steps"):
@@ -61,8 +41,8 @@ def measure(log: Log, work: Path, seed: int) -> dict[str, Any]:
             steps = train_with_text(shop, prepared, feature_map, names, seed, work / "training")
         with memory.phase("epoch"):
             epoch = train_without_text(shop, prepared, feature_map, len(names), seed)
-    preparation, rows = ("pairs", "log", "features", "inputs"), len(prepared)
-    prepare_seconds = sum(memory.cpu_seconds[name] for name in preparation)
+    rows = len(prepared)
+    prepare_seconds = sum(memory.cpu_seconds[name] for name in PHASES)
     slicing = steps["gather_seconds"] + 2 * steps["pages"] / slices_per_s
     return {
         "peak_mb": max(memory.anonymous.values()),
@@ -81,10 +61,10 @@ def measure(log: Log, work: Path, seed: int) -> dict[str, Any]:
         "batch_share_text_off": epoch["batch_seconds"] / epoch["seconds"],
         "loss": {"steps": steps["loss"], "epoch": epoch["loss"]},
         "rows": rows,
-        "events": len(behaviours),
-        "users": len(behaviours.users),
-        "queries": len(queries),
-        "pairs": level_prob.num_pairs,
+        "events": len(shop.log),
+        "users": len(shop.log.users),
+        "queries": len(shop.query_texts),
+        "pairs": shop.level_prob.num_pairs,
         "disk_mb": {
             name: sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) / 2**20
             for name, folder in {

@@ -203,6 +203,7 @@ def _show_texts(texts: Texts | str, arguments: CheckArguments) -> None:
                 f"{part.pieces:.2f}",
                 f"{part.unknown:.2%}",
                 scripts,
+                part.language or "–",
             )
         )
     columns = [
@@ -212,6 +213,7 @@ def _show_texts(texts: Texts | str, arguments: CheckArguments) -> None:
         "pieces per word",
         "unknown",
         "scripts of the letters",
+        "language, a guess",
     ]
     table(
         f"Texts as {arguments.init_from} spells them",

@@ -32,10 +32,16 @@ def verdict(texts: Texts, encoder: str) -> tuple[str, list[Row]]:
     """A sentence on whether the encoder reads the texts, and what to start from instead; nothing where it does."""
     worst = max((texts.queries, texts.items), key=lambda part: (part.unknown > MOST_UNKNOWN, part.pieces))
     figures = f"{worst.name} have {worst.pieces:.1f} pieces per word and {worst.unknown:.1%} unknown tokens"
+    guess = texts.items.language
+    foreign = encoder == ENGLISH[0] and guess not in (None, "en")
+    if not _is_spelt(worst) and foreign:
+        why = f"{encoder} knows the pieces of these texts ({figures} at most), but was made for English"
+        return f"{why}, and the item texts look like another language, {guess}.", [*MULTILINGUAL, SCRATCH]
     if not _is_spelt(worst):
         return f"{encoder} reads these texts: {figures} at most.", []
     latin = worst.scripts.get("Latin", 0.0) > 0.9
-    others = [each for each in ([ENGLISH] if latin else []) + list(MULTILINGUAL) if each[0] != encoder]
+    english = latin and guess in (None, "en")
+    others = [each for each in ([ENGLISH] if english else []) + list(MULTILINGUAL) if each[0] != encoder]
     why = f"more than {MOST_PIECES:g} pieces or {MOST_UNKNOWN:.0%} unknown mean another language, or signs it never saw"
     return f"{encoder} spells these texts rather than reads them: {figures}; {why}.", [*others, SCRATCH]
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from prectr.data.checks.languages import language_of
 from prectr.data.checks.sql import Checker
 from prectr.shared.errors import PrectrError
 from prectr.shared.hub import package_of
@@ -27,13 +28,14 @@ WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W\u3040-\u30ff\u3400-\u9fff]
 @dataclass(frozen=True)
 class TextFacts:
     """n texts of one kind. `lengths` [n] in tokens; `pieces`: tokens to a word; `unknown`: share of the tokens;
-    `scripts`: share of the letters."""
+    `scripts`: share of the letters. `language`: a guess, as ISO 639-1 has it; None: none."""
 
     name: str
     lengths: np.ndarray
     pieces: float
     unknown: float
     scripts: dict[str, float]
+    language: str | None = None
 
     def tokens(self, percentile: float) -> int:
         return int(np.percentile(self.lengths, percentile)) if len(self.lengths) else 0
@@ -78,7 +80,8 @@ def facts_of(name: str, texts: Sequence[str], tokenizer: Any) -> TextFacts:
     lengths = np.array([len(row) for row in ids], np.int64)
     unknown = sum(row.count(tokenizer.unk_token_id) for row in ids) if tokenizer.unk_token_id is not None else 0
     tokens, words = int(lengths.sum()), sum(len(WORD.findall(text)) for text in texts)
-    return TextFacts(name, lengths, tokens / max(words, 1), unknown / max(tokens, 1), scripts_of(texts))
+    unknown_share, language = unknown / max(tokens, 1), language_of(texts)
+    return TextFacts(name, lengths, tokens / max(words, 1), unknown_share, scripts_of(texts), language)
 
 
 def scripts_of(texts: Sequence[str]) -> dict[str, float]:

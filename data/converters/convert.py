@@ -37,6 +37,7 @@ from prectr.data.converters.staging import Settings, Staging, open_staging
 from prectr.data.converters.write import finish, write_tables
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.console import console
+from prectr.shared.run.hold import hold
 from prectr.shared.run.schema import read_json
 from prectr.shared.run.steps import RECORD, run_step
 
@@ -80,22 +81,28 @@ def convert(conversion: Conversion) -> None:
         raise PrectrError(f"{folder} holds tables that no command wrote: give another --name, or move them away.")
     if kind != "table" and (hub := next((source for source in sources if is_hub(Path(source))), None)):
         raise PrectrError(f"{hub}: convert {kind} reads files alone: use convert table and name the columns.")
-    if kind == "homedepot":
-        homedepot.build_tables(homedepot.source_file(sources), folder, naming.seed)
-    else:
-        form = FORMATS[kind]
-        files = form.files(sources, settings)
-        if conversion.is_addition:
-            addition = add_to(folder, kind, files, settings, conversion.named)
+    with hold(folder.parent):
+        if kind == "homedepot":
+            homedepot.build_tables(homedepot.source_file(sources), folder, naming.seed)
         else:
-            addition = Addition(inputs_of(kind, files, settings))
-        code = [module.__name__ for module in (*form.modules, staging, write)]
-        build = partial(_build, form=form, conversion=conversion, addition=addition)
-        if addition.is_new:
-            run_step("data", folder, addition.inputs, build, sources=code)
-        else:
-            console.print(f"Nothing to add: {folder} has these files.", highlight=False, markup=False, soft_wrap=True)
+            _convert(conversion, folder)
     show(folder)
+
+
+def _convert(conversion: Conversion, folder: Path) -> None:
+    kind, settings = conversion.kind, conversion.settings
+    form = FORMATS[kind]
+    files = form.files(conversion.sources, settings)
+    if conversion.is_addition:
+        addition = add_to(folder, kind, files, settings, conversion.named)
+    else:
+        addition = Addition(inputs_of(kind, files, settings))
+    code = [module.__name__ for module in (*form.modules, staging, write)]
+    build = partial(_build, form=form, conversion=conversion, addition=addition)
+    if addition.is_new:
+        run_step("data", folder, addition.inputs, build, sources=code)
+    else:
+        console.print(f"Nothing to add: {folder} has these files.", highlight=False, markup=False, soft_wrap=True)
 
 
 def _build(work: Path, form: Format, conversion: Conversion, addition: Addition) -> None:

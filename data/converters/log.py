@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass
 
 from prectr.data.converters.catalogue import drop_unusable, number
+from prectr.data.converters.categories import infer_categories
 from prectr.data.converters.judgements import Unlabelled, cap_unlabelled
 from prectr.data.converters.open_set import OpenSet, make_open
 from prectr.data.converters.sampled import Skips, add_skips
@@ -81,6 +82,7 @@ def make_log(staging: Staging, source: str, rules: LogRules) -> str:
             "written (--clicked_value)."
         )
     split_pages(staging, source, rules.shares)
+    infer_categories(staging, shown_is_logged="clicked" in found)
     if staging.value("SELECT bool_and(clicked) FROM shown JOIN pages USING (page_id) WHERE split = 'train'"):
         raise PrectrError(
             f"{source}: {staging.named('clicked')}: every row of the training time is clicked: log what was skipped "

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from prectr.shared.errors import PrectrError
+from prectr.shared.text_file import read_text
 
 TypeName = tuple[str, str]
 """A product type as the retailer has it: (category, type)."""
@@ -55,8 +56,6 @@ def read_phrasebook(path: Path) -> Phrasebook:
         PrectrError: the first thing wrong, with its line number, what was found and what to do.
     """
     path = Path(path)
-    if not path.is_file():
-        raise PrectrError(f"{path}: no such phrasebook: give the path of a file like data/phrasebook.txt.")
     needs: dict[str, Need] = {}
     said: dict[str, str] = {}
     templates: dict[str, tuple[str, ...]] = {}
@@ -92,7 +91,8 @@ def read_phrasebook(path: Path) -> Phrasebook:
 
 def _blocks(path: Path) -> Iterator[_Block]:
     block: _Block | None = None
-    for number, raw in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    text = read_text(path, "no such phrasebook: give the path of a file like data/phrasebook.txt.")
+    for number, raw in enumerate(text.splitlines(), 1):
         line = raw.strip()
         if line.startswith("#"):
             continue

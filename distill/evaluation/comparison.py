@@ -7,7 +7,6 @@ import numpy as np
 from prectr.distill.evaluation.judge import (
     Metrics,
     Score,
-    expected_level,
     judge,
     judge_encoder,
     judge_order,
@@ -15,17 +14,21 @@ from prectr.distill.evaluation.judge import (
     tfidf_cosine,
 )
 from prectr.distill.labelling.job import read_labels
+from prectr.distill.order import expected_level
 from prectr.distill.pairs import Pairs, with_random_items
 from prectr.distill.teachers.assistant import open_assistant
 from prectr.distill.teachers.base import Teacher
 from prectr.distill.teachers.panel import ask
-from prectr.distill.workspace import TEST_SPLITS, Workspace
+from prectr.distill.workspace import LABELLER, TEST_SPLITS, Workspace
 from prectr.shared.encoder.level_encoder import LevelEncoder
 from prectr.shared.metrics import spearman
 from prectr.shared.run.schema import read_json
 
 UNTAUGHT = "teacher_untaught"
 """The teacher before it was taught, beside the splits in `teacher/metrics.json` and among the judges."""
+
+FITTED_PAIRS = 1000
+"""Training pairs that the levels of a judge which gives one number are fitted on."""
 
 RANDOM_PAIRS = 1000
 """Pairs of a split's queries with random items that every judge but the teacher is asked for; the teacher is asked for
@@ -34,11 +37,11 @@ a quarter of `teacher_test_pairs`, since asking it costs.
 
 
 def examine(workspace: Workspace, judge_of_pairs: Teacher) -> dict[str, Metrics]:
-    """How well a teacher or its assistant agrees with gold it has not learnt from, by split: whole queries of each, and
-    how it orders their items and parts them from random ones.
+    """How well a teacher or its assistant agrees with gold it has not learnt from, by test split: whole queries of
+    each, and how it orders their items and parts them from random ones.
     """
-    metrics, tested = {}, dict.fromkeys(TEST_SPLITS, workspace.teaching.teacher_test_pairs)
-    for split, size in {"validation": workspace.teaching.teacher_validation_pairs, **tested}.items():
+    metrics, size = {}, workspace.teaching.teacher_test_pairs
+    for split in TEST_SPLITS:
         seed, pairs = workspace.run.seed, workspace.pairs[split]
         judged, judgement = ask(judge_of_pairs, pairs.sample_queries(size, seed, "teacher", split))
         if not len(judged):
@@ -52,9 +55,14 @@ def examine(workspace: Workspace, judge_of_pairs: Teacher) -> dict[str, Metrics]
     return metrics
 
 
-def judge_all(workspace: Workspace, student: LevelEncoder, temperature: float) -> dict[str, dict[str, Metrics | None]]:
+def judge_all(
+    workspace: Workspace, student: LevelEncoder, untrained: LevelEncoder, temperature: float
+) -> dict[str, dict[str, Metrics | None]]:
     """The figures of every judge on every test split; those of the teacher, taught and as it comes, are as `teach`
-    found them.
+    found them, and those of another that labels as `choose` did.
+
+    Args:
+        untrained: the student as it started, of which only MaxSim means anything.
     """
     pairs = {split: workspace.pairs[split] for split in TEST_SPLITS}
     random = {
@@ -70,15 +78,19 @@ def judge_all(workspace: Workspace, student: LevelEncoder, temperature: float) -
     scores: dict[str, Score] = {
         "tfidf": tfidf_cosine(workspace.recipe.texts),
         "student_maxsim": lambda pairs: student.maxsim(pairs.query.tolist(), pairs.item_text.tolist()),
+        "untrained_maxsim": lambda pairs: untrained.maxsim(pairs.query.tolist(), pairs.item_text.tolist()),
     }
+    fitted_on = workspace.pairs["train"].sample(FITTED_PAIRS, workspace.run.seed, "levels of a score")
     for name, score in scores.items() if workspace.has_gold else ():
-        level_prob = levels_of_score(score, workspace.pairs["train"], len(workspace.level_names))
+        level_prob = levels_of_score(score, fitted_on, len(workspace.level_names))
         judges[name] = {
             split: judge(found.level, level_prob(found)) | order(score, split) if len(found) else None
             for split, found in pairs.items()
         }
     examined = read_json(workspace.folder / "teacher" / "metrics.json")
     by_name = {"teacher": examined, UNTAUGHT: examined.get(UNTAUGHT) or {}}
+    if other := read_json(workspace.folder / LABELLER / "metrics.json").get("labeller"):
+        by_name["labeller"] = other
     if workspace.assistant:
         taught, batch_size = workspace.folder / "assistant", workspace.labelling.label_batch_size
         by_name["assistant"] = examine(workspace, open_assistant(taught, workspace.teaching, batch_size))

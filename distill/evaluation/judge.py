@@ -30,11 +30,6 @@ def judge_order(pairs: Pairs, score: np.ndarray, random_score: np.ndarray) -> Me
     return dict(query_order(pairs.query, pairs.level, score, random_score))
 
 
-def expected_level(level_prob: np.ndarray) -> np.ndarray:
-    """[n, K] -> [n]: what a judge of levels orders items by."""
-    return level_prob @ np.arange(level_prob.shape[1])
-
-
 Score = Callable[[Pairs], np.ndarray]
 """A judge that gives one number a pair: [n], more is better."""
 

@@ -13,10 +13,13 @@ import hashlib
 import json
 import math
 import re
+import shutil
 import time
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -34,9 +37,12 @@ from prectr.distill.labelling.cache import (
 from prectr.distill.pairs import Pairs
 from prectr.distill.teachers.base import Judgement, Pair, Teacher
 from prectr.shared.atomic import atomic_write
+from prectr.shared.engine.job import Arrays, Engine, Job
+from prectr.shared.engine.plain import PLAIN
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.console import progress_bar, table
 from prectr.shared.run.fingerprint import file_fingerprint
+from prectr.shared.training.device import gpus_of_a_part
 
 NAME = re.compile("[0-9a-f]{32}")
 LABELS, REJECTED = "labels.parquet", "rejected.jsonl"
@@ -55,16 +61,26 @@ class Shard:
     pairs: list[Pair]
 
 
-def label(teacher: Teacher, pairs: Pairs, cache: LabelCache, shard_size: int, max_rejected: float = 0.01) -> None:
+def label(
+    teacher: Teacher,
+    pairs: Pairs,
+    cache: LabelCache,
+    shard_size: int,
+    max_rejected: float = 0.01,
+    engine: Engine = PLAIN,
+    reopen: Callable[[], Teacher] | None = None,
+) -> None:
     """Has the teacher judge those of `pairs` that are not in the cache; returns when each is judged or rejected.
 
     Several processes may do this with the same arguments at the same time; each returns when the whole job is done.
+    Where the engine has processes of its own, each of them opens the teacher with `reopen`, which is picklable.
 
     Args:
         pairs: the job, n distinct pairs.
         cache: of this teacher.
         shard_size: pairs per shard.
         max_rejected: share of the job, rounded up to whole pairs, that may remain without a label.
+        engine: who scores; without `reopen` it is this process.
 
     Raises:
         PrectrError: more than `max_rejected` remained without a label; no pair of the first shards could be judged; a
@@ -78,7 +94,10 @@ def label(teacher: Teacher, pairs: Pairs, cache: LabelCache, shard_size: int, ma
     if not shards:
         return
     try:
-        _work_off(teacher, shards, cache, tolerated)
+        if engine.elsewhere and reopen is not None:
+            _give_out(engine, reopen, shards, cache, tolerated)
+        else:
+            _work_off(teacher, shards, cache, tolerated)
     except PrectrError:
         # The next run plans anew, so that it asks again for what the teacher left out before it gave up.
         _drop(plan, cache)
@@ -210,7 +229,7 @@ def _work_off(teacher: Teacher, shards: Sequence[Shard], cache: LabelCache, tole
     """Scores shard after shard that no other process holds, until all are written."""
     pending = [shard for shard in shards if not cache.has(shard.name)]
     size = sum(len(shard.pairs) for shard in shards)
-    asked, judged, rejected = 0, 0, list[Pair]()
+    count = _Count(cache, size, tolerated)
     with progress_bar("labelling", total=size, unit="pairs") as advance:
         advance(size - sum(len(shard.pairs) for shard in pending))
         while pending:
@@ -218,13 +237,7 @@ def _work_off(teacher: Teacher, shards: Sequence[Shard], cache: LabelCache, tole
             for shard in pending:
                 with cache.claim(shard.name) as mine:
                     if mine and not cache.has(shard.name):
-                        is_rejected = cache.write(shard.name, shard.pairs, teacher.score(shard.pairs))
-                        # Of the shards before: a teacher that gave up midway says why when it is asked once more.
-                        _tolerate(rejected, tolerated, cache)
-                        rejected += [shard.pairs[row] for row in np.flatnonzero(is_rejected)]
-                        asked, judged = asked + 1, judged + int((~is_rejected).sum())
-                        if asked == HOPELESS_SHARDS and not judged and size > tolerated:
-                            _tolerate(rejected, 0, cache)
+                        count.add(shard, cache.write(shard.name, shard.pairs, teacher.score(shard.pairs)))
                 if cache.has(shard.name):
                     advance(len(shard.pairs))
                 else:
@@ -232,6 +245,61 @@ def _work_off(teacher: Teacher, shards: Sequence[Shard], cache: LabelCache, tole
             if len(held) == len(pending):
                 time.sleep(SECONDS_BETWEEN_LOOKS)
             pending = held
+
+
+def _give_out(
+    engine: Engine,
+    reopen: Callable[[], Teacher],
+    shards: Sequence[Shard],
+    cache: LabelCache,
+    tolerated: int,
+) -> None:
+    """As `_work_off`, by the engine's processes; what they rejected is counted in the order of the shards."""
+    pending = [shard for shard in shards if not cache.has(shard.name)]
+    if not pending:
+        return
+    count = _Count(cache, sum(len(shard.pairs) for shard in shards), tolerated)
+    job = Job("labelling", reopen, partial(_scored, cache), _num_pairs, "pairs", gpus=gpus_of_a_part())
+    kept = cache.folder / "parts" / pending[0].name
+    total = sum(len(shard.pairs) for shard in pending)
+    with closing(engine.map(job, pending, total, kept)) as results:
+        for shard, found in zip(pending, results, strict=True):
+            count.add(shard, found["rejected"])
+    shutil.rmtree(kept, ignore_errors=True)
+
+
+def _scored(cache: LabelCache, teacher: Teacher, shard: Shard) -> Arrays:
+    """Writes a shard unless another process has; which of its pairs have no label: bool [n]."""
+    with cache.claim(shard.name, wait=True):
+        if cache.has(shard.name):
+            return {"rejected": np.zeros(len(shard.pairs), bool)}
+        return {"rejected": cache.write(shard.name, shard.pairs, teacher.score(shard.pairs))}
+
+
+def _num_pairs(shard: Shard) -> int:
+    return len(shard.pairs)
+
+
+class _Count:
+    """What was asked and rejected so far, and when that is enough.
+
+    Args:
+        size: pairs of the whole job. tolerated: how many of them may be rejected.
+    """
+
+    def __init__(self, cache: LabelCache, size: int, tolerated: int) -> None:
+        self._cache, self._size, self._tolerated = cache, size, tolerated
+        self._asked = self._judged = 0
+        self._rejected: list[Pair] = []
+
+    def add(self, shard: Shard, is_rejected: np.ndarray) -> None:
+        """Raises `PrectrError` if too many are rejected, or the teacher judged nothing of its first shards."""
+        # Of the shards before: a teacher that gave up midway says why when it is asked once more.
+        _tolerate(self._rejected, self._tolerated, self._cache)
+        self._rejected += [shard.pairs[row] for row in np.flatnonzero(is_rejected)]
+        self._asked, self._judged = self._asked + 1, self._judged + int((~is_rejected).sum())
+        if self._asked == HOPELESS_SHARDS and not self._judged and self._size > self._tolerated:
+            _tolerate(self._rejected, 0, self._cache)
 
 
 def _tolerate(rejected: Sequence[Pair], tolerated: int, cache: LabelCache) -> None:

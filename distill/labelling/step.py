@@ -14,6 +14,8 @@ from prectr.distill.labelling.job import label, read_rejected, write_labels
 from prectr.distill.labelling.strategies import Chosen
 from prectr.distill.pairs import Pairs
 from prectr.distill.teachers.base import Teacher
+from prectr.shared.engine.job import Engine
+from prectr.shared.engine.plain import PLAIN
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.console import console
 from prectr.shared.run.launch import is_first
@@ -28,6 +30,7 @@ def run_job(
     choose: Callable[[], Chosen],
     open_judge: Callable[[], Teacher],
     sources: Sequence[str],
+    open_engine: Callable[[], Engine] = lambda: PLAIN,
 ) -> StepRecord:
     """A judge's labels of the job's pairs, in `folder`; all that any judge ever said is kept in `label_cache/` beside
     it.
@@ -43,6 +46,7 @@ def run_job(
         choose: finds the pairs.
         open_judge: opens the teacher or its assistant; called only if there is something to ask.
         sources: the modules that do the work, see `run_step`.
+        open_engine: finds who asks the judge; called after `open_judge`.
     """
     inputs = {**particular, **asdict(arguments), "gains": 0}
     del inputs["label_max_rejected"]
@@ -50,7 +54,8 @@ def run_job(
     def ask_for(pairs: Pairs, max_rejected: float) -> LabelCache:
         teacher = open_judge()
         cache = LabelCache(folder.parent / "label_cache", teacher.fingerprint)
-        label(teacher, pairs, cache, arguments.label_batch_size * arguments.label_shard_batches, max_rejected)
+        shard_size = arguments.label_batch_size * arguments.label_shard_batches
+        label(teacher, pairs, cache, shard_size, max_rejected, open_engine(), open_judge)
         return cache
 
     def build(work: Path) -> None:

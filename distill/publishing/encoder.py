@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from prectr.data.contract import reconstructed
+from prectr.distill.choosing.choice import chosen_in
 from prectr.distill.evaluation.comparison import agreement, judge_all
 from prectr.distill.labelling.job import read_labels
 from prectr.distill.publishing.model_card import write_card
-from prectr.distill.workspace import Workspace
+from prectr.distill.workspace import LABELLER, Workspace
 from prectr.shared import strict_json
 from prectr.shared.encoder.level_encoder import LevelEncoder
 from prectr.shared.hub import source_names
@@ -28,7 +29,10 @@ def evaluate_and_publish(
         steps: of the students: `sft`, or without gold `distill`.
         seconds: of every step before this one, for `seconds.json`; of `convert` None where no teacher had to be made.
     """
-    inputs: dict[str, Any] = {"teacher": fingerprint_of(workspace.folder / "teacher")}
+    inputs: dict[str, Any] = {
+        "teacher": fingerprint_of(workspace.folder / "teacher"),
+        "labeller": fingerprint_of(workspace.folder / LABELLER),
+    }
     if workspace.assistant:
         inputs |= {
             "assistant": fingerprint_of(workspace.folder / "assistant"),
@@ -40,7 +44,7 @@ def evaluate_and_publish(
     def build(work: Path) -> None:
         student = LevelEncoder.from_pretrained(folder / ("sft" if workspace.has_gold else "distilled"))
         temperature = recipe.calibrate(student)
-        figures: dict[str, Any] = dict(judge_all(workspace, student, temperature))
+        figures: dict[str, Any] = dict(judge_all(workspace, student, recipe.start(work), temperature))
         if not workspace.has_gold:
             figures["agreement"] = agreement(workspace, student)
         student.save_pretrained(work)
@@ -60,6 +64,7 @@ def _facts(workspace: Workspace, temperature: float) -> dict[str, Any]:
     return {
         "data": workspace.run.name,
         "reconstructed": reconstructed(workspace.data),
+        "labelled_by": chosen_in(workspace.folder / LABELLER),
         "teacher_source": ",".join(source_names(workspace.teaching.teacher)),
         "assistant_source": shareable(workspace.teaching.assistant),
         "init_from": shareable(workspace.training.init_from),

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from prectr.data.contract import has_table, reconstructed
+from prectr.distill.config import RunArguments
 from prectr.shared.atomic import atomic_write
 from prectr.shared.encoder.files import ENCODER_FILES
 from prectr.shared.hub import ENDPOINT, check_repo, hub_name, publish, source_names, terms
@@ -17,6 +20,7 @@ from prectr.shared.run.console import console, format_cell, table
 from prectr.shared.run.schema import read_json
 from prectr.shared.run.steps import fingerprint_of
 from prectr.shared.run.trial import trial_of
+from prectr.shared.run.verbs import program
 
 FILES = ("README.md", "metrics.json", *ENCODER_FILES)
 """What is published of an encoder's folder."""
@@ -27,10 +31,12 @@ SPLITS = {"test": "unseen queries", "test_types": "unseen product types"}
 JUDGES = {
     "tfidf": "char-n-gram TF-IDF",
     "teacher": "teacher",
-    "teacher_untaught": "teacher, before it was taught",
+    "teacher_untaught": "teacher, untaught",
+    "labeller": "who labelled instead",
     "assistant": "the teacher's assistant",
     "student": "student",
     "student_maxsim": "student, MaxSim alone",
+    "untrained_maxsim": "student untrained, MaxSim alone",
 }
 """How known judges are called; others in `metrics.json` go by their own names."""
 
@@ -112,7 +118,7 @@ def _rows(facts: dict[str, Any]) -> Iterator[list[Any]]:
 def report(folder: Path) -> None:
     """Prints the results of a finished stage one, where things lie, and the next command."""
     facts = read_json(folder / "encoder" / "metrics.json")
-    rows = [(f"{meaning}: {judge}", *figures) for meaning, judge, *figures in _rows(facts)]
+    rows = list(_rows(facts))
     pairs = facts["pairs"]
     labeller = "the assistant" if facts.get("assistant_source") else "the teacher"
     caption = (
@@ -123,7 +129,12 @@ def report(folder: Path) -> None:
     if not rows:
         console.print(caption, highlight=False)
     else:
-        table("Relevance encoder", ["judge", "pairs", *METRICS], rows, caption)
+        # A table for each split, and names of metrics one word a line: so they fit a terminal of 100 columns.
+        columns = ["judge", "pairs", *(metric.replace("_", "\n") for metric in METRICS)]
+        meanings = list(dict.fromkeys(meaning for meaning, *_ in rows))
+        for meaning in meanings:
+            of_split = [figures for found, *figures in rows if found == meaning]
+            table(f"Relevance encoder, {meaning}", columns, of_split, caption if meaning == meanings[-1] else None)
     if agreement := facts.get("agreement"):
         told = ", ".join(f"{name.replace('_', ' ')} {format_cell(value)}" for name, value in agreement.items())
         console.print(f"No gold levels: all there is to say is how the student agrees with its teacher: {told}")
@@ -131,8 +142,18 @@ def report(folder: Path) -> None:
         console.print(warning, style="bold red", highlight=False)
     console.print(f"encoder: {folder / 'encoder'}", highlight=False)
     has_log = has_table(folder / "data", "impressions")
-    next_step = "make rank" if has_log else "publish, or score pairs: there is no click log to train a ranker on"
-    console.print(f"next: {next_step}", highlight=False)
+    none = "publish, or score pairs: there is no click log to train a ranker on"
+    console.print(f"next: {next_command(folder, facts.get('command') or '') if has_log else none}", highlight=False)
+
+
+def next_command(folder: Path, command: str) -> str:
+    """The ranker's run on the data set in `folder`, in the profile of `command`, as it can be typed."""
+    usual = RunArguments()
+    profile = re.search(r"--profile[ =](\w+)", command)
+    flags = [f"--profile {profile[1]}"] if profile and profile[1] != "default" else []
+    flags += [f"--name {folder.name}"] if folder.name != usual.name else []
+    flags += [f"--artifacts {quote(str(folder.parent))}"] if str(folder.parent) != usual.artifacts else []
+    return " ".join([program("distill").replace("distill", "rank"), "run", *flags])
 
 
 def upload(folder: Path, repo: str, dry_run: bool, private: bool = False) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import Dataset
 
-from prectr.distill.losses import distillation_loss, gold_loss
+from prectr.distill.losses import distillation_loss, gold_loss, within_query_loss
 from prectr.distill.pairs import Pairs
 from prectr.distill.teachers.base import Judgement
 from prectr.distill.training import MappedColumn, fixed_lists, rows_on_disk
@@ -34,17 +34,18 @@ class SoftTarget:
 
 
 class StudentModel(nn.Module):
-    """A `LevelEncoder` with the loss: soft labels where the batch has them, gold levels otherwise.
+    """A `LevelEncoder` with the loss: soft labels where the batch has them; otherwise gold levels, and `order_weight`
+    times the order of each query's.
 
     W, the projection of h onto the teacher's state, exists in distillation only and is not published.
     """
 
-    def __init__(self, encoder: LevelEncoder, soft_target: SoftTarget | None = None) -> None:
+    def __init__(self, encoder: LevelEncoder, soft_target: SoftTarget | None = None, order_weight: float = 0.0) -> None:
         super().__init__()
         self.encoder = encoder
-        self.soft_target = soft_target
-        if soft_target is not None:
-            self.to_teacher = nn.Linear(encoder.state_size, soft_target.teacher_width)
+        self.soft_target, self.order_weight = soft_target, order_weight
+        width = soft_target.teacher_width if soft_target is not None else 0
+        self.to_teacher = nn.Linear(encoder.state_size, width) if width else nn.Identity()
 
     def forward(
         self,
@@ -78,6 +79,8 @@ class StudentModel(nn.Module):
         else:
             assert labels is not None, "a batch has soft labels or gold levels"
             loss = gold_loss(logits, labels)
+            if self.order_weight > 0 and self.training:
+                loss = loss + self.order_weight * within_query_loss(logits, labels, query_row)
         return {"loss": loss, "logits": logits}
 
     def _encode(
@@ -129,7 +132,7 @@ class PairDataset(Dataset):
 
         stored = rows_on_disk(folder / "pairs.arrow", np.arange(len(pairs)), make)
         self.columns = {name: MappedColumn(stored, name) for name in columns}
-        self.size = len(pairs)
+        self.size, self.query = len(pairs), columns["query"]
         self.has_gold = bool(len(pairs) and pairs.level.min() >= 0)
 
     def __len__(self) -> int:

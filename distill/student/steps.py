@@ -32,7 +32,7 @@ def train_students(
     def distil(work: Path) -> None:
         encoder = LevelEncoder.from_pretrained(states)
         pairs, judgement = read_labels(labels)
-        recipe.new_head(encoder, None if has_gold else pairs)
+        recipe.new_head(encoder, None if has_gold else (pairs, judgement))
         recipe.distil(encoder, pairs, judgement, work)
 
     def learn_gold_too(work: Path) -> None:

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
+from transformers import EarlyStoppingCallback, EvalPrediction
 
+from prectr.distill.order import expected_of_logits, order
+from prectr.distill.pairs import Pairs
 from prectr.distill.student.model import PairDataset, StudentModel, as_is
-from prectr.distill.training import keep_best, level_metrics, training_arguments
+from prectr.distill.training import QuerySampler, keep_best, level_metrics, training_arguments
+from prectr.shared.run.console import print_line
+from prectr.shared.run.launch import is_first
 from prectr.shared.seeds import set_seed
 from prectr.shared.training.trainer import PartTrainer
+
+PATIENCE = 1
+"""Epochs in a row that are no better on validation than the best before them, after which a training stops."""
+
+PAIRS_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
@@ -35,13 +47,51 @@ class Schedule:
     seed: int
 
 
+@dataclass(frozen=True)
+class GoldOrder:
+    """The order of gold pairs as what a training is validated by.
+
+    Args:
+        gold: the validation pairs. random: pairs of their queries with random items, of level 0, and as rows.
+    """
+
+    gold: Pairs
+    random: PairDataset
+
+    def metrics(self, model: StudentModel, prediction: EvalPrediction) -> dict[str, float]:
+        """A Trainer's `compute_metrics`: `level_metrics`, and the `order` that epochs are compared by."""
+        score = expected_of_logits(np.asarray(prediction.predictions))
+        random = expected_of_logits(_logits(model, self.random))
+        return {**level_metrics(prediction), "order": order(self.gold, score, random)}
+
+
+class StudentTrainer(PartTrainer):
+    """A `PartTrainer` that keeps rows of one query together where the loss compares them."""
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+        rows: Any = train_dataset if train_dataset is not None else self.train_dataset
+        model: Any = self.model
+        compares = getattr(model, "module", model).order_weight > 0
+        return QuerySampler(rows.query, self.args.seed) if compares else super()._get_train_sampler(train_dataset)
+
+
 def train_student(
-    model: StudentModel, pairs: PairDataset, validation: PairDataset, schedule: Schedule, work: Path
+    model: StudentModel,
+    pairs: PairDataset,
+    validation: PairDataset,
+    schedule: Schedule,
+    work: Path,
+    gold_order: GoldOrder | None = None,
+    name: str = "student",
 ) -> None:
-    """Trains `model` in place; of its state before and after each epoch the one with the lowest loss on `validation`
-    (gold) is kept.
+    """Trains `model` in place; of its state before and after each epoch the one that does best on `validation` is kept,
+    and the training stops after `PATIENCE` epochs without gain.
 
     Human levels can be so few and noisy that training on them only spoils what a student knows [O, measured].
+
+    Args:
+        gold_order: best is the highest `order` of these gold pairs, `validation`'s own; None: the lowest loss.
+        name: of the training, for the line that says that it was not taken.
     """
     set_seed(schedule.seed)
     model.encoder.text_encoder.get_input_embeddings().requires_grad_(schedule.train_embeddings)
@@ -56,7 +106,12 @@ def train_student(
         weight_decay=0.01,
         fused=True,
     )
-    trainer = PartTrainer(
+    metric = "loss" if gold_order is None else "order"
+
+    def compute_metrics(prediction: EvalPrediction) -> dict[str, float]:
+        return level_metrics(prediction) if gold_order is None else gold_order.metrics(model, prediction)
+
+    trainer = StudentTrainer(
         model=model,
         args=training_arguments(
             work,
@@ -64,18 +119,38 @@ def train_student(
             batch_size=schedule.batch_size,
             bf16=schedule.bf16,
             seed=schedule.seed,
-            per_device_eval_batch_size=256,
+            per_device_eval_batch_size=PAIRS_AT_ONCE,
             logging_strategy="epoch",
-            **keep_best(),
+            **keep_best(metric=metric),
         ),
         train_dataset=pairs,
         eval_dataset=validation,
         data_collator=as_is,
-        compute_metrics=level_metrics if validation.has_gold else None,
+        compute_metrics=compute_metrics if validation.has_gold else None,
         optimizers=(optimizer, None),
+        callbacks=[EarlyStoppingCallback(PATIENCE)],
     )
     before = {name: value.detach().clone() for name, value in model.state_dict().items()}
-    loss_before = trainer.evaluate()["eval_loss"]
+    at_first = trainer.evaluate()[f"eval_{metric}"]
     trainer.train_or_resume("student")
-    if trainer.state.best_metric is not None and trainer.state.best_metric > loss_before:
+    best = trainer.state.best_metric
+    if best is not None and (best > at_first if metric == "loss" else best <= at_first):
         model.load_state_dict(before)
+        say_not_taken(name, metric, best, at_first)
+
+
+def say_not_taken(name: str, measure: str, end: float, start: float) -> None:
+    """A line of the log for a training that did not pay."""
+    if is_first():
+        print_line(f"{name}: not taken: {measure} on validation {end:.4f}, before it {start:.4f}; what was is kept.")
+
+
+@torch.inference_mode()
+def _logits(model: StudentModel, rows: PairDataset) -> np.ndarray:
+    """[n, K] of all rows, in their order."""
+    device, parts = model.encoder.device, [np.zeros((0, model.encoder.num_levels), np.float32)]
+    for start in range(0, len(rows), PAIRS_AT_ONCE):
+        batch = rows.__getitems__(range(start, min(start + PAIRS_AT_ONCE, len(rows))))
+        logits = model(**{part: values.to(device) for part, values in batch.items()})["logits"]
+        parts.append(logits.float().cpu().numpy())
+    return np.concatenate(parts)

@@ -25,6 +25,7 @@ def assistant_inputs(source: Source, arguments: TeacherArguments) -> dict[str, A
     """What decides what an assistant learns, beside labels, gold and seed, as JSON values."""
     settings = {name: value for name, value in asdict(arguments).items() if name.startswith("cross_encoder_")}
     settings["dtype"] = arguments.teacher_dtype  # as set: another machine does not teach it again
+    settings["unrelated_share"] = arguments.unrelated_share
     return {"assistant": source.identity, "epochs": arguments.assistant_epochs, **settings}
 
 

@@ -22,7 +22,7 @@ from transformers import (
 )
 
 from prectr.distill.config import TeacherArguments
-from prectr.distill.losses import distillation_loss, gold_loss
+from prectr.distill.losses import distillation_loss, gold_loss, within_query_loss
 from prectr.distill.pairs import Pairs
 from prectr.distill.teachers.base import Judgement, Pair
 from prectr.distill.teachers.dtype import reads_bf16
@@ -58,16 +58,19 @@ def joint_rows(
     max_length: int,
     file: Path,
     judgement: Judgement | None = None,
+    with_query: bool = False,
 ) -> datasets.Dataset:
-    """Jointly encoded pairs with gold levels as `labels`, or with a teacher's `teacher_log_odds` and which of them are
-    mere bounds (`censored`), in a `file` among the checkpoints.
+    """Jointly encoded pairs with gold levels as `labels` and, if asked for, the number of their `query`; or with a
+    teacher's `teacher_log_odds` and which of them are mere bounds (`censored`); in a `file` among the checkpoints.
     """
+    query = np.unique(pairs.query, return_inverse=True)[1]
 
     def make(rows: np.ndarray) -> pa.Table:
         encoded = encode_jointly(tokenizer, pairs.query[rows].tolist(), pairs.item_text[rows].tolist(), max_length)
         columns = {name: pa.array([row[name] for row in encoded], pa.list_(pa.int32())) for name in encoded[0]}
         if judgement is None:
-            return pa.table({**columns, "labels": pairs.level[rows]})
+            numbers = {"query": query[rows]} if with_query else {}
+            return pa.table({**columns, **numbers, "labels": pairs.level[rows]})
         columns["teacher_log_odds"] = fixed_lists(judgement.log_odds[rows])
         if judgement.censored is not None:
             columns["censored"] = fixed_lists(judgement.censored[rows])
@@ -77,15 +80,22 @@ def joint_rows(
 
 
 class CrossEncoderTrainer(LikeLengthTrainer):
-    """Cross-entropy on gold levels where a batch has them, else KL from the teacher's distribution (T = 1)."""
+    """Cross-entropy on gold levels where a batch has them, and `order_weight` times the order of each query's; else KL
+    from the teacher's distribution (T = 1).
+    """
+
+    order_weight = 0.0
 
     def compute_loss(
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        labels, soft, censored = (inputs.pop(name, None) for name in ("labels", "teacher_log_odds", "censored"))
+        names = ("labels", "teacher_log_odds", "censored", "query")
+        labels, soft, censored, query = (inputs.pop(name, None) for name in names)
         output = model(**inputs)
         if labels is not None:
             loss = gold_loss(output.logits, labels)
+            if query is not None:
+                loss = loss + self.order_weight * within_query_loss(output.logits, labels, query)
         else:
             loss = distillation_loss(
                 output.logits, soft, output.logits, None, temperature=1.0, hidden_state_weight=0.0, censored=censored
@@ -101,6 +111,7 @@ class CrossEncoderSettings(TypedDict):
     learning_rate: float
     batch_size: int
     bf16: bool
+    order_weight: float
 
 
 def training_settings(arguments: TeacherArguments) -> CrossEncoderSettings:
@@ -111,6 +122,7 @@ def training_settings(arguments: TeacherArguments) -> CrossEncoderSettings:
         "learning_rate": arguments.cross_encoder_learning_rate,
         "batch_size": arguments.cross_encoder_batch_size,
         "bf16": reads_bf16(arguments),
+        "order_weight": arguments.cross_encoder_order_weight,
     }
 
 
@@ -127,6 +139,7 @@ def finetune_cross_encoder(
     learning_rate: float,
     batch_size: int,
     bf16: bool,
+    order_weight: float = 0.0,
     seed: int,
     work: Path,
 ) -> None:
@@ -142,6 +155,7 @@ def finetune_cross_encoder(
         max_length: tokens of query and item together.
         learning_rate: peak, of both trainings.
         bf16: bfloat16 matrix products.
+        order_weight: of `within_query_loss` beside cross-entropy; 0: none.
     """
     tokenizer = _open_tokenizer(location)
 
@@ -166,12 +180,15 @@ def finetune_cross_encoder(
                 logging_strategy="epoch",
                 **keep_best(),
             ),
-            train_dataset=joint_rows(tokenizer, learnt, max_length, rows / "train.arrow", judgement),
+            train_dataset=joint_rows(
+                tokenizer, learnt, max_length, rows / "train.arrow", judgement, with_query=order_weight > 0
+            ),
             eval_dataset=joint_rows(tokenizer, validation, max_length, rows / "validation.arrow"),
             data_collator=DataCollatorWithPadding(tokenizer, pad_to_multiple_of=LENGTH_STEP),
             compute_metrics=level_metrics,
             preprocess_logits_for_metrics=logits_alone,
         )
+        trainer.order_weight = order_weight
         trainer.train_or_resume("cross-encoder")
         return model
 

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from prectr.shared.errors import PrectrError
+from prectr.shared.text_file import read_text
 
 CHARACTERS_PER_TOKEN = 4
 """The server's tokenizer is out of reach, so texts are cut by characters: this many for each token that is kept."""
@@ -32,15 +33,14 @@ def read_messages(path: Path) -> list[dict[str, str]]:
     Raises:
         PrectrError: no such file, or no JSON list of {"role": …, "content": …} with {prompt} in a content.
     """
-    if not path.is_file():
-        raise PrectrError(f"endpoint_chat_template {path}: no such file.")
+    text = read_text(path, "no such file, which --endpoint_chat_template names.")
     wanted = 'a JSON list of {"role": "user", "content": "…"}, with {prompt} in one content'
     try:
-        messages = json.loads(path.read_text(encoding="utf-8"))
+        messages = json.loads(text)
         parts = [{"role": one["role"], "content": one["content"]} for one in messages]
         if not all(isinstance(part, str) for one in parts for part in one.values()):
             raise ValueError("a role or a content is no string")
-    except (ValueError, TypeError, LookupError) as error:
+    except (ValueError, TypeError, LookupError, RecursionError) as error:
         raise PrectrError(f"endpoint_chat_template {path}: not {wanted} ({error}).") from error
     if not any("{prompt}" in one["content"] for one in parts):
         raise PrectrError(f"endpoint_chat_template {path}: {{prompt}} is missing; write {wanted}.")

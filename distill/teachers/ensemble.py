@@ -50,13 +50,18 @@ class EnsembleTeacher:
 
     def score(self, pairs: Sequence[Pair]) -> Judgement:
         judgements = [member.score(pairs) for member in self.members]
-        weighted = [weight * found.log_odds for weight, found in zip(self.weights, judgements, strict=True)]
         censored = [found.censored for found in judgements if found.censored is not None]
         return Judgement(
-            log_softmax(np.sum(weighted, axis=0), axis=1).astype(np.float32),
+            pooled([found.log_odds for found in judgements], self.weights),
             next((found.state for found in judgements if found.state is not None), None),
             np.logical_or.reduce(censored) if censored else None,
         )
+
+
+def pooled(log_odds: Sequence[np.ndarray], weights: Sequence[float]) -> np.ndarray:
+    """What M members' log-odds [n, K] are together: [n, K] float32."""
+    weighted = [weight * found for weight, found in zip(weights, log_odds, strict=True)]
+    return log_softmax(np.sum(weighted, axis=0), axis=1).astype(np.float32)
 
 
 def fit_weights(log_odds: Sequence[np.ndarray], level: np.ndarray) -> list[float]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,30 +17,39 @@ import numpy as np
 from prectr.distill.config import TeacherArguments
 from prectr.distill.models.output_names import output_order
 from prectr.distill.models.sources import ADAPTER_FILES, Source, find_adapter
-from prectr.distill.pairs import Pairs
+from prectr.distill.pairs import Pairs, no_pairs
+from prectr.distill.sheet import Sheet, save_said
 from prectr.distill.teachers.base import Judgement, Teacher
 from prectr.distill.teachers.calibration import CalibratedTeacher, Calibration
 from prectr.distill.teachers.causal import CausalTeacher
 from prectr.distill.teachers.cross_encoder import CrossEncoderTeacher, finetune_cross_encoder, training_settings
 from prectr.distill.teachers.dtype import reads_bf16, resolved_dtype
 from prectr.distill.teachers.endpoint import open_endpoint
-from prectr.distill.teachers.ensemble import EnsembleTeacher, fit_weights, read_weights, save_weights
+from prectr.distill.teachers.ensemble import EnsembleTeacher, fit_weights, pooled, read_weights, save_weights
 from prectr.distill.teachers.lora import finetune
 from prectr.distill.teachers.prompt import Prompt
 from prectr.distill.teachers.similarity import SimilarityTeacher, teach_similarity
+from prectr.distill.unrelated import with_unrelated
 from prectr.shared.errors import PrectrError
 from prectr.shared.pretrained import open_config
 from prectr.shared.run.fingerprint import file_fingerprint
+from prectr.shared.run.ranges import COUNT
 from prectr.shared.run.steps import RECORD, fingerprint_of
 
-CALIBRATION, WEIGHTS = "calibration.json", "ensemble.json"
+CALIBRATION, WEIGHTS, SAID = "calibration.json", "ensemble.json", "said.npz"
+
+TAUGHT = "the taught teacher"
+"""In `SAID`: all members together. One of several is `taught <name>`, and what it was before `untaught <name>`."""
 
 SETTINGS = {
-    "causal": ("teacher_", "lora_"),
-    "cross_encoder": ("teacher_", "cross_encoder_"),
-    "similarity": ("teacher_pairs", "teacher_validation_pairs", "teacher_test_pairs", "teacher_dtype"),
+    "causal": ("teacher_", "lora_", "unrelated_share", "labeller_pairs"),
+    "cross_encoder": ("teacher_", "cross_encoder_", "unrelated_share", "labeller_pairs"),
+    "similarity": (
+        *("teacher_pairs", "teacher_validation_pairs", "teacher_test_pairs", "teacher_dtype"),
+        *("unrelated_share", "labeller_pairs"),
+    ),
     "endpoint": (
-        *("teacher_query_tokens", "teacher_item_tokens"),
+        *("teacher_query_tokens", "teacher_item_tokens", "labeller_pairs"),
         *("teacher_calibration_pairs", "teacher_validation_pairs", "teacher_test_pairs"),
         *("endpoint_model", "endpoint_top_logprobs", "endpoint_chat_template"),
     ),
@@ -66,6 +75,7 @@ class Panel:
         arguments: the settings.
         batch_size: pairs per forward pass.
         texts: items and training queries; what `similarity` weighs words by.
+        unrelated: gives the sampled pairs of level 0 that are taught beside gold.
     """
 
     sources: Sequence[Source]
@@ -75,6 +85,7 @@ class Panel:
     arguments: TeacherArguments
     batch_size: int
     texts: Sequence[str] = ()
+    unrelated: Callable[[], Pairs] = no_pairs
 
     @property
     def num_levels(self) -> int:
@@ -109,10 +120,10 @@ def teach(panel: Panel, train: Pairs, validation: Pairs, seed: int, work: Path) 
     """Teaches every member on gold pairs and, if there are several, weighs them; `open_teacher` reads the result.
 
     A causal model learns by LoRA (or takes `teacher_adapter` as it is), a cross-encoder is fine-tuned and a judge of
-    likeness grows its trees, on `teacher_pairs` of `train`. Endpoints, and the first two where `teacher_pairs` is 0,
+    likeness grows its trees, on `teaching_pairs`. Endpoints, and the first two where `teacher_pairs` is 0,
     are calibrated on `teacher_calibration_pairs` of `train`. Weights are fitted on `validation`; without it all count
-    alike. A member of an
-    ensemble that is finished in `work` is not taught again.
+    alike. What all of them say of the `Sheet` of validation pairs, taught and untaught, is kept in `SAID`. A member of
+    an ensemble that is finished in `work` is not taught again.
     """
     for member in range(len(panel.sources)):
         folder = panel.folder(work, member)
@@ -124,11 +135,34 @@ def teach(panel: Panel, train: Pairs, validation: Pairs, seed: int, work: Path) 
             _teach_member(panel, member, train, validation, seed, unfinished)
             shutil.rmtree(unfinished / "checkpoints", ignore_errors=True)
             unfinished.rename(folder)
-    if len(panel.sources) > 1 and len(validation):
-        sample = validation.sample(panel.arguments.teacher_validation_pairs, seed, "teacher", "validation")
-        said = [_score(_open_member(panel, member, work, ""), sample) for member in range(len(panel.sources))]
-        weights = fit_weights([judgement.log_odds for judgement in said], sample.level)
-        save_weights(work / WEIGHTS, [source.name for source in panel.sources], weights)
+    if len(validation) and not (work / SAID).is_file():
+        sheet = sheet_of(panel, train, validation, seed)
+        members = [open_member(panel, member, work, "") for member in range(len(panel.sources))]
+        taught = [judge.score(sheet.asked).log_odds for judge in members]
+        names = [source.name for source in panel.sources]
+        said = {TAUGHT: taught[0]}
+        if len(names) > 1:
+            weights = fit_weights([found[: len(sheet)] for found in taught], sheet.graded.level)
+            save_weights(work / WEIGHTS, names, weights)
+            said = {TAUGHT: pooled(taught, weights)}
+            said |= {f"taught {name}": found for name, found in zip(names, taught, strict=True)}
+        for member, name in enumerate(names):
+            if untaught := open_untaught_member(panel, member):
+                said[f"untaught {name}"] = untaught.score(sheet.asked).log_odds
+        save_said(work / SAID, said)
+
+
+def sheet_of(panel: Panel, train: Pairs, validation: Pairs, seed: int) -> Sheet:
+    """What judges are compared by."""
+    return Sheet.draw(train, validation, panel.arguments.labeller_pairs, seed)
+
+
+def teaching_pairs(panel: Panel, train: Pairs, seed: int, budget: int = COUNT) -> Pairs:
+    """What a teacher learns from: gold pairs and unrelated ones, `teacher_pairs` or `budget` of them at most."""
+    arguments = panel.arguments
+    gold = train.sample(len(train), seed, "teacher")
+    most = min(arguments.teacher_pairs, budget)
+    return with_unrelated(gold, panel.unrelated(), arguments.unrelated_share, most)
 
 
 def open_teacher(panel: Panel, taught: Path | None, identity: str) -> Teacher:
@@ -140,7 +174,7 @@ def open_teacher(panel: Panel, taught: Path | None, identity: str) -> Teacher:
     Raises:
         PrectrError: a cross-encoder or a similarity judge that has not learnt to say K levels.
     """
-    members = [_open_member(panel, member, taught, identity) for member in range(len(panel.sources))]
+    members = [open_member(panel, member, taught, identity) for member in range(len(panel.sources))]
     if len(members) == 1:
         return members[0]
     if taught is not None and (taught / WEIGHTS).is_file():
@@ -149,15 +183,26 @@ def open_teacher(panel: Panel, taught: Path | None, identity: str) -> Teacher:
 
 
 def open_untaught(panel: Panel) -> Teacher | None:
-    """The teacher before `teach`, to be compared with what became of it; None where nothing is taught, where it cannot
-    say levels before, and where asking is paid for.
+    """The teacher before `teach`; None where one of its members could not say levels then (`open_untaught_member`)."""
+    if any(source.role != "causal" and source.outputs != panel.num_levels for source in panel.sources):
+        return None
+    members = [open_untaught_member(panel, member) for member in range(len(panel.sources))]
+    known = [member for member in members if member is not None]
+    if len(known) < len(members):
+        return None
+    return known[0] if len(known) == 1 else EnsembleTeacher(known, [1 / len(known)] * len(known))
+
+
+def open_untaught_member(panel: Panel, member: int) -> Teacher | None:
+    """A member before `teach`, to be compared with what became of it; it may give one number instead of levels. None
+    where nothing is taught, where it cannot judge before, and where asking is paid for.
     """
-    arguments = panel.arguments
-    has_levels = all(source.role == "causal" or source.outputs == panel.num_levels for source in panel.sources)
-    if not has_levels or not (arguments.teacher_pairs or arguments.teacher_adapter):
+    arguments, source = panel.arguments, panel.sources[member]
+    can_judge = source.role == "causal" or (source.role == "cross_encoder" and source.outputs in (1, panel.num_levels))
+    if not can_judge or not (arguments.teacher_pairs or arguments.teacher_adapter):
         return None
     try:
-        return open_teacher(replace(panel, arguments=replace(arguments, teacher_pairs=0)), None, "")
+        return _open_bare(replace(panel, arguments=replace(arguments, teacher_pairs=0)), member, None, "")
     except PrectrError:  # its outputs are called otherwise than the levels, which teaching mends
         return None
 
@@ -184,7 +229,8 @@ def ask(teacher: Teacher, pairs: Pairs) -> tuple[Pairs, Judgement]:
 
 def _teach_member(panel: Panel, member: int, train: Pairs, validation: Pairs, seed: int, work: Path) -> None:
     source, arguments = panel.sources[member], panel.arguments
-    gold = train.sample(arguments.teacher_pairs, seed, "teacher")
+    most = arguments.lora_pairs if source.role == "causal" else COUNT
+    gold = teaching_pairs(panel, train, seed, most)
     unseen = validation.sample(arguments.teacher_validation_pairs, seed, "teacher", "validation")
     if source.role == "causal" and arguments.teacher_adapter:
         for file in ADAPTER_FILES:
@@ -218,7 +264,8 @@ def _teach_member(panel: Panel, member: int, train: Pairs, validation: Pairs, se
         Calibration.fit(said, sample.level, panel.num_levels).save(work / CALIBRATION)
 
 
-def _open_member(panel: Panel, member: int, taught: Path | None, identity: str) -> Teacher:
+def open_member(panel: Panel, member: int, taught: Path | None, identity: str) -> Teacher:
+    """One member as `open_teacher` opens all of them."""
     folder = None if taught is None else panel.folder(taught, member)
     teacher = _open_bare(panel, member, folder, identity)
     if folder is not None and (folder / CALIBRATION).is_file():

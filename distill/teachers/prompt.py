@@ -14,6 +14,7 @@ from transformers import PreTrainedTokenizerBase
 from prectr.distill.teachers.level_words import LevelWords
 from prectr.shared.encoder.level_encoder import CHARACTERS_PER_TOKEN
 from prectr.shared.errors import PrectrError
+from prectr.shared.text_file import read_text
 
 FOLDER = Path(__file__).parents[1] / "prompts"
 
@@ -61,14 +62,13 @@ def read_prompt(name: str, num_levels: int | None) -> Prompt:
         num_levels: K of the data; None where no teacher reads the prompt, and any number of words will do.
 
     Raises:
-        PrectrError: no such file, a header line that is neither, a placeholder missing or out of order, not one word
-            per level, or an example with a level word there is not.
+        PrectrError: no such file or none of text, a header line that is neither, a placeholder missing or out of order,
+            not one word per level, or an example with a level word there is not.
     """
     path = prompt_file(name)
-    if not path.is_file():
-        known = ", ".join(sorted(file.stem for file in FOLDER.glob("*.txt")))
-        raise PrectrError(f"{path}: no such prompt; name one of {known}, or a .txt file.")
-    header, dashes, template = path.read_text(encoding="utf-8").partition("\n---\n")
+    known = ", ".join(sorted(file.stem for file in FOLDER.glob("*.txt")))
+    text = read_text(path, f"no such prompt; name one of {known}, or a .txt file.")
+    header, dashes, template = text.partition("\n---\n")
     lines = list(enumerate(header.splitlines(), start=1))
     settings = [(number, line) for number, line in lines if line.strip() and not line.startswith("#")]
     levels = [line for _, line in settings if line.startswith("levels:")]

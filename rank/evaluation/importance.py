@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from prectr.rank.evaluation.page_sample import sample_pages
 from prectr.rank.evaluation.protocol import Judged
 from prectr.rank.features.groups import OTHERS, USER, is_of_slice, is_stage_one
 from prectr.rank.features.prepared_set import PreparedSet
 from prectr.rank.inputs.batch import Kind
+from prectr.rank.inputs.page_sample import sample_pages
 from prectr.rank.model.predictor import Predictor
 from prectr.rank.model.ranker_model import RankerConfig
 from prectr.shared import metrics

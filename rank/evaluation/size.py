@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from prectr.rank.evaluation.page_sample import pages_alone, sample_pages
 from prectr.rank.features.prepared_set import PreparedSet
 from prectr.rank.inputs.batch import page_batch
+from prectr.rank.inputs.page_sample import pages_alone, sample_pages
 from prectr.rank.model.predictor import Predictor
 from prectr.rank.model.ranker_model import RankerModel
 

@@ -11,6 +11,8 @@ from prectr.rank.features.prepared_set import PreparedSet
 from prectr.rank.features.shop import Shop
 from prectr.rank.features.write import apply_feature_map, write_features, write_prepared
 from prectr.rank.history.log import UNCUT
+from prectr.shared.engine.job import Engine
+from prectr.shared.engine.plain import PLAIN
 
 
 def write_feature_sets(
@@ -22,6 +24,7 @@ def write_feature_sets(
     seed: int,
     keep: Callable[[FeatureMap], FeatureMap],
     work: Path,
+    engine: Engine = PLAIN,
 ) -> None:
     """Write `work`/train, a folder per evaluated split, a folder per rung of the new users' ladder, and
     feature_map.json.
@@ -40,14 +43,14 @@ def write_feature_sets(
         max_vocabulary=history.max_vocabulary,
         hash_buckets=history.hash_buckets,
     )
-    features = write_features(train, shop, history, cuts, fit, work / "train")
+    features = write_features(train, shop, history, cuts, fit, work / "train", engine)
     last_second = int(PreparedSet.open(work / "train").seconds.max())
     feature_map = keep(fit.finish(shop.log.event_types_before(last_second)))
-    apply_feature_map(train, shop, cuts, features, feature_map, work / "train")
+    apply_feature_map(train, shop, cuts, features, feature_map, work / "train", engine)
     (work / "feature_map.json").write_text(feature_map.to_json(), encoding="utf-8")
     for split in evaluated:
-        write_prepared(pages(split), shop, history, UNCUT, feature_map, work / split)
+        write_prepared(pages(split), shop, history, UNCUT, feature_map, work / split, engine)
     if rungs:
         new_users = pages("new_users")
         for length in rungs:
-            write_prepared(new_users, shop, history, length, feature_map, work / f"new_users_{length}")
+            write_prepared(new_users, shop, history, length, feature_map, work / f"new_users_{length}", engine)

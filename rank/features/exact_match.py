@@ -85,7 +85,9 @@ def match_statistics(target: Tensor, events: Tensor, weights: Tensor) -> Tensor:
 
 def together(cells: int) -> int:
     """How many kernels or attributes of so many cells each are computed together: a call costs as much as a page of
-    cells."""
+    cells. While a graph is exported, whose pages may have any size: all of them."""
+    if torch.compiler.is_exporting():
+        return CELLS_AT_ONCE
     return max(CELLS_AT_ONCE // max(cells, 1), 1)
 
 

@@ -4,22 +4,25 @@ The encoder is the one that judges the log. The network's own goes on learning; 
 read off them is a column like any other, the same for the network and for its rivals, and for a warm start as before.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import torch
 
 from prectr.shared.encoder.level_encoder import LevelEncoder
-from prectr.shared.run.console import progress_bar
+from prectr.shared.engine.job import Arrays, Engine, Job
+from prectr.shared.engine.plain import PLAIN
 from prectr.shared.storage.npy import NpyWriter, open_array
-from prectr.shared.training.device import autocast, compute_device
+from prectr.shared.training.device import autocast, compute_device, gpus_of_a_part
 
 ITEMS, QUERIES, AXES = "items.npy", "queries.npy", "item_axes.npy"
 AXES_AT_MOST = 32
 TEXTS_AT_ONCE = 512  # that are encoded together
+TEXTS_OF_A_PART = 16 * TEXTS_AT_ONCE
 ROWS_AT_ONCE = 1 << 14  # of a table that is read for its axes
 LEAST_VARIANCE = 1e-6  # of the first axis': an axis of less is rounding
 
@@ -31,15 +34,21 @@ class FrozenVectors:
     Attributes:
         items: float16 [item texts, V], in the order of `Shop.item_texts` of the whole catalogue; memory-mapped or not.
         axes: float32 [1 + min(32, V), V], the mean and the principal axes (`principal_axes`), or None: not known.
+        folder: where both were opened, if they were.
     """
 
     items: np.ndarray
     axes: np.ndarray | None = None
+    folder: Path | None = None
 
     @classmethod
     def open(cls, folder: Path) -> Self:
         """What `write_frozen_vectors` wrote, memory-mapped."""
-        return cls(open_array(folder / ITEMS), open_array(folder / AXES))
+        return cls(open_array(folder / ITEMS), open_array(folder / AXES), folder)
+
+    def __reduce__(self) -> tuple[Callable[..., Self], tuple[Any, ...]]:
+        """To another process travels the folder, where there is one, and not what is mapped of it."""
+        return (type(self), (self.items, self.axes)) if self.folder is None else (type(self).open, (self.folder,))
 
     @classmethod
     def of_texts(cls, encoder: LevelEncoder, texts: list[str], bf16: bool, axes: np.ndarray | None = None) -> Self:
@@ -64,7 +73,12 @@ class FrozenVectors:
 
 
 def write_frozen_vectors(
-    encoder: LevelEncoder, items: dict[str, np.ndarray], queries: dict[str, np.ndarray], folder: Path, bf16: bool
+    encoder: LevelEncoder,
+    items: dict[str, np.ndarray],
+    queries: dict[str, np.ndarray],
+    folder: Path,
+    bf16: bool,
+    engine: Engine = PLAIN,
 ) -> None:
     """Write what `FrozenVectors.open` reads, and the vectors of the queries beside it, in the order of their tokens.
 
@@ -72,18 +86,29 @@ def write_frozen_vectors(
         items, queries: `input_ids` and `attention_mask` [n, L] of every text. bf16: matrix products in bfloat16.
     """
     for path, tokens in ((folder / ITEMS, items), (folder / QUERIES, queries)):
-        size = len(tokens["input_ids"])
-        width = (encoder.text_encoder.config.hidden_size,)
-        with (
-            NpyWriter(path, np.float16, width) as file,
-            progress_bar(f"vectors of {path.stem}", size, "texts") as advance,
-        ):
-            for vectors in unit_vectors(encoder, tokens, bf16):
-                file.append(vectors)
-                advance(len(vectors))
+        job = Job(
+            f"vectors of {path.stem}", lambda: encoder, partial(_vectors, bf16), _size, "texts", gpus=gpus_of_a_part()
+        )
+        size, kept = len(tokens["input_ids"]), folder / "checkpoints" / path.stem
+        with NpyWriter(path, np.float16, (encoder.text_encoder.config.hidden_size,)) as file:
+            for found in engine.map(job, _parts(tokens), size, kept):
+                file.append(found["vectors"])
     vectors = open_array(folder / ITEMS)
     parts = (vectors[start : start + ROWS_AT_ONCE] for start in range(0, len(vectors), ROWS_AT_ONCE))
     np.save(folder / AXES, principal_axes(parts, vectors.shape[1]))
+
+
+def _parts(tokens: dict[str, np.ndarray]) -> Iterator[dict[str, np.ndarray]]:
+    for start in range(0, len(tokens["input_ids"]), TEXTS_OF_A_PART):
+        yield {name: tokens[name][start : start + TEXTS_OF_A_PART] for name in ("input_ids", "attention_mask")}
+
+
+def _size(tokens: dict[str, np.ndarray]) -> int:
+    return len(tokens["input_ids"])
+
+
+def _vectors(bf16: bool, encoder: LevelEncoder, tokens: dict[str, np.ndarray]) -> Arrays:
+    return {"vectors": np.concatenate(list(unit_vectors(encoder, tokens, bf16)))}
 
 
 @torch.inference_mode()

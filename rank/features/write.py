@@ -6,10 +6,16 @@ then, the map being known, the written numbers are put in the network's units, i
 
 from __future__ import annotations
 
+import json
+from collections import deque
 from collections.abc import Iterator
+from dataclasses import asdict, fields
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+import pyarrow as pa
 
 from prectr.rank.config import HistoryArguments
 from prectr.rank.features.compute import Feature, FeatureMatrix
@@ -18,8 +24,19 @@ from prectr.rank.features.page_reader import PageParts
 from prectr.rank.features.prepare import RawSet, known_users, map_inputs, prepare
 from prectr.rank.features.prepared_set import PreparedSet, PreparedWriter
 from prectr.rank.features.shop import Shop
-from prectr.shared.run.console import progress_bar
+from prectr.shared.engine.job import Arrays, Engine, Job
+from prectr.shared.engine.plain import PLAIN
 from prectr.shared.storage.npy import NpyWriter
+
+NUMERIC, CATEGORICAL, FEATURES = "numeric", "categorical", "features"
+
+
+class Pages(NamedTuple):
+    """A part of a set: whole pages, their rows in the split int64 [n], and how many pages of history each keeps [G]."""
+
+    impressions: pa.Table
+    rows: np.ndarray
+    cut: np.ndarray | int
 
 
 def write_prepared(
@@ -29,11 +46,13 @@ def write_prepared(
     cut: np.ndarray | int,
     feature_map: FeatureMap,
     folder: Path,
+    engine: Engine = PLAIN,
 ) -> PreparedSet:
     """Prepare the pages of a split into `folder`, and open them; arguments as of `prepare`."""
+    job = _job(folder, shop, partial(_finished, history, feature_map))
     with PreparedWriter(folder) as writer:
-        for raw in _raw_sets(parts, shop, history, cut, folder.name):
-            writer.append(raw.finish(feature_map, shop))
+        for found in engine.map(job, _pages(parts, cut), parts.num_rows, _kept(folder)):
+            writer.append(PreparedSet(**found))
     return PreparedSet.open(folder)
 
 
@@ -44,16 +63,26 @@ def write_features(
     cut: np.ndarray,
     fit: FeatureMapFit,
     folder: Path,
+    engine: Engine = PLAIN,
 ) -> tuple[Feature, ...]:
     """The first reading of the training pages: a prepared set in `folder` whose numbers are features as they are and
     which has no categoricals, and everything counted into `fit`. Returns what the features mean.
     """
+    job = _job(folder, shop, partial(_unmapped, history))
+    under_way = deque[pa.Table]()
+
+    def pages() -> Iterator[Pages]:
+        for part in _pages(parts, cut):
+            under_way.append(part.impressions)
+            yield part
+
     described: tuple[Feature, ...] = ()
     with PreparedWriter(folder) as writer:
-        for raw in _raw_sets(parts, shop, history, cut, folder.name):
-            fit.add(raw.impressions, raw.features)
-            writer.append(raw.unmapped(shop))
-            described = raw.features.features
+        for found in engine.map(job, pages(), parts.num_rows, _kept(folder)):
+            arrays = dict(found)
+            described = tuple(Feature(**each) for each in json.loads(str(arrays.pop(FEATURES))))
+            fit.add(under_way.popleft(), FeatureMatrix(described, arrays[NUMERIC]))
+            writer.append(PreparedSet(**arrays))
     return described
 
 
@@ -64,41 +93,94 @@ def apply_feature_map(
     features: tuple[Feature, ...],
     feature_map: FeatureMap,
     folder: Path,
+    engine: Engine = PLAIN,
 ) -> PreparedSet:
     """The second reading: puts what `write_features` wrote into the network's units, and opens it."""
-    numeric = np.load(folder / "numeric.npy", mmap_mode="r+")
+    units = _Units(shop.items, features, feature_map, folder / f"{NUMERIC}.npy")
+    job = Job("inputs of the network", lambda: units, _mapped, _num_rows, "impressions")
+    numeric = np.load(units.numbers, mmap_mode="r+")
     page = np.load(folder / "page.npy", mmap_mode="r")
-    mapped = folder / "mapped.npy"
-    width = (len(feature_map.categorical),)
-    start = 0
-    with (
-        NpyWriter(mapped, np.int32, width) as categorical,
-        progress_bar("inputs of the network", parts.num_rows, "impressions") as advance,
-    ):
+
+    def written() -> Iterator[_Written]:
+        start = 0
         for impressions, _ in parts:
             stop = start + impressions.num_rows
-            matrix = FeatureMatrix(features, np.array(numeric[start:stop]))
-            known = known_users(cut[page[start:stop]])
-            numeric[start:stop], coded = map_inputs(feature_map, shop.items, impressions, matrix, known)
-            categorical.append(coded)
+            yield _Written(impressions, start, known_users(cut[page[start:stop]]))
             start = stop
-            advance(impressions.num_rows)
+
+    coded, start = folder / "mapped.npy", 0
+    with NpyWriter(coded, np.int32, (len(feature_map.categorical),)) as categorical:
+        for found in engine.map(job, written(), parts.num_rows, _kept(folder, "inputs")):
+            numeric[start : start + len(found[NUMERIC])] = found[NUMERIC]
+            categorical.append(found[CATEGORICAL])
+            start += len(found[NUMERIC])
     numeric.flush()
-    mapped.replace(folder / "categorical.npy")
+    coded.replace(folder / f"{CATEGORICAL}.npy")
     return PreparedSet.open(folder)
 
 
-def _raw_sets(
-    parts: PageParts, shop: Shop, history: HistoryArguments, cut: np.ndarray | int, name: str
-) -> Iterator[RawSet]:
-    """Every part of the pages prepared, in their order."""
+def _job(folder: Path, shop: Shop, work: partial[Arrays]) -> Job[Shop, Pages]:
+    return Job(f"features: {folder.name}", lambda: shop, work, _num_rows, "impressions")
+
+
+def _kept(folder: Path, what: str = FEATURES) -> Path:
+    return folder.parent / "checkpoints" / folder.name / what
+
+
+def _pages(parts: PageParts, cut: np.ndarray | int) -> Iterator[Pages]:
     first = 0
-    with progress_bar(f"features: {name}", parts.num_rows, "impressions") as advance:
-        for impressions, rows in parts:
-            pages = int(np.count_nonzero(np.diff(impressions["page_id"].to_numpy()))) + 1
-            kept = cut if isinstance(cut, int) else cut[first : first + pages]
-            raw = prepare(impressions, shop, history, kept)
-            raw.order = rows[raw.order]
-            yield raw
-            first += pages
-            advance(impressions.num_rows)
+    for impressions, rows in parts:
+        pages = int(np.count_nonzero(np.diff(impressions["page_id"].to_numpy()))) + 1
+        yield Pages(impressions, rows, cut if isinstance(cut, int) else cut[first : first + pages])
+        first += pages
+
+
+def _num_rows(part: Pages | _Written) -> int:
+    return int(part.impressions.num_rows)
+
+
+def _raw(history: HistoryArguments, shop: Shop, part: Pages) -> RawSet:
+    raw = prepare(part.impressions, shop, history, part.cut)
+    raw.order = part.rows[raw.order]
+    return raw
+
+
+def _finished(history: HistoryArguments, feature_map: FeatureMap, shop: Shop, part: Pages) -> Arrays:
+    return _arrays(_raw(history, shop, part).finish(feature_map, shop))
+
+
+def _unmapped(history: HistoryArguments, shop: Shop, part: Pages) -> Arrays:
+    """Features as they are, and what they mean."""
+    raw = _raw(history, shop, part)
+    described = json.dumps([asdict(feature) for feature in raw.features.features])
+    return {**_arrays(raw.unmapped(shop)), FEATURES: np.array(described)}
+
+
+def _arrays(prepared: PreparedSet) -> Arrays:
+    arrays = {item.name: getattr(prepared, item.name) for item in fields(prepared)}
+    return {name: array for name, array in arrays.items() if array is not None}
+
+
+class _Units(NamedTuple):
+    """What numbers that were written are mapped by, and where they lie."""
+
+    items: pa.Table
+    features: tuple[Feature, ...]
+    feature_map: FeatureMap
+    numbers: Path
+
+
+class _Written(NamedTuple):
+    """Impressions whose features were written from row `start` on; `known` [n]: see `map_inputs`."""
+
+    impressions: pa.Table
+    start: int
+    known: np.ndarray
+
+
+def _mapped(units: _Units, part: _Written) -> Arrays:
+    """Numbers and categoricals as the network reads them."""
+    numbers = np.load(units.numbers, mmap_mode="r")[part.start : part.start + part.impressions.num_rows]
+    matrix = FeatureMatrix(units.features, np.array(numbers))
+    numeric, categorical = map_inputs(units.feature_map, units.items, part.impressions, matrix, part.known)
+    return {NUMERIC: numeric, CATEGORICAL: categorical}

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 FEW = 10_000  # a hash table of so few values is made again for every call
 REMEMBERED = 16
+AT_ONCE, KEPT = 2_000, 50_000  # values of a page, which are asked for many times; of so many the codes are kept
 
 
 def encode(values: pa.Array | pa.ChunkedArray, vocabulary: pa.Array | Grown) -> np.ndarray:
@@ -37,6 +38,7 @@ class Grown:
     def __init__(self, base: pa.Array) -> None:
         self._base = base
         self._hashes = _SortedHashes(base) if len(base) and pa.types.is_string(base.type) else None
+        self._asked: dict[str | None, int] = {}  # codes of the base
         self._more: dict[str, int] = {}
         self._added: list[str] = []
         self._dropped: set[str] = set()
@@ -67,12 +69,7 @@ class Grown:
 
     def encode(self, values: pa.Array | pa.ChunkedArray) -> np.ndarray:
         """As the function `encode`."""
-        if not len(self._base):
-            codes = np.full(len(values), -1, np.int32)
-        elif self._hashes is not None and self._hashes.is_distinct:
-            codes = self._hashes.encode(values)
-        else:
-            codes = encode(values, self._base)
+        codes = self._few_of_base(values) if len(values) <= AT_ONCE else self._of_base(values)
         if self._dropped:
             dropped = pc.is_in(values, value_set=pa.array(sorted(self._dropped), pa.string()))
             codes = np.where(dropped.to_numpy(**_copied(dropped)), np.int32(-1), codes)
@@ -80,6 +77,26 @@ class Grown:
             codes = codes.copy()
             codes[missing] = [self._more.get(value, -1) for value in values.take(pa.array(missing)).to_pylist()]
         return codes
+
+    def _of_base(self, values: pa.Array | pa.ChunkedArray) -> np.ndarray:
+        if not len(self._base):
+            return np.full(len(values), -1, np.int32)
+        if self._hashes is not None and self._hashes.is_distinct:
+            return self._hashes.encode(values)
+        return encode(values, self._base)
+
+    def _few_of_base(self, values: pa.Array | pa.ChunkedArray) -> np.ndarray:
+        listed = values.to_pylist()
+        asked = self._asked  # replaced when it is full, never emptied: another thread may be reading it
+        found = {value: asked.get(value, -1) for value in listed}
+        if new := [value for value, code in found.items() if code < 0]:
+            codes = self._of_base(pa.array(new, pa.string())).tolist()
+            known = {value: code for value, code in zip(new, codes, strict=True) if code >= 0}
+            if len(asked) + len(known) > KEPT:
+                asked = self._asked = {}
+            asked.update(known)
+            found.update(known)
+        return np.array([found[value] for value in listed], np.int32)
 
 
 def _copied(values: pa.Array | pa.ChunkedArray) -> dict[str, bool]:

@@ -6,6 +6,7 @@ inside a window is found by two binary searches, for all keys at once. [O]
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -19,6 +20,7 @@ from prectr.shared.storage.npy import open_array
 TOTAL_SCALE = 1 << 24
 
 MANY_KEYS = 20_000  # looked up in the keys' own order from there on: a batch then touches each part of them once
+SINGLY = 24  # lists that are searched one by one: a step for all of them costs more
 FEW = 1_000  # windows: their lists' ends are looked at before they are searched
 MANY_PER_LIST = 2  # rows looked up at once, per list of the index: from there on it pays to narrow the lists first
 
@@ -158,6 +160,11 @@ class BehaviourIndex:
             behind = self.rows[high - 1] < row
             found[open_[behind]] = high[behind]
             open_, low, high, row = open_[~behind], low[~behind], high[~behind], row[~behind]
+        if len(open_) <= SINGLY:
+            spans = (part.tolist() for part in (open_, row, low, high))
+            for place, value, begin_, end_ in zip(*spans, strict=True):
+                found[place] = bisect_left(self.rows, value, begin_, end_)
+            return found
         while len(open_):
             middle = (low + high) >> 1
             below = self.rows[middle] < row

@@ -41,31 +41,41 @@ def write_index(
         return  # a killed run had come to its end
     rows_in_memory = max(rows_in_memory, num_rows // MOST_RANGES)
     sample = np.concatenate([known_rows(part, sizes)[0][::SAMPLED] for part in parts()])
-    begins = _range_begins(sample, rows_in_memory)
+    begins = range_begins(sample, rows_in_memory)
     spill = folder / f".{name}.part"
     shutil.rmtree(spill, ignore_errors=True)
     spill.mkdir()
     try:
         record = _deal(spill, parts, sizes, begins, row_type(num_rows))
-        with _Lists(spill, name, record) as lists:
+        with IndexFiles(spill, name, record) as lists:
             for number in range(len(begins) + 1):
                 held = np.memmap(spill / str(number), record, "r") if (spill / str(number)).stat().st_size else None
-                one_key = 0 < number < len(begins) and begins[number] == begins[number - 1] + 1
+                one_key = has_one_key(begins, number)
                 step = rows_in_memory if one_key else max(len(held) if held is not None else 1, 1)
                 for start in range(0, 0 if held is None else len(held), step):
                     lists.append(np.array(held[start : start + step]))  # type: ignore[index]
-        for part in ("totals", "rows", "keys", "offsets"):
-            if (written := spill / f"{name}.{part}.npy").exists():
-                os.replace(written, folder / written.name)
+        move_whole(spill, name, folder)
     finally:
         shutil.rmtree(spill, ignore_errors=True)
 
 
-def _range_begins(sample: np.ndarray, rows_in_memory: int) -> np.ndarray:
+def move_whole(spill: Path, name: str, folder: Path) -> None:
+    """Put the files of an index where they belong; offsets come last, and say that it is whole."""
+    for part in ("totals", "rows", "keys", "offsets"):
+        if (written := spill / f"{name}.{part}.npy").exists():
+            os.replace(written, folder / written.name)
+
+
+def range_begins(sample: np.ndarray, rows_in_memory: int) -> np.ndarray:
     """The first key of every range but the first, ascending; a frequent key is alone in its range."""
     cuts = np.sort(sample)[:: max(rows_in_memory // SAMPLED, 1)][1:]
     keys, times = np.unique(cuts, return_counts=True)
     return np.unique(np.concatenate([keys, keys[times > 1] + 1]))
+
+
+def has_one_key(begins: np.ndarray, number: int) -> bool:
+    """Whether a range is a frequent key's own: its rows are in order as they come."""
+    return bool(0 < number < len(begins) and begins[number] == begins[number - 1] + 1)
 
 
 def _deal(spill: Path, parts: Parts, sizes: Sequence[int], begins: np.ndarray, row: type) -> np.dtype:
@@ -74,24 +84,30 @@ def _deal(spill: Path, parts: Parts, sizes: Sequence[int], begins: np.ndarray, r
     with ExitStack() as stack:
         files = [stack.enter_context(open(spill / str(number), "wb")) for number in range(len(begins) + 1)]
         for part in parts():
-            keys, rows, values = known_rows(part, sizes)
-            fields: list[tuple[Any, ...]] = [("key", np.int64), ("row", row)]
-            if values is not None:
-                fields.append(("values", values.dtype, values.shape[1:]))
-            record = np.dtype(fields)
-            dealt = np.empty(len(keys), record)
-            dealt["key"], dealt["row"] = keys, rows
-            if values is not None:
-                dealt["values"] = values
-            number = np.searchsorted(begins, keys, "right").astype(np.uint16)
-            dealt = dealt[np.argsort(number, kind="stable")]
-            ends = np.cumsum(np.bincount(number, minlength=len(files)))
-            for file, piece in zip(files, np.split(dealt, ends[:-1]), strict=True):
+            records, ends = dealt(part, sizes, begins, row)
+            record = records.dtype
+            for file, piece in zip(files, np.split(records, ends[:-1]), strict=True):
                 piece.tofile(file)
     return record
 
 
-class _Lists:
+def dealt(part: Part, sizes: Sequence[int], begins: np.ndarray, row: type) -> tuple[np.ndarray, np.ndarray]:
+    """The rows of a part that have a key, as records (key, row, and values where there are some) in the order of their
+    ranges, and where each range's end [R]."""
+    keys, rows, values = known_rows(part, sizes)
+    fields: list[tuple[Any, ...]] = [("key", np.int64), ("row", row)]
+    if values is not None:
+        fields.append(("values", values.dtype, values.shape[1:]))
+    records = np.empty(len(keys), np.dtype(fields))
+    records["key"], records["row"] = keys, rows
+    if values is not None:
+        records["values"] = values
+    number = np.searchsorted(begins, keys, "right").astype(np.uint16)
+    ends = np.cumsum(np.bincount(number, minlength=len(begins) + 1))
+    return records[np.argsort(number, kind="stable")], ends
+
+
+class IndexFiles:
     """The files of an index, to which ranges are appended in the order of their keys."""
 
     def __init__(self, folder: Path, name: str, record: np.dtype) -> None:
@@ -111,7 +127,10 @@ class _Lists:
     def append(self, records: np.ndarray) -> None:
         """Append rows whose keys are the last one appended or above it, in any order among themselves."""
         values = records["values"] if self._totals is not None else None
-        keys, begins, rows, totals = lists_of(records["key"], records["row"], values)
+        self.append_lists(*lists_of(records["key"], records["row"], values))
+
+    def append_lists(self, keys: np.ndarray, begins: np.ndarray, rows: np.ndarray, totals: np.ndarray | None) -> None:
+        """Append what `lists_of` made of such rows; `totals` is changed."""
         new = slice(int(keys[0] == self._last_key), None)
         self._keys.append(keys[new])
         self._offsets.append(begins[new] + self._length)
@@ -122,7 +141,7 @@ class _Lists:
             self._sum = totals[-1].copy()
         self._length, self._last_key = self._length + len(rows), int(keys[-1])
 
-    def __enter__(self) -> _Lists:
+    def __enter__(self) -> IndexFiles:
         return self
 
     def __exit__(self, *error: object) -> None:

@@ -10,10 +10,11 @@ log, not with log x history.
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -24,7 +25,8 @@ from prectr.data.contract import EVENT_TYPES, SEARCH, read_table, table_path
 from prectr.data.scan import ROWS_AT_ONCE, scan_table
 from prectr.rank.history.codes import encode
 from prectr.rank.history.index import BehaviourIndex, Part, row_type
-from prectr.rank.history.index_writer import write_index
+from prectr.rank.history.index_parts import write_indices
+from prectr.rank.history.item_groups import item_groups, sorted_unique
 from prectr.rank.history.rows import (
     BEHAVIOUR_COLUMNS,
     COLUMN_TYPES,
@@ -35,17 +37,17 @@ from prectr.rank.history.rows import (
     write_columns,
 )
 from prectr.rank.history.stage_one import LevelProb
+from prectr.shared.engine.job import Engine
+from prectr.shared.engine.plain import PLAIN
 from prectr.shared.errors import PrectrError
-from prectr.shared.run.console import progress, progress_bar
 from prectr.shared.run.schema import read_json
 from prectr.shared.storage.duckdb import distinct, out_of_core
-from prectr.shared.storage.npy import open_array
+from prectr.shared.storage.npy import new_array, open_array
 
 DAY = 24 * 3600
 _SEARCH = EVENT_TYPES.index(SEARCH)
 UNCUT = -1
 REPEAT_DAYS = (1, 56)  # a later click on an item repeats an earlier one; a fixed reach does not grow with the log
-LEAST_SPLIT = 1.1  # groups per category; an attribute with fewer says hardly more than the category
 
 _PREVIOUS = "previous_click.npy"  # while indices are built
 
@@ -163,20 +165,25 @@ class BehaviourLog:
         event_types = event_types_of(pc.unique(behaviours["event_type"]).to_pylist())
         vocabularies = {
             "items": items["item_id"].combine_chunks(),
-            "users": _sorted_unique(behaviours["user_id"]),
-            "queries": _sorted_unique(behaviours["query"]),
-            "categories": _sorted_unique(
+            "users": sorted_unique(behaviours["user_id"]),
+            "queries": sorted_unique(behaviours["query"]),
+            "categories": sorted_unique(
                 pa.chunked_array([*items["category"].chunks, *behaviours["query_category"].chunks])
             ),
         }
         parts = list(log_rows([behaviours], vocabularies, event_types, level_prob))
         columns = {name: np.concatenate([part[name] for part in parts]) for name in COLUMN_TYPES}
         item_category = encode(items["category"], vocabularies["categories"])
-        return cls(vocabularies, columns, _item_groups(items, item_category, attributes), event_types)
+        return cls(vocabularies, columns, item_groups(items, item_category, attributes), event_types)
 
     @classmethod
     def build(
-        cls, data_folder: Path, level_prob: LevelProb, folder: Path, rows_at_once: int = ROWS_AT_ONCE
+        cls,
+        data_folder: Path,
+        level_prob: LevelProb,
+        folder: Path,
+        rows_at_once: int = ROWS_AT_ONCE,
+        engine: Engine = PLAIN,
     ) -> BehaviourLog:
         """Write the log of a data set, with all its indices, into `folder`, and open it.
 
@@ -202,22 +209,21 @@ class BehaviourLog:
                 "items": items["item_id"].combine_chunks(),
                 "users": distinct(database, behaviours, "user_id"),
                 "queries": distinct(database, behaviours, "query"),
-                "categories": _sorted_unique(pa.chunked_array([*items["category"].chunks, categories])),
+                "categories": sorted_unique(pa.chunked_array([*items["category"].chunks, categories])),
             }
         for name, values in vocabularies.items():
             pq.write_table(pa.table({"value": values}), folder / f"{name}.parquet")
-        groups = _item_groups(items, encode(items["category"], vocabularies["categories"]), None)
+        groups = item_groups(items, encode(items["category"], vocabularies["categories"]), None)
         for attribute, codes in groups.items():
             np.save(folder / f"same_{attribute}.npy", codes)
-        with progress_bar("past events", pq.read_metadata(behaviours).num_rows, "rows") as advance:
-            events = scan_table(data_folder, "behaviours", BEHAVIOUR_COLUMNS, rows_at_once)
-            rows = log_rows(events, vocabularies, event_types, level_prob)
-            write_columns(folder, rows, level_prob.num_levels, advance)
+        events = scan_table(data_folder, "behaviours", BEHAVIOUR_COLUMNS, rows_at_once)
+        kept, total = folder / "checkpoints" / "rows", pq.read_metadata(behaviours).num_rows
+        rows = log_rows(events, vocabularies, event_types, level_prob, engine, total, kept)
+        write_columns(folder, rows, level_prob.num_levels)
+        shutil.rmtree(kept, ignore_errors=True)
         log = cls(vocabularies, open_columns(folder), groups, event_types, folder)
-        for name in progress(log.specs, "behaviour indices", unit="indices"):
-            sizes = [log._size(part) for part in log.specs[name].parts]
-            parts = partial(log._parts, name, rows_at_once)
-            write_index(folder, f"index_{name}", parts, sizes, len(log), 16 * rows_at_once)
+        names = {name: spec.rows for name, spec in log.specs.items()}
+        write_indices(log, names, folder, rows_at_once, engine)
         (folder / _PREVIOUS).unlink(missing_ok=True)
         # Written last: a folder without it is not a whole log.
         facts = {"rows": len(log), "attributes": list(groups), "event_types": event_types}
@@ -230,13 +236,22 @@ class BehaviourLog:
         if not (folder / "log.json").exists():
             raise PrectrError(f"{folder} holds no behaviour log: build it with `python -m rank run`.")
         facts = read_json(folder / "log.json")
-        return cls(
-            {name: pq.read_table(folder / f"{name}.parquet")["value"].combine_chunks() for name in _VOCABULARIES},
-            open_columns(folder),
-            {attribute: open_array(folder / f"same_{attribute}.npy") for attribute in facts["attributes"]},
-            facts.get("event_types", EVENT_TYPES),
-            folder,
-        )
+        return cls._mapped(folder, facts["attributes"], facts.get("event_types", EVENT_TYPES))
+
+    @classmethod
+    def _mapped(cls, folder: Path, attributes: Sequence[str], event_types: Sequence[str]) -> BehaviourLog:
+        values = {name: pq.read_table(folder / f"{name}.parquet")["value"].combine_chunks() for name in _VOCABULARIES}
+        groups = {attribute: open_array(folder / f"same_{attribute}.npy") for attribute in attributes}
+        return cls(values, open_columns(folder), groups, event_types, folder)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """To another process travels the folder, where there is one, and not what is mapped of it."""
+        if self._folder is None:
+            return vars(self)
+        return {"folder": self._folder, "attributes": [*self.item_groups], "event_types": self.event_types}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state if "users" in state else vars(self._mapped(**state)))
 
     def __len__(self) -> int:
         return len(self.user)
@@ -249,8 +264,7 @@ class BehaviourLog:
         """One of `index_specs`, opened or built on first use."""
         if name not in self._indices:
             if self._folder is not None:
-                sizes = [self._size(part) for part in self.specs[name].parts]
-                self._indices[name] = BehaviourIndex.open(self._folder, f"index_{name}", sizes)
+                self._indices[name] = BehaviourIndex.open(self._folder, f"index_{name}", self.sizes(name))
             else:
                 self._indices[name] = self._build_index(name)
         return self._indices[name]
@@ -292,6 +306,10 @@ class BehaviourLog:
         since = np.where(whole, 0, index.take_back(first, np.where(whole, begin, first + 1), 1)[:, 0])
         return np.where(last_pages == 0, before_row, since).astype(np.int64)
 
+    def sizes(self, name: str) -> list[int]:
+        """The number of codes of each part of an index's key."""
+        return [self._size(part) for part in self.specs[name].parts]
+
     def _size(self, part: str) -> int:
         if part.startswith("same_"):
             return int(self.item_groups[part.removeprefix("same_")].max(initial=-1)) + 1
@@ -304,19 +322,20 @@ class BehaviourLog:
         return getattr(self, part)[rows]
 
     def _build_index(self, name: str) -> BehaviourIndex:
-        parts = list(self._parts(name))
+        parts = list(self.parts(name))
         codes = [np.concatenate(codes) for codes in zip(*(part.codes for part in parts), strict=True)]
         values = [part.values for part in parts if part.values is not None]
-        sizes = [self._size(part) for part in self.specs[name].parts]
         rows = np.concatenate([part.rows for part in parts])
-        return BehaviourIndex.build(codes, sizes, rows, np.concatenate(values) if values else None)
+        return BehaviourIndex.build(codes, self.sizes(name), rows, np.concatenate(values) if values else None)
 
-    def _parts(self, name: str, rows_at_once: int = ROWS_AT_ONCE) -> Iterator[Part]:
-        """The rows of an index with their codes and values, from the beginning of the log on; at least one part."""
-        spec = self.specs[name]
+    def parts(
+        self, name: str, rows_at_once: int = ROWS_AT_ONCE, first: int = 0, end: int | None = None
+    ) -> Iterator[Part]:
+        """The rows of an index with their codes and values, of the log's rows `first` to `end`; at least one part."""
+        spec, end = self.specs[name], len(self) if end is None else end
         previous = self._previous_clicks(rows_at_once) if spec.rows == "repeated" else None
-        for start in range(0, max(len(self), 1), rows_at_once):
-            part = slice(start, min(start + rows_at_once, len(self)))
+        for start in range(first, max(end, first + 1), rows_at_once):
+            part = slice(start, min(start + rows_at_once, end))
             values = None
             if previous is not None:
                 rows, values = self._repeats(part, previous)
@@ -347,7 +366,8 @@ class BehaviourLog:
         elif (self._folder / _PREVIOUS).exists():
             return open_array(self._folder / _PREVIOUS)
         else:
-            previous = np.lib.format.open_memmap(self._folder / _PREVIOUS, "w+", dtype, (len(self),))
+            part = self._folder / f".{_PREVIOUS}.part"
+            previous = new_array(part, dtype, (len(self),))
             previous[:] = -1
         index = self.index("user_item_clicked")
         begins = index.offsets[:-2]
@@ -359,6 +379,8 @@ class BehaviourLog:
             same[within - first] = False
             same[0] = False  # of the part before
             previous[rows[same]] = rows[np.flatnonzero(same) - 1]
+        if self._folder is not None:
+            os.replace(part, self._folder / _PREVIOUS)
         return previous
 
     def _repeats(self, part: slice, previous: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -368,20 +390,3 @@ class BehaviourLog:
         # The same basket may hold an item under two queries: that is one purchase, not a cycle.
         repeats = (days >= REPEAT_DAYS[0]) & (days <= REPEAT_DAYS[1])
         return later[repeats], np.log1p(days[repeats])[:, None]
-
-
-def _sorted_unique(values: pa.ChunkedArray) -> pa.Array:
-    unique = pc.drop_null(pc.unique(values))
-    return unique.take(pc.sort_indices(unique))
-
-
-def _item_groups(items: pa.Table, item_category: np.ndarray, attributes: Sequence[str] | None) -> dict[str, np.ndarray]:
-    groups = {"category": item_category}
-    found = [name.removeprefix("cat_") for name in items.column_names if name.startswith("cat_")]
-    for name in found if attributes is None else [name for name in attributes if name != "category"]:
-        values = pc.fill_null(items[f"cat_{name}"], "").combine_chunks().dictionary_encode()
-        pairs = item_category.astype(np.int64) * len(values.dictionary) + values.indices.to_numpy()
-        distinct, codes = np.unique(pairs, return_inverse=True)
-        if attributes is not None or len(distinct) > LEAST_SPLIT * len(np.unique(item_category)):
-            groups[name] = codes.astype(np.int32)
-    return groups

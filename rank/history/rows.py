@@ -6,9 +6,10 @@ to the next: the log does not depend on where its table was cut.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +18,8 @@ import pyarrow.compute as pc
 from prectr.data.contract import EVENT_TYPES
 from prectr.rank.history.codes import encode
 from prectr.rank.history.stage_one import LevelProb
+from prectr.shared.engine.job import Arrays, Engine, Job
+from prectr.shared.engine.plain import PLAIN
 from prectr.shared.errors import PrectrError
 from prectr.shared.storage.npy import NpyWriter, open_array
 
@@ -34,50 +37,75 @@ BEHAVIOUR_COLUMNS = (
 
 
 def log_rows(
-    behaviours: Iterable[pa.Table], vocabularies: Mapping[str, pa.Array], event_types: Sequence[str], pairs: LevelProb
+    behaviours: Iterable[pa.Table],
+    vocabularies: Mapping[str, pa.Array],
+    event_types: Sequence[str],
+    pairs: LevelProb,
+    engine: Engine = PLAIN,
+    total: int | None = None,
+    kept: Path | None = None,
 ) -> Iterator[dict[str, np.ndarray]]:
     """Parts of the log, each a dict of its columns (`COLUMN_TYPES`), from parts of the table.
 
     Args:
         behaviours: in the order of time. vocabularies: users, items, queries and categories. pairs: every pair of a
-            query and an item that occurs.
+            query and an item that occurs. total: rows of all parts. kept: see `Engine.map`.
 
     Raises:
         PrectrError: the events are not sorted by time, an item is unknown, or a pair is not scored.
     """
-    ordinals = _PageOrdinals(len(vocabularies["users"]))
     # By id: codes follow the items table, whose order is as little to the point as that of the events.
     place_of_item = np.empty(len(vocabularies["items"]), np.int32)
     place_of_item[pc.sort_indices(vocabularies["items"]).to_numpy()] = np.arange(len(vocabularies["items"]))
-    first_row = 0
-    for part in _whole_seconds(behaviours):
-        columns = {
-            "user": encode(part["user_id"], vocabularies["users"]),
-            "item": encode(part["item_id"], vocabularies["items"]),
-            "query": encode(part["query"], vocabularies["queries"]),
-            "category": encode(part["query_category"], vocabularies["categories"]),
-            "clicked": part["clicked"].to_numpy().astype(np.uint8),
-            "seconds": seconds_of(part["timestamp"]),
-            "event": encode(part["event_type"], pa.array(event_types)).astype(np.uint8),
-        }
-        _check_items(columns["item"], first_row)
-        columns["level_prob"] = pairs.lookup(part["query"], part["item_id"]).astype(np.float16)
-        page_id = pc.fill_null(part["page_id"], NO_PAGE).to_numpy()
-        # By time, then page (those without one last), then user, item, type and click.
-        keys = ("clicked", "event", "item", "user")
-        item = place_of_item[columns["item"]]
-        by = [item if name == "item" else columns[name] for name in keys]
-        order = np.lexsort((*by, page_id, columns["seconds"]))
-        columns = {name: column[order] for name, column in columns.items()}
-        columns["page"] = ordinals.of(columns["user"], columns["seconds"], page_id[order])
-        first_row += part.num_rows
+    coding = _Coding(vocabularies, place_of_item, pa.array(event_types), pairs)
+    job = Job("past events", lambda: coding, _coded, _num_rows, "rows")
+    ordinals = _PageOrdinals(len(vocabularies["users"]))
+    for found in engine.map(job, _whole_seconds(behaviours), total, kept):
+        columns = dict(found)
+        # The one that goes on from part to part.
+        columns["page"] = ordinals.of(columns["user"], columns["seconds"], columns.pop("page_id"))
         yield columns
 
 
-def write_columns(
-    folder: Path, parts: Iterable[Mapping[str, np.ndarray]], num_levels: int, advance: Callable[[int], None]
-) -> None:
-    """Write parts of a log one after another, a file per column; `advance` is told how many rows each had."""
+class _Coding(NamedTuple):
+    """What ids become codes by."""
+
+    vocabularies: Mapping[str, pa.Array]
+    place_of_item: np.ndarray
+    event_types: pa.Array
+    pairs: LevelProb
+
+
+def _coded(coding: _Coding, whole_seconds: tuple[int, pa.Table]) -> Arrays:
+    """The columns of some seconds' events in their order, but `page`, and `page_id` [n]."""
+    first_row, part = whole_seconds
+    vocabularies = coding.vocabularies
+    columns = {
+        "user": encode(part["user_id"], vocabularies["users"]),
+        "item": encode(part["item_id"], vocabularies["items"]),
+        "query": encode(part["query"], vocabularies["queries"]),
+        "category": encode(part["query_category"], vocabularies["categories"]),
+        "clicked": part["clicked"].to_numpy().astype(np.uint8),
+        "seconds": seconds_of(part["timestamp"]),
+        "event": encode(part["event_type"], coding.event_types).astype(np.uint8),
+        "page_id": pc.fill_null(part["page_id"], NO_PAGE).to_numpy(),
+    }
+    _check_items(columns["item"], first_row)
+    columns["level_prob"] = coding.pairs.lookup(part["query"], part["item_id"]).astype(np.float16)
+    # By time, then page (those without one last), then user, item, type and click.
+    keys = ("clicked", "event", "item", "user")
+    item = coding.place_of_item[columns["item"]]
+    by = [item if name == "item" else columns[name] for name in keys]
+    order = np.lexsort((*by, columns["page_id"], columns["seconds"]))
+    return {name: column[order] for name, column in columns.items()}
+
+
+def _num_rows(whole_seconds: tuple[int, pa.Table]) -> int:
+    return int(whole_seconds[1].num_rows)
+
+
+def write_columns(folder: Path, parts: Iterable[Mapping[str, np.ndarray]], num_levels: int) -> None:
+    """Write parts of a log one after another, a file per column."""
     with ExitStack() as stack:
         files = {}
         for name, kind in COLUMN_TYPES.items():
@@ -86,7 +114,6 @@ def write_columns(
         for columns in parts:
             for name, file in files.items():
                 file.append(columns[name])
-            advance(len(columns["user"]))
 
 
 def open_columns(folder: Path) -> dict[str, np.ndarray]:
@@ -114,8 +141,8 @@ def seconds_of(timestamps: pa.ChunkedArray) -> np.ndarray:
     return timestamps.cast(pa.timestamp("s"), safe=False).cast(pa.int64()).to_numpy()
 
 
-def _whole_seconds(parts: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    """The same rows in parts that each end where a second ends."""
+def _whole_seconds(parts: Iterable[pa.Table]) -> Iterator[tuple[int, pa.Table]]:
+    """The same rows in parts that each end where a second ends, and the number of each one's first row."""
     held: pa.Table | None = None
     first_row = 0
     for part in parts:
@@ -129,10 +156,10 @@ def _whole_seconds(parts: Iterable[pa.Table]) -> Iterator[pa.Table]:
             )
         whole = int(np.searchsorted(seconds, seconds[-1])) if len(seconds) else 0
         if whole:
-            yield held.slice(0, whole)
+            yield first_row, held.slice(0, whole)
             first_row, held = first_row + whole, held.slice(whole)
     if held is not None:
-        yield held
+        yield first_row, held
 
 
 def _check_items(item: np.ndarray, first_row: int) -> None:

@@ -5,6 +5,7 @@ events and every rival read, and `prectr.rank.history.stage_one` looks up.
 from __future__ import annotations
 
 import shutil
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from prectr.data.scan import scan_table
 from prectr.shared.atomic import atomic_write
 from prectr.shared.encoder.files import ENCODER_FILES
 from prectr.shared.encoder.level_encoder import LevelEncoder
+from prectr.shared.engine.job import Arrays, Engine, Job
+from prectr.shared.engine.plain import PLAIN
 from prectr.shared.hub import published_files
 from prectr.shared.storage.duckdb import out_of_core, parquet
 
@@ -25,16 +28,31 @@ PAIRS_AT_ONCE = 1 << 20
 """Pairs that are scored together: texts that several of them share are encoded once."""
 
 
-def write_level_prob(encoder: LevelEncoder, data: Path, work: Path) -> None:
+def write_level_prob(encoder: LevelEncoder, data: Path, work: Path, engine: Engine = PLAIN) -> None:
     """Write `level_prob.parquet` into `work`: query, item_id, level_prob list<float32>[K] of every pair that occurs in
     the log, sorted by both keys.
     """
+    job = Job("scoring pairs", lambda: encoder, _judged, _num_rows, "pairs", shows_itself=True)
+    keys = deque[pa.Table]()  # of the parts that are under way
+
+    def parts() -> Iterator[pa.Table]:
+        for pairs in logged_pairs(data, work):
+            keys.append(pairs.select(["query", "item_id"]))
+            yield pairs.select(["query", "text"])
+
     with atomic_write(work / "level_prob.parquet") as temporary:
         schema = pa.schema([("query", pa.string()), ("item_id", pa.string()), ("level_prob", pa.list_(pa.float32()))])
         with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
-            for pairs in logged_pairs(data, work):
-                level_prob = encoder.score_pairs(pairs["query"].to_pylist(), pairs["text"].to_pylist())
-                writer.write_table(with_level_prob(pairs.select(["query", "item_id"]), level_prob).cast(schema))
+            for found in engine.map(job, parts(), kept=work / "checkpoints" / "parts"):
+                writer.write_table(with_level_prob(keys.popleft(), found["level_prob"]).cast(schema))
+
+
+def _judged(encoder: LevelEncoder, pairs: pa.Table) -> Arrays:
+    return {"level_prob": encoder.score_pairs(pairs["query"].to_pylist(), pairs["text"].to_pylist())}
+
+
+def _num_rows(pairs: pa.Table) -> int:
+    return int(pairs.num_rows)
 
 
 def kept_encoder(run: Path) -> Path:

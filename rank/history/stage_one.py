@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,8 +14,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from prectr.rank.history.codes import encode
+from prectr.shared.engine.job import Arrays, Engine, Job
+from prectr.shared.engine.plain import PLAIN
 from prectr.shared.errors import PrectrError
-from prectr.shared.run.console import progress_bar
 from prectr.shared.storage.duckdb import distinct, out_of_core, parquet
 from prectr.shared.storage.npy import NpyWriter, open_array
 
@@ -36,6 +40,7 @@ class LevelProb:
         item_ids: pa.Array | None = None,
     ):
         self.source = source
+        self.folder: Path | None = None
         self.queries = pc.unique(table["query"]) if queries is None else queries
         self.item_ids = pc.unique(table["item_id"]) if item_ids is None else item_ids
         values = table["level_prob"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
@@ -56,7 +61,7 @@ class LevelProb:
         return cls(pq.read_table(path, columns=["query", "item_id", "level_prob"]), str(path))
 
     @classmethod
-    def build(cls, path: Path, folder: Path) -> LevelProb:
+    def build(cls, path: Path, folder: Path, engine: Engine = PLAIN) -> LevelProb:
         """Write a table of any length into `folder`, sorted, as arrays that are opened memory-mapped; and open them.
 
         In memory are its distinct queries and items only.
@@ -76,29 +81,39 @@ class LevelProb:
             total = pq.read_metadata(path).num_rows
             if not total:
                 raise PrectrError(f"{path} has no rows: score the pairs with `python -m rank run`.")
-            advance = stack.enter_context(progress_bar("pairs", total, "pairs"))
-            writers: list[NpyWriter] = []
-            for batch in ordered.to_arrow_reader(PAIRS_AT_ONCE):
-                part = cls(pa.Table.from_batches([batch]), str(path), known["queries"], known["item_ids"])
-                if not writers:
-                    widths = ((), (part.num_levels,))
-                    for name, kind, width in zip(("pairs", "values"), (np.int64, np.float32), widths, strict=True):
-                        writers.append(stack.enter_context(NpyWriter(folder / f"{name}.npy", kind, width)))
-                for writer, values in zip(writers, (part._pairs, part.values), strict=True):
-                    writer.append(values)
-                advance(part.num_pairs)
+            job = Job("pairs", lambda: known, partial(_coded, str(path)), _num_rows, "pairs")
+            batches: Iterator[pa.RecordBatch] = ordered.to_arrow_reader(PAIRS_AT_ONCE)
+            writers: dict[str, NpyWriter] = {}
+            for part in engine.map(job, batches, total, folder / "checkpoints" / "parts"):
+                for name, values in part.items():
+                    if name not in writers:
+                        file = NpyWriter(folder / f"{name}.npy", values.dtype, values.shape[1:])
+                        writers[name] = stack.enter_context(file)
+                    writers[name].append(values)
         return cls.open(folder)
 
     @classmethod
     def open(cls, folder: Path) -> LevelProb:
         """What `build` wrote into a folder."""
         self = cls.__new__(cls)
-        self.source = str(folder)
+        self.source, self.folder = str(folder), folder
         self.queries, self.item_ids = (
             pq.read_table(folder / f"{name}.parquet")["value"].combine_chunks() for name in ("queries", "item_ids")
         )
         self._pairs, self.values = open_array(folder / "pairs.npy"), open_array(folder / "values.npy")
         return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        """To another process travels the folder, where there is one, and not what is mapped of it."""
+        return vars(self) if self.folder is None else {"folder": self.folder}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state if "values" in state else vars(LevelProb.open(state["folder"])))
+
+    @property
+    def arrays(self) -> Arrays:
+        """The pairs as ascending codes int64 [n], and their values float32 [n, K]."""
+        return {"pairs": self._pairs, "values": self.values}
 
     @property
     def num_levels(self) -> int:
@@ -135,3 +150,12 @@ class LevelProb:
         query_code = encode(query, self.queries).astype(np.int64)
         item_code = encode(item_id, self.item_ids).astype(np.int64)
         return np.where((query_code < 0) | (item_code < 0), -1, query_code * len(self.item_ids) + item_code)
+
+
+def _coded(source: str, known: dict[str, pa.Array], batch: pa.RecordBatch) -> Arrays:
+    """Some rows of a table that is sorted by query and item."""
+    return LevelProb(pa.Table.from_batches([batch]), source, known["queries"], known["item_ids"]).arrays
+
+
+def _num_rows(batch: pa.RecordBatch) -> int:
+    return int(batch.num_rows)

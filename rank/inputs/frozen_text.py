@@ -14,7 +14,7 @@ from prectr.shared.encoder.level_encoder import FEW_PAIRS, LevelEncoder
 from prectr.shared.encoder.level_head import TokenVectors
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.console import progress_bar
-from prectr.shared.storage.npy import open_array
+from prectr.shared.storage.npy import new_array, open_array
 from prectr.shared.training.device import autocast, compute_device
 
 PAIRS, VALUES, TEXTS = "pairs.npy", "values.npy", "texts.json"
@@ -120,7 +120,7 @@ def write_pair_features(encoder: LevelEncoder, texts: Texts, pairs: np.ndarray, 
     order = np.argsort(pairs % num_items, kind="stable")
     bar = progress_bar("features of pairs of texts", len(pairs), "pairs")
     with atomic_write(path) as temporary, autocast(encoder.device, bf16), bar as advance:
-        values = np.lib.format.open_memmap(temporary, "w+", np.float32, (len(pairs), len(encoder.head.shift)))
+        values = new_array(temporary, np.float32, (len(pairs), len(encoder.head.shift)))
         for start in range(0, len(pairs), PAIRS_AT_ONCE):
             block = order[start : start + PAIRS_AT_ONCE]
             (query, query_row), (item, item_row) = (

@@ -3,7 +3,6 @@
 import hashlib
 import json
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import numpy as np
@@ -27,10 +26,11 @@ def write_text_vectors(workspace: Workspace, work: Path) -> None:
     """The step `text_vectors`: a vector of every text of the catalogue and of every query, by the encoder that judges
     the log: what a warm start has learnt to read of texts is what that one says, not what its own has become."""
     shop, encoder = workspace.shop(), workspace.stage_one()
-    with TemporaryDirectory(dir=work) as folder:  # a warm start's own tokens are in texts/
-        tokenize_to_disk(encoder, shop.query_texts, shop.item_texts, Path(folder))
-        texts = Texts.open(Path(folder))
-        write_frozen_vectors(encoder, texts.item, texts.query, work, workspace.training.bf16)
+    tokens = work / "checkpoints"  # a warm start's own are in texts/
+    tokens.mkdir(exist_ok=True)
+    tokenize_to_disk(encoder, shop.query_texts, shop.item_texts, tokens)
+    texts = Texts.open(tokens)
+    write_frozen_vectors(encoder, texts.item, texts.query, work, workspace.training.bf16, workspace.engine)
 
 
 class StoredPairs(NamedTuple):

@@ -3,6 +3,7 @@
 Where the text encoder never learnt, what is stored of the pairs is read instead.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +19,12 @@ from prectr.rank.inputs.texts import Texts
 from prectr.rank.model.ranker_model import RankerModel, TextVectors
 from prectr.shared.run.console import progress
 from prectr.shared.training.device import autocast, compute_device
+
+SCORES = ("score", "level_logits", "click_logits", "tau")
+"""What is read of `RankerModel.score`."""
+
+PageNetwork = Callable[[Tensor, Batch, TextVectors | None], dict[str, Tensor]]
+"""From relevance states [n, S] of a page's candidates, their batch and text vectors to `SCORES` by name."""
 
 
 class ItemVectors(NamedTuple):
@@ -44,6 +51,7 @@ class Predictor:
         tables: pooled vectors of every text, which stand beside the features of pairs.
         items: pooled vectors of the item texts of `texts` and of past events, where they are kept; None: `events` has
             the numbers of `texts`. As `ProjectedVectors` they are those of the queries too, and are read as they are.
+        page_network: computes in place of the model, of sets of one page; None: the model does.
     """
 
     def __init__(
@@ -54,12 +62,13 @@ class Predictor:
         bf16: bool,
         tables: TextTables | None = None,
         items: ItemVectors | ProjectedVectors | None = None,
+        page_network: PageNetwork | None = None,
     ) -> None:
         self.device = compute_device()
         if model.training or next(model.parameters()).device.type != self.device.type:
             # Asked first: to go through all modules takes as long as to score a page.
             model.to(self.device).eval()
-        self.model, self.events, self.bf16 = model, events, bf16
+        self.model, self.events, self.bf16, self.page_network = model, events, bf16, page_network
         self.stored = TokenTables(model.encoder, texts, bf16) if isinstance(texts, Texts) else texts
         self._vectors: ProjectedVectors | None = None
         if model.config.text_vectors:
@@ -140,10 +149,15 @@ class Predictor:
             batch = to_device(batch, self.device)
             vectors = self.text_vectors(batch)
             row = torch.from_numpy(place).to(self.device)[batch["row"]]
-            output = self.model.score(self.model.state(states[row], vectors), batch, self.model.context(batch, vectors))
+            output = (self.page_network or self._computed)(states[row], batch, vectors)
         return {
             "p_click": torch.sigmoid(output["score"].double()),
             "level_prob": torch.softmax(output["level_logits"].float(), -1),
             "p_click_given_level": torch.sigmoid(output["click_logits"].float()),
             "tau": output["tau"].float(),
         }
+
+    def _computed(self, relevance: Tensor, batch: Batch, vectors: TextVectors | None) -> dict[str, Tensor]:
+        state = self.model.state(relevance, vectors)
+        found: dict[str, Tensor] = self.model.score(state, batch, self.model.context(batch, vectors))
+        return found

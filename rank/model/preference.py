@@ -29,7 +29,7 @@ class Seats(NamedTuple):
         """Seats for impressions of these pages [B], in whatever order they come; those of one page all sit in one
         row."""
         if num_pages == 1:
-            return cls.of_one_page(len(page), page.device)
+            return cls.of_one_page(page.shape[0], page.device)  # not its len: of an open size there is none
         count = torch.bincount(page, minlength=num_pages)
         width = min(int(count.max()), SEATS)
         rows = (count + width - 1) // width

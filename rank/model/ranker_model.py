@@ -285,7 +285,7 @@ class RankerModel(nn.Module):
         if self.config.fusion == "sigmoid":
             inputs.append(torch.softmax(read_level.float(), -1).to(state.dtype))
         member_logits = self._click_logits(self._base(context, torch.cat(inputs, -1)))
-        tau = torch.zeros(len(state), device=state.device)
+        tau = torch.zeros(state.shape[0], device=state.device)
         if self.config.incentive != "none":
             tau = self.incentive(torch.cat([*preference, target], -1))
         if self.config.incentive == "inside":

@@ -6,7 +6,7 @@ only if they were embedded; then it cannot be published. What else a run leaves 
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
@@ -46,6 +46,7 @@ class TrainedRanker(HubModel):
     Attributes:
         model: the network. feature_map: from features and ids to its inputs. history: how much of the past it reads.
         level_names: relevance levels, lowest first. columns: which optional columns its training tables had.
+        own_names: what the shop calls the columns of the contract; requests may use these names too.
     """
 
     def __init__(
@@ -55,12 +56,14 @@ class TrainedRanker(HubModel):
         history: HistoryArguments,
         level_names: Sequence[str],
         columns: Columns,
+        own_names: Mapping[str, Sequence[str]] | None = None,
     ):
         self.model = model.eval()
         self.feature_map = feature_map
         self.history = history
         self.level_names = list(level_names)
         self.columns = columns
+        self.own_names = {column: list(names) for column, names in (own_names or {}).items()}
 
     def __repr__(self) -> str:
         size = sum(p.numel() for p in self.model.parameters()) / 1e6
@@ -79,6 +82,7 @@ class TrainedRanker(HubModel):
             "network": asdict(self.model.config),
             "history": asdict(self.history),
             "columns": asdict(self.columns),
+            "own_names": self.own_names,
         }
         text = json.dumps(versioned(config, SCHEMA_VERSION), indent=2)
         (folder / CONFIG).write_text(text + "\n", encoding="utf-8")
@@ -114,12 +118,13 @@ class TrainedRanker(HubModel):
         history = parsed(HistoryArguments, member(config, "history", file, dict), file)
         columns = parsed(Columns, member(config, "columns", file, dict), file)
         level_names = member(config, "level_names", file, list)
+        own_names = member(config, "own_names", file, dict) if "own_names" in config else {}  # none before 0.3
         feature_map = FeatureMap.read(path / FEATURE_MAP)
         encoder = LevelEncoder.from_pretrained(path / ENCODER)
         _require_together(path, network, feature_map, level_names, encoder)
         model = RankerModel(network, encoder)
         fill(_but_the_encoder(model), path / WEIGHTS)
-        return cls(model, feature_map, history, level_names, columns)
+        return cls(model, feature_map, history, level_names, columns, own_names)
 
 
 def _but_the_encoder(model: RankerModel) -> dict[str, Tensor]:

@@ -24,6 +24,12 @@ LOSS_PARTS = {
 }
 
 
+VALIDATION = {
+    "validation_auc": ("AUC of validation weeks", "AUC"),
+    "validation_logloss": ("Logloss of validation weeks", "nats"),
+}
+
+
 @dataclass(frozen=True)
 class Table:
     """A table of texts; the first cell of a row names it. A `folded` one is opened by whoever wants it."""
@@ -242,6 +248,30 @@ def learning_curves(log: Sequence[Mapping[str, Any]]) -> Figure | None:
         charts,
         Table("Learning curves", ["step", *parts], [
             [f"{line['step']:,}", *(told(line.get(name)) for name in parts)] for line in lines
+        ]),
+    )  # fmt: skip
+
+
+def validation_curve(log: Sequence[Mapping[str, Any]]) -> Figure | None:
+    """Figures of the validation weeks at a few points of the training; None where none were taken."""
+    lines = [line for line in log if any(name in line for name in VALIDATION)]
+    if not lines:
+        return None
+    charts = {}
+    for name, (title, unit) in VALIDATION.items():
+        found = [(line["step"], line[name]) for line in lines if name in line]
+        if found:
+            steps, values = zip(*found, strict=True)
+            charts[title] = line_chart(
+                title, [Series(title, values, x=steps)], "step, batches", unit, width=360, height=230
+            )
+    return Figure(
+        "Validation weeks during training",
+        "Each point is a sample of some 2,000 impressions of validation pages, the same at every point, before "
+        "calibration; where AUC falls at the end and logloss rises, it trained too long.",
+        charts,
+        Table("Validation weeks during training", ["step", "AUC", "logloss"], [
+            [f"{line['step']:,}", *(told(line.get(name)) for name in VALIDATION)] for line in lines
         ]),
     )  # fmt: skip
 

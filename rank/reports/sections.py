@@ -23,6 +23,7 @@ from prectr.rank.reports.figures import (
     open_top,
     slices,
     told,
+    validation_curve,
 )
 from prectr.rank.reports.importance import importance_figure
 from prectr.rank.reports.paired_table import paired_table
@@ -158,7 +159,8 @@ def _training_section(
     curves, facts = learning_curves(log), size_facts(metrics)
     if asleep := idle(metrics, settings, log, None if shown is None else shown.tau):
         facts["Idle, or not measured"] = " ".join(asleep)
-    return Section("Training", tables, [curves] if curves else [], facts)
+    figures = [figure for figure in (validation_curve(log), curves) if figure]
+    return Section("Training", tables, figures, facts)
 
 
 def _encoder_section(folder: Path, metrics: Mapping[str, Any]) -> Section | None:

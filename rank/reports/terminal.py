@@ -44,30 +44,31 @@ def show(metrics: Mapping[str, Any], folder: Path) -> None:
     note = metrics["reconstructed"]
     exposed = metrics["exposed"]
     coverage = ", ".join(f"{name} {share:.0%}" for name, share in exposed["coverage"].items())
+    # A row for each measure: side by side, their intervals would not fit a terminal of 100 columns.
     table(
         "Exposed pages, test weeks (95 % intervals over users)",
-        ["system", *EXPOSED],
-        [[name, *(with_interval(m["exposed"], key) for key in EXPOSED)] for name, m in systems.items()],
+        ["measure", *systems],
+        [[key, *(with_interval(m["exposed"], key) for m in systems.values())] for key in EXPOSED],
         f"{counts(exposed['n'])}; GAUC covers {coverage} of the impressions. {note}",
     )
     if "open" in metrics:
         table(
             "Open candidates: everything on sale in the category and others, shown or not",
-            ["system", *OPEN],
-            [[name, *(with_interval(m["open"], key) for key in OPEN)] for name, m in systems.items()],
+            ["measure", *systems],
+            [[key, *(with_interval(m["open"], key) for m in systems.values())] for key in OPEN],
             f"{counts(metrics['open']['n'])}. {note}",
         )
     if "new_users" in metrics:
         rungs = list(metrics["new_users"])
         table(
             "New users: AUC when only their last n pages are known",
-            ["system", *(f"n = {rung}" for rung in rungs)],
-            [[name, *(rung_with_interval(m, rung) for rung in rungs)] for name, m in systems.items()],
+            ["pages known", *systems],
+            [[f"n = {rung}", *(rung_with_interval(m, rung) for m in systems.values())] for rung in rungs],
             f"{counts(metrics['new_users_n'])}, the same pages on every rung. {note}",
         )
     table(
         "Slices of the exposed pages",
-        ["slice", "pages", "clicks", *(f"{s} {m}" for s in systems for m in ("auc", "pcoc"))],
+        ["slice", "pages", "clicks", *(f"{s}\n{m}" for s in systems for m in ("auc", "pcoc"))],
         [
             [
                 name,

@@ -10,6 +10,7 @@ from fastapi import APIRouter, FastAPI, Request
 from starlette.responses import JSONResponse, Response
 
 from prectr.rank.service.answers import Done, answer
+from prectr.rank.service.bodies import OWN_NAMES
 from prectr.rank.service.errors import Application, Receive, RefusedError, Scope, Send, Shield, add_handlers
 from prectr.rank.service.interface import Live
 from prectr.rank.service.limits import Limits
@@ -85,10 +86,22 @@ def create_app(
         app.include_router(module.router)
     app.include_router(health)
     add_handlers(app)
+    app.add_middleware(OwnWords, service=service)
     app.add_middleware(Limits, settings=settings)
     app.add_middleware(Shield)
     app.add_middleware(Timer, metrics=service.metrics)
     return app
+
+
+class OwnWords:
+    """Lets bodies be read in the words of this application's shop."""
+
+    def __init__(self, app: Application, service: Service) -> None:
+        self.app, self.service = app, service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        OWN_NAMES.set(self.service.live.own_names)
+        await self.app(scope, receive, send)
 
 
 class Timer:

@@ -1,12 +1,15 @@
 """What may be sent: the bodies of every route, each field with what it means. `/docs` shows them."""
 
 import math
+from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, model_validator
 
 from prectr.rank.service.interface import Value
+from prectr.rank.serving.own_names import OwnNames
+from prectr.shared.errors import PrectrError
 
 MOST_FLOAT32 = 3.4e38
 MOST_PAGE_ID = 2**53 - 1
@@ -79,6 +82,35 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
+OWN_NAMES: ContextVar[OwnNames | None] = ContextVar("what the shop calls the columns", default=None)
+"""Set for each request by `app.OwnWords`: a body that is read does not know the application."""
+
+
+class OwnWords(Body):
+    """A body that may use the shop's own names, too, as `data convert` was told them."""
+
+    _folder: ClassVar[str] = "attributes"
+    """The field of the columns that are no field of their own, and how these begin."""
+    _begin: ClassVar[tuple[str, ...]] = PREFIXES
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_columns(cls, value: Any) -> Any:
+        names = OWN_NAMES.get() or OwnNames()
+        fields = set(cls.model_fields)
+        inside = {name for name in names.names if name.startswith(cls._begin)} if cls._folder in fields else set[str]()
+        if not names.names or not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
+            return value
+        try:
+            read = names.read(value, fields | inside)
+        except PrectrError as error:
+            raise ValueError(str(error)) from None
+        features = {name: read.pop(name) for name in inside & read.keys()}
+        if features and isinstance(given := read.get(cls._folder, {}), dict):
+            read[cls._folder] = features | given
+        return read
+
+
 class Dials(Body):
     """How scores become an order."""
 
@@ -91,8 +123,11 @@ class Dials(Body):
     )
 
 
-class Shopper(Body):
+class Shopper(OwnWords):
     """For whom, and when."""
+
+    _folder: ClassVar[str] = "context"
+    _begin: ClassVar[tuple[str, ...]] = ("ctx_",)
 
     user_id: Identifier | None = Field(default=None, description="whose past counts; none: somebody new")
     timestamp: Seconds | None = Field(default=None, description="only what happened before it counts; default: now")
@@ -100,7 +135,7 @@ class Shopper(Body):
     context: Attributes = Field(default={}, description="ctx_cat_* and ctx_num_* of the whole page")
 
 
-class CandidateBody(Body):
+class CandidateBody(OwnWords):
     """An item: by the id of one in the catalogue, or with its text."""
 
     item_id: Identifier | None = None

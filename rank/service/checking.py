@@ -17,6 +17,8 @@ MOST_ATTRIBUTES = 200
 
 def check_texts(body: BaseModel, settings: Settings) -> None:
     """Raises: RefusedError: 413, a text is too long or an item has too many attributes; 422, a text is none."""
+    if _is_fine(body, settings.most_characters):  # as nearly all are: where a text stands is asked when one is not
+        return
     for where, value in _leaves(body, ""):
         if isinstance(value, str) and not value.isascii() and any("\ud800" <= each <= "\udfff" for each in value):
             raise RefusedError(422, f"{where} has half of a surrogate pair: send whole characters.")
@@ -31,6 +33,16 @@ def check_count(name: str, count: int, most: int) -> None:
     """Raises: RefusedError: 413, there are too many."""
     if count > most:
         raise RefusedError(413, f"{name}: {count:,} are too many: send at most {most:,} at once.")
+
+
+def _is_fine(value: Any, most: int) -> bool:
+    if isinstance(value, str):
+        return len(value) <= most and value.isascii()
+    if isinstance(value, dict):
+        return len(value) <= MOST_ATTRIBUTES and all(_is_fine(each, most) for pair in value.items() for each in pair)
+    if isinstance(value, BaseModel):
+        return all(_is_fine(each, most) for each in value.__dict__.values())
+    return not isinstance(value, list) or all(_is_fine(each, most) for each in value)
 
 
 def _leaves(value: Any, where: str) -> Iterator[tuple[str, Any]]:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from prectr.rank.serving.journal import News
 from prectr.rank.serving.live import Appended, Candidate, Event, Item, Ranked, RankRequest
+from prectr.rank.serving.own_names import OwnNames
 from prectr.rank.serving.traffic.served import Served
 
 __all__ = ["Appended", "Candidate", "Event", "Item", "Live", "News", "RankRequest", "Ranked", "Served", "Value"]
@@ -22,6 +23,10 @@ class Live(Protocol):
 
     @property
     def level_names(self) -> list[str]: ...
+
+    @property
+    def own_names(self) -> OwnNames:
+        """What the shop calls the columns of the contract."""
 
     def rank(self, request: RankRequest) -> Ranked:
         """Raises: PrectrError: a candidate is neither in the catalogue nor has a text."""

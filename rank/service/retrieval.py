@@ -8,7 +8,7 @@ import json
 import re
 import sqlite3
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, Self
 
 import pyarrow as pa
@@ -99,16 +99,19 @@ class Catalogue:
 
     def get(self, item_ids: Sequence[str]) -> Mapping[str, Item]:
         """Items by id; those that are not there are left out."""
-        found = dict[str, Item]()
-        with self._lock:
-            for start in range(0, len(item_ids), 500):
-                some = item_ids[start : start + 500]
-                marks = ", ".join("?" * len(some))
-                rows = self._base.execute(
-                    f"SELECT item_id, text, category, attributes FROM items WHERE item_id IN ({marks})", list(some)
-                )
-                found.update((row[0], _item(row)) for row in rows)
-        return found
+        return {row[0]: _item(row) for row in self._rows("item_id, text, category, attributes", item_ids)}
+
+    def known(self, item_ids: Sequence[str]) -> set[str]:
+        """Those of the ids that are there."""
+        return {item_id for (item_id,) in self._rows("item_id", item_ids)}
+
+    def _rows(self, columns: str, item_ids: Sequence[str]) -> Iterator[tuple[str, ...]]:
+        for start in range(0, len(item_ids), 500):
+            some = item_ids[start : start + 500]
+            marks = ", ".join("?" * len(some))
+            with self._lock:
+                rows = self._base.execute(f"SELECT {columns} FROM items WHERE item_id IN ({marks})", some).fetchall()
+            yield from rows
 
     def __len__(self) -> int:
         with self._lock:

@@ -27,6 +27,7 @@ from prectr.rank.service.settings import ADMIN_KEYS, LOOPBACK, READ_KEYS, Settin
 from prectr.rank.service.shop_window import ShopWindow
 from prectr.rank.service.state import Opened
 from prectr.rank.serving.config import DataArguments, RankerArguments
+from prectr.rank.serving.export.exported import Exported
 from prectr.rank.serving.journal import Journal
 from prectr.rank.serving.live import LiveRanker
 from prectr.rank.serving.scorer import ranker_and_data
@@ -54,12 +55,13 @@ class Plan:
         Raises:
             PrectrError: one of them is not what it should be.
         """
-        live = LiveRanker.open(Path(self.ranker), self.data, self.journal, self.bf16)
-        challenger = None
+        live, challenger = self._live(Path(self.ranker), self.data), None
         if self.challenger is not None:
-            data = Path(self.challenger).parent / "data"
-            challenger = LiveRanker.open(Path(self.challenger), data, self.journal, self.bf16)
+            challenger = self._live(Path(self.challenger), Path(self.challenger).parent / "data")
         return Opened(live, Catalogue.of_table(live.scorer.items), window_of(self.data), challenger)
+
+    def _live(self, ranker: Path, data: Path) -> LiveRanker:
+        return LiveRanker.open(ranker, data, self.journal, self.bf16, Exported.beside(ranker))
 
     def application(self) -> FastAPI:
         """What answers by them."""

@@ -12,13 +12,13 @@ from typing import NamedTuple
 from prectr.rank.service.contest import Contest, Ranking
 from prectr.rank.service.errors import RefusedError, log
 from prectr.rank.service.events import UbiReader
-from prectr.rank.service.interface import Appended, Event, Item, Live, News, RankRequest, Served
+from prectr.rank.service.interface import Appended, Event, Live, News, RankRequest, Served
 from prectr.rank.service.metrics import Metrics
 from prectr.rank.service.queue import Queue
 from prectr.rank.service.retrieval import Catalogue
 from prectr.rank.service.settings import Settings
 from prectr.rank.service.shop_window import ShopWindow
-from prectr.rank.serving.traffic.served import ServedItem
+from prectr.rank.serving.traffic.served import MOST_KEPT, ServedItem
 
 EVENT_WRITERS = 4
 """Threads that hand events on: those that wait for the disk together are committed together."""
@@ -150,7 +150,7 @@ class Service:
         """Keep a page in the order in which it is answered."""
         items = [
             ServedItem(each.item_id, _context({**request.context, **each.attributes}), ranking.team.get(each.item_id))
-            for each in (request.candidates[place] for place in order)
+            for each in (request.candidates[place] for place in order[:MOST_KEPT])
         ]
         second = request.timestamp if request.timestamp is not None else self.clock.now()
         by_whom = (request.user_id, request.query, request.query_category, ranking.ranker)
@@ -163,12 +163,12 @@ class Service:
         self.metrics.events.labels("repeated").inc(appended.repeated)
         return appended
 
-    def known(self, item_ids: Sequence[str]) -> Mapping[str, Item]:
-        """Items of the catalogue by id; one that another process has just been told of is among them."""
-        found = self.catalogue.get(item_ids)
+    def known(self, item_ids: Sequence[str]) -> set[str]:
+        """Those of the ids that the catalogue has; one that another process has just been told of is among them."""
+        found = self.catalogue.known(item_ids)
         if len(found) < len(set(item_ids)):
             self.live.follow()
-            found = self.catalogue.get(item_ids)
+            found = self.catalogue.known(item_ids)
         return found
 
     async def follow(self) -> None:

@@ -71,6 +71,13 @@ class ExplainArguments(Ranged):
 
 
 @dataclass
+class ExportArguments:
+    """Which ranker is exported."""
+
+    folder: str = field(metadata={"help": "a trained ranker's folder, which the graphs go into", "positional": True})
+
+
+@dataclass
 class AbsorbArguments(Ranged):
     """Which events are folded into the tables."""
 

@@ -129,7 +129,9 @@ def _described(live: LiveRanker, word: str, where: str) -> Candidate:
         raise PrectrError(f'{where}: {word[:60]!r} is no JSON ({error}): write it as {{"text": "…"}}.') from None
     columns = live.scorer.ranker.columns
     features = (*columns.items, *columns.context)
-    given.check_keys(found, {"item_id", "text", "category", *features}, where)
+    known = {"item_id", "text", "category", *features}
+    found = live.own_names.read(found, known, where)
+    given.check_keys(found, known, where)
     text, read = given.text(found.get("text"), f"{where}: 'text'"), {True: given.number, False: given.name}
     attributes = {
         name: read[name.startswith(("num_", "ctx_num_"))](found[name], f"{where}: {name!r}")

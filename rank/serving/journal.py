@@ -19,6 +19,7 @@ from typing import Any, NamedTuple, Self
 from prectr.rank.history.event import Event, in_order
 from prectr.rank.serving.traffic.served import Served
 from prectr.shared.errors import PrectrError
+from prectr.shared.text_file import require_file
 
 SCHEMA_VERSION = 1
 PATIENCE = 30.0
@@ -104,6 +105,8 @@ class Journal:
     def __init__(self, path: Path | None) -> None:
         self._name = ":memory:" if path is None else str(path)
         if path is not None:
+            if path.exists():
+                require_file(path, "it is missing.")
             path.parent.mkdir(parents=True, exist_ok=True)
         self._connection = sqlite3.connect(
             self._name, timeout=PATIENCE, isolation_level=None, check_same_thread=False, cached_statements=64

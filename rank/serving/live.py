@@ -23,8 +23,10 @@ from prectr.rank.history.codes import encode
 from prectr.rank.history.event import SHOWINGS, Event
 from prectr.rank.inputs.batch import page_batch
 from prectr.rank.serving.explain import explain_page
+from prectr.rank.serving.export.exported import Exported
 from prectr.rank.serving.journal import BEGINNING, Appended, Item, Journal, News, Position
 from prectr.rank.serving.live_scorer import LiveScorer
+from prectr.rank.serving.own_names import OwnNames
 from prectr.rank.serving.request import column_of
 from prectr.rank.serving.scorer import Scorer
 from prectr.rank.serving.traffic.absorb import absorbed
@@ -101,23 +103,33 @@ class LiveRanker:
         self._seen = -1
         self._hearers: list[Callable[[News], None]] = []
         self._columns = scorer.ranker.columns
+        self.own_names = OwnNames(scorer.ranker.own_names)
+        """What the shop calls the columns: requests may use these names."""
         self._means = {column.name: column.mean for column in scorer.ranker.feature_map.numeric}
         names = scorer.ranker.feature_map.numeric_names
         self._read = {names[place] for place in scorer.ranker.model.numeric_columns}
         self._follow()
 
     @classmethod
-    def open(cls, ranker: Path, data: Path, journal: Path | None = None, bf16: bool = False) -> Self:
+    def open(
+        cls,
+        ranker: Path,
+        data: Path,
+        journal: Path | None = None,
+        bf16: bool = False,
+        exported: Exported | None = None,
+    ) -> Self:
         """Open a ranker's folder, the data folder that its memory begins with, and what the journal has since.
 
         Args:
             journal: the file of events; None: they are kept in memory only.
+            exported: what was exported of the ranker (`Exported.beside`): see `LiveScorer`.
 
         Raises:
             PrectrError: a file is missing, or the items lack a column the ranker was trained with.
         """
         base = Scorer.open(ranker, data, bf16, BATCH_SIZE)
-        scorer = LiveScorer(base, Path(ranker) if Path(ranker).is_dir() else None)
+        scorer = LiveScorer(base, Path(ranker) if Path(ranker).is_dir() else None, exported)
         return cls(scorer, Journal(journal), absorbed(data), Rival.beside(ranker))
 
     @property

@@ -23,6 +23,7 @@ from prectr.rank.inputs.frozen_text import TokenTables
 from prectr.rank.model.predictor import Predictor, ProjectedVectors
 from prectr.rank.model.trained import ENCODER
 from prectr.rank.serving.catalogue import Catalogue, Mark
+from prectr.rank.serving.export.exported import Exported
 from prectr.rank.serving.journal import Item
 from prectr.rank.serving.pair_levels import PairLevels
 from prectr.rank.serving.scorer import Scorer
@@ -52,9 +53,15 @@ class LiveScorer(Scorer):
     Whoever changes it, or calls `prepare`, holds `lock`.
     """
 
-    def __init__(self, base: Scorer, folder: Path | None = None) -> None:
-        """`folder`: the ranker's, where what is made of texts is kept beside it; None: it is made at every opening."""
+    def __init__(self, base: Scorer, folder: Path | None = None, exported: Exported | None = None) -> None:
+        """
+        Args:
+            folder: the ranker's, where what is made of texts is kept beside it; None: it is made at every opening.
+            exported: reads queries and computes pages in place of torch; in float32.
+        """
         self.ranker, self.bf16, self.batch_size = base.ranker, base.bf16, base.batch_size
+        self._exported = exported
+        self._page_network = None if exported is None else exported.page_network(base.ranker.model)
         groups = {name: f"cat_{name}" for name in base.log.item_groups if name != "category"}
         values = {name: base.items[column].combine_chunks() for name, column in groups.items()}
         self.log = self.live_log = LiveLog(base.log, self.ranker.feature_map.event_types, values)
@@ -85,14 +92,15 @@ class LiveScorer(Scorer):
         # Stage one's own probabilities are in float32 wherever they are made.
         bf16 = self.bf16 and name == LEARNT
         texts = self.items["text"].combine_chunks().dictionary_encode().dictionary.to_pylist()
+        reader = None if self._exported is None else self._exported.reader(name, encoder)
         if folder is None or read_from is None:
-            store = TextStore(encoder, bf16)
+            store = TextStore(encoder, bf16, None, reader)
             store.add(texts)
             return store
         queries = self.live_log.base.queries[:QUERIES_AT_MOST].to_pylist()
         encoder = encoder.to(compute_device())
         kept = kept_texts(folder / SERVING / name, read_from / ENCODER, encoder, texts, queries, bf16)
-        return TextStore(encoder, bf16, kept)
+        return TextStore(encoder, bf16, kept, reader)
 
     def _add_kinds(self) -> None:
         """Types of event that came later than the table of what is told apart."""
@@ -192,5 +200,5 @@ class LiveScorer(Scorer):
             with torch.inference_mode():
                 of_query = model.text_projection(query.pooled.half())
             vectors = ProjectedVectors(of_query, self._past[torch.from_numpy(numbers.astype(np.int64))], self._past)
-        tables = TokenTables.of_vectors(model.encoder, query, self.texts.items(numbers))
-        return Predictor(model, tables, self.events, self.bf16, items=vectors)
+        tables = TokenTables.of_vectors(self.texts.encoder, query, self.texts.items(numbers))
+        return Predictor(model, tables, self.events, self.bf16, items=vectors, page_network=self._page_network)

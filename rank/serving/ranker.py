@@ -13,6 +13,7 @@ import pyarrow as pa
 from prectr.rank.history.log import BehaviourLog
 from prectr.rank.model.trained import TrainedRanker
 from prectr.rank.serving.explain import explain_page, without_a_page
+from prectr.rank.serving.own_names import OwnNames
 from prectr.rank.serving.request import request_tables
 from prectr.rank.serving.scorer import Scorer, StageOne, frozen_vectors
 
@@ -34,7 +35,7 @@ class Ranker(TrainedRanker):
             items: n candidates, each with `text` and, as far as known, `item_id`, `category`, `cat_*` and `num_*`
                 attributes and `ctx_*` context of its own (price, promotion). Unknown ids are normal. Values may be
                 scalars of numpy, pandas or pyarrow; None and NaN are missing; features that no candidate has are
-                named in one warning.
+                named in one warning. Of data that were converted, the shop's own names are read too (`own_names`).
             user_events: the user's past, in any order: each an item as above with `timestamp` (datetime, ISO 8601 or
                 seconds since 1970), `clicked` (default True) and, as far as known, `query` and `page_id`; one without
                 a query has an `event_type` (default "purchase"). None or empty: a new user.
@@ -87,7 +88,8 @@ class Ranker(TrainedRanker):
     ) -> tuple[Scorer, pa.Table]:
         """This ranker in front of what a caller said, and the page as a table of the contract."""
         means = {column.name: column.mean for column in self.feature_map.numeric}
-        tables = request_tables(query, items, user_events, context, self.columns, means)
+        names = OwnNames(self.own_names)
+        tables = request_tables(query, items, user_events, context, self.columns, means, names)
         stage_one = StageOne(self.model.encoder, tables.items)
         level_prob = stage_one.of(tables.behaviours)
         log = BehaviourLog.from_tables(tables.items, tables.behaviours, level_prob, self.columns.matched)

@@ -10,6 +10,7 @@ import pyarrow as pa
 from prectr.data.contract import SCHEMAS, SEARCH
 from prectr.rank.features.columns import Columns
 from prectr.rank.serving import given
+from prectr.rank.serving.own_names import OwnNames
 from prectr.shared.errors import PrectrError
 
 USER = "the user"  # the one user of a scored page; the network never sees ids
@@ -34,12 +35,13 @@ def request_tables(
     context: Mapping[str, Any] | None,
     columns: Columns,
     means: Mapping[str, float],
+    names: OwnNames | None = None,
 ) -> RequestTables:
     """The tables of one request; see `Ranker.score` for what items, events and context hold.
 
     Args:
         columns: the optional columns that the ranker was trained with. means: of every number in the training rows,
-            which stands for one that nobody gave.
+            which stands for one that nobody gave. names: the shop's own, which may be used too.
 
     Raises:
         PrectrError: what was given is no request, or could be meant in two ways.
@@ -47,16 +49,21 @@ def request_tables(
     asked = given.text(query, "query")
     if asked is None:
         raise PrectrError("query is missing or empty: give what was typed.")
-    page = _page(context, columns)
+    names = names or OwnNames()
+    of_items = (*OF_ITEMS, *columns.items, *columns.context)
+    page = _page(context, columns, names)
     candidates = [
-        _item(item, f"candidate {number}", columns, columns.context)
+        _item(names.read(item, of_items, f"candidate {number}"), f"candidate {number}", columns, columns.context)
         for number, item in enumerate(given.mappings(items, "items", "candidate"))
     ]
     if not candidates:
         raise PrectrError("score needs at least one item.")
     happened = given.mappings([] if user_events is None else user_events, "user_events", "event")
     events = sorted(
-        (_event(event, f"event {number}", columns) for number, event in enumerate(happened)),
+        (
+            _event(names.read(event, (*of_items, *OF_EVENTS), f"event {number}"), f"event {number}", columns)
+            for number, event in enumerate(happened)
+        ),
         key=lambda event: event["timestamp"],
     )
     _tell_missing(candidates, page, columns)
@@ -143,13 +150,15 @@ def _event(event: Mapping[str, Any], where: str, columns: Columns) -> dict[str, 
     }
 
 
-def _page(context: Mapping[str, Any] | None, columns: Columns) -> dict[str, Any]:
+def _page(context: Mapping[str, Any] | None, columns: Columns, names: OwnNames) -> dict[str, Any]:
     """What holds for the whole page."""
     if context is None:
         context = {}
     if not hasattr(context, "keys"):
         raise PrectrError(f"context is a {type(context).__name__}: give a mapping of ctx_* values and a timestamp.")
-    given.check_keys(context.keys(), {*OF_PAGE, *columns.context}, "context")
+    known = {*OF_PAGE, *columns.context}
+    context = names.read({key: context[key] for key in context.keys()}, known, "context")  # noqa: SIM118
+    given.check_keys(context.keys(), known, "context")
     now = given.plain(context.get("timestamp"), "context: 'timestamp'")
     return {
         **_values(context, columns.context, "context"),

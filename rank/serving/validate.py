@@ -5,6 +5,7 @@ The log is scored block by block and its inputs are counted; evaluation/drift.py
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ from prectr.shared.outputs import check_output
 from prectr.shared.run.console import console, progress_bar, table
 from prectr.shared.run.provenance import shareable
 from prectr.shared.run.schema import member, read_json
+from prectr.shared.run.verbs import program
 
 SHOWN = 15  # inputs in the table, most drifted first
 
@@ -70,6 +72,7 @@ def validate(
         "rows": len(observed.clicked),
         "users": len(np.unique(observed.user)),
         "inputs": compare_inputs(reference, observed),
+        "begins_later": begins_later(scorer.log.seconds, folder),
         "level_prob": {"then": reference.level_prob, "now": observed.level_prob.tolist()},
         "figures": compare_figures(reference, _judged(folder), observed, resamples, run.seed),
         "reconstructed": reconstructed(log),
@@ -79,6 +82,27 @@ def validate(
     with atomic_write(output) as temporary:
         temporary.write_text(strict_json.dumps(report, indent=1) + "\n", encoding="utf-8")
     show(report, scorer.ranker, output)
+    command = next_command(folder, log, verdict.retrain or verdict.recalibrate)
+    console.print(f"Next:  {command}", highlight=False, soft_wrap=True)
+
+
+def begins_later(seconds: np.ndarray, folder: Path) -> str:
+    """A sentence where the newer log lacks the past that the ranker's training read; empty where it has it.
+
+    Args:
+        seconds: of the newer log's events, ascending. folder: the ranker's.
+    """
+    path = folder / "metrics.json"
+    trained = read_json(path).get("data", {}).get("train", {}).get("first") if path.exists() else None
+    if trained is None or not len(seconds):
+        return ""
+    first = datetime.fromtimestamp(int(seconds[0]), UTC).date().isoformat()
+    if first <= trained:
+        return ""
+    return (
+        f"The newer log begins on {first}, the ranker's training on {trained}: histories and counts are shorter here, "
+        "which is no drift. Add the days to the ranker's own log (data convert --append) and validate a split of that."
+    )
 
 
 def observe(
@@ -190,9 +214,18 @@ def show(report: Mapping[str, Any], ranker: TrainedRanker, output: Path) -> None
         + [[f"mean P({name})", f"{then:.4f}", None, f"{now:.4f}"] for name, then, now in levels],
         report["reconstructed"],
     )
+    if report["begins_later"]:
+        console.print(report["begins_later"], style="bold", highlight=False, soft_wrap=True)
     console.print(report["verdict"]["sentence"], highlight=False, soft_wrap=True)
     console.print(f"Files: {output}", highlight=False)
-    next_command = (
-        "python -m rank run --warm_start" if report["verdict"]["retrain"] else "python -m rank explain --page"
-    )
-    console.print(f"Next:  {next_command} …", highlight=False)
+
+
+def next_command(folder: Path, log: Path, due: bool) -> str:
+    """What to do next: a command that runs as printed, where the log is the data folder of another data set."""
+    if not due:
+        return "nothing; ask again when more days have come."
+    begin = f"{program('rank')} run --name"
+    if log.name != "data" or log.parent.resolve() == folder.parent.resolve():
+        return f"write the newer days as a data set, then {begin} NEWER --warm_start {folder}"
+    where = "" if str(log.parent.parent) == "artifacts" else f" --artifacts {log.parent.parent}"
+    return f"{begin} {log.parent.name}{where} --warm_start {folder}"

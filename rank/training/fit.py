@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from prectr.data.contract import own_names
 from prectr.data.scan import scan_table
 from prectr.rank.features.columns import Columns
 from prectr.rank.features.feature_map import FeatureMap
@@ -23,6 +24,7 @@ from prectr.rank.training.exposure_bias import HardNegatives
 from prectr.rank.training.objective import Objective
 from prectr.rank.training.schedule import BatchSchedule
 from prectr.rank.training.trainer import train
+from prectr.rank.training.validation_curve import ValidationCurve
 from prectr.rank.training.warm_start import carry_over
 from prectr.rank.workspace import COST, PAIR_FEATURES, Workspace
 from prectr.shared import strict_json
@@ -79,7 +81,8 @@ def train_ranker(workspace: Workspace, work: Path) -> None:
     )
     objective = Objective(model, workspace.losses, workspace.run.seed, tables)
     started = time.perf_counter()
-    training = train(objective, schedule, texts, workspace.training, workspace.run.seed, work)
+    validation = _validation(workspace, events, texts) if launch.is_first() else None
+    training = train(objective, schedule, texts, workspace.training, workspace.run.seed, work, validation)
     seconds = time.perf_counter() - started
     if not launch.is_first():
         return
@@ -91,6 +94,21 @@ def train_ranker(workspace: Workspace, work: Path) -> None:
     }
     (work / COST).write_text(strict_json.dumps(cost, indent=1), encoding="utf-8")
     columns = Columns.of(shop.items, next(scan_table(workspace.data, "impressions", rows_at_once=1)), shop.log)
-    TrainedRanker(model, feature_map, workspace.history, workspace.level_names, columns).save_pretrained(work)
+    names = own_names(workspace.data)
+    TrainedRanker(model, feature_map, workspace.history, workspace.level_names, columns, names).save_pretrained(work)
     rate = workspace.losses.negative_sampling_rate
     Reference.of(prepared, feature_map, workspace.history, workspace.run.seed, rate).save(work)
+
+
+def _validation(workspace: Workspace, events: Events, texts: Texts) -> ValidationCurve | None:
+    """What is measured while it trains; None: there are no validation weeks."""
+    if "validation" not in workspace.splits:
+        return None
+    return ValidationCurve(
+        PreparedSet.open(workspace.folder / "features" / "validation"),
+        events,
+        texts,
+        bf16=workspace.training.bf16,
+        negative_sampling_rate=workspace.losses.negative_sampling_rate,
+        seed=workspace.run.seed,
+    )

@@ -18,6 +18,7 @@ from prectr.rank.inputs.texts import Texts
 from prectr.rank.training.gradient_cache import GradientCache
 from prectr.rank.training.objective import Objective
 from prectr.rank.training.schedule import BatchSchedule
+from prectr.rank.training.validation_curve import LogPoints, ValidationCurve
 from prectr.shared.run import launch
 from prectr.shared.training.device import trainer_settings
 from prectr.shared.training.trainer import PartTrainer
@@ -141,7 +142,8 @@ class Training(NamedTuple):
     """What a training leaves beside the weights.
 
     Attributes:
-        log: one dict per `logging_steps`. encoder_seconds: how long the text encoder took.
+        log: one dict per `logging_steps`, and one per point of the validation curve. encoder_seconds: how long the text
+            encoder took.
     """
 
     log: list[dict]
@@ -149,11 +151,20 @@ class Training(NamedTuple):
 
 
 def train(
-    objective: Objective, schedule: BatchSchedule, texts: Texts, arguments: TrainArguments, seed: int, folder: Path
+    objective: Objective,
+    schedule: BatchSchedule,
+    texts: Texts,
+    arguments: TrainArguments,
+    seed: int,
+    folder: Path,
+    validation: ValidationCurve | None = None,
 ) -> Training:
     """Run the schedule, going on from the last checkpoint in `folder`/checkpoints if a killed run left one.
 
     TensorBoard's logs stay in `folder`/runs. Launched processes train together, each on its part of every batch.
+
+    Args:
+        validation: what a few lines of the log say of the validation weeks; None: nothing.
     """
     per_group = arguments.batches_per_encoder_step
     args = TrainingArguments(
@@ -177,5 +188,7 @@ def train(
         report_to="none",
     )
     trainer = RankTrainer(objective, schedule, texts, arguments, args)
+    if validation is not None:
+        trainer.add_callback(LogPoints(validation, objective, trainer.log))
     trainer.train_or_resume("ranker")
     return Training(trainer.state.log_history, trainer.encoder_seconds)

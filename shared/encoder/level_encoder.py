@@ -139,11 +139,16 @@ class LevelEncoder(nn.Module, HubModel):
         self.text_encoder.get_input_embeddings().requires_grad_(False)
 
     @torch.inference_mode()
-    def fit_features(self, queries: Sequence[str], items: Sequence[str]) -> None:
-        """Standardises the head's features over n sample pairs, of all levels; once, before training."""
+    def fit_features(self, queries: Sequence[str], items: Sequence[str]) -> np.ndarray:
+        """Standardises the head's features over n sample pairs, of all levels, and returns them, [n, features]; once,
+        before training.
+        """
         query, query_row = self._encode_distinct(*_coded(queries), "query")
         item, item_row = self._encode_distinct(*_coded(items), "item")
-        self.head.standardise(self.head.features(query.take(query_row), item.take(item_row)))
+        features = self.head.features(query.take(query_row), item.take(item_row))
+        self.head.standardise(features)
+        standard: np.ndarray = ((features - self.head.shift) / self.head.scale).cpu().numpy()
+        return standard
 
     def tokenize(self, texts: Sequence[str], kind: Literal["query", "item"]) -> dict[str, np.ndarray]:
         """Token ids of n texts, padded (and cut) to the kind's length L: `input_ids` [n, L] int32, `attention_mask`

@@ -7,7 +7,7 @@ Sources: kernel pooling, K-NRM (Xiong et al., SIGIR 2017); kernels over lightly 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -118,7 +118,9 @@ class KernelSums(torch.autograd.Function):
         ctx.save_for_backward(similarity)
         ctx.kernels = list(zip(means, widths, strict=True))
         kernels = similarity.new_tensor([(mean, _factor(width)) for mean, width in ctx.kernels])[..., None, None, None]
-        parts = kernels.split(max(CELLS_AT_ONCE // max(similarity.numel(), 1), 1))
+        # A graph that is exported takes any number of pairs.
+        cells = 1 if torch.compiler.is_exporting() else similarity.numel()
+        parts = kernels.split(max(CELLS_AT_ONCE // max(cells, 1), 1))
         return torch.cat([_gaussian(similarity, *part.unbind(1)).sum(-1) for part in parts]).movedim(0, -1)
 
     @staticmethod
@@ -199,6 +201,33 @@ class LevelHead(nn.Module):
         """Fixes each feature's shift and scale by a sample [n, features]: unequal scales are slow to learn from [O]."""
         self.shift.copy_(features.mean(0))
         self.scale.copy_(features.std(0).clamp(min=1e-2))
+
+    @property
+    def maxsim_feature(self) -> int:
+        """Which of the features is the MaxSim of the contextual vectors, query → item."""
+        return len(self.means)
+
+    @property
+    def cosine_feature(self) -> int:
+        """Which of the features is the cosine of the pooled vectors."""
+        return 2 * (len(self.means) + 2)
+
+    @torch.no_grad()
+    def start_as_maxsim(self, scale: float, bias: Sequence[float]) -> None:
+        """Makes the logit of level k `k · scale · m + bias_k`, m the standardised MaxSim of the contextual vectors:
+        what is trained from here begins with what the vectors know untrained, not with noise [O].
+
+        It goes through the perceptron as it is, on two units each: gelu(x) − gelu(−x) = x. The others have no say yet.
+        """
+        for layer, inputs in ((self.hidden, [self.maxsim_feature]), (self.state, [0, 1])):
+            layer.weight[:2] = 0.0
+            layer.bias[:2] = 0.0
+            for column, sign in zip(inputs, (1.0, -1.0), strict=False):
+                layer.weight[:2, column] = sign * layer.weight.new_tensor([1.0, -1.0])
+        slope = scale * torch.arange(len(bias), dtype=torch.float32)
+        self.classifier.weight.zero_()
+        self.classifier.weight[:, :2] = torch.stack([slope, -slope], 1).to(self.classifier.weight)
+        self.classifier.bias.copy_(torch.tensor(list(bias)))
 
     @torch.no_grad()
     def fold_temperature(self, temperature: float) -> None:

@@ -23,8 +23,9 @@ def run_main(main: Callable[[list[str]], None], together: Collection[str] = ()) 
         together: verbs that launched processes do together; of any other command the first takes care alone.
 
     Exit codes: 0 done · 2 a `PrectrError`, a bad setting or a missing extra, said in one sentence on stderr · 130
-    interrupted · 143 ended by SIGTERM · 1 another process of the launch died. The last three end with a line that says
-    where the command goes on. Any other exception is a bug and keeps its traceback.
+    interrupted · 143 ended by SIGTERM · 141 nobody reads the output · 1 another process of the launch died. The last
+    four end with a line that says where the command goes on, and so does a full disk and whatever else the machine
+    could not give (2). Any other exception is a bug and keeps its traceback.
 
     Example:
         >>> if __name__ == "__main__":
@@ -57,18 +58,42 @@ def run_main(main: Callable[[list[str]], None], together: Collection[str] = ()) 
     except KeyboardInterrupt:
         _say_last("Interrupted", last_word)
         sys.exit(130)
-    except RuntimeError as error:
-        if not launch.is_lost_connection(error):
+    except BrokenPipeError:
+        _leave_unread(last_word)
+    except Exception as error:
+        if isinstance(error, RuntimeError) and launch.is_lost_connection(error):
+            _say_last(_who_died() or "Another process of this launch died", last_word)
+            sys.stdout.flush()
+            os._exit(1)  # what libraries do at an ordinary exit may wait for the process that is gone
+        if (cause := _lacking(error)) is None:
             raise
-        _say_last(_who_died() or "Another process of this launch died", last_word)
+        _say_last(f"error: {cause}", last_word)
+        sys.exit(2)
+    try:
         sys.stdout.flush()
-        os._exit(1)  # what libraries do at an ordinary exit may wait for the process that is gone
+    except BrokenPipeError:
+        _leave_unread(last_word)
     sys.exit(0)
 
 
 def _fail(sentence: str) -> NoReturn:
     print(f"error: {visible(sentence)}", file=sys.stderr)
     sys.exit(2)
+
+
+def _lacking(error: Exception) -> str | None:
+    """What the machine could not give; None: the error is a bug."""
+    from prectr.shared.run.steps import being_built
+    from prectr.shared.storage.resources import lacking
+
+    return lacking(error, being_built())
+
+
+def _leave_unread(last_word: threading.Lock) -> NoReturn:
+    """Who read the output has gone, as `head` does when it has enough."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is still to be printed goes nowhere
+    _say_last("Nobody reads the output any more", last_word)
+    sys.exit(128 + signal.SIGPIPE)
 
 
 def _say_last(cause: str, last_word: threading.Lock) -> None:
@@ -78,7 +103,7 @@ def _say_last(cause: str, last_word: threading.Lock) -> None:
     from prectr.shared.run.steps import where_it_goes_on
 
     where = where_it_goes_on()
-    line = f"{cause}: run the same command again ({_as_typed()})"
+    line = f"{visible(cause)}: run the same command again ({_as_typed()})"
     print(f"{line}; {where}." if where else f"{line}.", file=sys.stderr, flush=True)
 
 

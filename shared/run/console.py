@@ -1,6 +1,7 @@
 """How the project talks to the terminal: one console, one look for tables, one look for progress."""
 
 import math
+import os
 import re
 import sys
 import time
@@ -43,6 +44,13 @@ class PlainConsole(Console):
         shown = (visible(each) if isinstance(each, str) else each for each in objects)
         super().print(*shown, **{**settings, "markup": False})
 
+    def on_broken_pipe(self) -> None:
+        raise  # the error that rich is handling: `run_main` has the last word
+
+
+for name in ("stdout", "stderr"):
+    if getattr(sys, name) is None:  # closed by whoever began this process, as `>&-` does: nobody is told anything
+        setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
 
 # Piped into a file there is no width to ask for, and rich's 80 columns break every table.
 console = PlainConsole() if sys.stdout.isatty() else PlainConsole(width=150)

@@ -81,7 +81,7 @@ def _counts(name: str) -> bool:
 
 def _read(cache: Path) -> dict[str, Any]:
     try:
-        checked = json.loads(cache.read_text(encoding="utf-8"))
+        checked = json.loads(cache.read_text(encoding="utf-8")) if cache.is_file() else {}
     except (OSError, ValueError):
         return {}
     return checked if isinstance(checked, dict) else {}

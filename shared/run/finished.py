@@ -63,9 +63,16 @@ def remember_run(
         temporary.write_text(json.dumps(note), encoding="utf-8")
 
 
+UNDECIDING = ("engine",)
+"""Settings that decide no byte: a run that has ended is ended whatever they say now."""
+
+
 def settings_of(groups: Iterable[Any]) -> dict[str, Any]:
-    """The values of dataclasses of settings, by the dataclass's name."""
-    return {type(group).__name__: asdict(group) for group in groups}
+    """The values of dataclasses of settings that may decide a result, by the dataclass's name."""
+    return {
+        type(group).__name__: {name: value for name, value in asdict(group).items() if name not in UNDECIDING}
+        for group in groups
+    }
 
 
 def _note(folder: Path, stage: str) -> Path:

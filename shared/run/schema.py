@@ -11,6 +11,7 @@ from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from prectr.shared.errors import PrectrError
+from prectr.shared.text_file import require_file
 
 T = TypeVar("T")
 KEY = "schema_version"
@@ -27,10 +28,9 @@ def read_json(path: Path) -> Any:
     Raises:
         PrectrError: there is no such file, or it is no JSON.
     """
+    require_file(Path(path), "it is missing: make it again, or download it again.")
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise PrectrError(f"{path} is missing: make it again, or download it again.") from None
     except (OSError, ValueError, RecursionError) as error:
         raise PrectrError(f"{path} is not JSON ({error}): save or download it again.") from error
 

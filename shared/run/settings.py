@@ -4,7 +4,8 @@ A stage declares its settings as dataclasses and ships `configs/{smoke,default,f
 the dataclass defaults, and flags replace the profile's. A key or flag that no dataclass declares is an error.
 
 Metadata of a field: `help`, what `--help` says of it; `choices`, texts it may be; `positional`, true for an argument
-that has no flag's name; `was`, what the setting was called before: (old name, version that renamed it).
+that has no flag's name; `group`, the heading in `--help` that it stands under, where it is not the dataclass's; `was`,
+what the setting was called before: (old name, version that renamed it).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import difflib
 import inspect
 import re
-from argparse import SUPPRESS, ArgumentError, Namespace, RawDescriptionHelpFormatter
+from argparse import SUPPRESS, ArgumentError, Namespace
 from argparse import ArgumentParser as PlainParser
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields
@@ -21,16 +22,14 @@ from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import yaml
-from jsonargparse import ActionYesNo, ArgumentParser, DefaultHelpFormatter
+from jsonargparse import ActionYesNo, ArgumentParser
 
 from prectr.shared.errors import PrectrError
+from prectr.shared.help import Help, value_of
+from prectr.shared.text_file import read_text
 
 COMMAND_LINE = "command line"
 KINDS = {int: "a whole number", float: "a number", str: "a text", bool: "true or false", Path: "a path"}
-
-
-class _Help(RawDescriptionHelpFormatter, DefaultHelpFormatter):
-    """Shows types and defaults, and a description as it was written."""
 
 
 @dataclass(frozen=True)
@@ -88,9 +87,9 @@ class _Setting:
             kind = {"action": ActionYesNo, "nargs": "?"}
         elif self.is_list:
             kind = {"type": get_args(self.hint)[0], "nargs": "+"}
-        action = group.add_argument(f"--{self.name}", default=self.default, help=told, **kind)
-        if self.hint is bool:
-            action.metavar = "BOOL"
+        shown, more = value_of(get_args(self.hint)[0] if self.is_list else self.hint)
+        action = group.add_argument(f"--{self.name}", default=self.default, help=told + more, **kind)
+        action.metavar = shown
 
     @property
     def expected(self) -> str:
@@ -154,11 +153,10 @@ def parse_arguments(
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """Read a flat YAML mapping of settings; raises `PrectrError` if it is missing, malformed or nested."""
-    if not path.is_file():
-        raise PrectrError(f"{path}: no such settings file; {path.parent} holds {_profiles(path.parent)}.")
+    """Read a flat YAML mapping of settings; raises `PrectrError` if it is missing, no file, malformed or nested."""
+    text = read_text(path, f"no such settings file; {path.parent} holds {_profiles(path.parent)}.")
     try:
-        settings = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)
+        settings = yaml.load(text, Loader=_UniqueKeyLoader)
     except yaml.YAMLError as error:
         raise PrectrError(f"{path}: not valid YAML: {' '.join(str(error).split())}.") from error
     if settings is None:
@@ -235,14 +233,17 @@ def _parser(
     description: str | None,
 ) -> ArgumentParser:
     parser = ArgumentParser(
-        prog=program, description=description, formatter_class=_Help, exit_on_error=False, allow_abbrev=False
+        prog=program, description=description, formatter_class=Help, exit_on_error=False, allow_abbrev=False
     )
     for cls in classes:
         title = (inspect.getdoc(cls) or cls.__name__).splitlines()[0].rstrip(".")
-        group = parser.add_argument_group(title)
+        groups: dict[str, Any] = {}
         for field in fields(cls):
             if field.init:
-                settings[field.name].add_to(group)
+                heading = field.metadata.get("group", title)
+                groups.setdefault(heading, None)
+                groups[heading] = groups[heading] or parser.add_argument_group(heading)
+                settings[field.name].add_to(groups[heading])
     if selectors:
         group = parser.add_argument_group("Where settings come from")
         for name, how in selectors.items():

@@ -16,12 +16,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
+from glob import escape
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
-from prectr.shared.atomic import atomic_write, make_readable
+from prectr.shared.atomic import atomic_write, make_readable, remove_hidden
 from prectr.shared.errors import PrectrError
 from prectr.shared.run import launch
 from prectr.shared.run.checkpoints import latest_checkpoint
@@ -37,6 +38,7 @@ ATTEMPT = ".attempt.json"
 COMMANDS = {
     "data": "make data",
     "teacher": "make distill",
+    "labeller": "make distill",
     "labels": "make distill",
     "assistant": "make distill",
     "assistant_labels": "make distill",
@@ -45,6 +47,7 @@ COMMANDS = {
     **dict.fromkeys(("level_prob", "replay", "pairs", "behaviours", "texts", "text_vectors", "features"), "make rank"),
     **dict.fromkeys(("lightgbm", "engagement", "pair_features", "judged_pair_features"), "make rank"),
     **dict.fromkeys(("trained", "ranker"), "make rank"),
+    "onnx": "python -m rank export",
 }
 """Which command writes which folder, for error messages."""
 
@@ -100,7 +103,7 @@ def run_step(
     `build(work)` writes into a hidden folder beside `folder`, named after the fingerprint. It takes the place of
     `folder` only when `build` returns. If the run is killed or fails, the work folder stays, `folder` is untouched, and
     the next call with the same inputs hands the same work folder to `build`, which may resume from what is in it
-    (`work/"checkpoints"` is removed at the end). A second process that wants the same folder waits for the first.
+    (`work/"checkpoints"` and what is hidden go at the end). A second process that wants the same folder waits.
 
     Of processes that were launched together the first one builds, taking itself for the only one, and the others wait;
     or, `together`, all of them call `build` with the same work folder, where the first alone must write the result.
@@ -118,8 +121,7 @@ def run_step(
         The folder's record; its seconds are those of all attempts together.
 
     Raises:
-        PrectrError: an input is not a JSON value, a source is no module, or another machine of the launch does not see
-            the folder.
+        PrectrError: an input is no JSON value, a source no module, or a machine of the launch does not see the folder.
     """
     step = _Step(name, Path(folder), dict(inputs), code_of(build, sources), build)
     if not launch.is_launched():
@@ -136,14 +138,18 @@ def _fingerprint(name: str, inputs: Mapping[str, Any], code: Mapping[str, str]) 
     return fingerprint_inputs(name, {**inputs, "code": code} if code else inputs)
 
 
+def being_built() -> Path | None:
+    """The work folder of the step that was begun last, unless it is finished."""
+    return _unfinished[0][1] if _unfinished else None
+
+
 def where_it_goes_on() -> str:
     """Where the step that was begun last goes on when its command is run again; empty if it is finished."""
-    if not _unfinished:
+    if (work := being_built()) is None:
         return ""
-    [(name, work)] = _unfinished
     found = [Path(each) for folder in work.rglob("checkpoints") if (each := latest_checkpoint(folder))]
     newest = max(found, key=lambda path: path.stat().st_mtime, default=None)
-    return f"{name} goes on" + (f" from checkpoint {newest.name.rpartition('-')[2]}" if newest else "")
+    return f"{_unfinished[0][0]} goes on" + (f" from checkpoint {newest.name.rpartition('-')[2]}" if newest else "")
 
 
 def _run(step: _Step) -> StepRecord:
@@ -337,7 +343,7 @@ def _build(step: _Step, work: Path) -> StepRecord:
         raise
     seconds = round(earlier + time.time() - started, 3)
     shutil.rmtree(work / "checkpoints", ignore_errors=True)
-    attempt.unlink()
+    remove_hidden(work)  # the note of this attempt, and what killed ones left
     make_readable(*(file for file in work.rglob("*") if file.is_file()))
     record = StepRecord(
         name=step.name,
@@ -371,7 +377,8 @@ def _publish(work: Path, folder: Path) -> None:
     if folder.exists():
         os.replace(folder, previous)
     os.replace(work, folder)
-    shutil.rmtree(previous, ignore_errors=True)
+    for left in (previous, *folder.parent.glob(f".{escape(folder.name)}.{'[0-9a-f]' * 12}.part")):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 @contextmanager

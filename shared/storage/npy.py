@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from types import TracebackType
 
@@ -50,6 +51,20 @@ class NpyWriter:
             self._file.seek(0)
             self._write_header()
         self._file.close()
+
+
+def new_array(path: Path, dtype: np.dtype | type, shape: tuple[int, ...]) -> np.memmap:
+    """A new .npy file, memory-mapped to be written. Its room on disk is taken at once: a page that finds none later
+    would end the process (SIGBUS) without a word.
+
+    Raises:
+        OSError: the disk has no room for it.
+    """
+    array: np.memmap = np.lib.format.open_memmap(path, "w+", dtype, shape)
+    if hasattr(os, "posix_fallocate"):  # macOS has none
+        with open(path, "r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    return array
 
 
 def open_array(path: Path) -> np.ndarray:

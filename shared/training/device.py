@@ -27,6 +27,11 @@ def compute_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
+def gpus_of_a_part() -> float:
+    """How many GPUs a part of a step takes that is computed on `compute_device()`."""
+    return 1.0 if compute_device().type == "cuda" else 0.0
+
+
 def has_bf16(device: torch.device) -> bool:
     """Whether that device multiplies bfloat16 matrices in hardware; of a GPU, torch's current one is asked."""
     if device.type == "cuda":

@@ -15,15 +15,18 @@ from prectr.shared.run.checkpoints import latest_checkpoint
 from prectr.shared.run.launch import agree, is_launched, wait_for_all
 from prectr.shared.training import trackers
 from prectr.shared.training.progress import ProgressBar
-from prectr.shared.training.whole_batch import part
+from prectr.shared.training.whole_batch import part, part_of_groups
 
 
 class PartSampler(BatchSampler):
-    """Of every batch of row numbers, those that fall to this process (`whole_batch.part`)."""
+    """Of every batch of row numbers, those that fall to this process (`whole_batch.part`); where the sampler has a
+    `group` [n] of rows that the loss compares, whole groups of them.
+    """
 
     def __iter__(self) -> Iterator[list[int]]:
+        group = getattr(self.sampler, "group", None)
         for rows in super().__iter__():
-            yield part(rows)
+            yield part(rows) if group is None else part_of_groups(rows, group)
 
     def set_epoch(self, epoch: int) -> None:
         if hasattr(self.sampler, "set_epoch"):

@@ -28,6 +28,22 @@ def part(rows: Rows) -> Rows:
     return rows[len(rows) * rank() // count : len(rows) * (rank() + 1) // count]
 
 
+def part_of_groups(rows: list[int], group: np.ndarray) -> list[int]:
+    """As `part`, for a loss that compares rows of one group: no group is torn, the rows are put together by group.
+
+    Where the batch has fewer groups than there are processes each takes all of it, which leaves every mean as it is.
+
+    Args:
+        rows: of the batch. group: [n] the group of every row there is.
+    """
+    if num_processes() == 1:
+        return rows
+    together = sorted(rows, key=group.__getitem__)
+    starts = [0, *(np.flatnonzero(np.diff(group[together])) + 1).tolist(), len(together)]
+    mine = part(list(range(len(starts) - 1)))
+    return together[starts[mine[0]] : starts[mine[-1] + 1]]
+
+
 def batch_mean(values: Tensor, weight: Tensor | None = None) -> Tensor:
     """The mean over the whole batch of `values` [b], given this process's rows; averaged over the processes it is that
     mean, and its gradient that mean's gradient.

@@ -19,6 +19,21 @@ from tests.data.journey.tiny_journey import tiny_arguments
 LOGS = ("impressions", "behaviours")
 
 
+def test_a_killed_build_leaves_nothing_in_the_tables_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    command = ["build", "--profile", "smoke", "--listings", "--name", "toy-listings", "--artifacts", str(tmp_path)]
+
+    def killed(shop: Path, folder: Path) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(listings, "as_listings", killed)
+        with pytest.raises(KeyboardInterrupt):
+            main(command)
+    main(command)
+    folder = tmp_path / "toy-listings" / "data"
+    assert all(path.is_file() and path.suffix in (".parquet", ".json") for path in folder.iterdir())
+
+
 def turned(shop: Path, folder: Path) -> Path:
     """`shop`, which keeps its other tables, as a marketplace in `folder`."""
     folder.mkdir()

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from prectr.distill.losses import distillation_loss, gold_loss, within_bounds
+from prectr.distill.losses import distillation_loss, gold_loss, within_bounds, within_query_loss
 
 STATE = torch.tensor([[1.0, 0.0]])
 
@@ -57,3 +57,13 @@ def test_a_bound_pulls_a_student_only_from_above() -> None:
     below = torch.tensor([[3.0, 2.0, -9.0]])
     loss = distillation_loss(below, teacher, STATE, None, 1.0, 0.0, censored)
     assert loss.item() == pytest.approx(0.0, abs=1e-6)
+
+
+def test_the_order_within_a_query_by_hand() -> None:
+    logits = torch.log(torch.tensor([[0.5, 0.5], [0.2, 0.8], [0.9, 0.1], [0.3, 0.7]]))
+    levels, query = torch.tensor([0, 1, 1, 0]), torch.tensor([7, 7, 7, 2])
+    # Rows 1 and 2 are above row 0; row 3 is of another query.
+    expected = (math.log1p(math.exp(-(0.8 - 0.5))) + math.log1p(math.exp(-(0.1 - 0.5)))) / 2
+    assert within_query_loss(logits, levels, query).item() == pytest.approx(expected, rel=1e-5)
+    assert within_query_loss(logits, torch.zeros(4, dtype=torch.long), query).item() == 0
+    assert within_query_loss(logits, levels, torch.arange(4)).item() == 0

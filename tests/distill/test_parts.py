@@ -11,7 +11,7 @@ from prectr.distill.student.hidden_states import StateModel, pad_texts, tokenize
 from prectr.distill.student.model import PairDataset, SoftTarget, StudentModel
 from prectr.distill.teachers.base import Judgement
 from prectr.shared.encoder.level_encoder import LevelEncoder
-from prectr.shared.training.whole_batch import part
+from prectr.shared.training.whole_batch import part, part_of_groups
 from tests.shared.encoder.tiny_encoder import tiny_encoder
 from tests.shared.run.launched import Launch, assert_parts_make_the_whole, gradients
 
@@ -50,6 +50,22 @@ def test_parts_of_pairs(encoder: LevelEncoder, launch: Launch, taught: bool, tmp
         return gradients(model, lambda: model(**data.__getitems__(part([6, 0, 3, 1, 5])))["loss"])
 
     assert_parts_make_the_whole(launch, work)
+
+
+def test_parts_of_queries(encoder: LevelEncoder, launch: Launch, tmp_path: Path) -> None:
+    few = np.array(["red cola", "tea", "soap", "tea", "red cola", "tea", "soap"], object)
+    learnt = Pairs(few, np.array(TEXTS[::-1], object), np.arange(7) % 3)
+    data, model = PairDataset(encoder, learnt, tmp_path), StudentModel(encoder, order_weight=2.0)
+    seen: list[list[int]] = []
+
+    def work(rows: list[int]) -> dict[str, torch.Tensor]:
+        seen.append(part_of_groups(rows, data.query))
+        return gradients(model, lambda: model(**data.__getitems__(seen[-1]))["loss"])
+
+    assert_parts_make_the_whole(launch, lambda: work([6, 0, 3, 1, 4, 5, 2]))
+    # Of two queries there is no part for a third process: each takes the whole batch.
+    assert_parts_make_the_whole(launch, lambda: work([6, 3, 1, 5, 2]))
+    assert len({tuple(rows) for rows in seen}) > 2, "parts are not the whole"
 
 
 def test_parts_of_texts(encoder: LevelEncoder, launch: Launch, tmp_path: Path) -> None:

@@ -12,8 +12,11 @@ from transformers import EvalPrediction, Trainer
 from prectr.distill.student.model import PairDataset, StudentModel
 from prectr.distill.student.train import Schedule, train_student
 from prectr.distill.training import (
+    ROWS_TOGETHER,
+    LikeLengthSampler,
     LikeLengthTrainer,
     MappedColumn,
+    QuerySampler,
     fixed_lists,
     lengths_of,
     level_metrics,
@@ -113,3 +116,29 @@ def test_validation_is_told_in_figures_where_it_has_gold(
     train_student(StudentModel(encoder), data, data, Schedule(1, 1e-3, 1e-2, 16, False, True, 0), tmp_path / "work")
     told = [logs for logs in logged if "eval_loss" in logs]
     assert len(told) == 2 and all(("eval_qwk" in logs) == has_gold for logs in told)
+
+
+def runs(query: np.ndarray) -> list[int]:
+    """Lengths of the runs of one query."""
+    ends = np.flatnonzero(np.append(query[1:] != query[:-1], True))
+    return np.diff(np.append(-1, ends)).tolist()
+
+
+def test_rows_of_a_query_stay_together_and_no_row_is_lost() -> None:
+    query = np.repeat(np.arange(20), 6)
+    sampler = QuerySampler(query, 0)
+    first = np.array(list(sampler))
+    assert sorted(first) == list(range(120)) and min(runs(query[first])) == 6
+    sampler.set_epoch(1)
+    assert list(sampler) != first.tolist() and list(QuerySampler(query, 0)) == first.tolist()
+    many = np.zeros(100, int)
+    assert sorted(QuerySampler(many, 0)) == list(range(100)) and ROWS_TOGETHER < 100
+
+
+def test_batches_of_like_length_can_keep_queries_together_too() -> None:
+    query, lengths = np.repeat(np.arange(50), 4), np.random.default_rng(0).integers(1, 9, 200)
+    order = np.array(list(LikeLengthSampler(lengths, 8, 0, query)))
+    assert sorted(order) == list(range(200))
+    assert np.mean([size == 4 for size in runs(query[order])]) > 0.8
+    apart = np.array(list(LikeLengthSampler(lengths, 8, 0)))
+    assert np.mean(runs(query[apart])) < 1.5

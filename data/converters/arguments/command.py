@@ -67,17 +67,17 @@ FORMATS: dict[str, tuple[type[Any], ...]] = {
 
 USAGE = """usage: {program} convert FORMAT SOURCE... --name NAME [--flags]
 
-Writes artifacts/NAME/data from somebody's files, checks it, and says what was kept, what was dropped, and what is next.
-The sources come first; each is a file (plain, .gz or .zip), a folder of files, or for `table` a data set of the
-Hugging Face Hub: hf:org/name[:split], or hf:./folder of one.
+Writes artifacts/NAME/data from somebody's files, checks it, and says what was kept, what was
+dropped, and what is next. The sources come first; each is a file (plain, .gz or .zip), a folder
+of files, or for `table` a data set of the Hugging Face Hub: hf:org/name[:split], or hf:./folder.
 
 FORMAT          SOURCE
-  table         any CSV, TSV, JSON, JSON lines or Parquet: judged pairs, what was shown, or clicks; flags name columns
+  table         CSV, TSV, JSON, Parquet: judged pairs, what was shown, or clicks; flags name columns
   homedepot     train.csv.zip of Home Depot Product Search Relevance (Kaggle)
   esci          the folder of Amazon's Shopping Queries Dataset with its two Parquet files
   wands         the folder of Wayfair's WANDS with query.csv, product.csv and label.csv
   result_pages  one JSON object per result page: who, query, time, ranked results, clicked ranks
-  ubi           the queries and the events of OpenSearch's User Behavior Insights, one JSON object per line
+  ubi           queries and events of OpenSearch's User Behavior Insights, as JSON lines
   elasticsearch the events of a behavioral analytics collection
   algolia       search responses as logged, and the events sent to Insights
   typesense     analytics events, and search responses if they were logged

@@ -6,6 +6,7 @@ import csv
 import json
 import re
 import sys
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -189,7 +190,7 @@ class Lines:
 
     def __init__(self, path: Path, text: IO[str], first: str = "") -> None:
         self._path, self._text, self._first, self._number = path, text, first, 0
-        self._kept: list[tuple[int, str]] = []
+        self._kept: deque[str] = deque(maxlen=MOST_LINES)
 
     def __iter__(self) -> Iterator[str]:
         return self
@@ -206,12 +207,12 @@ class Lines:
                 f"{self._path}: line {self._number} has {LONGEST_LINE:,} characters or more: it is no table of rows; "
                 "name another file, or its --file_format."
             )
-        self._kept = [*self._kept[-MOST_LINES:], (self._number, line)]
+        self._kept.append(line)
         return line
 
     def since(self, number: int) -> list[str]:
-        """The lines from this one on."""
-        return [line for place, line in self._kept if place >= number]
+        """The lines from this one on, at most the last `MOST_LINES`."""
+        return list(self._kept)[-(self._number - number + 1) :]
 
 
 def _refuse_swallowed(path: Path, begin: int, lines: Sequence[str], delimiter: str, fields: int) -> None:

@@ -29,12 +29,20 @@ class TextStore:
     so that adding costs little however many there are; a block that was read stays as it was.
 
     Args:
-        kept: the first texts, and queries that are known; None: there are none.
+        kept: the first texts, and queries that are known; None: there are none. reader: the same encoder, faster with
+            one query and with pairs (`Exported.reader`), though not with many texts; None: torch reads all.
+
+    Attributes:
+        encoder: what compares texts.
     """
 
-    def __init__(self, encoder: LevelEncoder, bf16: bool, kept: KeptTexts | None = None) -> None:
-        self.encoder, self._bf16 = encoder.to(compute_device()).eval(), bf16
-        self._reader = _narrow(self.encoder) if bf16 and has_bf16(self.encoder.device) else self.encoder
+    def __init__(
+        self, encoder: LevelEncoder, bf16: bool, kept: KeptTexts | None = None, reader: LevelEncoder | None = None
+    ) -> None:
+        encoder = encoder.to(compute_device()).eval()
+        self.encoder, self._bf16 = reader or encoder, bf16
+        self._reader = _narrow(encoder) if bf16 and has_bf16(encoder.device) else encoder
+        self._asked = self._reader if reader is None else reader
         self._blocks: list[TextBlock] = []
         self._known, self._of_known = Grown(pa.array([], pa.string())), nothing(self.encoder)
         if kept is not None:
@@ -110,7 +118,7 @@ class TextStore:
     def _read(self, query: str) -> TokenVectors:
         row, block = int(self._known.encode(pa.array([query], pa.string()))[0]), self._of_known
         if row < 0:
-            row, block = 0, next(encoded(self._reader, [query], "query", self._bf16))
+            row, block = 0, next(encoded(self._asked, [query], "query", self._bf16))
         return block.vectors(torch.tensor([row], device=self.encoder.device), self.encoder)
 
 

@@ -28,6 +28,7 @@ from prectr.rank.serving.journal import BEGINNING, Item, Journal, Position
 from prectr.rank.serving.traffic.impressions import shown_pages, stand_in, tables_beside, with_pages
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.console import console
+from prectr.shared.run.hold import hold
 from prectr.shared.run.schema import member, read_json
 
 ABSORBED = "absorbed.json"
@@ -42,16 +43,22 @@ def absorb(run: WhereArguments, given: DataArguments, arguments: AbsorbArguments
         PrectrError: there is no such folder or journal.
     """
     data = Path(given.data) if given.data else Path(run.artifacts) / run.name / "data"
-    path = Path(arguments.journal)
+    with hold(data.parent):
+        _absorb(data, Path(arguments.journal), arguments.held_out)
+
+
+def _absorb(data: Path, path: Path, held_out: float) -> None:
+    new, before = (data.with_name(f"{data.name}.{which}") for which in ("new", "before"))
+    if before.is_dir() and not data.exists():  # an absorption was killed between its two renamings
+        os.replace(before, data)
     for found in (data, path):
         if not found.exists():
             raise PrectrError(
                 f"{found} is not there: name the data folder with --data, the events' file with --journal."
             )
-    new, before = (data.with_name(f"{data.name}.{which}") for which in ("new", "before"))
     shutil.rmtree(new, ignore_errors=True)
     with Journal(path) as journal:
-        events, pages = write_absorbed(data, journal, new, arguments.held_out)
+        events, pages = write_absorbed(data, journal, new, held_out)
     shutil.rmtree(before, ignore_errors=True)
     os.replace(data, before)
     os.replace(new, data)

@@ -35,6 +35,7 @@ SYSTEMS = [
 ]
 SMALL: dict[str, Any] = {
     **{"name": "toy", "teacher": "random-cross-encoder", "teacher_pairs": 64, "teacher_validation_pairs": 20},
+    **{"labeller_pairs": 20},
     **{"teacher_test_pairs": 20, "cross_encoder_epochs": 1, "teacher_dtype": "float32", "label_pairs": 96},
     **{"num_layers": 1, "distill_epochs": 1, "sft_epochs": 1, "student_bf16": "false", "minilm_epochs": 1},
     **{"query_length": 8, "item_length": 8, "hidden_state_batch_size": 256, "student_batch_size": 128},

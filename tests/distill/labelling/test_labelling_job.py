@@ -231,8 +231,8 @@ def test_rejected_pairs_are_asked_again_by_the_same_command(
     artifacts = taught(calm, tmp_path / "artifacts")
     pairs, _ = read_labels(calm / "toy" / "labels")
     unseen = {(pairs.query[row], pairs.item_text[row]) for row in (3, 200)}
-    open_teacher = pipeline.open_teacher
-    monkeypatch.setattr(pipeline, "open_teacher", lambda *arguments: Blind(open_teacher(*arguments), unseen))
+    open_labeller = pipeline.open_labeller
+    monkeypatch.setattr(pipeline, "open_labeller", lambda *arguments: Blind(open_labeller(*arguments), unseen))
     flags = command(artifacts)[3:]
     labels, record = artifacts / "toy" / "labels", artifacts / "toy" / "labels" / "step.json"
     main(flags)

@@ -12,9 +12,12 @@ import pytest
 from huggingface_hub import ModelCard
 
 import prectr.shared.hub as hub
+from prectr.distill.publishing import model_card
 from prectr.distill.publishing.model_card import FILES, report, upload, write_card
 from prectr.shared.encoder.level_encoder import LevelEncoder
 from prectr.shared.errors import PrectrError
+from prectr.shared.run import console as console_module
+from prectr.shared.run.console import PlainConsole
 from prectr.shared.run.steps import run_step
 from tests.shared.encoder.tiny_encoder import tiny_encoder
 
@@ -179,3 +182,27 @@ def test_the_closing_table_shows_every_judge(encoder: Path, capsys: pytest.Captu
     report(encoder.parent)
     printed = capsys.readouterr().out
     assert "minilm cosine" in printed and "0.4321" in printed and "1,234" in printed
+
+
+def test_what_stage_one_ends_with_fits_a_terminal_and_runs_as_printed(
+    encoder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for module in (console_module, model_card):
+        monkeypatch.setattr(module, "console", PlainConsole(width=100))
+    report(encoder.parent)
+    lines = capsys.readouterr().out.splitlines()
+    tables = [line for line in lines if line[:1] in "┏┃│"]
+    assert tables and max(map(len, tables)) <= 100 and not any("…" in line for line in tables)
+    assert any("student, MaxSim alone" in line for line in tables), "no cell is folded"
+
+
+@pytest.mark.parametrize(
+    ("folder", "command", "expected"),
+    [
+        ("artifacts/toy", "python -m distill run --profile smoke", "rank run --profile smoke --name toy"),
+        ("artifacts/journey", "python -m distill run", "rank run"),
+        ("runs/mine", "python -m distill run --name mine", "rank run --name mine --artifacts runs"),
+    ],
+)
+def test_the_next_command_is_of_this_data_set(folder: str, command: str, expected: str) -> None:
+    assert model_card.next_command(Path(folder), command).endswith(expected)

@@ -9,7 +9,7 @@ import torch
 
 from prectr.distill.pairs import Pairs
 from prectr.distill.student.model import PairDataset, SoftTarget, StudentModel
-from prectr.distill.student.train import Schedule, train_student
+from prectr.distill.student.train import GoldOrder, Schedule, train_student
 from prectr.distill.teachers.base import Judgement
 from prectr.shared.encoder.level_encoder import LevelEncoder
 from tests.shared.encoder.tiny_encoder import WORDS, tiny_encoder
@@ -110,3 +110,46 @@ def test_frozen_word_embeddings_stay_and_the_layers_move(tmp_path: Path) -> None
     moved = {name for name, parameter in encoder.named_parameters() if not torch.equal(parameter, before[name])}
     assert "text_encoder.embeddings.word_embeddings.weight" not in moved
     assert {"projection.weight", "text_encoder.encoder.layer.0.attention.self.query.weight"} <= moved
+
+
+def shuffled(pairs: Pairs) -> Pairs:
+    """The same texts with levels that mean the opposite."""
+    return Pairs(pairs.query, pairs.item_text, 1 - pairs.level)
+
+
+def test_a_training_that_loses_the_order_is_not_taken(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    encoder, held_out, taught = student(tmp_path), matches(100, 2), matches(256, 1)
+    # It begins as a judge that knows its trade.
+    train_student(
+        StudentModel(encoder),
+        PairDataset(encoder, taught, tmp_path / "first"),
+        PairDataset(encoder, held_out, tmp_path / "first_held_out"),
+        SCHEDULE,
+        tmp_path / "first_work",
+    )
+    before = {name: value.clone() for name, value in encoder.state_dict().items()}
+    capsys.readouterr()
+    validation = PairDataset(encoder, held_out, tmp_path / "held_out")
+    random = Pairs(np.array(["red"], object), np.array(["lamp"], object), np.array([0]))
+    gold_order = GoldOrder(held_out, PairDataset(encoder, random, tmp_path / "random"))
+    data = PairDataset(encoder, shuffled(taught), tmp_path / "rows")
+    model = StudentModel(encoder, order_weight=1.0)
+    train_student(model, data, validation, SCHEDULE, tmp_path / "work", gold_order, "sft")
+    same = all(torch.equal(value, before[name]) for name, value in encoder.state_dict().items())
+    assert same and "sft: not taken: order on validation" in capsys.readouterr().out
+
+
+def test_training_stops_where_the_order_does_not_gain(tmp_path: Path) -> None:
+    encoder, pairs = student(tmp_path), matches(64, 1)
+    data = PairDataset(encoder, pairs, tmp_path / "rows")
+    asked: list[float] = []
+
+    class Falling(GoldOrder):
+        def metrics(self, model: StudentModel, prediction: object) -> dict[str, float]:
+            asked.append(-float(len(asked)))
+            return {"order": asked[-1]}
+
+    gold_order = Falling(pairs, data)
+    schedule = Schedule(9, 1e-3, 1e-2, 16, False, True, 0)
+    train_student(StudentModel(encoder), data, data, schedule, tmp_path / "work", gold_order)
+    assert len(asked) == 1 + 2, "before, the first epoch, and one that brought nothing"

@@ -168,3 +168,20 @@ def test_whatever_changes_a_judgement_changes_the_fingerprint(classifier: str) -
     found = {CrossEncoderTeacher(classifier, **{"identity": "a", **change}).fingerprint for change in changes}
     assert len(found) == 4
     assert CrossEncoderTeacher(classifier, identity="a", batch_size=8).fingerprint in found
+
+
+def test_the_order_within_a_query_is_learnt_beside_the_levels(encoder: str, tmp_path: Path) -> None:
+    losses = []
+
+    def noted(logits: torch.Tensor, levels: torch.Tensor, query: torch.Tensor) -> torch.Tensor:
+        losses.append((len(levels), len(query.unique())))
+        return logits.sum() * 0
+
+    with patch("prectr.distill.teachers.cross_encoder.within_query_loss", noted):
+        least = SETTINGS | {"epochs": 1}
+        finetune_cross_encoder(encoder, 3, GOLD, GOLD, work=tmp_path / "with", order_weight=0.5, **least)
+        assert len(losses) == 8 and all(size == 4 for size, _ in losses)
+        assert np.mean([queries for _, queries in losses]) < 2, "rows of a query are batched together"
+        losses.clear()
+        finetune_cross_encoder(encoder, 3, GOLD, GOLD, work=tmp_path / "without", **least)
+    assert losses == []

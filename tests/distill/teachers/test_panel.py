@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -19,12 +20,13 @@ from prectr.distill.models.convert import convert_teacher
 from prectr.distill.models.random_models import random_causal_lm, random_text_encoder
 from prectr.distill.models.sources import Source, find_teacher
 from prectr.distill.pairs import Pairs
+from prectr.distill.sheet import read_said
 from prectr.distill.teachers import panel as teachers
 from prectr.distill.teachers.base import Judgement, Pair, Teacher
 from prectr.distill.teachers.causal import CausalTeacher
 from prectr.distill.teachers.cross_encoder import CrossEncoderTeacher
 from prectr.distill.teachers.lora import finetune
-from prectr.distill.teachers.panel import Panel, ask, learnt, open_teacher, teach
+from prectr.distill.teachers.panel import TAUGHT, Panel, ask, learnt, open_teacher, sheet_of, teach
 from prectr.distill.teachers.prompt import Prompt
 from prectr.shared.errors import PrectrError
 
@@ -37,6 +39,7 @@ GOLD = Pairs(QUERY, TEXT, LEVEL.astype(np.int64))
 PAIRS = list(zip(QUERY[:4], TEXT[:4], strict=True))
 ARGUMENTS: dict[str, Any] = {
     **{"teacher_pairs": 12, "teacher_validation_pairs": 8, "teacher_calibration_pairs": 24, "teacher_dtype": "float32"},
+    **{"labeller_pairs": 8},
     **{"teacher_batch_size": 4, "teacher_learning_rate": 1e-2, "lora_rank": 2, "cross_encoder_epochs": 1.0},
 }
 ADDRESS = Source("endpoint", "server", "http://localhost:9/v1", {"endpoint": "http://localhost:9/v1"}, "endpoint")
@@ -105,7 +108,7 @@ def test_without_gold_a_teacher_stays_as_it_comes(causal: Source, tmp_path: Path
     bare = causal_teacher(causal).score(PAIRS).log_odds
     np.testing.assert_array_equal(taught(judges, tmp_path).score(PAIRS).log_odds, bare)
     np.testing.assert_array_equal(open_teacher(judges, None, "").score(PAIRS).log_odds, bare)
-    assert not list(tmp_path.iterdir())
+    assert [path.name for path in tmp_path.iterdir()] == ["said.npz"], "nothing was learnt"
 
 
 @pytest.mark.parametrize("name", ["causal", "ranking_model"])
@@ -247,3 +250,31 @@ def test_two_families_and_both_together_behind_the_same_command(tmp_path: Path) 
     summed = sum(weight * found for weight, found in zip(weights, alone, strict=True))
     summed -= np.logaddexp.reduce(summed, axis=1, keepdims=True)
     np.testing.assert_allclose(log_odds["random,random-cross-encoder"], summed, atol=1e-4)
+
+
+def test_what_all_judges_say_of_validation_is_kept_taught_and_untaught(
+    causal: Source, ranking_model: Source, encoder: Source, tmp_path: Path
+) -> None:
+    judges = panel(causal, ranking_model, encoder)
+    taught(judges, tmp_path)
+    said, sheet = read_said(tmp_path / "said.npz"), sheet_of(judges, GOLD, GOLD, 0)
+    names = [causal.name, ranking_model.name, encoder.name]
+    untaught = [f"untaught {name}" for name in names[:2]]  # the last had no output of its own
+    assert list(said) == [TAUGHT, *(f"taught {name}" for name in names), *untaught]
+    np.testing.assert_allclose(said[TAUGHT], open_teacher(judges, tmp_path, "").score(sheet.asked).log_odds, atol=1e-5)
+    assert said[f"untaught {ranking_model.name}"].shape[1] == 1
+    assert not np.allclose(said[f"untaught {causal.name}"], said[f"taught {causal.name}"])
+
+
+def test_unrelated_pairs_are_taught_within_the_budget(encoder: Source, tmp_path: Path) -> None:
+    unrelated = Pairs(np.full(9, "table", object), np.full(9, "soda", object), np.zeros(9, np.int64))
+    judges = replace(panel(encoder), unrelated=lambda: unrelated)
+    with patch.object(teachers, "finetune_cross_encoder") as finetuned:
+        teachers._teach_member(judges, 0, GOLD, GOLD, 0, tmp_path)
+    learnt_from = finetuned.call_args.args[2]
+    assert len(learnt_from) == 12 and (learnt_from.query == "table").sum() == 3
+    assert finetuned.call_args.kwargs["order_weight"] == judges.arguments.cross_encoder_order_weight > 0
+    few = replace(judges, sources=[replace(encoder, role="causal")], arguments=replace(judges.arguments, lora_pairs=4))
+    with patch.object(teachers, "finetune") as finetuned, patch.object(teachers, "_open_causal"):
+        teachers._teach_member(few, 0, GOLD, GOLD, 0, tmp_path)
+    assert len(finetuned.call_args.args[1]) == 4, "a language model has a budget of its own"

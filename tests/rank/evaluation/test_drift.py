@@ -20,7 +20,7 @@ from prectr.rank.features.prepare import cold_cuts
 from prectr.rank.features.prepared_set import PreparedSet
 from prectr.rank.features.reference import DECILES, REFERENCE, Bins, Reference, count
 from prectr.rank.serving.scorer import Scorer
-from prectr.rank.serving.validate import observe
+from prectr.rank.serving.validate import begins_later, next_command, observe
 from prectr.shared.errors import PrectrError
 from tests.rank.toy_run import split_of
 
@@ -154,3 +154,25 @@ def test_psi_by_hand() -> None:
     bins = Bins(edges=[0.0], shares=[0.5, 0.5], mean=0.0)
     expected = (0.75 - 0.5) * np.log(0.75 / 0.5) + (0.25 - 0.5) * np.log(0.25 / 0.5)
     assert bins.psi(np.array([3, 1])) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("log", "expected"),
+    [
+        ("artifacts/newer/data", "rank run --name newer --warm_start artifacts/old/ranker"),
+        ("runs/newer/data", "rank run --name newer --artifacts runs --warm_start artifacts/old/ranker"),
+        ("artifacts/old/data", "write the newer days as a data set, then python -m rank run --name NEWER"),
+    ],
+)
+def test_the_next_command_runs_as_printed(log: str, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["rank"])
+    assert expected in next_command(Path("artifacts/old/ranker"), Path(log), due=True)
+    assert next_command(Path("artifacts/old/ranker"), Path(log), due=False).startswith("nothing")
+
+
+def test_a_log_that_begins_later_is_told_from_drift(tmp_path: Path) -> None:
+    day = 86_400
+    assert begins_later(np.array([40 * day]), tmp_path) == "", "a ranker that does not say when"
+    (tmp_path / "metrics.json").write_text(json.dumps({"data": {"train": {"first": "1970-01-31"}}}))
+    assert begins_later(np.array([30 * day, 90 * day]), tmp_path) == "" == begins_later(np.array([], int), tmp_path)
+    assert "begins on 1970-02-10, the ranker's training on 1970-01-31" in begins_later(np.array([40 * day]), tmp_path)

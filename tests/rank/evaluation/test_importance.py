@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from prectr.rank.evaluation.importance import ALL, PAGES, TEXTS, WITHIN, importance, parts_of
-from prectr.rank.evaluation.page_sample import sample_pages
 from prectr.rank.evaluation.protocol import Judged
 from prectr.rank.evaluation.size import latency, size_of
 from prectr.rank.features.prepared_set import PreparedSet
+from prectr.rank.inputs.page_sample import sample_pages
 from prectr.rank.model.predictor import Predictor
 from tests.rank.toy_run import opened
 

@@ -57,3 +57,32 @@ def test_only_the_last_vocabularies_are_remembered():
     for start in range(100):
         encode(VALUES, VOCABULARY.slice(start))
     assert len(codes_module._recent) == codes_module.REMEMBERED
+
+
+def test_a_vocabulary_that_grows_is_asked_once_for_what_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    grown, asked = codes_module.Grown(pa.array(["tea", "cola", "soap"])), list[str | None]()
+    of_base = codes_module.Grown._of_base
+
+    def counted(self: codes_module.Grown, values: pa.Array) -> np.ndarray:
+        asked.extend(values.to_pylist())
+        return of_base(self, values)
+
+    monkeypatch.setattr(codes_module.Grown, "_of_base", counted)
+    wanted = pa.array(["soap", "new", None, "tea", "soap"])
+    assert grown.encode(wanted).tolist() == [2, -1, -1, 0, 2]
+    grown.add("new")
+    asked.clear()
+    assert grown.encode(wanted).tolist() == [2, 3, -1, 0, 2]
+    assert asked == ["new", None], "what is known was looked up again"
+    grown.drop("soap")
+    assert grown.encode(wanted).tolist() == [-1, 3, -1, 0, -1]
+    grown.add("soap")
+    assert grown.encode(wanted).tolist() == [4, 3, -1, 0, 4]
+
+
+def test_few_codes_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(codes_module, "KEPT", 2)
+    grown = codes_module.Grown(pa.array([str(number) for number in range(6)]))
+    for first in range(5):
+        assert grown.encode(pa.array([str(first), str(first + 1)])).tolist() == [first, first + 1]
+        assert len(grown._asked) <= 2

@@ -12,6 +12,7 @@ from prectr.rank.service.retrieval import Catalogue
 from prectr.rank.service.shop_window import ShopWindow
 from prectr.rank.service.state import Opened
 from prectr.rank.serving.journal import BEGINNING
+from prectr.rank.serving.own_names import OwnNames
 
 LEVELS = ["irrelevant", "related", "substitute", "exact"]
 ITEMS = pa.table(
@@ -39,6 +40,7 @@ class FakeLive:
     """Keeps what it was given."""
 
     level_names = LEVELS
+    own_names = OwnNames()
 
     def __init__(self) -> None:
         self.events, self.items = dict[str, Event](), {row["item_id"]: row["text"] for row in ITEMS.to_pylist()}

@@ -46,16 +46,19 @@ def page_of_twelve(home: Path, scorer: Scorer) -> dict[str, Any]:
     return facts | {"candidates": twelve, "query": "a query " * 40, "why": "a reason and " * 30}
 
 
-def shown(facts: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> list[str]:
-    monkeypatch.setattr(explain_screen, "console", PlainConsole(width=150))
+def shown(
+    facts: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], width: int = 150
+) -> list[str]:
+    monkeypatch.setattr(explain_screen, "console", PlainConsole(width=width))
     explain_screen.show(facts, "artifacts/toy/ranker")
     return capsys.readouterr().out.splitlines()
 
 
+@pytest.mark.parametrize("width", [100, 150])
 def test_a_page_of_twelve_fits_a_screen(
-    page_of_twelve: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    page_of_twelve: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], width: int
 ) -> None:
-    lines = shown(page_of_twelve, monkeypatch, capsys)
+    lines = shown(page_of_twelve, monkeypatch, capsys, width)
     assert len(lines) <= 40, "\n".join(lines)
     assert max(map(len, lines)) <= 100
     assert sum("r_user: " in line for line in lines) == 1, "attention is told once"

@@ -120,3 +120,15 @@ def test_folding_a_temperature_divides_the_logits() -> None:
     before = model.logits(state)
     model.fold_temperature(2.5)
     torch.testing.assert_close(model.logits(state), before / 2.5)
+
+
+def test_it_can_begin_as_maxsim_alone_and_still_learn() -> None:
+    torch.manual_seed(0)
+    head = LevelHead(EncoderConfig(["no", "maybe", "yes"], state_size=8))
+    head.start_as_maxsim(2.0, [0.5, 0.0, -1.0])
+    features = torch.randn(20, len(head.shift)) * 3
+    match = features[:, head.maxsim_feature]
+    expected = 2.0 * match[:, None] * torch.arange(3) + torch.tensor([0.5, 0.0, -1.0])
+    torch.testing.assert_close(head.logits(head.state_of(features)), expected, atol=1e-4, rtol=1e-4)
+    torch.nn.functional.cross_entropy(head.logits(head.state_of(features)), torch.arange(20) % 3).backward()
+    assert head.classifier.weight.grad is not None and (head.classifier.weight.grad.abs() > 0).all()

@@ -16,6 +16,7 @@ from prectr.shared.run.finished import finished_run, remember_run, settings_of
 @dataclass
 class Settings:
     seed: int = 0
+    engine: str = "plain"
     sizes: tuple[int, ...] = (1, 2)
 
 
@@ -49,6 +50,7 @@ def is_finished(folder: Path, settings: Settings | None = None) -> bool:
 def test_nothing_has_changed(run: Path) -> None:
     assert is_finished(run)
     assert is_finished(run, Settings())
+    assert is_finished(run, Settings(engine="ray")), "where parts are worked on decides nothing"
     (run / "data" / ".hidden").touch()
     (run / "data" / "__pycache__").mkdir()
     (run / "data" / "__pycache__" / "a.pyc").touch()

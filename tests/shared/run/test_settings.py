@@ -222,7 +222,7 @@ def test_help_leaves_without_an_error(configs: Path, capsys: pytest.CaptureFixtu
     assert stop.value.code == 0
     shown = capsys.readouterr().out
     assert "usage: python -m rank run [" in shown and "a\n  b" in shown and "default, smoke" in shown
-    assert "at most 100 % (type: float, default: 2e-05)" in " ".join(shown.split()), "the profile's value"
+    assert "--learning_rate X at most 100 % [2e-05]" in " ".join(shown.split()), "the profile's value"
     assert shown.index("What is checked: the second group:") < shown.index("How it is trained:")
 
 

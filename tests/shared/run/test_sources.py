@@ -15,6 +15,7 @@ from prectr.distill.student import steps
 from prectr.rank import pipeline as rank
 from prectr.rank.evaluation import lightgbm
 from prectr.rank.inputs import steps as inputs
+from prectr.rank.serving.export import export
 from prectr.rank.serving.texts import kept_texts
 from prectr.rank.training import engagement, fit
 from prectr.shared.errors import PrectrError
@@ -150,6 +151,12 @@ STEPS: dict[str, tuple[Callable[..., Any], tuple[str, ...], str, str]] = {
         "distill.teachers.lora distill.teachers.causal distill.teachers.prompt distill.workspace distill.pipeline",
         "distill.student distill.labelling.job distill.publishing rank",
     ),
+    "choose": (
+        distill.choose_labeller,
+        distill.SOURCES["choose"],
+        "distill.choosing.choice distill.teachers.similarity distill.choosing.maxsim distill.sheet distill.order",
+        "distill.student distill.labelling.job distill.publishing rank",
+    ),
     "label": (
         distill._label,
         distill.SOURCES["label"],
@@ -243,6 +250,13 @@ STEPS: dict[str, tuple[Callable[..., Any], tuple[str, ...], str, str]] = {
         "rank.serving.texts.text_block rank.serving.texts.kept_texts shared.encoder.level_encoder "
         "shared.encoder.level_head",
         "rank.training rank.features rank.history rank.model rank.serving.live rank.serving.texts.text_store",
+    ),
+    "onnx": (
+        export.export,
+        tuple(export.SOURCES),
+        "rank.serving.export.encoder rank.serving.export.page_network rank.serving.export.graph "
+        "rank.model.ranker_model shared.encoder.level_encoder shared.encoder.level_head",
+        "rank.training rank.evaluation rank.serving.live rank.serving.export.exported rank.service",
     ),
 }
 """Of each step: where it is put together, its sources, modules that count and modules (or rooms) that do not."""

@@ -179,6 +179,33 @@ def test_a_killed_process_neither_blocks_nor_spoils_the_next(tmp_path: Path) -> 
     assert read_record(folder).name == "data"
 
 
+def test_what_killed_attempts_left_is_not_in_the_finished_folder(tmp_path: Path) -> None:
+    def killed(work: Path) -> None:
+        (work / "inner" / ".index.part").mkdir(parents=True)
+        (work / "inner" / ".index.part" / "0").touch()
+        (work / ".items.123.part.parquet").touch()
+        (work / ".spill-0").mkdir()
+        (work / "kept").touch()
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_step("data", tmp_path / "data", {"seed": 0}, killed)
+    run_step("data", tmp_path / "data", {"seed": 0}, Builder())
+    found = sorted(path.relative_to(tmp_path / "data").as_posix() for path in (tmp_path / "data").rglob("*"))
+    assert found == ["inner", "kept", "result.txt", "step.json"]
+
+
+def test_what_was_begun_with_other_inputs_goes_when_the_folder_is_built(tmp_path: Path) -> None:
+    for seed in (1, 2):
+        with pytest.raises(OSError):
+            run_step("data", tmp_path / "data", {"seed": seed}, Builder(failures=1))
+    with pytest.raises(OSError):
+        run_step("data", tmp_path / "data.more", {"seed": 1}, Builder(failures=1))
+    assert len(hidden(tmp_path)) == 3
+    run_step("data", tmp_path / "data", {"seed": 0}, Builder())
+    assert [name.startswith(".data.more.") for name in hidden(tmp_path)] == [True]
+
+
 def test_stopped_between_the_two_renames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "data"
     run_step("data", folder, {"seed": 0}, Builder("old"))

@@ -1,5 +1,6 @@
 """What is kept of texts is what the encoder makes of them, whatever was added and taken back in between."""
 
+from copy import copy
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from prectr.rank.serving.texts.kept_texts import KeptTexts, kept_texts
 from prectr.rank.serving.texts.text_block import TextBlock, encoded
 from prectr.rank.serving.texts.text_store import TextStore
 from prectr.shared.encoder.level_encoder import LevelEncoder
+from prectr.shared.encoder.level_head import TokenVectors
 from prectr.shared.training.device import autocast
 from tests.shared.encoder.tiny_encoder import tiny_encoder
 
@@ -50,6 +52,23 @@ def test_texts_are_compared_as_the_encoder_compares_them(encoder: LevelEncoder, 
     torch.testing.assert_close(found, expected, rtol=0, atol=5e-2 if bf16 else 1e-5)
     assert store.items(np.array(places)).mask.sum(1).tolist() == items.mask.sum(1)[places].tolist()
     assert all(parameter.dtype == torch.float32 for parameter in encoder.parameters())
+
+
+def test_another_reader_reads_queries_alone(encoder: LevelEncoder) -> None:
+    asked = list[int]()
+
+    def counted(ids: torch.Tensor, mask: torch.Tensor) -> TokenVectors:
+        asked.append(len(ids))
+        return encoder.encode(ids, mask)
+
+    reader = copy(encoder)
+    reader.encode = counted  # type: ignore[method-assign]
+    store = TextStore(encoder, False, None, reader)
+    store.add(TEXTS)
+    assert asked == [] and store.encoder is reader
+    store.query("red shoe")
+    store.query("red shoe")
+    assert asked == [1]
 
 
 def test_a_text_of_no_word_is_compared_with_nothing(encoder: LevelEncoder) -> None:

@@ -78,6 +78,17 @@ def test_erased_users_leave_the_tables_and_items_enter_them(home: Path, tmp_path
     assert read_table(tmp_path / "data.before", "items").to_pylist()[3] == known
 
 
+def test_one_killed_between_its_two_renamings_goes_on(home: Path, tmp_path: Path) -> None:
+    data, path = tmp_path / "data", tmp_path / "journal.sqlite"
+    events = cut(home, data, START)
+    with Journal(path) as journal:
+        journal.append(events)
+    shutil.copytree(data, tmp_path / "data.new")
+    data.rename(tmp_path / "data.before")
+    absorb(data, path)
+    assert read_table(data, "behaviours").num_rows == read_table(home / "data", "behaviours").num_rows
+
+
 def test_a_missing_journal_is_named(home: Path, tmp_path: Path) -> None:
     with pytest.raises(PrectrError, match="name the data folder"):
         absorb(home / "data", tmp_path / "nowhere.sqlite")

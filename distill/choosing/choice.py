@@ -1,0 +1,144 @@
+"""Who labels. Teaching can make a judge worse, and a costly judge can know less than a cheap one: the taught teacher is
+set beside its members, beside what they were before, beside likeness trees and beside the student's own MaxSim, all on
+the same validation pairs, and the best of them labels.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from prectr.distill.choosing.maxsim import MaxSimTeacher
+from prectr.distill.pairs import Pairs
+from prectr.distill.sheet import read_said
+from prectr.distill.teachers.base import Teacher
+from prectr.distill.teachers.calibration import CalibratedTeacher, Calibration
+from prectr.distill.teachers.dtype import reads_bf16
+from prectr.distill.teachers.panel import (
+    SAID,
+    TAUGHT,
+    Panel,
+    learnt,
+    open_member,
+    open_teacher,
+    open_untaught_member,
+    sheet_of,
+)
+from prectr.distill.teachers.similarity import SimilarityTeacher, teach_similarity
+from prectr.distill.unrelated import with_unrelated
+from prectr.shared.encoder.level_encoder import LevelEncoder
+from prectr.shared.run.schema import member, read_json
+
+CHOICE = "choice.json"
+LIKENESS, MAXSIM = "likeness trees", "MaxSim of untrained vectors"
+FOLDERS = {LIKENESS: "likeness", MAXSIM: "maxsim"}
+
+RIVAL_PAIRS = 8000
+"""Pairs that likeness trees learn from at most, unrelated ones among them: what nobody asked for must not cost much."""
+
+Start = Callable[[Path], LevelEncoder]
+"""Makes the student as it starts, in a work folder."""
+
+
+def choose(
+    panel: Panel, taught: Path, train: Pairs, validation: Pairs, likeness: str, start: Start, seed: int, work: Path
+) -> dict[str, Any]:
+    """Compares the judges and leaves the choice, and what it takes to open it, in `work`; `open_labeller` reads it.
+
+    Args:
+        taught: what `teach` left.
+        likeness: sentence encoder of the trees, folder or hub id; empty: no trees.
+        start: makes the untrained student.
+
+    Returns:
+        The figures of every judge, by its name. Empty where nothing is compared: without validation pairs, or with
+        `labeller: teacher`.
+    """
+    sheet = sheet_of(panel, train, validation, seed)
+    if panel.arguments.labeller == "teacher" or not len(sheet):
+        _save(work, TAUGHT)
+        return {}
+    said = read_said(taught / SAID)
+    shuffled = train.sample(len(train), seed, "teacher")
+    gold = with_unrelated(shuffled, panel.unrelated(), panel.arguments.unrelated_share, RIVAL_PAIRS)
+    if likeness and all(source.role != "similarity" for source in panel.sources):
+        bf16, folder = reads_bf16(panel.arguments), work / FOLDERS[LIKENESS]
+        folder.mkdir(exist_ok=True)
+        teach_similarity(likeness, panel.texts, gold, validation, panel.num_levels, bf16=bf16, seed=seed, work=folder)
+        said[LIKENESS] = SimilarityTeacher(folder, likeness, bf16=bf16).score(sheet.asked).log_odds
+    untrained = start(work)
+    said[MAXSIM] = MaxSimTeacher(untrained).score(sheet.asked).log_odds
+    figures = {name: sheet.figures(found) for name, found in said.items()}
+    # The first of equals: the teacher that was asked for.
+    chosen = max(figures, key=lambda name: _order(figures[name]))
+    if chosen == MAXSIM:
+        untrained.save_pretrained(work / FOLDERS[MAXSIM])
+    if chosen != LIKENESS:
+        shutil.rmtree(work / FOLDERS[LIKENESS], ignore_errors=True)
+    _save(work, chosen)
+    if said[chosen].shape[1] == 1 or chosen.startswith("untaught "):
+        sample = gold.sample(max(panel.arguments.teacher_calibration_pairs, panel.num_levels), seed, "calibration")
+        asked = list(zip(sample.query, sample.item_text, strict=True))
+        found = _open_bare(panel, chosen, taught, work, likeness, "").score(asked).log_odds
+        Calibration.fit(found, sample.level, panel.num_levels).save(work / "calibration.json")
+    return figures
+
+
+def open_labeller(panel: Panel, taught: Path, choice: Path, likeness: str) -> Teacher:
+    """The judge that `choose` left in `choice`, known by what it learnt."""
+    chosen = chosen_in(choice)
+    if chosen == TAUGHT:
+        return open_teacher(panel, taught, learnt(taught))
+    judge = _open_bare(panel, chosen, taught, choice, likeness, learnt(choice))
+    if (choice / "calibration.json").is_file():
+        return CalibratedTeacher(judge, Calibration.load(choice / "calibration.json"))
+    return judge
+
+
+def sentence(figures: dict[str, Any], chosen: str) -> str:
+    """Who labels, and how the others did, as one line of the log."""
+    told = ", ".join(
+        f"{name} {_told(found['within_query_spearman'])} / {_told(found['auc_random'])}"
+        for name, found in figures.items()
+        if found["order"] is not None
+    )
+    return f"{chosen} labels: on validation, Spearman within the query / AUC of graded against random: {told}."
+
+
+def chosen_in(choice: Path) -> str:
+    """The name of who labels."""
+    return member(read_json(choice / CHOICE), "labeller", choice / CHOICE, str)
+
+
+def _open_bare(panel: Panel, chosen: str, taught: Path, choice: Path, likeness: str, identity: str) -> Teacher:
+    if chosen == LIKENESS:
+        folder = choice / FOLDERS[LIKENESS]
+        return SimilarityTeacher(folder, likeness, bf16=reads_bf16(panel.arguments), identity=identity)
+    if chosen == MAXSIM:
+        return MaxSimTeacher.open(choice / FOLDERS[MAXSIM], identity)
+    state, _, name = chosen.partition(" ")
+    number = [source.name for source in panel.sources].index(name)
+    if state == "taught":
+        return open_member(panel, number, taught, learnt(taught))
+    judge = open_untaught_member(panel, number)
+    assert judge is not None, "it was asked before it was chosen"
+    return judge
+
+
+def _order(found: dict[str, float | int | None]) -> float:
+    """What a judge is chosen by; one that judged nothing is last."""
+    value = found["order"]
+    return -np.inf if value is None else float(value)
+
+
+def _told(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
+
+
+def _save(work: Path, chosen: str) -> None:
+    (work / CHOICE).write_text(json.dumps({"labeller": chosen}, indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,1 @@
+"""What serving computes, as ONNX: the token encoder, the pair scorer and the network of one page."""

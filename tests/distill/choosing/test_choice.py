@@ -1,0 +1,126 @@
+"""Who labels: the best on validation, opened again as it was compared, and said in one sentence."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from prectr.distill.choosing import choice
+from prectr.distill.choosing.choice import LIKENESS, MAXSIM, choose, chosen_in, open_labeller, sentence
+from prectr.distill.config import TeacherArguments
+from prectr.distill.models.random_models import random_causal_lm
+from prectr.distill.models.sources import Source, find_teacher
+from prectr.distill.pairs import Pairs
+from prectr.distill.sheet import save_said
+from prectr.distill.teachers.base import Judgement, Pair
+from prectr.distill.teachers.panel import SAID, TAUGHT, Panel, sheet_of
+from prectr.distill.teachers.prompt import Prompt
+from prectr.shared.encoder.level_encoder import LevelEncoder
+from tests.shared.encoder.tiny_encoder import tiny_encoder
+
+PROMPT = Prompt("Search: ", "\nProduct: ", "\nMatch:", ("none", "weak", "exact"))
+LEVELS = ("no", "maybe", "yes")
+WORDS = ["red", "blue", "lamp", "milk"]
+ROWS = [(q, f"{a} {b}", int(q == a) + int(q in (a, b))) for q in WORDS for a in WORDS for b in WORDS]
+QUERY, TEXT, LEVEL = (np.array(part, dtype=object) for part in zip(*ROWS, strict=True))
+GOLD = Pairs(QUERY, TEXT, LEVEL.astype(np.int64))
+
+
+class Server:
+    """An endpoint's stand-in: knows how relevant an item is, or the opposite."""
+
+    fingerprint = "server"
+
+    def __init__(self, good: bool) -> None:
+        self.sign = 1 if good else -1
+
+    def padded_length(self, pair: Pair) -> int:
+        return 1
+
+    def score(self, pairs: Sequence[Pair]) -> Judgement:
+        level = dict(zip(zip(QUERY, TEXT, strict=True), LEVEL, strict=True))
+        known = np.array([level.get(pair, 0) for pair in pairs])
+        return Judgement((self.sign * 3.0 * known[:, None] * np.arange(3)).astype(np.float32))
+
+
+@pytest.fixture(scope="module")
+def causal(tmp_path_factory: pytest.TempPathFactory) -> Source:
+    folder = tmp_path_factory.mktemp("causal")
+    random_causal_lm(folder, [*WORDS, "search product match none weak exact :"], seed=0)
+    return find_teacher(str(folder))
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Any:
+    return lambda work: tiny_encoder(tmp_path / "tiny", LEVELS, words=WORDS)
+
+
+def panel_of(source: Source, **settings: Any) -> Panel:
+    given = {"teacher_dtype": "float32", "labeller_pairs": 40, "teacher_calibration_pairs": 32}
+    return Panel([source], [source.location], PROMPT, LEVELS, TeacherArguments(**given | settings), 4, WORDS)
+
+
+def compared(
+    panel: Panel, said: dict[str, int], start: Any, work: Path, likeness: str = ""
+) -> tuple[dict[str, Any], Path]:
+    """What `choose` finds if judges of these names say what gold says (1) or the opposite (-1)."""
+    taught, chosen = work / "taught", work / "chosen"
+    taught.mkdir()
+    chosen.mkdir()
+    sheet = sheet_of(panel, GOLD, GOLD, 0)
+    save_said(taught / SAID, {name: Server(sign > 0).score(sheet.asked).log_odds for name, sign in said.items()})
+    return choose(panel, taught, GOLD, GOLD, likeness, start, 0, chosen), chosen
+
+
+def test_a_good_teacher_labels(causal: Source, start: Any, tmp_path: Path) -> None:
+    figures, chosen = compared(panel_of(causal), {TAUGHT: 1, f"untaught {causal.name}": -1}, start, tmp_path)
+    assert chosen_in(chosen) == TAUGHT and set(figures) == {TAUGHT, f"untaught {causal.name}", MAXSIM}
+    assert [path.name for path in chosen.iterdir()] == ["choice.json"], "what did not win is not kept"
+    line = sentence(figures, TAUGHT)
+    assert line.startswith("the taught teacher labels: on validation") and f"{MAXSIM} " in line and "\n" not in line
+
+
+def test_a_teacher_that_teaching_made_worse_is_not_used(causal: Source, start: Any, tmp_path: Path) -> None:
+    panel = panel_of(causal)
+    _, chosen = compared(panel, {TAUGHT: -1, f"untaught {causal.name}": 1}, start, tmp_path)
+    assert chosen_in(chosen) == f"untaught {causal.name}"
+    judge = open_labeller(panel, tmp_path / "taught", chosen, "")
+    level_prob = judge.score(list(zip(QUERY, TEXT, strict=True))).level_prob
+    # What it says is matched to the levels on gold.
+    np.testing.assert_allclose(level_prob.mean(0), np.bincount(GOLD.level, minlength=3) / len(GOLD), atol=0.15)
+
+
+def test_the_students_own_maxsim_labels_where_it_is_best(causal: Source, start: Any, tmp_path: Path) -> None:
+    panel = panel_of(causal)
+    figures, chosen = compared(panel, {TAUGHT: -1}, start, tmp_path)
+    assert chosen_in(chosen) == MAXSIM and figures[MAXSIM]["order"] > figures[TAUGHT]["order"]
+    judge = open_labeller(panel, tmp_path / "taught", chosen, "")
+    said = judge.score(list(zip(QUERY[:8], TEXT[:8], strict=True)))
+    assert said.log_odds.shape == (8, 3) and said.state is None
+    encoder = LevelEncoder.from_pretrained(chosen / "maxsim")
+    order = np.argsort(encoder.maxsim(QUERY[:8].tolist(), TEXT[:8].tolist()))
+    expected = (said.level_prob @ np.arange(3))[order]
+    assert (np.diff(expected) > -1e-4).all() or (np.diff(expected) < 1e-4).all()
+    assert judge.fingerprint == open_labeller(panel, tmp_path / "taught", chosen, "").fingerprint
+
+
+def test_likeness_trees_are_kept_where_they_win(
+    causal: Source, start: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(choice, "teach_similarity", lambda *_, work, **rest: (work / "trees-0.txt").write_text("x"))
+    monkeypatch.setattr(choice, "SimilarityTeacher", lambda folder, *_, **rest: Server(good=True))
+    _, chosen = compared(panel_of(causal), {TAUGHT: -1}, start, tmp_path, likeness="some encoder")
+    assert chosen_in(chosen) == LIKENESS and (chosen / "likeness" / "trees-0.txt").is_file()
+
+
+@pytest.mark.parametrize("settings", [{"labeller": "teacher"}, {"teacher_pairs": 0}])
+def test_asked_to_keep_the_teacher_nothing_is_compared(
+    causal: Source, start: Any, tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    figures, chosen = compared(panel_of(causal, **settings), {TAUGHT: -1}, start, tmp_path)
+    kept = settings.get("labeller") == "teacher"
+    assert (chosen_in(chosen) == TAUGHT) == kept and bool(figures) != kept
+    assert json.loads((chosen / "choice.json").read_text()) == {"labeller": chosen_in(chosen)}
