@@ -1,6 +1,8 @@
 """Who labels. Teaching can make a judge worse, and a costly judge can know less than a cheap one: the taught teacher is
 set beside its members, beside what they were before, beside likeness trees and beside the student's own MaxSim, all on
-the same validation pairs, and the best of them labels.
+the same validation pairs, and the best of them labels. An ensemble does so unless one of them is better by more than
+chance: some hundred pairs often prefer a part by luck, where on queries nobody has seen the whole was better [O,
+measured: EXPERIMENTS.md].
 """
 
 from __future__ import annotations
@@ -74,8 +76,11 @@ def choose(
     untrained = start(work)
     said[MAXSIM] = MaxSimTeacher(untrained).score(sheet.asked).log_odds
     figures = {name: sheet.figures(found) for name, found in said.items()}
+    rivals = said
+    if len(panel.sources) > 1:
+        rivals = {name: found for name, found in said.items() if sheet.leads(found, said[TAUGHT], seed)}
     # The first of equals: the teacher that was asked for.
-    chosen = max(figures, key=lambda name: _order(figures[name]))
+    chosen = max([TAUGHT, *rivals], key=lambda name: _order(figures[name]))
     if chosen == MAXSIM:
         untrained.save_pretrained(work / FOLDERS[MAXSIM])
     if chosen != LIKENESS:

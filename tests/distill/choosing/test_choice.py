@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,12 @@ def compared(
     return choose(panel, taught, GOLD, GOLD, likeness, start, 0, chosen), chosen
 
 
+def levels_of(score: np.ndarray) -> np.ndarray:
+    """[n, 1] -> [n, 3] log-odds whose expected level orders pairs alike."""
+    found: np.ndarray = score * np.arange(3)
+    return found
+
+
 def test_a_good_teacher_labels(causal: Source, start: Any, tmp_path: Path) -> None:
     figures, chosen = compared(panel_of(causal), {TAUGHT: 1, f"untaught {causal.name}": -1}, start, tmp_path)
     assert chosen_in(chosen) == TAUGHT and set(figures) == {TAUGHT, f"untaught {causal.name}", MAXSIM}
@@ -114,6 +121,27 @@ def test_likeness_trees_are_kept_where_they_win(
     monkeypatch.setattr(choice, "SimilarityTeacher", lambda folder, *_, **rest: Server(good=True))
     _, chosen = compared(panel_of(causal), {TAUGHT: -1}, start, tmp_path, likeness="some encoder")
     assert chosen_in(chosen) == LIKENESS and (chosen / "likeness" / "trees-0.txt").is_file()
+
+
+def test_an_ensemble_labels_unless_another_is_better_by_more_than_chance(
+    causal: Source, start: Any, tmp_path: Path
+) -> None:
+    """Of 16 queries a member is better on one: luck. It is better on all: it labels."""
+    queries = np.repeat([f"query {number}" for number in range(16)], 3).astype(object)
+    gold = Pairs(queries, np.array([f"text {row}" for row in range(48)], object), np.tile([0, 1, 2], 16))
+    other = replace(causal, name="other")
+    panel = replace(panel_of(causal, labeller_pairs=48), sources=[causal, other], locations=[causal.location] * 2)
+    sheet = sheet_of(panel, gold, gold, 0)
+    right = np.concatenate([sheet.graded.level, np.full(len(sheet.random), -1)])[:, None].astype(np.float32)
+    once_wrong, often_wrong = right.copy(), -right
+    once_wrong[:3] = -right[:3]
+    for ensemble, labels in ((once_wrong, TAUGHT), (often_wrong, "taught other")):
+        taught, chosen = tmp_path / f"taught {labels}", tmp_path / f"chosen {labels}"
+        taught.mkdir()
+        chosen.mkdir()
+        save_said(taught / SAID, {TAUGHT: levels_of(ensemble), "taught other": levels_of(right)})
+        choose(panel, taught, gold, gold, "", lambda work: tiny_encoder(tmp_path / "tiny", LEVELS), 0, chosen)
+        assert chosen_in(chosen) == labels
 
 
 @pytest.mark.parametrize("settings", [{"labeller": "teacher"}, {"teacher_pairs": 0}])
