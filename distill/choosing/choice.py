@@ -1,8 +1,8 @@
 """Who labels. Teaching can make a judge worse, and a costly judge can know less than a cheap one: the taught teacher is
 set beside its members, beside what they were before, beside likeness trees and beside the student's own MaxSim, all on
-the same validation pairs, and the best of them labels. An ensemble does so unless one of them is better by more than
-chance: some hundred pairs often prefer a part by luck, where on queries nobody has seen the whole was better [O,
-measured: EXPERIMENTS.md].
+the same validation pairs, and the best of them labels. Likeness trees also join the taught teacher as one member more.
+What several judges say together labels unless one judge is better by more than chance: some hundred pairs often prefer
+a part by luck, where on queries nobody has seen the whole was better [O, measured: EXPERIMENTS.md].
 """
 
 from __future__ import annotations
@@ -21,9 +21,11 @@ from prectr.distill.sheet import read_said
 from prectr.distill.teachers.base import Teacher
 from prectr.distill.teachers.calibration import CalibratedTeacher, Calibration
 from prectr.distill.teachers.dtype import reads_bf16
+from prectr.distill.teachers.ensemble import EnsembleTeacher, fit_weights, pooled, read_weights, save_weights
 from prectr.distill.teachers.panel import (
     SAID,
     TAUGHT,
+    WEIGHTS,
     Panel,
     learnt,
     open_member,
@@ -38,6 +40,7 @@ from prectr.shared.run.schema import member, read_json
 
 CHOICE = "choice.json"
 LIKENESS, MAXSIM = "likeness trees", "MaxSim of untrained vectors"
+TOGETHER = "the taught teacher with likeness trees"
 FOLDERS = {LIKENESS: "likeness", MAXSIM: "maxsim"}
 
 RIVAL_PAIRS = 8000
@@ -73,17 +76,24 @@ def choose(
         folder.mkdir(exist_ok=True)
         teach_similarity(likeness, panel.texts, gold, validation, panel.num_levels, bf16=bf16, seed=seed, work=folder)
         said[LIKENESS] = SimilarityTeacher(folder, likeness, bf16=bf16).score(sheet.asked).log_odds
+        taught_members = [TAUGHT] if len(panel.sources) == 1 else [f"taught {name}" for name in panel.names]
+        members = [said[name] for name in (*taught_members, LIKENESS)]
+        weights = fit_weights([found[: len(sheet)] for found in members], sheet.graded.level)
+        said[TOGETHER] = pooled(members, weights)
     untrained = start(work)
     said[MAXSIM] = MaxSimTeacher(untrained).score(sheet.asked).log_odds
     figures = {name: sheet.figures(found) for name, found in said.items()}
-    rivals = said
-    if len(panel.sources) > 1:
-        rivals = {name: found for name, found in said.items() if sheet.leads(found, said[TAUGHT], seed)}
+    rivals = list(said)
+    whole = TOGETHER if TOGETHER in said else TAUGHT
+    if whole == TOGETHER or len(panel.sources) > 1:
+        rivals = [whole, *(name for name in said if sheet.leads(said[name], said[whole], seed))]
     # The first of equals: the teacher that was asked for.
-    chosen = max([TAUGHT, *rivals], key=lambda name: _order(figures[name]))
+    chosen = max(rivals, key=lambda name: _order(figures[name]))
     if chosen == MAXSIM:
         untrained.save_pretrained(work / FOLDERS[MAXSIM])
-    if chosen != LIKENESS:
+    if chosen == TOGETHER:
+        save_weights(work / WEIGHTS, [*panel.names, LIKENESS], weights)
+    elif chosen != LIKENESS:
         shutil.rmtree(work / FOLDERS[LIKENESS], ignore_errors=True)
     _save(work, chosen)
     if said[chosen].shape[1] == 1 or chosen.startswith("untaught "):
@@ -121,13 +131,17 @@ def chosen_in(choice: Path) -> str:
 
 
 def _open_bare(panel: Panel, chosen: str, taught: Path, choice: Path, likeness: str, identity: str) -> Teacher:
-    if chosen == LIKENESS:
+    if chosen in (LIKENESS, TOGETHER):
         folder = choice / FOLDERS[LIKENESS]
-        return SimilarityTeacher(folder, likeness, bf16=reads_bf16(panel.arguments), identity=identity)
+        trees = SimilarityTeacher(folder, likeness, bf16=reads_bf16(panel.arguments), identity=identity)
+        if chosen == LIKENESS:
+            return trees
+        members = [open_member(panel, number, taught, learnt(taught)) for number in range(len(panel.sources))]
+        return EnsembleTeacher([*members, trees], read_weights(choice / WEIGHTS))
     if chosen == MAXSIM:
         return MaxSimTeacher.open(choice / FOLDERS[MAXSIM], identity)
     state, _, name = chosen.partition(" ")
-    number = [source.name for source in panel.sources].index(name)
+    number = panel.names.index(name)
     if state == "taught":
         return open_member(panel, number, taught, learnt(taught))
     judge = open_untaught_member(panel, number)

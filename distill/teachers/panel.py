@@ -91,6 +91,11 @@ class Panel:
     def num_levels(self) -> int:
         return len(self.level_names)
 
+    @property
+    def names(self) -> list[str]:
+        """Of the members."""
+        return [source.name for source in self.sources]
+
     def order(self, member: int) -> list[int] | None:
         """The output of each level of a cross-encoder that is used as it comes; None where output k is level k."""
         if self.arguments.teacher_pairs:
@@ -139,7 +144,7 @@ def teach(panel: Panel, train: Pairs, validation: Pairs, seed: int, work: Path) 
         sheet = sheet_of(panel, train, validation, seed)
         members = [open_member(panel, member, work, "") for member in range(len(panel.sources))]
         taught = [judge.score(sheet.asked).log_odds for judge in members]
-        names = [source.name for source in panel.sources]
+        names = panel.names
         said = {TAUGHT: taught[0]}
         if len(names) > 1:
             weights = fit_weights([found[: len(sheet)] for found in taught], sheet.graded.level)

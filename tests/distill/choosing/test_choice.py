@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.special import log_softmax
 
 from prectr.distill.choosing import choice
-from prectr.distill.choosing.choice import LIKENESS, MAXSIM, choose, chosen_in, open_labeller, sentence
+from prectr.distill.choosing.choice import LIKENESS, MAXSIM, TOGETHER, choose, chosen_in, open_labeller, sentence
 from prectr.distill.config import TeacherArguments
 from prectr.distill.models.random_models import random_causal_lm
 from prectr.distill.models.sources import Source, find_teacher
@@ -119,8 +120,31 @@ def test_likeness_trees_are_kept_where_they_win(
 ) -> None:
     monkeypatch.setattr(choice, "teach_similarity", lambda *_, work, **rest: (work / "trees-0.txt").write_text("x"))
     monkeypatch.setattr(choice, "SimilarityTeacher", lambda folder, *_, **rest: Server(good=True))
+    # With a teacher that says the opposite they say nothing together.
+    monkeypatch.setattr(choice, "fit_weights", lambda *_: [0.5, 0.5])
     _, chosen = compared(panel_of(causal), {TAUGHT: -1}, start, tmp_path, likeness="some encoder")
     assert chosen_in(chosen) == LIKENESS and (chosen / "likeness" / "trees-0.txt").is_file()
+
+
+def test_likeness_trees_join_the_teacher(
+    causal: Source, start: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both know something: together they label, and what is opened says what was compared."""
+    monkeypatch.setattr(choice, "teach_similarity", lambda *_, work, **rest: (work / "trees-0.txt").write_text("x"))
+    trees = Server(good=True)
+    monkeypatch.setattr(choice, "SimilarityTeacher", lambda *_, **rest: trees)
+    monkeypatch.setattr(choice, "open_member", lambda *_: Server(good=True))
+    panel = panel_of(causal)
+    figures, chosen = compared(panel, {TAUGHT: 1, f"untaught {causal.name}": -1}, start, tmp_path, likeness="encoder")
+    assert chosen_in(chosen) == TOGETHER and (chosen / "likeness" / "trees-0.txt").is_file()
+    assert figures[TOGETHER]["order"] == pytest.approx(figures[TAUGHT]["order"])
+    judge = open_labeller(panel, tmp_path / "taught", chosen, "encoder")
+    weights = [each["weight"] for each in json.loads((chosen / "ensemble.json").read_text())]
+    assert len(weights) == 2 and weights[0] == pytest.approx(weights[1])
+    one = trees.score(list(zip(QUERY, TEXT, strict=True))).log_odds
+    np.testing.assert_allclose(
+        judge.score(list(zip(QUERY, TEXT, strict=True))).log_odds, log_softmax(sum(weights) * one, axis=1), atol=1e-5
+    )
 
 
 def test_an_ensemble_labels_unless_another_is_better_by_more_than_chance(
