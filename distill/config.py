@@ -106,8 +106,8 @@ class TeacherArguments(JudgeArguments):
     labeller: Literal["best", "teacher"] = field(
         default="best",
         metadata={
-            "help": "who labels: the best on validation of the teacher, it untaught, likeness trees and the student's "
-            "own MaxSim; or the teacher, whatever validation says"
+            "help": "who labels: the teacher with likeness trees, unless one of them, it untaught or the student's own "
+            "MaxSim is better on validation beyond chance; or the teacher, whatever validation says"
         },
     )
     labeller_pairs: int = field(
