@@ -4,11 +4,13 @@ candidate.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from scipy.special import softmax
 
 from prectr.distill.pairs import Pairs
-from prectr.shared.metrics import query_order, spearman
+from prectr.shared.metrics import auc, query_order, spearman, user_bootstrap, within_query_spearman
 
 
 def order(pairs: Pairs, score: np.ndarray, random_score: np.ndarray) -> float:
@@ -24,6 +26,51 @@ def order(pairs: Pairs, score: np.ndarray, random_score: np.ndarray) -> float:
     within = found["within_query_spearman"]
     within = (spearman(pairs.level, score) or 0.0) if within is None else within
     return within + (found["auc_random"] or 0.0)
+
+
+def leads(
+    graded: Pairs,
+    random_query: np.ndarray,
+    first: tuple[np.ndarray, np.ndarray],
+    second: tuple[np.ndarray, np.ndarray],
+    seed: int,
+) -> bool:
+    """Whether the `order` of one judge is higher than another's by more than chance: the 95 % interval of the
+    difference, whole queries drawn with replacement, is above 0. Of fewer queries than an interval needs: whether it is
+    higher.
+
+    Args:
+        graded: n pairs with gold levels. random_query: [m] of the pairs with random items.
+        first, second: each judge's scores, [n] and [m].
+    """
+    orders = [_order_of_weights(graded, np.concatenate(scores)) for scores in (first, second)]
+
+    def lead(weights: np.ndarray) -> float:
+        one, other = (order_of(weights) for order_of in orders)
+        return one - other
+
+    queries = np.concatenate([graded.query, random_query])
+    interval = user_bootstrap(queries, lead, seed=seed)
+    return (lead(np.ones(len(queries))) if interval is None else interval[0]) > 0
+
+
+def _order_of_weights(graded: Pairs, scores: np.ndarray) -> Callable[[np.ndarray], float]:
+    """`order` of scores [n + m] as a function of how often each pair's query was drawn [n + m]."""
+    is_graded = np.arange(len(scores)) < len(graded)
+    queries, first, row_query = np.unique(graded.query, return_index=True, return_inverse=True)
+    within = np.full(len(queries), np.nan)
+    for query in range(len(queries)):
+        rows = np.flatnonzero(row_query == query)
+        value = within_query_spearman(row_query[rows], graded.level[rows], scores[rows])
+        within[query] = np.nan if value is None else value
+    ordered = np.flatnonzero(np.isfinite(within))
+
+    def order_of(weights: np.ndarray) -> float:
+        drawn = weights[first[ordered]]
+        mean = float(drawn @ within[ordered] / drawn.sum()) if drawn.sum() else 0.0
+        return mean + (auc(is_graded, scores, weights) or 0.0)
+
+    return order_of
 
 
 def expected_level(level_prob: np.ndarray) -> np.ndarray:

@@ -4,17 +4,17 @@ queries with random items. What was said is kept: nobody is asked twice.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from scipy.special import softmax
 
-from prectr.distill.order import expected_of_logits, order
+from prectr.distill.order import expected_of_logits, leads, order
 from prectr.distill.pairs import Pairs, concatenate, with_random_items
 from prectr.shared.atomic import atomic_write
-from prectr.shared.metrics import auc, graded_relevance, query_order, user_bootstrap, within_query_spearman
+from prectr.shared.metrics import graded_relevance, query_order
 
 RANDOM_SHARE = 4
 """A random pair for so many graded ones."""
@@ -63,43 +63,17 @@ class Sheet:
         return {**levels, **found, "order": order(pairs, *scores), "n": len(pairs)}
 
     def leads(self, said: np.ndarray, other: np.ndarray, seed: int) -> bool:
-        """Whether a judge's `order` is higher by more than chance: the 95 % interval of the difference, whole queries
-        drawn with replacement, is above 0. Of fewer queries than an interval needs: whether it is higher.
+        """Whether a judge's `order` is higher by more than chance (`prectr.distill.order.leads`).
 
         Args:
             said, other: as `figures` reads them; pairs that one of the two could not judge are left out.
         """
         judged = np.isfinite(said).all(1) & np.isfinite(other).all(1)
-        if not judged[: len(self)].any():
+        graded, random = np.flatnonzero(judged[: len(self)]), np.flatnonzero(judged[len(self) :])
+        if not len(graded):
             return False
-        orders = [self._order_of_weights(score(found[judged]), judged) for found in (said, other)]
-
-        def lead(weights: np.ndarray) -> float:
-            first, second = (order_of(weights) for order_of in orders)
-            return first - second
-
-        queries = concatenate([self.graded, self.random]).query[judged]
-        interval = user_bootstrap(queries, lead, seed=seed)
-        return (lead(np.ones(len(queries))) if interval is None else interval[0]) > 0
-
-    def _order_of_weights(self, scores: np.ndarray, judged: np.ndarray) -> Callable[[np.ndarray], float]:
-        """`order` of scores [judged pairs] as a function of how often each pair's query was drawn [judged pairs]."""
-        graded = self.graded.take(np.flatnonzero(judged[: len(self)]))
-        is_graded = np.arange(len(scores)) < len(graded)
-        queries, first, row_query = np.unique(graded.query, return_index=True, return_inverse=True)
-        within = np.full(len(queries), np.nan)
-        for query in range(len(queries)):
-            rows = np.flatnonzero(row_query == query)
-            value = within_query_spearman(row_query[rows], graded.level[rows], scores[rows])
-            within[query] = np.nan if value is None else value
-        ordered = np.flatnonzero(np.isfinite(within))
-
-        def order_of(weights: np.ndarray) -> float:
-            drawn = weights[first[ordered]]
-            mean = float(drawn @ within[ordered] / drawn.sum()) if drawn.sum() else 0.0
-            return mean + (auc(is_graded, scores, weights) or 0.0)
-
-        return order_of
+        first, second = ((score(found[graded]), score(found[random + len(self)])) for found in (said, other))
+        return leads(self.graded.take(graded), self.random.query[random], first, second, seed)
 
 
 def score(said: np.ndarray) -> np.ndarray:

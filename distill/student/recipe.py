@@ -244,7 +244,8 @@ class Recipe:
         save(encoder, work)
 
     def _gold_order(self, encoder: LevelEncoder, rows: Path) -> GoldOrder:
-        return GoldOrder(self.validation, PairDataset(encoder, self.random_validation, rows / "random"))
+        random = self.random_validation
+        return GoldOrder(self.validation, random, PairDataset(encoder, random, rows / "random"))
 
     def calibrate(self, encoder: LevelEncoder) -> float:
         """Fits the temperature on the validation pairs and folds it into the classifier; returns it: 1 without any."""

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from transformers import EarlyStoppingCallback, EvalPrediction
 
-from prectr.distill.order import expected_of_logits, order
+from prectr.distill.order import expected_of_logits, leads, order
 from prectr.distill.pairs import Pairs
 from prectr.distill.student.model import PairDataset, StudentModel, as_is
 from prectr.distill.training import QuerySampler, keep_best, level_metrics, training_arguments
@@ -52,17 +52,23 @@ class GoldOrder:
     """The order of gold pairs as what a training is validated by.
 
     Args:
-        gold: the validation pairs. random: pairs of their queries with random items, of level 0, and as rows.
+        gold: the validation pairs. random: pairs of their queries with random items, of level 0. random_rows: as rows.
     """
 
     gold: Pairs
-    random: PairDataset
+    random: Pairs
+    random_rows: PairDataset
 
     def metrics(self, model: StudentModel, prediction: EvalPrediction) -> dict[str, float]:
         """A Trainer's `compute_metrics`: `level_metrics`, and the `order` that epochs are compared by."""
         score = expected_of_logits(np.asarray(prediction.predictions))
-        random = expected_of_logits(_logits(model, self.random))
+        random = expected_of_logits(_logits(model, self.random_rows))
         return {**level_metrics(prediction), "order": order(self.gold, score, random)}
+
+    def scores(self, model: StudentModel, validation: PairDataset) -> tuple[np.ndarray, np.ndarray]:
+        """What the model orders both by: `gold`, whose rows are `validation`, and `random`."""
+        model.eval()
+        return expected_of_logits(_logits(model, validation)), expected_of_logits(_logits(model, self.random_rows))
 
 
 class StudentTrainer(PartTrainer):
@@ -84,8 +90,9 @@ def train_student(
     gold_order: GoldOrder | None = None,
     name: str = "student",
 ) -> None:
-    """Trains `model` in place; of its state before and after each epoch the one that does best on `validation` is kept,
-    and the training stops after `PATIENCE` epochs without gain.
+    """Trains `model` in place; of its states after each epoch the one that does best on `validation` is kept, and the
+    training stops after `PATIENCE` epochs without gain. It is not taken where the state before it was better: by more
+    than chance, where order is compared, since some hundred pairs otherwise refuse by luck what thousands taught.
 
     Human levels can be so few and noisy that training on them only spoils what a student knows [O, measured].
 
@@ -132,9 +139,15 @@ def train_student(
     )
     before = {name: value.detach().clone() for name, value in model.state_dict().items()}
     at_first = trainer.evaluate()[f"eval_{metric}"]
+    scores_before = None if gold_order is None else gold_order.scores(model, validation)
     trainer.train_or_resume("student")
     best = trainer.state.best_metric
-    if best is not None and (best > at_first if metric == "loss" else best <= at_first):
+    if gold_order is None or scores_before is None:
+        was_better = best is not None and best > at_first
+    else:
+        after = gold_order.scores(model, validation)
+        was_better = leads(gold_order.gold, gold_order.random.query, scores_before, after, schedule.seed)
+    if was_better:
         model.load_state_dict(before)
         say_not_taken(name, metric, best, at_first)
 

@@ -1,5 +1,6 @@
 """Training the student: batches hold a text once, it learns, and a seed decides everything."""
 
+from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch
 
@@ -118,7 +119,7 @@ def shuffled(pairs: Pairs) -> Pairs:
 
 
 def test_a_training_that_loses_the_order_is_not_taken(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    encoder, held_out, taught = student(tmp_path), matches(100, 2), matches(256, 1)
+    encoder, held_out, taught = student(tmp_path), matches(300, 2), matches(256, 1)
     # It begins as a judge that knows its trade.
     train_student(
         StudentModel(encoder),
@@ -130,13 +131,28 @@ def test_a_training_that_loses_the_order_is_not_taken(tmp_path: Path, capsys: py
     before = {name: value.clone() for name, value in encoder.state_dict().items()}
     capsys.readouterr()
     validation = PairDataset(encoder, held_out, tmp_path / "held_out")
-    random = Pairs(np.array(["red"], object), np.array(["lamp"], object), np.array([0]))
-    gold_order = GoldOrder(held_out, PairDataset(encoder, random, tmp_path / "random"))
+    random = replace(held_out, item_text=np.roll(held_out.item_text, 1), level=np.zeros(300, np.int64))
+    gold_order = GoldOrder(held_out, random, PairDataset(encoder, random, tmp_path / "random"))
     data = PairDataset(encoder, shuffled(taught), tmp_path / "rows")
     model = StudentModel(encoder, order_weight=1.0)
     train_student(model, data, validation, SCHEDULE, tmp_path / "work", gold_order, "sft")
     same = all(torch.equal(value, before[name]) for name, value in encoder.state_dict().items())
     assert same and "sft: not taken: order on validation" in capsys.readouterr().out
+
+
+def test_a_training_that_validation_likes_less_by_chance_is_taken(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder, pairs = student(tmp_path), matches(64, 1)
+    data = PairDataset(encoder, pairs, tmp_path / "rows")
+    scores = iter([pairs.level + 0.0, np.where(np.arange(64) == 0, 1 - pairs.level, pairs.level)])
+    monkeypatch.setattr(GoldOrder, "scores", lambda *_: (next(scores), np.full(64, -1.0)))
+    before = {name: value.clone() for name, value in encoder.state_dict().items()}
+    train_student(
+        StudentModel(encoder), data, data, SCHEDULE, tmp_path / "work", GoldOrder(pairs, pairs, data), "distill"
+    )
+    assert "not taken" not in capsys.readouterr().out
+    assert any(not torch.equal(value, before[name]) for name, value in encoder.state_dict().items())
 
 
 def test_training_stops_where_the_order_does_not_gain(tmp_path: Path) -> None:
@@ -149,7 +165,7 @@ def test_training_stops_where_the_order_does_not_gain(tmp_path: Path) -> None:
             asked.append(-float(len(asked)))
             return {"order": asked[-1]}
 
-    gold_order = Falling(pairs, data)
+    gold_order = Falling(pairs, pairs, data)
     schedule = Schedule(9, 1e-3, 1e-2, 16, False, True, 0)
     train_student(StudentModel(encoder), data, data, schedule, tmp_path / "work", gold_order)
     assert len(asked) == 1 + 2, "before, the first epoch, and one that brought nothing"
