@@ -70,7 +70,7 @@ def check_several(workspace: Workspace, panel: Panel, taught: Path | None, job_s
     paid = [source.name for source in panel.sources if source.role == "endpoint"]
     weighed = taught is not None and len(teachers) == len(panel.sources) and (taught / WEIGHTS).is_file()
     weights = read_weights(taught / WEIGHTS) if taught and weighed else [1 / max(1, len(teachers))] * len(teachers)
-    found = ask_all(teachers, sheet, dict.fromkeys(paid, workspace.teaching.endpoint_price), weights)
+    found = ask_all(teachers, sheet, dict.fromkeys(paid, workspace.teaching.endpoint_price), weights, job_size)
     show_candidates(found, sheet, job_size)
     print_line(recommendation(found, job_size))
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from prectr.distill.sheet import Sheet
 from prectr.distill.teachers.base import Pair, Teacher
-from prectr.distill.teachers.check import duration, tokens_per_pair
+from prectr.distill.teachers.check import job_time, terms, tokens_per_pair
 from prectr.distill.teachers.ensemble import pooled
 from prectr.shared.run.console import table
 
@@ -26,7 +26,8 @@ class Candidate:
     Args:
         figures: of `Sheet.figures`.
         seconds: it takes for a pair, as measured. tokens: it reads of a pair; None: not told.
-        price: of a million tokens; 0 where nothing is paid.
+        price: of a million tokens; 0 where nothing is paid. promised: seconds within which the job is done, where a
+            server promises that; None: it begins at once.
     """
 
     name: str
@@ -34,6 +35,11 @@ class Candidate:
     seconds: float
     tokens: float | None
     price: float = 0.0
+    promised: float | None = None
+
+    def takes(self, job_size: int) -> str:
+        """How long so many pairs take."""
+        return job_time(self.seconds * job_size, self.promised)
 
     @property
     def cost(self) -> float | None:
@@ -48,13 +54,17 @@ class Candidate:
 
 
 def ask_all(
-    teachers: Mapping[str, Teacher], sheet: Sheet, prices: Mapping[str, float], weights: Sequence[float]
+    teachers: Mapping[str, Teacher],
+    sheet: Sheet,
+    prices: Mapping[str, float],
+    weights: Sequence[float],
+    job_size: int,
 ) -> list[Candidate]:
     """Asks every teacher for the whole sheet, and reckons several of them as one ensemble too.
 
     Args:
         prices: of a million tokens, for those that are paid.
-        weights: of the teachers in the ensemble.
+        weights: of the teachers in the ensemble. job_size: pairs that are to be labelled.
     """
     found, said = [], []
     for name, teacher in teachers.items():
@@ -62,14 +72,17 @@ def ask_all(
         said.append(_score(teacher, sheet.asked))
         seconds = (time.perf_counter() - started) / len(sheet.asked)
         tokens, _ = tokens_per_pair(teacher, sheet.asked)
-        found.append(Candidate(name, sheet.figures(said[-1]), seconds, tokens, prices.get(name, 0.0)))
+        share, promised = terms(teacher, job_size)
+        price = prices.get(name, 0.0) * share
+        found.append(Candidate(name, sheet.figures(said[-1]), seconds, tokens, price, promised))
     if len(found) < 2:
         return found
     together = sheet.figures(pooled(said, weights))
     costs = [one.cost for one in found]
     known = [cost for cost in costs if cost is not None]
     tokens, price = (None, 1.0) if len(known) < len(costs) else (sum(known), 1e6)
-    return [*found, Candidate(TOGETHER, together, sum(one.seconds for one in found), tokens, price)]
+    promised = max((one.promised for one in found if one.promised is not None), default=None)
+    return [*found, Candidate(TOGETHER, together, sum(one.seconds for one in found), tokens, price, promised)]
 
 
 def show_candidates(candidates: Sequence[Candidate], sheet: Sheet, job_size: int) -> None:
@@ -80,7 +93,7 @@ def show_candidates(candidates: Sequence[Candidate], sheet: Sheet, job_size: int
             one.name,
             *(_told(one.figures.get(name)) for name in ("within_query_spearman", "auc_random", "qwk")),
             f"{1 / one.seconds:,.1f}",
-            duration(one.seconds * job_size),
+            one.takes(job_size),
             *([None if one.cost is None else f"{one.cost * job_size:,.2f}"] if paid else []),
         ]
         for one in candidates
@@ -102,7 +115,7 @@ def recommendation(candidates: Sequence[Candidate], job_size: int) -> str:
         return "None of them could judge a single validation pair, so none is recommended."
     best = max(known, key=lambda one: (one.order, -(one.cost or 0.0), -one.seconds))
     within, random = (_told(best.figures[name]) or "–" for name in ("within_query_spearman", "auc_random"))
-    takes = f"{job_size:,} pairs take {duration(best.seconds * job_size)}"
+    takes = f"{job_size:,} pairs take {best.takes(job_size)}"
     if best.price:
         takes += " and cost what it does not tell" if best.cost is None else f" and cost {best.cost * job_size:,.2f}"
     return (

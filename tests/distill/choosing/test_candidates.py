@@ -47,7 +47,7 @@ class Paid(Judge):
 
 
 def test_all_are_asked_the_same_and_reckoned_together() -> None:
-    found = ask_all({"good": Judge(3), "bad": Paid(-1, 0.05)}, SHEET, {"bad": 2.0}, [0.5, 0.5])
+    found = ask_all({"good": Judge(3), "bad": Paid(-1, 0.05)}, SHEET, {"bad": 2.0}, [0.5, 0.5], 5000)
     good, bad, together = found
     assert [one.name for one in found] == ["good", "bad", TOGETHER]
     assert good.figures["within_query_spearman"] == pytest.approx(1.0)
@@ -58,9 +58,9 @@ def test_all_are_asked_the_same_and_reckoned_together() -> None:
 
 
 def test_one_alone_is_no_ensemble_and_what_is_not_told_costs_nobody_knows_what() -> None:
-    [only] = ask_all({"a": Judge(1)}, SHEET, {"a": 2.0}, [1.0])
+    [only] = ask_all({"a": Judge(1)}, SHEET, {"a": 2.0}, [1.0], 5000)
     assert only.cost is None
-    _, _, together = ask_all({"a": Judge(1), "b": Paid(1)}, SHEET, {"a": 2.0}, [0.5, 0.5])
+    _, _, together = ask_all({"a": Judge(1), "b": Paid(1)}, SHEET, {"a": 2.0}, [0.5, 0.5], 5000)
     assert together.cost is None
 
 
