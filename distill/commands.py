@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from prectr.distill.choosing.candidates import ask_all, recommendation, show_candidates
 from prectr.distill.pipeline import make_labels
+from prectr.distill.teachers.base import Teacher
 from prectr.distill.teachers.check import check_teacher, example_pairs
 from prectr.distill.teachers.dtype import resolved_dtype
+from prectr.distill.teachers.ensemble import read_weights
 from prectr.distill.teachers.lora import merge_teacher
-from prectr.distill.teachers.panel import open_teacher
+from prectr.distill.teachers.panel import WEIGHTS, Panel, open_member, open_teacher, sheet_of
 from prectr.distill.workspace import Workspace
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.console import print_line
@@ -38,11 +41,38 @@ def check(workspace: Workspace) -> None:
         require_whole(workspace.folder / "teacher")  # without its adapter, it would be asked as it comes
     how = f"as taught in {taught}" if taught else "as it comes: nothing was taught with these settings yet"
     print_line(f"{workspace.teaching.teacher}, {how}")
-    pairs = example_pairs(workspace.pairs["validation"], workspace.pairs["unlabelled"], workspace.run.seed)
     job_size = len(workspace.choose().pairs)
+    if len(panel.sources) > 1:
+        check_several(workspace, panel, taught, job_size)
+        return
+    pairs = example_pairs(workspace.pairs["validation"], workspace.pairs["unlabelled"], workspace.run.seed)
     check_teacher(
         open_teacher(panel, taught, ""), pairs, workspace.level_names, job_size, workspace.teaching.endpoint_price
     )
+
+
+def check_several(workspace: Workspace, panel: Panel, taught: Path | None, job_size: int) -> None:
+    """The members of an ensemble side by side on `labeller_pairs` validation pairs, each alone and all together, what
+    labelling would take each, and whom to take. One that has to learn the levels first is named, and left out.
+    """
+    sheet = sheet_of(panel, workspace.pairs["train"], workspace.pairs["validation"], workspace.run.seed)
+    if not len(sheet):
+        raise PrectrError(
+            f"check-teacher: {workspace.data} has no validation pairs with levels to compare teachers by; name one "
+            "teacher to see what it says of ten pairs."
+        )
+    teachers: dict[str, Teacher] = {}
+    for number, source in enumerate(panel.sources):
+        try:
+            teachers[source.name] = open_member(panel, number, taught, "")
+        except PrectrError as error:
+            print_line(f"… {error}")
+    paid = [source.name for source in panel.sources if source.role == "endpoint"]
+    weighed = taught is not None and len(teachers) == len(panel.sources) and (taught / WEIGHTS).is_file()
+    weights = read_weights(taught / WEIGHTS) if taught and weighed else [1 / max(1, len(teachers))] * len(teachers)
+    found = ask_all(teachers, sheet, dict.fromkeys(paid, workspace.teaching.endpoint_price), weights, job_size)
+    show_candidates(found, sheet, job_size)
+    print_line(recommendation(found, job_size))
 
 
 def merge(workspace: Workspace, output: str) -> None:

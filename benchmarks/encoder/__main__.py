@@ -24,7 +24,7 @@ def main(argv: list[str]) -> None:
     bench = Bench(Workspace(run, teaching, labelling, training), arguments)
     bench.run()
     result = collect(bench, argv)
-    path = RESULTS / f"encoder_{run.name}.json"
+    path = RESULTS / f"judges_{run.name}.json"
     if arguments.keep and path.is_file():
         result = keep_others(result, json.loads(path.read_text(encoding="utf-8")))
     with atomic_write(path) as temporary:

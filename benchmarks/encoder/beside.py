@@ -28,7 +28,7 @@ from benchmarks.encoder.cells import RESULTS
 from benchmarks.provenance import provenance
 from prectr.distill.config import CONFIGS, LabelArguments, RunArguments, StudentArguments, TeacherArguments
 from prectr.distill.evaluation.comparison import RANDOM_PAIRS
-from prectr.distill.evaluation.judge import Score, tfidf_cosine
+from prectr.distill.evaluation.judge import Score, tfidf_cosine, tfidf_vectorizer
 from prectr.distill.labelling.job import labels_fingerprint, read_labels
 from prectr.distill.models.sources import find_encoder
 from prectr.distill.order import expected_level
@@ -106,7 +106,7 @@ def main(argv: list[str]) -> None:
         "seeds": arguments.seeds,
         **compare(workspace, test, judges),
     }
-    path = RESULTS / f"beside_{run.name}.json"
+    path = RESULTS / f"encoder_{run.name}.json"
     with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     show(result)
@@ -115,7 +115,6 @@ def main(argv: list[str]) -> None:
 
 def untaught(workspace: Workspace, rival: str) -> dict[str, Judge]:
     """Judges that nothing was taught."""
-    texts = workspace.recipe.texts
     model = SentenceTransformer(find_encoder(rival), device="cpu")
 
     def embed(texts: list[str]) -> np.ndarray:
@@ -128,13 +127,50 @@ def untaught(workspace: Workspace, rival: str) -> dict[str, Judge]:
         vectors = embed(items)
         return lambda query: vectors @ embed([query])[0]
 
-    start = untrained(workspace)
     return {
-        "tfidf": Judge(tfidf_cosine(texts)),
-        "bm25": Judge(bm25(workspace.item_texts)),
+        "tfidf": of_tfidf(workspace.recipe.texts),
+        "bm25": of_bm25(workspace.item_texts),
         "minilm_cosine": Judge(cosine, stored),
-        UNTRAINED: Judge(lambda pairs: start.maxsim(pairs.query.tolist(), pairs.item_text.tolist())),
+        UNTRAINED: of_maxsim(untrained(workspace)),
     }
+
+
+def of_tfidf(texts: list[str]) -> Judge:
+    """Cosine of letters, the rows of item texts kept."""
+    vectorizer = tfidf_vectorizer(texts)
+
+    def stored(items: list[str]) -> Callable[[str], Any]:
+        rows = vectorizer.transform(items).T
+        return lambda query: (vectorizer.transform([query]) @ rows).toarray()
+
+    return Judge(tfidf_cosine(texts), stored)
+
+
+def of_bm25(texts: list[str]) -> Judge:
+    """BM25, whose index is kept of items in any case."""
+    score = bm25(texts)
+
+    def stored(items: list[str]) -> Callable[[str], Any]:
+        return lambda query: score(_page(query, items))
+
+    return Judge(score, stored)
+
+
+def of_maxsim(encoder: LevelEncoder) -> Judge:
+    """Plain MaxSim of an encoder's vectors, the items' kept."""
+
+    @torch.inference_mode()
+    def stored(items: list[str]) -> Callable[[str], Any]:
+        item = _vectors(encoder, items, "item")
+
+        @torch.inference_mode()
+        def answer(query: str) -> Tensor:
+            similarity = _vectors(encoder, [query], "query").contextual @ item.contextual.transpose(1, 2)
+            return similarity.masked_fill(~item.mask[:, None, :], -torch.inf).amax(2).sum(1)
+
+        return answer
+
+    return Judge(lambda pairs: encoder.maxsim(pairs.query.tolist(), pairs.item_text.tolist()), stored)
 
 
 def bm25(texts: list[str]) -> Score:
@@ -196,17 +232,13 @@ def of_encoder(encoder: LevelEncoder) -> Judge:
     """A student by the expected level that it says."""
     encoder = encoder.eval()
 
-    def encode(texts: list[str], kind: Literal["query", "item"]) -> TokenVectors:
-        tokens = encoder.tokenize(texts, kind)
-        return encoder.encode_by_length(*(torch.from_numpy(part) for part in tokens.values()))
-
     @torch.inference_mode()
     def stored(items: list[str]) -> Callable[[str], Any]:
-        vectors = encode(items, "item")
+        vectors = _vectors(encoder, items, "item")
 
         @torch.inference_mode()
         def answer(query: str) -> Tensor:
-            of_query = encode([query], "query").take(torch.zeros(len(items), dtype=torch.int64))
+            of_query = _vectors(encoder, [query], "query").take(torch.zeros(len(items), dtype=torch.int64))
             return encoder.level_logits(encoder.state(of_query, vectors)).softmax(-1)
 
         return answer
@@ -268,8 +300,7 @@ def milliseconds(judge: Judge, queries: np.ndarray, items: list[str]) -> dict[st
         cold, stored = [], []
         for query in draws.choice(np.unique(queries), ASKED).tolist():
             candidates = [items[place] for place in draws.choice(len(items), CANDIDATES).tolist()]
-            page = Pairs(np.full(CANDIDATES, query, object), np.array(candidates, object), np.zeros(CANDIDATES, int))
-            cold.append(_clocked(judge.score, page))
+            cold.append(_clocked(judge.score, _page(query, candidates)))
             if judge.of_stored is not None:
                 stored.append(_clocked(judge.of_stored(candidates), query))
     finally:
@@ -284,6 +315,15 @@ def show(result: dict[str, Any]) -> None:
         for name, found in result["systems"].items()
     ]
     table(f"{result['data']}, unseen queries", ["judge", *MEASURES], rows)
+
+
+def _vectors(encoder: LevelEncoder, texts: list[str], kind: Literal["query", "item"]) -> TokenVectors:
+    tokens = encoder.tokenize(texts, kind)
+    return encoder.encode_by_length(*(torch.from_numpy(part) for part in tokens.values()))
+
+
+def _page(query: str, items: list[str]) -> Pairs:
+    return Pairs(np.full(len(items), query, object), np.array(items, object), np.zeros(len(items), int))
 
 
 def _of_queries(pairs: Pairs, score: np.ndarray, of_query: Callable[..., Any]) -> np.ndarray:

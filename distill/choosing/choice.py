@@ -1,8 +1,8 @@
 """Who labels. Teaching can make a judge worse, and a costly judge can know less than a cheap one: the taught teacher is
-set beside its members, beside what they were before, beside likeness trees and beside the student's own MaxSim, all on
-the same validation pairs, and the best of them labels. Likeness trees also join the taught teacher as one member more.
-What several judges say together labels unless one judge is better by more than chance: some hundred pairs often prefer
-a part by luck, where on queries nobody has seen the whole was better [O, measured: EXPERIMENTS.md].
+set beside its members, beside what they were before, beside likeness trees, the cosine they read and the student's own
+MaxSim, all on the same validation pairs, and the best of them labels. Likeness trees also join the taught teacher as
+one member more. What several judges say together labels unless one judge is better by more than chance: some hundred
+pairs often prefer a part by luck, where on queries nobody has seen the whole was better [O, measured: EXPERIMENTS.md].
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from prectr.distill.choosing.cosine import CosineTeacher
 from prectr.distill.choosing.maxsim import MaxSimTeacher
 from prectr.distill.pairs import Pairs
 from prectr.distill.sheet import read_said
@@ -39,7 +40,7 @@ from prectr.shared.encoder.level_encoder import LevelEncoder
 from prectr.shared.run.schema import member, read_json
 
 CHOICE = "choice.json"
-LIKENESS, MAXSIM = "likeness trees", "MaxSim of untrained vectors"
+LIKENESS, MAXSIM, COSINE = "likeness trees", "MaxSim of untrained vectors", "cosine of untrained vectors"
 TOGETHER = "the taught teacher with likeness trees"
 FOLDERS = {LIKENESS: "likeness", MAXSIM: "maxsim"}
 
@@ -57,12 +58,12 @@ def choose(
 
     Args:
         taught: what `teach` left.
-        likeness: sentence encoder of the trees, folder or hub id; empty: no trees.
+        likeness: sentence encoder of the cosine and the trees, folder or hub id; empty: neither.
         start: makes the untrained student.
 
     Returns:
-        The figures of every judge, by its name. Empty where nothing is compared: without validation pairs, or with
-        `labeller: teacher`.
+        The figures of every judge, by its name; of one that gives a number its levels are fitted on gold. Empty where
+        nothing is compared: without validation pairs, or with `labeller: teacher`.
     """
     sheet = sheet_of(panel, train, validation, seed)
     if panel.arguments.labeller == "teacher" or not len(sheet):
@@ -80,9 +81,19 @@ def choose(
         members = [said[name] for name in (*taught_members, LIKENESS)]
         weights = fit_weights([found[: len(sheet)] for found in members], sheet.graded.level)
         said[TOGETHER] = pooled(members, weights)
-    untrained = start(work)
-    said[MAXSIM] = MaxSimTeacher(untrained).score(sheet.asked).log_odds
-    figures = {name: sheet.figures(found) for name, found in said.items()}
+    numbers: dict[str, Teacher] = {MAXSIM: MaxSimTeacher(untrained := start(work))}
+    if likeness:
+        numbers[COSINE] = CosineTeacher(likeness, bf16=reads_bf16(panel.arguments))
+    said |= {name: judge.score(sheet.asked).log_odds for name, judge in numbers.items()}
+    sample = gold.sample(max(panel.arguments.teacher_calibration_pairs, panel.num_levels), seed, "calibration")
+
+    def calibration(name: str) -> Calibration:
+        judge = numbers.get(name) or _open_bare(panel, name, taught, work, likeness, "")
+        found = judge.score(list(zip(sample.query, sample.item_text, strict=True))).log_odds
+        return Calibration.fit(found, sample.level, panel.num_levels)
+
+    levels = {name: calibration(name) for name, found in said.items() if found.shape[1] == 1}
+    figures = {name: sheet.figures(found, levels.get(name)) for name, found in said.items()}
     rivals = list(said)
     whole = TOGETHER if TOGETHER in said else TAUGHT
     if whole == TOGETHER or len(panel.sources) > 1:
@@ -96,11 +107,8 @@ def choose(
     elif chosen != LIKENESS:
         shutil.rmtree(work / FOLDERS[LIKENESS], ignore_errors=True)
     _save(work, chosen)
-    if said[chosen].shape[1] == 1 or chosen.startswith("untaught "):
-        sample = gold.sample(max(panel.arguments.teacher_calibration_pairs, panel.num_levels), seed, "calibration")
-        asked = list(zip(sample.query, sample.item_text, strict=True))
-        found = _open_bare(panel, chosen, taught, work, likeness, "").score(asked).log_odds
-        Calibration.fit(found, sample.level, panel.num_levels).save(work / "calibration.json")
+    if chosen in levels or chosen.startswith("untaught "):
+        (levels.get(chosen) or calibration(chosen)).save(work / "calibration.json")
     return figures
 
 
@@ -138,6 +146,8 @@ def _open_bare(panel: Panel, chosen: str, taught: Path, choice: Path, likeness: 
             return trees
         members = [open_member(panel, number, taught, learnt(taught)) for number in range(len(panel.sources))]
         return EnsembleTeacher([*members, trees], read_weights(choice / WEIGHTS))
+    if chosen == COSINE:
+        return CosineTeacher(likeness, bf16=reads_bf16(panel.arguments), identity=identity)
     if chosen == MAXSIM:
         return MaxSimTeacher.open(choice / FOLDERS[MAXSIM], identity)
     state, _, name = chosen.partition(" ")

@@ -34,9 +34,14 @@ Score = Callable[[Pairs], np.ndarray]
 """A judge that gives one number a pair: [n], more is better."""
 
 
+def tfidf_vectorizer(texts: Sequence[str]) -> TfidfVectorizer:
+    """Unit vectors of character 2-5-grams; vocabulary and idf come from `texts`."""
+    return TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True).fit(texts)
+
+
 def tfidf_cosine(texts: Sequence[str]) -> Score:
     """Cosine of character 2-5-grams in [0, 1]; vocabulary and idf come from `texts` (all items, training queries)."""
-    vectorizer = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True).fit(texts)
+    vectorizer = tfidf_vectorizer(texts)
 
     def cosine(pairs: Pairs) -> np.ndarray:
         query, item = (vectorizer.transform(texts) for texts in (pairs.query, pairs.item_text))

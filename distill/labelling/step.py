@@ -54,7 +54,8 @@ def run_job(
     def ask_for(pairs: Pairs, max_rejected: float) -> LabelCache:
         teacher = open_judge()
         cache = LabelCache(folder.parent / "label_cache", teacher.fingerprint)
-        shard_size = arguments.label_batch_size * arguments.label_shard_batches
+        # A judge that is asked in batches is handed one at a time.
+        shard_size = getattr(teacher, "shard_size", arguments.label_batch_size * arguments.label_shard_batches)
         label(teacher, pairs, cache, shard_size, max_rejected, open_engine(), open_judge)
         return cache
 

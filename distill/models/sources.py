@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -32,7 +32,7 @@ from prectr.shared.run.schema import read_json
 
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 Role = Literal["causal", "cross_encoder", "similarity", "endpoint"]
-SIMILARITY = "similarity:"
+SIMILARITY, BATCH = "similarity:", "batch:"
 
 
 @dataclass(frozen=True)
@@ -71,13 +71,15 @@ def find_teachers(sources: str) -> list[Source]:
 
 def find_teacher(source: str) -> Source:
     """Resolves and checks a causal language model, a cross-encoder, an encoder that may become one, `similarity:` and
-    an encoder, or an endpoint's address (which is not contacted).
+    an encoder, or an endpoint's address, `batch:` before it or not (which is not contacted).
 
     Raises:
         PrectrError: nothing there, a folder without config.json or weights, a model of another kind, not a GGUF file.
     """
     if source.startswith(("http://", "https://")):
         return _endpoint(source)
+    if source.startswith(BATCH):
+        return _batch(source)
     if source == "random":
         return Source("random", source, source, {"random": source})
     if source == "random-cross-encoder":
@@ -243,6 +245,15 @@ def _endpoint(source: str) -> Source:
         )
     name = re.sub(r"[^\w.-]+", "-", address.netloc + address.path).strip("-")
     return Source("endpoint", name, source, {"endpoint": source.rstrip("/")}, "endpoint")
+
+
+def _batch(source: str) -> Source:
+    """An endpoint whose prompts go out in batches: the same judge as the live one."""
+    address = source.removeprefix(BATCH)
+    if not address.startswith(("http://", "https://")):
+        raise PrectrError(f"teacher {source}: batches go to an address; write it as batch:https://host/v1.")
+    live = _endpoint(address)
+    return replace(live, name=f"batch-{live.name}", location=source)
 
 
 def _check_folder(path: Path, role: str = "teacher") -> None:

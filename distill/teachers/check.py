@@ -62,13 +62,14 @@ def show_judgement(pairs: Pairs, judgement: Judgement, level_names: Sequence[str
 
 def show_costs(teacher: Teacher, asked: Sequence[Pair], job_size: int, price: float) -> None:
     """Tokens, padding and time per pair, and what follows for the whole job."""
-    seconds = seconds_per_pair(teacher, asked)
+    seconds, (share, promised) = seconds_per_pair(teacher, asked), terms(teacher, job_size)
+    price *= share
     tokens, padded_share = tokens_per_pair(teacher, asked)
     rows: list[list[str | None]] = [
         ["tokens per pair", None if tokens is None else f"{tokens:,.1f}"],
         ["padded share", None if padded_share is None else f"{padded_share:.0%}"],
         ["pairs/s", f"{1 / seconds:,.1f}"],
-        [f"time for {job_size:,} pairs", duration(seconds * job_size)],
+        [f"time for {job_size:,} pairs", job_time(seconds * job_size, promised)],
     ]
     if price:
         rows.append(
@@ -105,6 +106,19 @@ def tokens_per_pair(teacher: Teacher, asked: Sequence[Pair]) -> tuple[float | No
     else:
         return None, None
     return tokens / len(asked), 1 - tokens / padded if padded >= tokens else None
+
+
+def terms(teacher: Teacher, job_size: int) -> tuple[float, float | None]:
+    """The share of its price that a teacher asks for a job of so many pairs, and the seconds within which it promises
+    an answer; None: it begins at once (`prectr.distill.teachers.batch`).
+    """
+    is_batch = job_size > getattr(teacher, "live_pairs", job_size)
+    return (teacher.price_share, teacher.promised_seconds) if is_batch else (1.0, None)  # type: ignore[attr-defined]
+
+
+def job_time(seconds: float, promised: float | None) -> str:
+    """How long a job takes, or within what time it is done."""
+    return duration(seconds) if promised is None else f"within {duration(promised)}"
 
 
 def duration(seconds: float) -> str:

@@ -196,6 +196,11 @@ class EndpointTeacher:
                 ) from failure
             return str(failure)
         self._failures = 0
+        return self._levels(listed)
+
+    def _levels(self, listed: dict[str, float]) -> Levels | str:
+        """What the listed tokens say of the levels; why nothing, where they do not."""
+        assert self._level_tokens is not None
         self._answers += 1
         levels = read_levels(listed, self._level_tokens, are_guessed=self.messages is not None)
         if levels is None:
@@ -280,19 +285,21 @@ class EndpointTeacher:
         raise UnjudgedError("the answer was cut off or is no completion in JSON")
 
     async def _request(self, client: AsyncOpenAI, text: str) -> Any:
+        completions = client.completions if self.messages is None else client.chat.completions
+        return await completions.with_raw_response.create(**self.request(text))
+
+    @property
+    def path(self) -> str:
+        """Where prompts are sent, below the address."""
+        return "completions" if self.messages is None else "chat/completions"
+
+    def request(self, text: str) -> dict[str, Any]:
+        """What is sent there for a prompt."""
+        asked: dict[str, Any] = {"model": self.model, "max_tokens": 1, "temperature": 0}
         if self.messages is None:
-            return await client.completions.with_raw_response.create(
-                model=self.model, prompt=text, max_tokens=1, temperature=0, logprobs=self.top_logprobs
-            )
-        messages: Any = [{**one, "content": one["content"].replace("{prompt}", text)} for one in self.messages]
-        return await client.chat.completions.with_raw_response.create(
-            model=self.model,
-            messages=messages,
-            max_tokens=1,
-            temperature=0,
-            logprobs=True,
-            top_logprobs=self.top_logprobs,
-        )
+            return {**asked, "prompt": text, "logprobs": self.top_logprobs}
+        messages = [{**one, "content": one["content"].replace("{prompt}", text)} for one in self.messages]
+        return {**asked, "messages": messages, "logprobs": True, "top_logprobs": self.top_logprobs}
 
     def _reserve(self, text: str) -> int:
         """Counts a request before it is sent, so that those under way cannot break the budget together."""
@@ -343,10 +350,9 @@ class EndpointTeacher:
                 "if you trust it."
             )
         if status == 404:
-            path = "completions" if self.messages is None else "chat/completions"
             return (
-                f"endpoint {self.url}: it knows no /{path} or no model {self.model!r} (404); check that the address "
-                "ends in /v1, and endpoint_model."
+                f"endpoint {self.url}: it knows no /{self.path} or no model {self.model!r} (404); check that the "
+                "address ends in /v1, and endpoint_model."
             )
         has_key = bool(os.environ.get("OPENAI_API_KEY"))
         cure = "it refused the key in OPENAI_API_KEY" if has_key else "it wants a key; set OPENAI_API_KEY"
@@ -366,16 +372,19 @@ class UnjudgedError(Exception):
 
 def open_endpoint(url: str, prompt: Prompt, arguments: TeacherArguments) -> EndpointTeacher:
     """The teacher at `url`, as the settings describe it."""
-    return EndpointTeacher(
-        url,
-        prompt,
-        query_tokens=arguments.teacher_query_tokens,
-        item_tokens=arguments.teacher_item_tokens,
-        model=arguments.endpoint_model,
-        top_logprobs=arguments.endpoint_top_logprobs,
-        concurrency=arguments.endpoint_concurrency,
-        timeout=arguments.endpoint_timeout,
-        retries=arguments.endpoint_retries,
-        token_budget=arguments.endpoint_token_budget,
-        chat_template=Path(arguments.endpoint_chat_template) if arguments.endpoint_chat_template else None,
-    )
+    return EndpointTeacher(url, prompt, **endpoint_settings(arguments))
+
+
+def endpoint_settings(arguments: TeacherArguments) -> dict[str, Any]:
+    """The settings by the names of `EndpointTeacher`'s arguments."""
+    return {
+        "query_tokens": arguments.teacher_query_tokens,
+        "item_tokens": arguments.teacher_item_tokens,
+        "model": arguments.endpoint_model,
+        "top_logprobs": arguments.endpoint_top_logprobs,
+        "concurrency": arguments.endpoint_concurrency,
+        "timeout": arguments.endpoint_timeout,
+        "retries": arguments.endpoint_retries,
+        "token_budget": arguments.endpoint_token_budget,
+        "chat_template": Path(arguments.endpoint_chat_template) if arguments.endpoint_chat_template else None,
+    }

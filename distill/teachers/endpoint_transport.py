@@ -60,10 +60,10 @@ class WholeAnswer(httpx2.AsyncBaseTransport):
         await self.inner.aclose()
 
 
-def http_client(seconds: float) -> httpx2.AsyncClient:
+def http_client(seconds: float, most_bytes: int = MOST_BYTES) -> httpx2.AsyncClient:
     """A client for one server: no redirects, whole answers."""
     return httpx2.AsyncClient(
-        transport=WholeAnswer(seconds),
+        transport=WholeAnswer(seconds, most_bytes),
         follow_redirects=False,
         headers={"Accept-Encoding": "identity"},
         timeout=httpx2.Timeout(seconds),

@@ -27,7 +27,8 @@ class EnsembleTeacher:
 
     Weights that sum to 1 make it the members' weighted mean; a larger sum sharpens, a smaller one blurs. A member of
     weight 0 is not asked. A pair that one member could not judge counts as not judged, and a level is censored where it
-    is for one of them. The state is the first member's that has one.
+    is for one of them. The state is the first member's that has one, and where a member is asked in batches all are
+    asked for as many pairs at once.
 
     Args:
         members: teachers of the same K levels.
@@ -43,6 +44,8 @@ class EnsembleTeacher:
         self.members = [member for member, _ in asked]
         self.weights = [weight for _, weight in asked]
         self.batch_size = max(getattr(member, "batch_size", 1) for member in self.members)
+        if sizes := [member.shard_size for member in self.members if hasattr(member, "shard_size")]:
+            self.shard_size = max(sizes)
         parts = [(member.fingerprint, weight) for member, weight in asked]
         self.fingerprint = hashlib.sha256(repr(parts).encode()).hexdigest()
 

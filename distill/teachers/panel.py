@@ -16,10 +16,11 @@ import numpy as np
 
 from prectr.distill.config import TeacherArguments
 from prectr.distill.models.output_names import output_order
-from prectr.distill.models.sources import ADAPTER_FILES, Source, find_adapter
+from prectr.distill.models.sources import ADAPTER_FILES, BATCH, Source, find_adapter
 from prectr.distill.pairs import Pairs, no_pairs
 from prectr.distill.sheet import Sheet, save_said
 from prectr.distill.teachers.base import Judgement, Teacher
+from prectr.distill.teachers.batch.teacher import open_batch
 from prectr.distill.teachers.calibration import CalibratedTeacher, Calibration
 from prectr.distill.teachers.causal import CausalTeacher
 from prectr.distill.teachers.cross_encoder import CrossEncoderTeacher, finetune_cross_encoder, training_settings
@@ -76,6 +77,7 @@ class Panel:
         batch_size: pairs per forward pass.
         texts: items and training queries; what `similarity` weighs words by.
         unrelated: gives the sampled pairs of level 0 that are taught beside gold.
+        under_way: folder of notes of batches that a server works on.
     """
 
     sources: Sequence[Source]
@@ -86,6 +88,7 @@ class Panel:
     batch_size: int
     texts: Sequence[str] = ()
     unrelated: Callable[[], Pairs] = no_pairs
+    under_way: Path = Path("batches")
 
     @property
     def num_levels(self) -> int:
@@ -287,6 +290,8 @@ def _open_bare(panel: Panel, member: int, folder: Path | None, identity: str) ->
     source, location, arguments = panel.sources[member], panel.locations[member], panel.arguments
     if source.role == "causal":
         return _open_causal(panel, member, folder, identity)
+    if location.startswith(BATCH):
+        return open_batch(location.removeprefix(BATCH), panel.prompt, arguments, panel.under_way)
     if source.role == "endpoint":
         return open_endpoint(location, panel.prompt, arguments)
     if source.role == "similarity":

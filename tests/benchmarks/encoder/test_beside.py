@@ -1,5 +1,6 @@
 """An encoder beside what people would otherwise take: figures by hand, and what a query costs."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +10,19 @@ import pytest
 from benchmarks.encoder.beside import (
     CANDIDATES,
     MEASURES,
+    SYSTEMS,
     Judge,
     bm25,
     milliseconds,
+    of_bm25,
     of_encoder,
+    of_maxsim,
+    of_tfidf,
     paired,
     show,
     versus_student,
 )
+from benchmarks.encoder.cells import RESULTS
 from prectr.distill.pairs import Pairs
 from tests.shared.encoder.tiny_encoder import tiny_encoder
 
@@ -61,13 +67,37 @@ def test_bm25_knows_rare_words_and_no_others() -> None:
     assert red > blue > 0 and green > 0 and unknown == 0
 
 
+ITEMS = ["red lamp", "blue lamp", "bread", "a cheap bread"]
+OF_BREAD = Pairs(np.array(["bread"] * 4, object), np.array(ITEMS, object), np.zeros(4, int))
+
+
 def test_what_is_kept_of_items_says_the_same(tmp_path: Path) -> None:
     judge = of_encoder(tiny_encoder(tmp_path))
-    items = ["red lamp", "blue lamp", "bread", "a cheap bread"]
     assert judge.of_stored is not None
-    level_prob = judge.of_stored(items)("bread").numpy()
-    expected = judge.score(Pairs(np.array(["bread"] * 4, object), np.array(items, object), np.zeros(4, int)))
-    np.testing.assert_allclose(level_prob @ np.arange(level_prob.shape[1]), expected, atol=1e-5)
+    level_prob = judge.of_stored(ITEMS)("bread").numpy()
+    np.testing.assert_allclose(level_prob @ np.arange(level_prob.shape[1]), judge.score(OF_BREAD), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["tfidf", "bm25", "maxsim"])
+def test_so_does_what_is_kept_for_judges_that_nothing_was_taught(name: str, tmp_path: Path) -> None:
+    if name == "bm25":
+        pytest.importorskip("bm25s", reason="extra `bench`")
+    made = {"tfidf": lambda: of_tfidf(ITEMS), "bm25": lambda: of_bm25(ITEMS)}
+    judge = made.get(name, lambda: of_maxsim(tiny_encoder(tmp_path).eval()))()
+    assert judge.of_stored is not None
+    found, expected = np.asarray(judge.of_stored(ITEMS)("bread")).ravel(), judge.score(OF_BREAD)
+    # MaxSim's mean over the query's tokens is the same order as their sum.
+    np.testing.assert_allclose(found / found.max(), expected / expected.max(), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["homedepot", "chorus", "journey"])
+def test_the_files_of_record_have_every_measure_of_every_system(name: str) -> None:
+    result = json.loads((RESULTS / f"encoder_{name}.json").read_text(encoding="utf-8"))
+    assert result["data"] == name and set(result["systems"]) == set(SYSTEMS)
+    for system, figures in result["systems"].items():
+        assert set(MEASURES) <= set(figures), system
+        assert None not in figures["ms_50_cold"] + figures["within_query_spearman"] + figures["auc_random"], system
+    assert set(result["versus"]) == set(SYSTEMS) - {"student"}
 
 
 def test_a_query_is_clocked_with_fifty_candidates() -> None:

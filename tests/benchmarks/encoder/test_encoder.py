@@ -56,7 +56,7 @@ def run(artifacts: Path, monkeypatch: pytest.MonkeyPatch, *flags: str) -> dict[s
     encoder = str(artifacts / "encoder")
     settings = {**SMALL, "artifacts": artifacts, "init_from": encoder, "minilm": encoder}
     bench.main(["--profile", "journey", *(f"--{key}={value}" for key, value in settings.items()), *flags])
-    found = json.loads((artifacts / "results" / "encoder_toy.json").read_text())
+    found = json.loads((artifacts / "results" / "judges_toy.json").read_text())
     assert isinstance(found, dict)
     return found
 

@@ -11,9 +11,19 @@ import pytest
 from scipy.special import log_softmax
 
 from prectr.distill.choosing import choice
-from prectr.distill.choosing.choice import LIKENESS, MAXSIM, TOGETHER, choose, chosen_in, open_labeller, sentence
+from prectr.distill.choosing.choice import (
+    COSINE,
+    LIKENESS,
+    MAXSIM,
+    TOGETHER,
+    choose,
+    chosen_in,
+    open_labeller,
+    sentence,
+)
+from prectr.distill.choosing.cosine import CosineTeacher
 from prectr.distill.config import TeacherArguments
-from prectr.distill.models.random_models import random_causal_lm
+from prectr.distill.models.random_models import random_causal_lm, random_text_encoder
 from prectr.distill.models.sources import Source, find_teacher
 from prectr.distill.pairs import Pairs
 from prectr.distill.sheet import save_said
@@ -46,6 +56,16 @@ class Server:
         level = dict(zip(zip(QUERY, TEXT, strict=True), LEVEL, strict=True))
         known = np.array([level.get(pair, 0) for pair in pairs])
         return Judgement((self.sign * 3.0 * known[:, None] * np.arange(3)).astype(np.float32))
+
+
+class Alike(Server):
+    """One number a pair: how much of the item the query is."""
+
+    def __init__(self) -> None:
+        super().__init__(good=True)
+
+    def score(self, pairs: Sequence[Pair]) -> Judgement:
+        return Judgement(np.array([[item.split().count(query)] for query, item in pairs], np.float32))
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +140,7 @@ def test_likeness_trees_are_kept_where_they_win(
 ) -> None:
     monkeypatch.setattr(choice, "teach_similarity", lambda *_, work, **rest: (work / "trees-0.txt").write_text("x"))
     monkeypatch.setattr(choice, "SimilarityTeacher", lambda folder, *_, **rest: Server(good=True))
+    monkeypatch.setattr(choice, "CosineTeacher", lambda *_, **rest: Alike())
     # With a teacher that says the opposite they say nothing together.
     monkeypatch.setattr(choice, "fit_weights", lambda *_: [0.5, 0.5])
     _, chosen = compared(panel_of(causal), {TAUGHT: -1}, start, tmp_path, likeness="some encoder")
@@ -131,6 +152,7 @@ def test_likeness_trees_join_the_teacher(
 ) -> None:
     """Both know something: together they label, and what is opened says what was compared."""
     monkeypatch.setattr(choice, "teach_similarity", lambda *_, work, **rest: (work / "trees-0.txt").write_text("x"))
+    monkeypatch.setattr(choice, "CosineTeacher", lambda *_, **rest: Alike())
     trees = Server(good=True)
     monkeypatch.setattr(choice, "SimilarityTeacher", lambda *_, **rest: trees)
     monkeypatch.setattr(choice, "open_member", lambda *_: Server(good=True))
@@ -166,6 +188,27 @@ def test_an_ensemble_labels_unless_another_is_better_by_more_than_chance(
         save_said(taught / SAID, {TAUGHT: levels_of(ensemble), "taught other": levels_of(right)})
         choose(panel, taught, gold, gold, "", lambda work: tiny_encoder(tmp_path / "tiny", LEVELS), 0, chosen)
         assert chosen_in(chosen) == labels
+
+
+def test_a_bare_cosine_labels_where_it_is_best_and_says_levels(
+    causal: Source, start: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(choice, "teach_similarity", lambda *_, **rest: None)
+    monkeypatch.setattr(choice, "SimilarityTeacher", lambda *_, **rest: Server(good=False))
+    monkeypatch.setattr(choice, "CosineTeacher", lambda *_, **rest: Alike())
+    panel = panel_of(causal)
+    figures, chosen = compared(panel, {TAUGHT: -1}, start, tmp_path, likeness="some encoder")
+    assert chosen_in(chosen) == COSINE and figures[COSINE]["qwk"] > 0.5 and figures[MAXSIM]["qwk"] is not None
+    judge = open_labeller(panel, tmp_path / "taught", chosen, "some encoder")
+    assert judge.score([("red", "red red"), ("red", "milk milk")]).level_prob.argmax(1).tolist() == [2, 0]
+
+
+def test_a_cosine_is_that_of_the_encoders_vectors(tmp_path: Path) -> None:
+    random_text_encoder(tmp_path / "encoder", [*WORDS, "green"], seed=0)
+    judge = CosineTeacher(str(tmp_path / "encoder"), bf16=False)
+    said = judge.score([("red", "red"), ("red", "blue lamp"), ("milk", "milk")]).log_odds
+    assert said.shape == (3, 1) and said[0, 0] == pytest.approx(1) == said[2, 0] and said[1, 0] < 0.999
+    assert judge.score([]).log_odds.shape == (0, 1)
 
 
 @pytest.mark.parametrize("settings", [{"labeller": "teacher"}, {"teacher_pairs": 0}])

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from scipy.special import log_softmax
@@ -112,7 +112,15 @@ class EndpointServer:
         found = self.reply(prompt, before) if self.reply is not None else None
         return found or completion(log_probs_of(prompt))
 
-    def __enter__(self) -> EndpointServer:
+    def given(self, path: str) -> Reply:
+        """The answer to a GET."""
+        return Reply({"object": "list", "data": [{"id": name} for name in self.models]})
+
+    def taken(self, path: str, content: bytes) -> Reply | None:
+        """The answer to a POST that asks no prompt."""
+        return None
+
+    def __enter__(self) -> Self:
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -122,10 +130,14 @@ class EndpointServer:
                 pass
 
             def do_GET(self) -> None:  # noqa: N802
-                self.send(Reply({"object": "list", "data": [{"id": name} for name in outer.models]}))
+                self.send(outer.given(self.path))
 
             def do_POST(self) -> None:  # noqa: N802
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                content = self.rfile.read(int(self.headers["Content-Length"]))
+                if (reply := outer.taken(self.path, content)) is not None:
+                    self.send(reply)
+                    return
+                body = json.loads(content)
                 with outer.lock:
                     outer.requests.append(body)
                     outer.paths.append(self.path)
