@@ -142,8 +142,10 @@ def train_student(
     scores_before = None if gold_order is None else gold_order.scores(model, validation)
     trainer.train_or_resume("student")
     best = trainer.state.best_metric
+    if best is None:  # not one epoch was validated
+        return
     if gold_order is None or scores_before is None:
-        was_better = best is not None and best > at_first
+        was_better = best > at_first
     else:
         after = gold_order.scores(model, validation)
         was_better = leads(gold_order.gold, gold_order.random.query, scores_before, after, schedule.seed)
