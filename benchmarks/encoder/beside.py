@@ -165,8 +165,10 @@ def of_maxsim(encoder: LevelEncoder) -> Judge:
 
         @torch.inference_mode()
         def answer(query: str) -> Tensor:
-            similarity = _vectors(encoder, [query], "query").contextual @ item.contextual.transpose(1, 2)
-            return similarity.masked_fill(~item.mask[:, None, :], -torch.inf).amax(2).sum(1)
+            asked = _vectors(encoder, [query], "query")
+            similarity = asked.contextual @ item.contextual.transpose(1, 2)
+            best = similarity.masked_fill(~item.mask[:, None, :], -torch.inf).amax(2)
+            return best.masked_fill(~asked.mask, 0.0).sum(1)
 
         return answer
 
