@@ -10,7 +10,7 @@ is the level head, the order of pairs and dropout. The same student without the 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
@@ -135,7 +135,7 @@ def untaught(workspace: Workspace, rival: str) -> dict[str, Judge]:
     }
 
 
-def of_tfidf(texts: list[str]) -> Judge:
+def of_tfidf(texts: Sequence[str]) -> Judge:
     """Cosine of letters, the rows of item texts kept."""
     vectorizer = tfidf_vectorizer(texts)
 
@@ -165,8 +165,10 @@ def of_maxsim(encoder: LevelEncoder) -> Judge:
 
         @torch.inference_mode()
         def answer(query: str) -> Tensor:
-            similarity = _vectors(encoder, [query], "query").contextual @ item.contextual.transpose(1, 2)
-            return similarity.masked_fill(~item.mask[:, None, :], -torch.inf).amax(2).sum(1)
+            asked = _vectors(encoder, [query], "query")
+            similarity = asked.contextual @ item.contextual.transpose(1, 2)
+            best = similarity.masked_fill(~item.mask[:, None, :], -torch.inf).amax(2)
+            return best.masked_fill(~asked.mask, 0.0).sum(1)
 
         return answer
 

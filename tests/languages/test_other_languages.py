@@ -11,7 +11,7 @@ from prectr.data.__main__ import main as data_main
 from prectr.distill.__main__ import main as distill_main
 from prectr.shared.encoder.level_encoder import LevelEncoder
 from prectr.shared.run.schema import read_json
-from tests.small_shops import LEVELS, SHOPS, write_ratings
+from tests.languages.small_shops import LEVELS, SHOPS, write_ratings
 
 COLUMNS = ["--query", "suche", "--item", "titel", "--level", "note", "--level_names", *LEVELS]
 SETTINGS: dict[str, Any] = {
