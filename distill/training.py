@@ -23,16 +23,17 @@ from prectr.shared.training.trainer import PartTrainer
 
 
 def training_arguments(
-    work: Path, *, epochs: float, batch_size: int, bf16: bool, seed: int, **particular: Any
+    work: Path, *, epochs: float, batch_size: int, bf16: bool, seed: int, kept: int = 1, **particular: Any
 ) -> TrainingArguments:
-    """Settings of a training that warms up over its first tenth, falls to 0 linearly, and keeps one checkpoint in
-    `work/checkpoints`.
+    """Settings of a training that warms up over its first tenth, falls to 0 linearly, and keeps its newest checkpoints
+    in `work/checkpoints`.
 
     Args:
         epochs: passes over the rows.
         batch_size: rows per step, of all processes together.
         bf16: bfloat16 matrix products, where the device has them.
         seed: of the order of rows and of dropout.
+        kept: how many checkpoints.
         particular: whatever else this training sets, by the names of `TrainingArguments`.
     """
     return TrainingArguments(
@@ -41,7 +42,7 @@ def training_arguments(
         per_device_train_batch_size=batch_size,
         warmup_steps=0.1,
         lr_scheduler_type="linear",
-        save_total_limit=1,
+        save_total_limit=kept,
         report_to="none",
         seed=seed,
         # Batches are made by our own datasets and collators, whose columns are no model's parameters.

@@ -240,7 +240,8 @@ class Recipe:
         gold = PairDataset(encoder, learnt, rows / "train")
         validation = PairDataset(encoder, self.validation, rows / "validation")
         model = StudentModel(encoder, order_weight=self.arguments.sft_order_weight)
-        train_student(model, gold, validation, schedule, work, self._gold_order(encoder, rows), "sft")
+        gold_order = self._gold_order(encoder, rows)
+        train_student(model, gold, validation, schedule, work, gold_order, "sft", mean_of_epochs=True)
         save(encoder, work)
 
     def _gold_order(self, encoder: LevelEncoder, rows: Path) -> GoldOrder:

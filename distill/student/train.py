@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
 from transformers import EarlyStoppingCallback, EvalPrediction
 
 from prectr.distill.order import expected_of_logits, leads, order
@@ -89,16 +91,20 @@ def train_student(
     work: Path,
     gold_order: GoldOrder | None = None,
     name: str = "student",
+    mean_of_epochs: bool = False,
 ) -> None:
-    """Trains `model` in place; of its states after each epoch the one that does best on `validation` is kept, and the
-    training stops after `PATIENCE` epochs without gain. It is not taken where the state before it was better: by more
-    than chance, where order is compared, since some hundred pairs otherwise refuse by luck what thousands taught.
+    """Trains `model` in place; of its states after each epoch the one that does best on `validation` is kept, or their
+    mean, and the training stops after `PATIENCE` epochs without gain. It is not taken where the state before it was
+    better: by more than chance, where order is compared, since some hundred pairs otherwise refuse by luck what
+    thousands taught.
 
     Human levels can be so few and noisy that training on them only spoils what a student knows [O, measured].
 
     Args:
         gold_order: best is the highest `order` of these gold pairs, `validation`'s own; None: the lowest loss.
         name: of the training, for the line that says that it was not taken.
+        mean_of_epochs: end in the mean of the weights after each epoch [Izmailov et al., UAI 2018], which does not
+            depend on which epoch a few hundred pairs like best.
     """
     set_seed(schedule.seed)
     model.encoder.text_encoder.get_input_embeddings().requires_grad_(schedule.train_embeddings)
@@ -128,6 +134,7 @@ def train_student(
             seed=schedule.seed,
             per_device_eval_batch_size=PAIRS_AT_ONCE,
             logging_strategy="epoch",
+            kept=math.ceil(schedule.epochs) if mean_of_epochs else 1,
             **keep_best(metric=metric),
         ),
         train_dataset=pairs,
@@ -144,14 +151,27 @@ def train_student(
     best = trainer.state.best_metric
     if best is None:  # not one epoch was validated
         return
+    if mean_of_epochs:
+        model.load_state_dict(_mean_of_checkpoints(work / "checkpoints"))
     if gold_order is None or scores_before is None:
         was_better = best > at_first
     else:
         after = gold_order.scores(model, validation)
+        best = order(gold_order.gold, *after)
         was_better = leads(gold_order.gold, gold_order.random.query, scores_before, after, schedule.seed)
     if was_better:
         model.load_state_dict(before)
         say_not_taken(name, metric, best, at_first)
+
+
+def _mean_of_checkpoints(folder: Path) -> dict[str, torch.Tensor]:
+    """The mean of the weights of all checkpoints in `folder`."""
+    files = sorted(folder.glob("checkpoint-*/model.safetensors"))
+    states = [load_file(file) for file in files]
+    return {
+        name: torch.stack([state[name].float() for state in states]).mean(0).to(value.dtype)
+        for name, value in states[0].items()
+    }
 
 
 def say_not_taken(name: str, measure: str, end: float, start: float) -> None:

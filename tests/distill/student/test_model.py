@@ -7,6 +7,7 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from prectr.distill.pairs import Pairs
 from prectr.distill.student.model import PairDataset, SoftTarget, StudentModel
@@ -153,6 +154,20 @@ def test_a_training_that_validation_likes_less_by_chance_is_taken(
     )
     assert "not taken" not in capsys.readouterr().out
     assert any(not torch.equal(value, before[name]) for name, value in encoder.state_dict().items())
+
+
+def test_it_ends_in_the_mean_of_its_epochs(tmp_path: Path) -> None:
+    """Which is what the files of its checkpoints say."""
+    encoder, pairs = student(tmp_path), matches(64, 1)
+    data = PairDataset(encoder, pairs, tmp_path / "rows")
+    model, gold_order = StudentModel(encoder), GoldOrder(pairs, pairs, data)
+    train_student(model, data, data, SCHEDULE, tmp_path / "work", gold_order, "sft", mean_of_epochs=True)
+    files = list((tmp_path / "work" / "checkpoints").glob("checkpoint-*/model.safetensors"))
+    assert 2 <= len(files) <= SCHEDULE.epochs
+    name = "encoder.projection.weight"
+    states = [load_file(file)[name] for file in files]
+    torch.testing.assert_close(model.state_dict()[name], torch.stack(states).mean(0))
+    assert not torch.equal(states[0], states[1])
 
 
 def test_training_stops_where_the_order_does_not_gain(tmp_path: Path) -> None:

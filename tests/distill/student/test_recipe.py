@@ -100,7 +100,9 @@ def test_sft_sees_unrelated_pairs(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     unrelated = Pairs(np.full(50, "milk", object), np.full(50, "roof tile", object), np.zeros(50, np.int64))
     recipe = recipe_of(unrelated=lambda: unrelated, unrelated_share=0.25)
     seen: list[int] = []
-    monkeypatch.setattr("prectr.distill.student.recipe.train_student", lambda model, pairs, *_: seen.append(len(pairs)))
+    monkeypatch.setattr(
+        "prectr.distill.student.recipe.train_student", lambda model, pairs, *_, **rest: seen.append(len(pairs))
+    )
     encoder = recipe.start(tmp_path)
     recipe.fine_tune(encoder, tmp_path / "sft")
     assert seen == [80], "60 of gold are three quarters"
