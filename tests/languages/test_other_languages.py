@@ -39,7 +39,6 @@ def test_the_encoder_knows_more_than_letters_do(shop: Path) -> None:
     student, letters = found["student"]["test"], found["tfidf"]["test"]
     for measure in ("spearman", "within_query_spearman", "within_query_ndcg", "auc_random"):
         assert student[measure] > letters[measure], (measure, student, letters)
-    assert student["within_query_spearman"] > 0.5
 
 
 @pytest.mark.slow
