@@ -120,8 +120,10 @@ class Journal:
         self._noted: list[Served] = []
         try:
             self._open()
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, PrectrError) as error:
             self._connection.close()
+            if isinstance(error, PrectrError):
+                raise
             raise PrectrError(f"{self._name} is no journal ({error}): name another file, or move it away.") from error
 
     def _open(self) -> None:
