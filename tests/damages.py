@@ -60,7 +60,14 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "of another shape": reshape,
     "of another schema": rename,
     "another file": lambda path: path.write_bytes(b"\x00\xff" * 300),
+    "zeros, as after a power cut": lambda path: path.write_bytes(bytes(path.stat().st_size)),
+    "longer by a line": lambda path: path.write_bytes(path.read_bytes() + b"0\n"),
+    "a folder in its place": lambda path: (path.unlink(), path.mkdir()),
+    "a link that leads nowhere": lambda path: (path.unlink(), path.symlink_to(path.parent / "nowhere")),
 }
+
+ABSENT = ("deleted", "a folder in its place", "a link that leads nowhere")
+"""Kinds that leave no file."""
 
 
 @contextmanager
@@ -71,6 +78,8 @@ def damaged(path: Path, kind: str) -> Iterator[None]:
     try:
         yield
     finally:
+        if path.is_dir():
+            path.rmdir()
         path.unlink(missing_ok=True)
         path.write_bytes(whole)
 

@@ -18,7 +18,7 @@ from prectr.rank.serving.scorer import Scorer
 from prectr.shared.encoder.level_encoder import LevelEncoder
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.steps import fingerprint_of_tables, run_step
-from tests.damages import DAMAGES, damaged, is_sentence
+from tests.damages import ABSENT, DAMAGES, damaged, is_sentence
 from tests.rank.toy_run import build_run, split_of
 
 ITEMS = [{"text": "red wool scarf small", "category": "clothing"}, {"text": "steel pot large", "category": "kitchen"}]
@@ -102,7 +102,7 @@ def test_a_damaged_file_of_a_finished_run_is_named_with_the_command(run: Path, b
         with damaged(run / file, kind):
             said = outcome(score_a_page, run)
             step, _, inside = file.partition("/")
-            fault = "missing" if kind == "deleted" else "damaged"
+            fault = "missing" if kind in ABSENT else "damaged"
             assert said == f"{run / step}: {inside} is {fault}: run make rank again, which makes it anew.", kind
 
 

@@ -58,8 +58,7 @@ def numbers(value: Any, name: str = "") -> Iterator[tuple[str, float]]:
     """Every number in nested results but what tells of the run alone."""
     if isinstance(value, dict):
         for key, inner in value.items():
-            # Trainer's closing `train_loss` counts the steps after the last log by the first process's rows alone.
-            told_of_one = ("seconds", "runtime", "grad_norm", "train_loss")
+            told_of_one = ("seconds", "runtime", "grad_norm")
             if key not in told_of_one and not key.endswith(("_runtime", "_per_second")):
                 yield from numbers(inner, f"{name}.{key}")
     elif isinstance(value, list):

@@ -10,7 +10,6 @@ from typing import Any
 TOLD_OF_ONE_RUN = {
     *("seconds", "finished", "date", "commit", "git_commit", "command", "machine", "latency", "encoder_share"),
     *("code", "files"),  # of records: what the files hold is compared itself
-    "train_loss",  # Trainer's closing word, a mean over the steps since it was last started
 }
 """Keys of JSON files, at any depth, that tell of one run alone."""
 

@@ -125,7 +125,7 @@ def train_with_text(
         "batch_seconds": schedule.batch_seconds,
         "rows": schedule.rows,
         "pages": len(schedule.pages) * schedule.pages.pages_per_batch,
-        "loss": next(line[name] for line in reversed(log) for name in ("loss", "train_loss") if name in line),
+        "loss": next(line["loss"] for line in reversed(log) if "loss" in line),
     }
 
 

@@ -143,15 +143,14 @@ def _refuse_future(staging: Staging, source: str) -> None:
 def _refuse_mixed_pages(staging: Staging, source: str, named: bool) -> None:
     """A page is of one user, query, category and time; where none is named, it is made of all but the category."""
     same = "key" if named else "key, user_id, query"
-    for column, what in (
-        ("user_id", "users"),
-        ("query", "queries"),
-        ("query_category", "categories"),
-        ("seconds", "times"),
-    ):
+    whats = {"user_id": "users", "query": "queries", "query_category": "categories", "seconds": "times"}
+    several = {name: f"min({name}) <> max({name}) OR count({name}) NOT IN (0, count(*))" for name in whats}
+    of_pages = f"FROM showings WHERE starts_with(key, 'p') OR {not named} GROUP BY {same} HAVING"
+    if not staging.rows(f"SELECT 1 {of_pages} {' OR '.join(several.values())} LIMIT 1"):  # one pass, as a rule
+        return
+    for column, what in whats.items():
         bad = staging.rows(
-            f"""SELECT min(row), min({column}), max({column}) FROM showings WHERE starts_with(key, 'p') OR {not named}
-                GROUP BY {same} HAVING count(DISTINCT {column}) > 1 OR count({column}) NOT IN (0, count(*))
+            f"""SELECT min(row), min({column}), max({column}) {of_pages} {several[column]}
                 ORDER BY min(file), min(row) LIMIT 1"""
         )
         if bad:

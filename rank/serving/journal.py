@@ -12,6 +12,7 @@ import json
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -99,7 +100,8 @@ class Journal:
         path: the file, made where it is not there; None: in memory, and gone with the process.
 
     Raises:
-        PrectrError: the file is no journal, or one of a newer version.
+        PrectrError: the file is no journal, a damaged one, or one of a newer version. Pages of the file are checked for
+            sense as it is opened; there is no checksum of what they say.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -107,6 +109,8 @@ class Journal:
         if path is not None:
             if path.exists():
                 require_file(path, "it is missing.")
+                if not path.stat().st_size:  # one that is begun has its head at once
+                    raise self._damaged("it is empty")
             path.parent.mkdir(parents=True, exist_ok=True)
         self._connection = sqlite3.connect(
             self._name, timeout=PATIENCE, isolation_level=None, check_same_thread=False, cached_statements=64
@@ -116,14 +120,18 @@ class Journal:
         self._noted: list[Served] = []
         try:
             self._open()
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, PrectrError) as error:
             self._connection.close()
+            if isinstance(error, PrectrError):
+                raise
             raise PrectrError(f"{self._name} is no journal ({error}): name another file, or move it away.") from error
 
     def _open(self) -> None:
         # What a user had erased is overwritten on disk too.
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON"):
             self._connection.execute(f"PRAGMA {pragma}")
+        if (fault := self._connection.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
+            raise self._damaged(" ".join(fault.split()))
         version = self._connection.execute("PRAGMA user_version").fetchone()[0]
         if version > SCHEMA_VERSION:
             raise PrectrError(
@@ -165,9 +173,9 @@ class Journal:
     def pages(self) -> Iterator[Served]:
         """The pages that were served, in the order of their time."""
         self.flush()
-        with self._use:
+        with self._use, self._reading():
             rows = self._connection.execute("SELECT * FROM pages ORDER BY timestamp, page_id").fetchall()
-        return (Served.of_row(row) for row in rows)
+            return iter([Served.of_row(row) for row in rows])
 
     def put_items(self, items: Iterable[Item]) -> None:
         """Write items, new or changed; when this returns they are on disk."""
@@ -193,14 +201,15 @@ class Journal:
         run = self._connection.execute
         between = "WHERE row > ? AND row <= ? ORDER BY row"
         bounds = list(zip(after, until, strict=True))
-        with self._use, self._transaction("DEFERRED"):
+        with self._use, self._reading(), self._transaction("DEFERRED"):
             erased = run(f"SELECT row, user_id FROM erasures {between}", bounds[2]).fetchall()
             items = run(f"SELECT * FROM items {between}", bounds[1]).fetchall()
             events = run(f"SELECT * FROM events {between} LIMIT ?", (*bounds[0], most)).fetchall()
+            known = [Item(item_id, text, category, json.loads(more)) for _, item_id, text, category, more in items]
         last = (rows[-1][0] if rows else before for rows, before in zip((events, items, erased), after, strict=True))
         return News(
             [user for _, user in erased],
-            [Item(item_id, text, category, json.loads(more)) for _, item_id, text, category, more in items],
+            known,
             [Event._make((*row[1:9], bool(row[9]))) for row in events],
             Position(*last),
         )
@@ -255,6 +264,21 @@ class Journal:
             noted, self._noted = self._noted, []
         rows = [page.row() for page in noted]
         self._connection.executemany("INSERT OR REPLACE INTO pages VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+
+    def _damaged(self, fault: str) -> PrectrError:
+        return PrectrError(
+            f"{self._name} is damaged ({fault}): put a copy of it in its place, or move it away to begin anew."
+        )
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Within, what cannot be read of the file is said in a sentence."""
+        try:
+            yield
+        except (sqlite3.DatabaseError, ValueError, TypeError, KeyError) as error:
+            if isinstance(error, sqlite3.OperationalError) and "decode" not in str(error):  # locked, or a full disk
+                raise
+            raise self._damaged(" ".join(str(error).split())) from error
 
     def _transaction(self, kind: str = "IMMEDIATE") -> _Transaction:
         return _Transaction(self._connection, kind)

@@ -35,7 +35,9 @@ def damage(folder: Path, files: Mapping[str, str]) -> str:
             status = path.stat()
             seen = [expected, status.st_size, status.st_mtime_ns]
             whole = checked.get(name) == seen or contents_of(path) == expected
-        except (OSError, PrectrError):  # not there, or not to be read
+        except PermissionError:
+            return f"{name} may not be read by this user"
+        except (OSError, PrectrError):  # not there, or no file
             return f"{name} is missing"
         if not whole:
             return f"{name} is damaged"

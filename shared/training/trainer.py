@@ -9,7 +9,15 @@ import torch
 from accelerate.data_loader import SeedableRandomSampler
 from torch import Tensor
 from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler
-from transformers import PrinterCallback, ProgressCallback, Trainer, TrainingArguments
+from transformers import (
+    PrinterCallback,
+    ProgressCallback,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
 
 from prectr.shared.run.checkpoints import latest_checkpoint
 from prectr.shared.run.launch import agree, is_launched, wait_for_all
@@ -38,6 +46,16 @@ class PartSampler(BatchSampler):
         return self
 
 
+class LossesWithCheckpoints(TrainerCallback):
+    """Logs the losses whenever a checkpoint is written: the next mean then begins there, whether the training goes on
+    at once or is killed and goes on later.
+    """
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        if control.should_save and not control.should_training_stop:
+            control.should_log = True
+
+
 class PartTrainer(Trainer):
     """A `Trainer` whose `per_device_train_batch_size` counts the rows of all processes together: each takes its part.
 
@@ -52,6 +70,7 @@ class PartTrainer(Trainer):
         super().__init__(args=args, **settings)
         for theirs in (PrinterCallback, ProgressCallback):  # `ProgressBar` looks like the project's other bars
             self.remove_callback(theirs)
+        self.add_callback(LossesWithCheckpoints)
 
     def train_or_resume(self, description: str) -> None:
         """Train, from the newest whole checkpoint in `output_dir` if a killed run left one; TensorBoard's logs,
@@ -67,6 +86,11 @@ class PartTrainer(Trainer):
         with ExitStack() as stack:
             self.add_callback(ProgressBar(description, stack))
             self.train(resume_from_checkpoint=agree(latest_checkpoint(checkpoints)))
+
+    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
+        """Logs all but Trainer's closing words, whose means and rates leave out what was done before a kill."""
+        if "train_loss" not in logs:
+            super().log(logs, *args, **kwargs)
 
     def _get_train_sampler(self, train_dataset: Dataset[Any] | None = None) -> Sampler[int]:
         rows: Any = train_dataset or self.train_dataset

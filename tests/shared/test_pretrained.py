@@ -5,12 +5,19 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from transformers import AutoModel, AutoModelForSequenceClassification, BertConfig, BertForMaskedLM
+from transformers import (
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    BertConfig,
+    BertForMaskedLM,
+)
 
 from prectr.shared.encoder.level_encoder import EncoderConfig, LevelEncoder
 from prectr.shared.errors import PrectrError
@@ -161,21 +168,38 @@ def test_an_index_names_safetensors_alone(tmp_path: Path, index: str, fault: str
     refuses(fault, lambda: open_model(Looked, tmp_path))
 
 
-@pytest.mark.parametrize("file", ["config.json", "tokenizer_config.json"])
-def test_code_is_neither_run_nor_asked_about(copied: Path, file: str, monkeypatch: pytest.MonkeyPatch) -> None:
+KINDS = ("AutoConfig", "AutoModel", "AutoModelForCausalLM", "AutoModelForSequenceClassification")
+CODE: dict[str, tuple[str, dict[str, Any]]] = {
+    "a model of its own": ("config.json", {"model_type": "own", "auto_map": dict.fromkeys(KINDS, "own.Own")}),
+    "a known model": ("config.json", {"auto_map": dict.fromkeys(KINDS, "own.Own")}),
+    "code elsewhere": ("config.json", {"model_type": "own", "auto_map": dict.fromkeys(KINDS, "who/ever--own.Own")}),
+    "no type": ("config.json", {"model_type": "", "auto_map": dict.fromkeys(KINDS, "own.Own")}),
+    "a tokenizer in the model's": (
+        "config.json",
+        {"model_type": "own", "tokenizer_class": "Own", "auto_map": {"AutoTokenizer": ["own.Own", None]}},
+    ),
+    "a tokenizer of its own": (
+        "tokenizer_config.json",
+        {"tokenizer_class": "Own", "auto_map": {"AutoTokenizer": ["own.Own", "own.Own"]}},
+    ),
+    "a known tokenizer": ("tokenizer_config.json", {"auto_map": {"AutoTokenizer": [None, "own.Own"]}}),
+}
+
+
+@pytest.mark.parametrize("case", CODE)
+def test_code_is_neither_run_nor_asked_about(copied: Path, case: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def asked(*_: object) -> str:
         raise AssertionError("the terminal was asked")
 
     monkeypatch.setattr("builtins.input", asked)
+    file, change = CODE[case]
     config = json.loads((copied / file).read_text())
-    kinds = ("AutoConfig", "AutoModel", "AutoModelForSequenceClassification")
-    config["auto_map"] = {kind: "own.Own" for kind in kinds} | {"AutoTokenizer": ["own.Own", "own.Own"]}
-    config |= {"model_type": "own"} if file == "config.json" else {"tokenizer_class": "Own"}
-    (copied / file).write_text(json.dumps(config))
+    (copied / file).write_text(json.dumps(config | change))
     (copied / "own.py").write_text(f"open({str(copied / 'ran')!r}, 'w')\nclass Own: pass\n")
     for opens in (
         lambda: LevelEncoder.from_pretrained(copied),
         lambda: open_model(AutoModelForSequenceClassification, copied, new_head=True),
+        lambda: open_model(AutoModelForCausalLM, copied, new_head=True),
         lambda: open_tokenizer(copied),
         lambda: open_config(copied),
     ):

@@ -32,7 +32,7 @@ def happenings(found: dict[str, Any], arguments: EventArguments) -> Iterator[Hap
         action = IMPRESSION if found["action_name"] == IMPRESSION else found["action_name"]
         yield Happening(action, found, [(item, {})], when, page=page)
         return
-    key = next((name for name in HITS if name in found), HITS[0])
+    key = next((name for name in HITS if found.get(name) is not None), HITS[0])
     hits = found.get(key)
     if hits is None and "user_query" not in found:
         raise OddObjectError("user_query", "it is no query, with user_query, and no event, with action_name: mend it.")

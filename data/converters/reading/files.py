@@ -248,8 +248,16 @@ def find_encoding(path: Path, asked: str) -> str:
     if encoding := marked(start):
         return encoding
     if b"\0" in start:
-        raise PrectrError(f"{path}: it holds zero bytes, so it is no text: name a text file, or its --encoding.")
+        raise PrectrError(zero_byte(path, start.partition(b"\0")[0].count(b"\n") + 1))
     return "utf-8"
+
+
+def zero_byte(path: Path, line: int) -> str:
+    """What is wrong with a file that holds one."""
+    return (
+        f"{path}: line {line} holds a zero byte, which no text does: mend the line if it alone is broken, else name a "
+        "text file, or its --encoding."
+    )
 
 
 def _ending(path: Path) -> str:

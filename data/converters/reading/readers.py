@@ -15,7 +15,15 @@ from typing import IO, Any, Literal
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from prectr.data.converters.reading.files import find_encoding, format_of, is_hub, open_bytes, open_hub, open_text
+from prectr.data.converters.reading.files import (
+    find_encoding,
+    format_of,
+    is_hub,
+    open_bytes,
+    open_hub,
+    open_text,
+    zero_byte,
+)
 from prectr.data.converters.reading.values import as_text, value_at
 from prectr.shared.errors import PrectrError
 from prectr.shared.storage.unpacking import open_parquet
@@ -92,13 +100,12 @@ def to_batches(path: Path, rows: Rows, columns: Sequence[str]) -> Iterator[pa.Re
 
     def batch() -> pa.RecordBatch:
         arrays = [pa.array(numbers, pa.int64())]
-        for place, name in enumerate(columns):
+        for name, column in zip(columns, zip(*values, strict=True), strict=True):
             try:
-                arrays.append(pa.array([row[place] for row in values], pa.string()))
+                arrays.append(pa.array(column, pa.string()))
             except (pa.ArrowException, UnicodeError, TypeError) as error:
-                raise PrectrError(
-                    f"{path}: {name}, rows {numbers[0]} to {numbers[-1]}: a value is no text ({error}): correct it."
-                ) from error
+                odd = next(number for number, value in zip(numbers, column, strict=True) if not _is_text(value))
+                raise PrectrError(f"{path}: {name}, row {odd}: a value is no text ({error}): correct it.") from error
         return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
     for number, row in rows:
@@ -109,6 +116,13 @@ def to_batches(path: Path, rows: Rows, columns: Sequence[str]) -> Iterator[pa.Re
             numbers, values = [], []
     if numbers:
         yield batch()
+
+
+def _is_text(value: Any) -> bool:
+    try:
+        return value is None or bool(value.encode() or True)
+    except (AttributeError, UnicodeError):
+        return False
 
 
 def require_columns(path: Path, wanted: Sequence[str], found: Sequence[str]) -> None:
@@ -193,22 +207,21 @@ class Lines:
         self._kept: deque[str] = deque(maxlen=MOST_LINES)
 
     def __iter__(self) -> Iterator[str]:
-        return self
-
-    def __next__(self) -> str:
-        line, self._first = self._first, ""
+        line = self._first
         if not line.endswith(("\n", "\r")):
             line += self._text.readline(LONGEST_LINE)
-        if not line:
-            raise StopIteration
-        self._number += 1
-        if len(line) >= LONGEST_LINE:
-            raise PrectrError(
-                f"{self._path}: line {self._number} has {LONGEST_LINE:,} characters or more: it is no table of rows; "
-                "name another file, or its --file_format."
-            )
-        self._kept.append(line)
-        return line
+        while line:
+            self._number += 1
+            if len(line) >= LONGEST_LINE:
+                raise PrectrError(
+                    f"{self._path}: line {self._number} has {LONGEST_LINE:,} characters or more: it is no table of "
+                    "rows; name another file, or its --file_format."
+                )
+            if "\0" in line:
+                raise PrectrError(zero_byte(self._path, self._number))
+            self._kept.append(line)
+            yield line
+            line = self._text.readline(LONGEST_LINE)
 
     def since(self, number: int) -> list[str]:
         """The lines from this one on, at most the last `MOST_LINES`."""

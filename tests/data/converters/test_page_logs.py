@@ -1,6 +1,7 @@
 """Logs of result pages and of User Behavior Insights: the same pages in either layout give the same tables."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -203,14 +204,27 @@ def test_queries_without_their_results_leave_a_log_of_clicks(tmp_path: Path) -> 
     assert "no search names its results: a log of clicks alone, 60 of 60 with their search" in told(folder)
 
 
-@pytest.mark.parametrize("key", ["query_response_objects_ids", "query_response_hits_ids", "query_response_object_ids"])
-def test_older_names_of_the_results_and_of_what_was_clicked(tmp_path: Path, key: str) -> None:
+HITS = ("query_response_hit_ids", "query_response_hits_ids", "query_response_object_ids", "query_response_objects_ids")
+CLICKED: dict[str, Callable[[str], dict[str, Any]]] = {
+    "object": lambda item: {"object": {"object_id": item}},
+    "data": lambda item: {"data": {"data_id": item}},
+    "null object beside data": lambda item: {"object": {"object_id": None}, "data": {"data_id": item}},
+}
+
+
+@pytest.mark.parametrize("clicked", CLICKED)
+@pytest.mark.parametrize("key", HITS)
+def test_older_names_of_the_results_and_of_what_was_clicked(tmp_path: Path, key: str, clicked: str) -> None:
     command = write_ubi(tmp_path)
     queries, events = map(Path, command.split()[1:3])
-    queries.write_text(queries.read_text().replace("query_response_hit_ids", key))
+    searches = [json.loads(line) for line in queries.read_text().splitlines()]
+    for each in searches:
+        results = each.pop(HITS[0])
+        each |= {HITS[0]: None, key: results}  # an exporter writes the names of all versions, one of them filled
+    write_lines(queries, searches)
     found = [json.loads(line) for line in events.read_text().splitlines()]
     for each in found:
-        each["event_attributes"] = {"data": {"data_id": each["event_attributes"]["object"]["object_id"]}}
+        each["event_attributes"] = CLICKED[clicked](each["event_attributes"]["object"]["object_id"])
     write_lines(events, found)
     folder = convert_to(tmp_path, command)
     assert sum(row[0] for row in rows_of(folder, "behaviours", "clicked")) == 60

@@ -114,7 +114,7 @@ BROKEN = {
         b'id,title,rating\n1,"a,2\n2,b,3\n',
         "line 2): a double quote opens a field that nothing closes",
     ),
-    "binary": ("rows.csv", bytes(range(256)) * 9, "it holds zero bytes"),
+    "binary": ("rows.csv", bytes(range(256)) * 9, "line 1 holds a zero byte"),
     "cut-off gzip": ("rows.csv.gz", gzip.compress(TEXT.encode() * 99)[:60], "cannot be read to its end"),
     "no gzip": ("rows.csv.gz", b"plain", "cannot be read to its end"),
     "no zip": ("rows.csv.zip", b"plain", "cannot be read to its end"),
@@ -124,7 +124,7 @@ BROKEN = {
     "half a surrogate": (
         "rows.jsonl",
         b'{"id": "1", "title": "\\ud800", "rating": 1}',
-        "title, rows 1 to 1: a value is no",
+        "title, row 1: a value is no text",
     ),
     "no such key": (
         "rows.jsonl",

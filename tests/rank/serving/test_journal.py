@@ -14,6 +14,7 @@ from prectr.rank.history.event import Event
 from prectr.rank.serving.journal import Appended, Item, Journal, Position
 from prectr.rank.serving.traffic.served import Served, ServedItem
 from prectr.shared.errors import PrectrError
+from tests.damages import damaged, flip, is_sentence
 
 
 def bought(number: int, user: str = "u", second: int | None = None) -> Event:
@@ -113,6 +114,69 @@ def test_another_file_and_a_newer_version_are_named(tmp_path: Path) -> None:
     file.close()
     with pytest.raises(PrectrError, match="version 99"):
         Journal(tmp_path / "newer")
+
+
+@pytest.fixture
+def full(tmp_path: Path) -> Path:
+    """A journal of 300 events, 40 items and 20 pages, closed."""
+    path = tmp_path / "journal.sqlite"
+    with Journal(path) as journal:
+        journal.append([bought(number) for number in range(300)])
+        journal.put_items([Item(f"i{n}", f"text {n}", None, {"num_price": n, "cat_brand": "b"}) for n in range(40)])
+        for page in range(20):
+            journal.note(Served(page, 7, "u", "a query", None, "champion", [ServedItem("i1", {"ctx_hour": 3})]))
+    return path
+
+
+KINDS = (
+    "truncated",
+    "cut by a byte",
+    "emptied",
+    "another file",
+    "zeros, as after a power cut",
+    "a folder in its place",
+)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_damaged_journal_is_refused(full: Path, kind: str) -> None:
+    with damaged(full, kind), pytest.raises(PrectrError, match="journal.sqlite") as error:
+        Journal(full)
+    assert is_sentence(error.value)
+    with Journal(full) as journal:
+        assert len(journal.read().events) == 300
+
+
+@pytest.mark.parametrize("at", range(0, 100, 4))
+def test_a_flipped_bit_of_a_journal_ends_in_no_traceback(full: Path, at: int) -> None:
+    """Inside a text it may go unseen: there is no checksum of what rows say."""
+    flip(full, at / 100)
+    try:
+        with Journal(full) as journal:
+            journal.read()
+            list(journal.pages())
+    except PrectrError as error:
+        assert is_sentence(error)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE items SET attributes = '{' WHERE item_id = 'i3'",
+        "UPDATE items SET attributes = X'ff' WHERE item_id = 'i3'",
+        "UPDATE items SET text = CAST(X'ff41' AS TEXT)",
+        "UPDATE pages SET items = '[' WHERE page_id = 3",
+        "UPDATE pages SET items = '3' WHERE page_id = 3",
+    ],
+)
+def test_rows_that_make_no_sense_are_a_sentence(full: Path, change: str) -> None:
+    with sqlite3.connect(full) as file:
+        file.execute(change)
+    file.close()
+    with Journal(full) as journal, pytest.raises(PrectrError, match="is damaged") as error:
+        journal.read()
+        list(journal.pages())
+    assert is_sentence(error.value)
 
 
 WRITER = """

@@ -79,6 +79,15 @@ def test_a_copy_is_whole_and_a_card_may_be_written_anew(folder: Path, tmp_path: 
     require_whole(copy)
 
 
+def test_a_file_that_may_not_be_read_is_not_called_missing(folder: Path) -> None:
+    os.utime(folder / "model.bin", ns=(1, 1))
+    with (
+        patch.object(contents, "file_fingerprint", side_effect=PermissionError),
+        pytest.raises(PrectrError, match=r"ranker: model\.bin may not be read by this user: "),
+    ):
+        require_whole(folder)
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"name": 1}', "\0", '{"fingerprint": {}}'])
 def test_a_damaged_record_is_one_sentence_and_a_damaged_note_is_passed_over(folder: Path, text: str) -> None:
     (folder.parent / ".ranker.checked.json").write_text(text)

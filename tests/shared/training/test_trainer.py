@@ -8,7 +8,7 @@ import pytest
 import torch
 from rich.console import Console
 from torch import nn
-from transformers import Trainer, TrainingArguments
+from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from prectr.shared.run import console
 from prectr.shared.training.progress import losses_in
@@ -85,6 +85,31 @@ def test_what_a_killed_run_did_is_not_counted_again(tmp_path: Path, shown: io.St
     trainer = trainer_of(PartTrainer, tmp_path / "checkpoints", **settings)
     trainer.train_or_resume("lines")
     assert shown.getvalue().splitlines()[-1].startswith("lines, from step 6: 3 steps in ")
+
+
+def test_the_log_of_a_killed_training_is_that_of_an_undisturbed_one(tmp_path: Path) -> None:
+    settings = {"save_steps": 3, "save_total_limit": 1, "logging_steps": 2}
+    undisturbed = trainer_of(PartTrainer, tmp_path / "undisturbed" / "checkpoints", **settings)
+    undisturbed.train_or_resume("lines")
+    folder = tmp_path / "killed" / "checkpoints"
+    killed = trainer_of(PartTrainer, folder, **settings)
+    killed.add_callback(StopAt(5))  # two steps past the checkpoint, one past the log
+    with pytest.raises(KeyboardInterrupt):
+        killed.train_or_resume("lines")
+    resumed = trainer_of(PartTrainer, folder, **settings)
+    torch.nn.init.zeros_(resumed.model.line.weight)  # what is resumed comes from the checkpoint
+    resumed.train_or_resume("lines")
+    assert resumed.state.log_history == undisturbed.state.log_history
+    assert [line["step"] for line in undisturbed.state.log_history] == [2, 3, 4, 6, 8]
+
+
+class StopAt(TrainerCallback):
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        if state.global_step == self.step:
+            raise KeyboardInterrupt
 
 
 def test_a_failed_training_closes_its_bar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shown: io.StringIO) -> None:
