@@ -9,7 +9,7 @@ from prectr.rank.service.checking import check_count, check_texts
 from prectr.rank.service.errors import RefusedError
 from prectr.rank.service.events import own_events
 from prectr.rank.service.keys import require_admin, require_reader
-from prectr.rank.service.quick_json import QuickRoute
+from prectr.rank.service.routes.quick_json import QuickRoute
 from prectr.rank.service.state import Service
 
 router = APIRouter(route_class=QuickRoute, prefix="/v1", responses=REFUSALS, tags=["events"])

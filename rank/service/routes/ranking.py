@@ -14,7 +14,7 @@ from prectr.rank.service.checking import candidates_of, check_count, check_texts
 from prectr.rank.service.dials import ordered
 from prectr.rank.service.interface import Candidate, Item
 from prectr.rank.service.keys import require_reader
-from prectr.rank.service.quick_json import QuickRoute
+from prectr.rank.service.routes.quick_json import QuickRoute
 from prectr.rank.service.state import Service
 from prectr.rank.serving.traffic.served import CHAMPION
 

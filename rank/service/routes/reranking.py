@@ -17,7 +17,7 @@ from prectr.rank.service.bodies import CandidateBody, RerankBody, Shopper
 from prectr.rank.service.checking import candidates_of, check_texts, request_of
 from prectr.rank.service.errors import RefusedError
 from prectr.rank.service.keys import require_reader
-from prectr.rank.service.quick_json import QuickRoute
+from prectr.rank.service.routes.quick_json import QuickRoute
 from prectr.rank.service.routes.ranking import new_page_id
 from prectr.rank.service.state import Service
 

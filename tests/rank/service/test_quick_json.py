@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.testclient import TestClient
 
 from prectr.rank.service.answers import answer
-from prectr.rank.service.quick_json import QuickRoute
+from prectr.rank.service.routes.quick_json import QuickRoute
 
 router = APIRouter(route_class=QuickRoute)
 
