@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -33,8 +34,7 @@ OF_PAGE = frozenset({"user", "query", "category"})  # parts of a key that all ca
 MAX_CYCLES = 3.0  # log-ratio of days since the last click to the typical gap, at most
 
 
-@dataclass(frozen=True)
-class Feature:
+class Feature(NamedTuple):
     """One column: what it is called, its unit, which part of the past it is read from, and what it says."""
 
     name: str
@@ -69,6 +69,7 @@ def compute_features(
     level_prob: np.ndarray,
     since_row: np.ndarray | None = None,
     coded: Coded | None = None,
+    item_row: np.ndarray | None = None,
 ) -> FeatureMatrix:
     """All features of `impressions`, which must hold whole pages: some features compare the candidates of a page.
 
@@ -77,12 +78,14 @@ def compute_features(
         level_prob: float [n, K], stage one's P(level | query, item) of each impression.
         since_row: int64 [n], where each user's history begins (`BehaviourLog.cut_since`); None: at the log's
             beginning.
-        coded: what `log.encode` says of the impressions, where it is known.
+        coded: what `log.encode` says of the impressions, where it is known. item_row: so the rows [n] of their items.
 
     Raises:
         PrectrError: a feature is not a finite number.
     """
     coded = log.encode(impressions) if coded is None else coded
+    if item_row is None:
+        item_row = encode(impressions["item_id"], items["item_id"].combine_chunks())
     page = _Pages(impressions)
     since = np.zeros(len(coded.user), np.int64) if since_row is None else since_row
     past = _Past(log, coded, since, page.page)
@@ -91,7 +94,7 @@ def compute_features(
     _user_activity(table, past)
     _popularity(table, past, page)
     _levels(table, past, page, np.asarray(level_prob, np.float64))
-    _numbers(table, page, items, impressions)
+    _numbers(table, page, items, item_row, impressions)
     return table.matrix()
 
 
@@ -109,19 +112,21 @@ class _Table:
         """`add(name, unit, values, meaning)` for columns read from `source`; a unit of log1p takes the logarithm."""
 
         def add(name: str, unit: str, values: np.ndarray, meaning: str) -> None:
-            values = _TRANSFORMS.get(unit, np.asarray)(values)
-            if not np.isfinite(values).all():
-                row = int(np.flatnonzero(~np.isfinite(values))[0])
-                raise PrectrError(
-                    f"impressions: feature {name!r}, row {row}: found {values[row]}: give a finite number."
-                )
             self._features.append(Feature(name, unit, source, meaning))
-            self._columns.append(values.astype(np.float32))
+            self._columns.append(_TRANSFORMS.get(unit, np.asarray)(values).astype(np.float32, copy=False))
 
         return add
 
     def matrix(self) -> FeatureMatrix:
-        return FeatureMatrix(tuple(self._features), np.stack(self._columns, 1))
+        """All of them, looked at together: a call for each column of a page takes longer than what it does."""
+        values = np.stack(self._columns, 1)
+        if not np.isfinite(values).all():
+            column, row = (int(place) for place in np.argwhere(~np.isfinite(values.T))[0])
+            raise PrectrError(
+                f"impressions: feature {self._features[column].name!r}, row {row}: found {values[row, column]}: give a "
+                "finite number."
+            )
+        return FeatureMatrix(tuple(self._features), values)
 
 
 class _Past:
@@ -130,20 +135,23 @@ class _Past:
     def __init__(self, log: BehaviourLog, coded: Coded, since_row: np.ndarray, page: np.ndarray):
         self.log, self.coded, self._since_row, self._page = log, coded, since_row, page
         self._first = np.unique(page, return_index=True)[1]
+        self._of_pages = coded.take(self._first)
         self._bounds: dict[tuple[str, int], tuple[np.ndarray, np.ndarray]] = {}
         self._lists: dict[str, np.ndarray] = {}
         self._until: dict[str, np.ndarray] = {}
         self._begin: dict[int, np.ndarray] = {}
 
-    def codes(self, part: str) -> np.ndarray:
+    def codes(self, part: str, of_page: bool = False) -> np.ndarray:
         if not part.startswith("same_"):
-            return getattr(self.coded, part)
+            return getattr(self._of_pages if of_page else self.coded, part)
         groups, item = self.log.item_groups[part.removeprefix("same_")], self.coded.item
         return np.where(item >= 0, groups[np.maximum(item, 0)], -1)
 
-    def lists(self, index: str) -> np.ndarray:
+    def lists(self, index: str, of_page: bool = False) -> np.ndarray:
+        """The list of each impression [n], or of each page."""
         if index not in self._lists:
-            self._lists[index] = self.log.index(index).lookup(*map(self.codes, self.log.specs[index].parts))
+            parts = self.log.specs[index].parts
+            self._lists[index] = self.log.index(index).lookup(*(self.codes(part, of_page) for part in parts))
         return self._lists[index]
 
     def window(self, index: str, weeks: int) -> tuple[np.ndarray, np.ndarray]:
@@ -162,11 +170,11 @@ class _Past:
         return self._bounds[index, weeks]
 
     def _search(self, index: str, weeks: int) -> tuple[np.ndarray, np.ndarray]:
-        found, lists = self.log.index(index), self.lists(index)
-        since_row, before_row = self.window(index, weeks)
         of_page = OF_PAGE.issuperset(self.log.specs[index].parts)
+        found, lists = self.log.index(index), self.lists(index, of_page)
+        since_row, before_row = self.window(index, weeks)
         if of_page:  # the same for all candidates of a page
-            lists, since_row, before_row = (values[self._first] for values in (lists, since_row, before_row))
+            since_row, before_row = since_row[self._first], before_row[self._first]
         if index not in self._until:
             self._until[index] = found.until(lists, before_row)
         begin, end = found.since(lists, since_row, self._until[index]), self._until[index]
@@ -337,12 +345,11 @@ def _clicked_levels(past: _Past, index: str, prior: np.ndarray) -> np.ndarray:
     return (total + PRIOR_EVENTS * prior) / (total.sum(1, keepdims=True) + PRIOR_EVENTS)
 
 
-def _numbers(table: _Table, page: _Pages, items: pa.Table, impressions: pa.Table) -> None:
+def _numbers(table: _Table, page: _Pages, items: pa.Table, item_row: np.ndarray, impressions: pa.Table) -> None:
     """The data set's own numbers, as they are and compared with the page's mean; prices as a ratio."""
     compare = table.section("page")
     compare("page_size", "log1p count", page.size, "candidates")
-    row = encode(impressions["item_id"], items["item_id"].combine_chunks())
-    numbers = {name: items[name].to_numpy()[row] for name in items.column_names if name.startswith("num_")}
+    numbers = {name: items[name].to_numpy()[item_row] for name in items.column_names if name.startswith("num_")}
     numbers |= {name: impressions[name].to_numpy() for name in impressions.column_names if name.startswith("ctx_num_")}
     for name, values in numbers.items():
         add = table.section("context" if name.startswith("ctx_") else "item")

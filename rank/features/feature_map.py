@@ -142,12 +142,18 @@ class FeatureMap:
         return [place for place, column in enumerate(self.categorical) if column.of_item]
 
     def transform(
-        self, items: pa.Table, impressions: pa.Table, features: FeatureMatrix, of_items: np.ndarray | None = None
+        self,
+        items: pa.Table,
+        impressions: pa.Table,
+        features: FeatureMatrix,
+        of_items: np.ndarray | None = None,
+        row: np.ndarray | None = None,
     ) -> Inputs:
         """The inputs of n impressions, from their own columns, their items' and their hand-made features [n, F].
 
         Args:
-            of_items: `transform_items` of the items, where it is known.
+            of_items: `transform_items` of the items, where it is known. row: the row of each impression's item [n], -1
+                where `items` lacks it, where that is known.
 
         Raises:
             PrectrError: the features or columns are not those the map was fitted on.
@@ -168,7 +174,7 @@ class FeatureMap:
             numeric[rows] = np.clip(scaled, -MAX_DEVIATIONS, MAX_DEVIATIONS)
 
         of_items = self.transform_items(items) if of_items is None else of_items
-        row = encode(impressions["item_id"], items["item_id"].combine_chunks())
+        row = encode(impressions["item_id"], items["item_id"].combine_chunks()) if row is None else row
         categorical = np.empty((impressions.num_rows, len(self.categorical)), np.int64)
         categorical[:, self.item_columns] = np.where(row[:, None] < 0, UNKNOWN, of_items[row])
         for place, column in enumerate(self.categorical):

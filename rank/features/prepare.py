@@ -16,9 +16,8 @@ from prectr.rank.features.groups import OTHERS, USER
 from prectr.rank.features.past_columns import past_columns
 from prectr.rank.features.prepared_set import PreparedSet
 from prectr.rank.features.shop import Shop
-from prectr.rank.history.codes import encode
 from prectr.rank.history.index import row_type
-from prectr.rank.history.log import UNCUT
+from prectr.rank.history.log import CODED, UNCUT
 from prectr.rank.history.slices import cross_slices, user_slices
 from prectr.shared.errors import PrectrError
 from prectr.shared.seeds import generator
@@ -34,6 +33,7 @@ class RawSet:
     features: FeatureMatrix
     level_prob: np.ndarray
     page: np.ndarray
+    item_row: np.ndarray  # [n] row of `Shop.items`, -1 where it lacks the item
     user: np.ndarray
     query: np.ndarray
     category: np.ndarray
@@ -47,13 +47,13 @@ class RawSet:
     def finish(self, feature_map: FeatureMap, shop: Shop) -> PreparedSet:
         """The network's inputs of these impressions."""
         known = known_users(self.cut[self.page])
-        inputs = (shop.items, self.impressions, self.features, known, shop.item_codes)
+        inputs = (shop.items, self.impressions, self.features, known, shop.item_codes, self.item_row)
         numeric, categorical = map_inputs(feature_map, *inputs)
         return replace(self.unmapped(shop), numeric=numeric, categorical=categorical)
 
     def unmapped(self, shop: Shop) -> PreparedSet:
         """The same with features as they are, and without categoricals: what is known before a feature map is."""
-        query_text, item_text = shop.text_numbers(self.impressions, self.page)
+        query_text, item_text = shop.text_numbers(self.impressions, self.page, self.item_row)
         rows = row_type(len(shop.log))
         return PreparedSet(
             impression=self.order.astype(np.int64),
@@ -93,10 +93,11 @@ def map_inputs(
     features: FeatureMatrix,
     known: np.ndarray,
     item_codes: np.ndarray | None = None,
+    item_row: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The network's numbers float32 [n, F] and categoricals int32 [n, C]; `known` [n]: `known_users`; `item_codes`: as
-    of `FeatureMap.transform`."""
-    inputs = feature_map.transform(items, impressions, features, item_codes)
+    """The network's numbers float32 [n, F] and categoricals int32 [n, C]; `known` [n]: `known_users`; `item_codes`,
+    `item_row`: as of `FeatureMap.transform`."""
+    inputs = feature_map.transform(items, impressions, features, item_codes, item_row)
     categorical = inputs.categorical.astype(np.int32)
     if "user_id" in feature_map.categorical_names:
         column = feature_map.categorical_names.index("user_id")
@@ -140,13 +141,15 @@ def prepare(
         cut: pages of history to keep, one number or one per page in ascending order of page_id [G].
         read: names of features that somebody reads, `past_columns`; None: all.
     """
-    order = np.argsort(impressions["page_id"].to_numpy(), kind="stable")
-    impressions = impressions.take(order)
-    _, first, page = np.unique(impressions["page_id"].to_numpy(), return_index=True, return_inverse=True)
+    page_id = impressions["page_id"].to_numpy()
+    order = np.argsort(page_id, kind="stable")
+    if (page_id[1:] < page_id[:-1]).any():
+        impressions, page_id = impressions.take(order), page_id[order]
+    _, first, page = np.unique(page_id, return_index=True, return_inverse=True)
     cut = np.broadcast_to(cut, len(first)).astype(np.int64)
     log = shop.log
-    coded = log.encode(impressions.take(first))
-    item = encode(impressions["item_id"], log.items)
+    coded = log.encode(impressions.select(CODED).take(first))
+    item, item_row = shop.places(impressions["item_id"])
     since = log.cut_since(coded.user, coded.before_row, cut)
     level_prob = shop.level_prob.lookup(impressions["query"], impressions["item_id"])
 
@@ -173,7 +176,9 @@ def prepare(
         of_past = past_columns(
             shop.likeness, log, of_rows.item, page[rows] - start, some.seconds, some.query, slices, read
         )
-        of_query_and_item = compute_features(log, shop.items, chunk, level_prob[rows], since[page[rows]], of_rows)
+        of_query_and_item = compute_features(
+            log, shop.items, chunk, level_prob[rows], since[page[rows]], of_rows, item_row[rows]
+        )
         features.append(of_query_and_item.beside(of_past))
         user_rows.append(user)
         cross_rows.append(cross)
@@ -183,6 +188,7 @@ def prepare(
         features=FeatureMatrix(features[0].features, np.concatenate([part.values for part in features])),
         level_prob=level_prob,
         page=page,
+        item_row=item_row,
         user=coded.user,
         query=coded.query,
         category=coded.category,

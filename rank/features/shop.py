@@ -50,15 +50,21 @@ class Shop:
             self._likeness = Likeness.of(self.items, self.log.items, self._vectors)
         return self._likeness
 
-    def text_numbers(self, impressions: pa.Table, page: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Each impression's place in `query_texts` and `item_texts`: int32 [n] twice; `page` [n]: see `RawSet`."""
-        row = encode(impressions["item_id"], self.items["item_id"].combine_chunks())
-        if (row < 0).any():
-            first = int((row < 0).argmax())
+    def places(self, item_ids: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
+        """Each item's code in the log and row of `items`: int32 [n] twice; -1 where it is not there."""
+        return encode(item_ids, self.log.items), encode(item_ids, self.items["item_id"].combine_chunks())
+
+    def text_numbers(
+        self, impressions: pa.Table, page: np.ndarray, item_row: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Each impression's place in `query_texts` and `item_texts`: int32 [n] twice; `page` and `item_row` [n]: see
+        `RawSet`."""
+        if (item_row < 0).any():
+            first = int((item_row < 0).argmax())
             raise PrectrError(
                 f"impressions.parquet: item_id, row {first}: {impressions['item_id'][first].as_py()!r} is not in "
                 "items.parquet: add the item or drop the impression."
             )
         of_pages = impressions["query"].take(pa.array(np.unique(page, return_index=True)[1]))
         query = encode(of_pages, self._queries)[page]
-        return query, self.text_of_item[row].astype(np.int32)
+        return query, self.text_of_item[item_row].astype(np.int32)

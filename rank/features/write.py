@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import asdict, fields
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -152,7 +152,7 @@ def _finished(history: HistoryArguments, feature_map: FeatureMap, shop: Shop, pa
 def _unmapped(history: HistoryArguments, shop: Shop, part: Pages) -> Arrays:
     """Features as they are, and what they mean."""
     raw = _raw(history, shop, part)
-    described = json.dumps([asdict(feature) for feature in raw.features.features])
+    described = json.dumps([feature._asdict() for feature in raw.features.features])
     return {**_arrays(raw.unmapped(shop)), FEATURES: np.array(described)}
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from functools import reduce
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,7 +21,7 @@ from prectr.shared.storage.npy import open_array
 TOTAL_SCALE = 1 << 24
 
 MANY_KEYS = 20_000  # looked up in the keys' own order from there on: a batch then touches each part of them once
-SINGLY = 24  # lists that are searched one by one: a step for all of them costs more
+SINGLY = 64  # lists that are searched one by one: a step for all of them costs more
 FEW = 1_000  # windows: their lists' ends are looked at before they are searched
 MANY_PER_LIST = 2  # rows looked up at once, per list of the index: from there on it pays to narrow the lists first
 
@@ -75,8 +76,9 @@ class BehaviourIndex:
     def lookup(self, *codes: np.ndarray) -> np.ndarray:
         """The list number [n] of each key, given by its parts [n]; an unknown key gets the empty list."""
         unknown = len(self.keys)
-        packed = _pack([np.asarray(code) for code in codes], self.sizes)
-        packed[np.logical_or.reduce([np.asarray(code) < 0 for code in codes])] = -1
+        codes = tuple(np.asarray(code) for code in codes)
+        packed = _pack(codes, self.sizes)
+        packed[reduce(np.logical_or, [code < 0 for code in codes])] = -1
         if unknown == 0:
             return np.zeros(len(packed), np.int64)
         found = self._search(packed)
@@ -151,6 +153,8 @@ class BehaviourIndex:
 
     def _bisect(self, begin: np.ndarray, end: np.ndarray, row: np.ndarray) -> np.ndarray:
         """First position [n] in [begin, end) whose row number is >= `row`."""
+        if len(row) <= SINGLY:
+            return self._bisect_singly(begin, end, row)
         found = begin.copy()
         # Most lists are short and done after a step or two: only those that are not are looked at again.
         open_ = np.flatnonzero(begin < end)
@@ -161,9 +165,7 @@ class BehaviourIndex:
             found[open_[behind]] = high[behind]
             open_, low, high, row = open_[~behind], low[~behind], high[~behind], row[~behind]
         if len(open_) <= SINGLY:
-            spans = (part.tolist() for part in (open_, row, low, high))
-            for place, value, begin_, end_ in zip(*spans, strict=True):
-                found[place] = bisect_left(self.rows, value, begin_, end_)
+            found[open_] = self._bisect_singly(low, high, row)
             return found
         while len(open_):
             middle = (low + high) >> 1
@@ -174,6 +176,11 @@ class BehaviourIndex:
                 found[open_[~going]] = low[~going]
                 open_, low, high, row = open_[going], low[going], high[going], row[going]
         return found
+
+    def _bisect_singly(self, begin: np.ndarray, end: np.ndarray, row: np.ndarray) -> np.ndarray:
+        rows = memoryview(self.rows)  # an array makes an object of its own of every number that is looked at
+        spans = zip(row.tolist(), begin.tolist(), end.tolist(), strict=True)
+        return np.array([bisect_left(rows, value, first, last) for value, first, last in spans], np.int64)
 
 
 class Part(NamedTuple):

@@ -11,6 +11,7 @@ earlier time, the clicks that had not happened then.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -22,6 +23,7 @@ from prectr.data.contract import EVENT_TYPES, SEARCH
 from prectr.rank.history.codes import Grown
 from prectr.rank.history.event import CLICK, Event
 from prectr.rank.history.index import TOTAL_SCALE, BehaviourIndex
+from prectr.rank.history.key_table import KeyTable
 from prectr.rank.history.log import DAY, REPEAT_DAYS, BehaviourLog
 from prectr.rank.history.recent import Behind, Growing, JoinedIndex, RecentLists, packed
 from prectr.rank.history.rows import COLUMN_TYPES, MOST_EVENT_TYPES, NO_PAGE
@@ -65,8 +67,9 @@ class LiveLog(BehaviourLog):
             if spec.sums_level_prob and of_base.totals is None:
                 raise ValueError(f"index {name} of the base has no sums")
             self._indices[name] = JoinedIndex(of_base, self._lists[name])
-        self._page_of_user: dict[int, tuple[int, int, int]] = {}  # seconds and number of the last page, its ordinal
-        self._starts: set[int] = set()
+        self._last_page = KeyTable()  # by user, whose last page these three are of
+        self._page_second, self._page_number, self._page_ordinal = array("q"), array("q"), array("q")
+        self._starts = bytearray()  # whether a recent row is the first of a page
         self._shown: dict[tuple[int, int], int] = {}  # row of an item of a page: (page, item)
         self._clicked_later = (Growing(np.int64), Growing(np.int64))  # rows, and when they were clicked
 
@@ -176,6 +179,7 @@ class LiveLog(BehaviourLog):
         columns["clicked"] = np.array([e.is_clicked for e in events])
         columns["seconds"] = np.array([e.timestamp for e in events], np.int64)
         columns["level_prob"] = level_prob
+        self._starts.extend(bytes(len(rows)))
         pages = zip(rows.tolist(), columns["user"].tolist(), events, strict=True)
         columns["page"] = np.array([self._page(*each) for each in pages])
         self._known_from.append(np.maximum.accumulate(np.append(self.last_second, columns["seconds"]))[1:])
@@ -195,19 +199,28 @@ class LiveLog(BehaviourLog):
 
     def _page(self, row: int, user: int, event: Event) -> int:
         """Which of its user's pages an event belongs to; notes the row where it is the page's first."""
-        if user not in self._page_of_user:
-            ordinal = -1
-            if user >= 0:
-                index: BehaviourIndex = self.base.index("user")
-                last = index.last_row(*(np.array([value]) for value in (self._in_base(user), 0, len(self.base))))[0]
-                ordinal = int(self.base.page[last]) if last >= 0 else -1
-            self._page_of_user[user] = (-1, -1, ordinal)
-        second, page, ordinal = self._page_of_user[user]
-        if (second, page) != (event.timestamp, event.page):
-            ordinal += 1
-            self._page_of_user[user] = (event.timestamp, event.page, ordinal)
-            self._starts.add(row)
-        return ordinal
+        place = self._last_page.add(user + 1)  # whoever is anonymous is one user, of code -1
+        if place == len(self._page_ordinal):
+            for column, value in zip(self._last_pages, (-1, -1, self._last_in_base(user)), strict=True):
+                column.append(value)
+        seconds, numbers, ordinals = self._last_pages
+        if (seconds[place], numbers[place]) != (event.timestamp, event.page):
+            seconds[place], numbers[place] = event.timestamp, event.page
+            ordinals[place] += 1
+            self._starts[row - len(self.base)] = True
+        return ordinals[place]
+
+    @property
+    def _last_pages(self) -> tuple[array[int], array[int], array[int]]:
+        return self._page_second, self._page_number, self._page_ordinal
+
+    def _last_in_base(self, user: int) -> int:
+        """The ordinal of a user's last page in the base; -1: there is none."""
+        if user < 0:
+            return -1
+        index: BehaviourIndex = self.base.index("user")
+        last = index.last_row(*(np.array([value]) for value in (self._in_base(user), 0, len(self.base))))[0]
+        return int(self.base.page[last]) if last >= 0 else -1
 
     def _in_base(self, user: int) -> int:
         index = self.base.index("user")
@@ -217,7 +230,7 @@ class LiveLog(BehaviourLog):
         """Put those of the rows into an index that belong there."""
         kind, lists = self.specs[name].rows, self._lists[name]
         if kind == "page_start":
-            rows = rows[[row in self._starts for row in rows.tolist()]]
+            rows = rows[np.frombuffer(self._starts, bool)[rows - len(self.base)]]
         elif kind == "purchased":
             rows = rows[self.event[rows] != _SEARCH_CODE]
         elif kind in ("clicked", "skipped"):
@@ -290,8 +303,8 @@ class LiveLog(BehaviourLog):
         """Forget a user: recent rows are gone from every list; those of the base are nobody's."""
         user = int(self.users.encode(pa.array([user_id], pa.string()))[0])
         self.users.drop(user_id)
-        number = self._lists["user"].numbers.get(user, -1)
-        rows = list(self._lists["user"].rows[number]) if number >= 0 and user >= 0 else []
+        number = self._lists["user"].numbers.get(user) if user >= 0 else -1
+        rows = list(self._lists["user"].rows(number)) if number >= 0 else []
         for row in rows:
             for name in self.specs:
                 self._take_out(name, row)
@@ -303,8 +316,8 @@ class LiveLog(BehaviourLog):
         self._clicked_later = (Growing(np.int64), Growing(np.int64))
         for times, values in zip(self._clicked_later, (later, seconds), strict=True):
             times.append(values[kept])
-        self._page_of_user.pop(user, None)
-        self._starts.difference_update(rows)
+        for row in rows:
+            self._starts[row - len(self.base)] = False
         gone = set(rows)
         self._shown = {key: row for key, row in self._shown.items() if row not in gone}
 

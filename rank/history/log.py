@@ -47,6 +47,8 @@ from prectr.shared.storage.npy import new_array, open_array
 DAY = 24 * 3600
 _SEARCH = EVENT_TYPES.index(SEARCH)
 UNCUT = -1
+CODED = ("user_id", "query", "query_category", "item_id", "timestamp")
+"""What `BehaviourLog.encode` reads of impressions."""
 REPEAT_DAYS = (1, 56)  # a later click on an item repeats an earlier one; a fixed reach does not grow with the log
 
 _PREVIOUS = "previous_click.npy"  # while indices are built
@@ -270,7 +272,7 @@ class BehaviourLog:
         return self._indices[name]
 
     def encode(self, impressions: pa.Table) -> Coded:
-        """Impressions (columns user_id, query, query_category, item_id, timestamp) in the log's codes."""
+        """Impressions (columns `CODED`) in the log's codes."""
         seconds = seconds_of(impressions["timestamp"])
         return Coded(
             user=encode(impressions["user_id"], self.users),

@@ -142,14 +142,22 @@ class LevelProb:
 
     def find(self, query: pa.ChunkedArray, item_id: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
         """Probabilities [n, K] of the pairs that are scored, and which [n] are; the others' rows mean nothing."""
-        pairs = self._codes(query, item_id)
+        return self._of_pairs(self._codes(query, item_id))
+
+    def of_codes(self, query: np.ndarray, item: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """As `find`, of positions int32 in `queries` and `item_ids`, -1 for one that is not there; of n of both, or of
+        one query."""
+        return self._of_pairs(self._numbered(query, item))
+
+    def _of_pairs(self, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         found = np.minimum(np.searchsorted(self._pairs, pairs), len(self._pairs) - 1)
         return self.values[found], self._pairs[found] == pairs
 
     def _codes(self, query: pa.ChunkedArray, item_id: pa.ChunkedArray) -> np.ndarray:
-        query_code = encode(query, self.queries).astype(np.int64)
-        item_code = encode(item_id, self.item_ids).astype(np.int64)
-        return np.where((query_code < 0) | (item_code < 0), -1, query_code * len(self.item_ids) + item_code)
+        return self._numbered(encode(query, self.queries), encode(item_id, self.item_ids))
+
+    def _numbered(self, query: np.ndarray, item: np.ndarray) -> np.ndarray:
+        return np.where((query < 0) | (item < 0), -1, query.astype(np.int64) * len(self.item_ids) + item)
 
 
 def _coded(source: str, known: dict[str, pa.Array], batch: pa.RecordBatch) -> Arrays:

@@ -43,7 +43,7 @@ class NumericEncoding(nn.Module):
         if columns is not None:
             edges, shift, scale = edges[columns], shift[columns], scale[columns]
         low, high = edges[:, :-1], edges[:, 1:]
-        passed = ((numeric[:, :, None] - low) / (high - low)).clamp(0, 1)
+        passed = (numeric[:, :, None] - low).div_(high - low).clamp_(0, 1)
         standard = ((numeric - shift) / scale).clamp(-MAX_DEVIATIONS, MAX_DEVIATIONS)
         return torch.cat([standard, passed.flatten(1)], 1)
 

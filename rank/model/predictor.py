@@ -4,7 +4,7 @@ Where the text encoder never learnt, what is stored of the pairs is read instead
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -27,6 +27,12 @@ PageNetwork = Callable[[Tensor, Batch, TextVectors | None], dict[str, Tensor]]
 """From relevance states [n, S] of a page's candidates, their batch and text vectors to `SCORES` by name."""
 
 
+class PairStates(Protocol):
+    """Relevance states of pairs, whoever computes them; `TokenTables` is one."""
+
+    def states(self, query_text: np.ndarray, item_text: np.ndarray) -> tuple[Tensor, np.ndarray]: ...
+
+
 class ItemVectors(NamedTuple):
     """Pooled vectors of item texts, by one encoder: [n, V] each."""
 
@@ -46,8 +52,8 @@ class Predictor:
     """A network with the token vectors of all texts, or the level head's features of all pairs.
 
     Args:
-        model: the trained network. texts: every text that will occur, its token vectors, or the features of every
-            pair. bf16: matrix products in bfloat16, where the machine has them.
+        model: the trained network. texts: every text that will occur, its token vectors, or the states or features of
+            every pair. bf16: matrix products in bfloat16, where the machine has them.
         tables: pooled vectors of every text, which stand beside the features of pairs.
         items: pooled vectors of the item texts of `texts` and of past events, where they are kept; None: `events` has
             the numbers of `texts`. As `ProjectedVectors` they are those of the queries too, and are read as they are.
@@ -57,7 +63,7 @@ class Predictor:
     def __init__(
         self,
         model: RankerModel,
-        texts: Texts | TokenTables | PairFeatures,
+        texts: Texts | PairStates | PairFeatures,
         events: Events,
         bf16: bool,
         tables: TextTables | None = None,
@@ -77,7 +83,7 @@ class Predictor:
 
     @torch.inference_mode()
     def _projected(self, tables: TextTables | None, items: ItemVectors | None) -> ProjectedVectors:
-        if not isinstance(self.stored, PairFeatures):
+        if isinstance(self.stored, TokenTables):
             query, item = self.stored.query.pooled, self.stored.item.pooled
         elif tables is not None:
             query, item = tables.query, tables.item

@@ -20,16 +20,16 @@ class Seats(NamedTuple):
     Giving every impression its own copy of its page's keys instead costs ten times as much to train.
     """
 
-    page: Tensor  # [R] int64, the page of each row
-    seat: Tensor  # [B] int64, where each impression sits among R · W
-    seated: Tensor  # [R · W] int64, who sits there; impression 0 where a row has room left, and nobody reads it
+    page: Tensor | None  # [R] int64, the page of each row; None: there is one page, and a row of all in their order
+    seat: Tensor | None = None  # [B] int64, where each impression sits among R · W
+    seated: Tensor | None = None  # [R · W] int64, who sits there; 0 where a row has room left, and nobody reads it
 
     @classmethod
     def of(cls, page: Tensor, num_pages: int) -> "Seats":
         """Seats for impressions of these pages [B], in whatever order they come; those of one page all sit in one
         row."""
         if num_pages == 1:
-            return cls.of_one_page(page.shape[0], page.device)  # not its len: of an open size there is none
+            return cls(None)
         count = torch.bincount(page, minlength=num_pages)
         width = min(int(count.max()), SEATS)
         rows = (count + width - 1) // width
@@ -43,18 +43,21 @@ class Seats(NamedTuple):
         seated[seat] = number
         return cls(torch.repeat_interleave(rows), seat, seated)
 
-    @classmethod
-    def of_one_page(cls, size: int, device: torch.device) -> "Seats":
-        number = torch.arange(size, device=device)
-        return cls(torch.zeros(1, dtype=torch.int64, device=device), number, number)
+    def rows(self, x: Tensor) -> Tensor:
+        """What each page has [G, …], of the page of each row [R, …]."""
+        return x if self.page is None else x.index_select(0, self.page)
 
     def sit(self, x: Tensor) -> Tensor:
         """[B, heads, n] → [R, heads, W, n]."""
+        if self.page is None or self.seated is None:
+            return x.transpose(0, 1)[None]
         rows: Tensor = x.index_select(0, self.seated).unflatten(0, (len(self.page), -1))
         return rows.transpose(1, 2)
 
     def rise(self, x: Tensor) -> Tensor:
         """[R, heads, W, n] → [B, heads, n]."""
+        if self.seat is None:
+            return x[0].transpose(0, 1)
         return x.transpose(1, 2).flatten(0, 1).index_select(0, self.seat)
 
 
@@ -97,7 +100,7 @@ class TargetAttention(nn.Module):
         pages = len(events)
         key = torch.cat([self.null_key.expand(pages, 1, -1).to(events.dtype), self.to_key(events)], 1)
         value = torch.cat([self.null_value.expand(pages, 1, -1).to(events.dtype), self.to_value(events)], 1)
-        key, value = (self._split(x.index_select(0, seats.page)).transpose(1, 2) for x in (key, value))
+        key, value = (self._split(seats.rows(x)).transpose(1, 2) for x in (key, value))
         return Memory(seats, key, value, functional.pad(mask, (1, 0), value=True)[page])
 
     def forward(self, target: Tensor, memory: Memory) -> Tensor:

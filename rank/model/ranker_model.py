@@ -296,7 +296,8 @@ class RankerModel(nn.Module):
             click_logits = click_logits.expand(-1, self.config.num_levels)
         else:
             score = fuse(click_logits, read_level)
-            member_scores = fuse(member_logits, read_level[:, None])
+            alone = self.config.members == 1
+            member_scores = score[:, None] if alone else fuse(member_logits, read_level[:, None])
         if self.config.incentive == "outside":
             score, member_scores = score + tau, member_scores + tau[:, None]
         return {

@@ -31,9 +31,7 @@ def soft_counts(item: Tensor, events: Tensor, past: Past, seats: Seats) -> Tenso
     weights = event_weights(past["mask"], clicked, torch.expm1(gap * GAP_SCALE), same_query)
     target, events = (functional.normalize(vectors.float(), dim=-1) for vectors in (item, events))
     with torch.autocast(item.device.type, enabled=False):  # a narrow kernel tells cosines apart that bfloat16 does not
-        found = soft_statistics(
-            seats.sit(target[:, None])[:, 0], events.index_select(0, seats.page), weights.index_select(0, seats.page)
-        )
+        found = soft_statistics(seats.sit(target[:, None])[:, 0], seats.rows(events), seats.rows(weights))
     return seats.rise(found[:, None])[:, 0]
 
 

@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 from pydantic import BaseModel, Field
-from starlette.responses import JSONResponse
+from pydantic_core import to_json
+from starlette.responses import Response
 
 from prectr.rank.service.dials import Order
 from prectr.rank.service.errors import RefusedError
@@ -117,6 +118,15 @@ def expected_level(level_prob: np.ndarray) -> np.ndarray:
     return level_prob @ (np.arange(count) / (count - 1))
 
 
-def answer(content: Any, status: int = 200) -> JSONResponse:
+class Json(Response):
+    """JSON by pydantic's own writer, which takes a tenth of the time of Python's for numbers."""
+
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        return to_json(content, inf_nan_mode="null")
+
+
+def answer(content: Any, status: int = 200) -> Response:
     """JSON as it is: FastAPI would look at every number again."""
-    return JSONResponse(content, status)
+    return Json(content, status)

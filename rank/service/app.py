@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from prectr.rank.service.answers import Done, answer
 from prectr.rank.service.bodies import OWN_NAMES
@@ -25,13 +25,13 @@ health = APIRouter(tags=["health"])
 
 
 @health.get("/healthz", response_model=Done)
-async def healthz() -> JSONResponse:
+async def healthz() -> Response:
     """The process is there."""
     return answer({"status": "ok"})
 
 
 @health.get("/readyz", response_model=Done)
-async def readyz(request: Request) -> JSONResponse:
+async def readyz(request: Request) -> Response:
     """It answers: send it requests."""
     if not request.app.state.service.ready:
         raise RefusedError(503, "it is about to stop: send requests elsewhere.")

@@ -3,6 +3,7 @@
 import math
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, model_validator
@@ -42,18 +43,25 @@ def _attributes(values: dict[str, Value]) -> dict[str, Value]:
 
     An unknown name is an error: a typo would otherwise silently count as a value nobody gave.
     """
+    read = values
     for name, value in values.items():
-        if name != "category" and not name.startswith(PREFIXES):
-            raise ValueError(f"{name[:40]!r} is no attribute: send category, or names that begin with {_names()}")
-        is_number = name.startswith(("num_", "ctx_num_"))
-        if is_number and value is not None and not isinstance(value, float):
+        is_number = _is_number(name)
+        if isinstance(value, float):
+            if not -MOST_FLOAT32 <= value <= MOST_FLOAT32:
+                raise ValueError(f"{name[:40]!r} is too large: send a number of at most {MOST_FLOAT32}")
+            if not is_number:
+                read = {**read, name: _text(value)}
+        elif is_number and value is not None:
             raise ValueError(f"{name[:40]!r} is text: send a number, or null")
-        if isinstance(value, float) and not abs(value) <= MOST_FLOAT32:
-            raise ValueError(f"{name[:40]!r} is too large: send a number of at most {MOST_FLOAT32}")
-    return {
-        name: _text(value) if isinstance(value, float) and not name.startswith(("num_", "ctx_num_")) else value
-        for name, value in values.items()
-    }
+    return read
+
+
+@lru_cache(maxsize=1_000)
+def _is_number(name: str) -> bool:
+    """Whether an attribute is a number by its name; raises `ValueError` where no attribute is called so."""
+    if name != "category" and not name.startswith(PREFIXES):
+        raise ValueError(f"{name[:40]!r} is no attribute: send category, or names that begin with {_names()}")
+    return name.startswith(("num_", "ctx_num_"))
 
 
 def _text(number: float) -> str:
@@ -96,11 +104,13 @@ class OwnWords(Body):
     @model_validator(mode="before")
     @classmethod
     def _as_columns(cls, value: Any) -> Any:
-        names = OWN_NAMES.get() or OwnNames()
+        names = OWN_NAMES.get()
+        if names is None or not names.names:
+            return value
+        if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
+            return value
         fields = set(cls.model_fields)
         inside = {name for name in names.names if name.startswith(cls._begin)} if cls._folder in fields else set[str]()
-        if not names.names or not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
-            return value
         try:
             read = names.read(value, fields | inside)
         except PrectrError as error:

@@ -1,7 +1,7 @@
 """A body that parsed may still be too much, or name what nobody knows: each such fault is a sentence."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from pydantic import BaseModel
@@ -35,14 +35,40 @@ def check_count(name: str, count: int, most: int) -> None:
         raise RefusedError(413, f"{name}: {count:,} are too many: send at most {most:,} at once.")
 
 
-def _is_fine(value: Any, most: int) -> bool:
-    if isinstance(value, str):
-        return len(value) <= most and value.isascii()
-    if isinstance(value, dict):
-        return len(value) <= MOST_ATTRIBUTES and all(_is_fine(each, most) for pair in value.items() for each in pair)
-    if isinstance(value, BaseModel):
-        return all(_is_fine(each, most) for each in value.__dict__.values())
-    return not isinstance(value, list) or all(_is_fine(each, most) for each in value)
+def _is_fine(body: BaseModel, most: int) -> bool:
+    texts: list[str] = []
+    if not _collect([body], texts):
+        return False
+    try:
+        "".join(texts).encode()
+    except UnicodeEncodeError:
+        return False
+    return len(max(texts, key=len, default="")) <= most
+
+
+def _collect(values: Iterable[Any], texts: list[str]) -> bool:
+    """Put all texts among the values into `texts`, equal ones of a list once or more; whether no mapping is too large.
+
+    Values of one type are gone through together: a page of a hundred candidates has some two thousand of them.
+    """
+    of_types: dict[type, list[Any]] = {}
+    for value in values:
+        of_types.setdefault(type(value), []).append(value)
+    for kind, some in of_types.items():
+        if issubclass(kind, str):
+            texts += some
+        elif issubclass(kind, dict):
+            if max(map(len, some)) > MOST_ATTRIBUTES:
+                return False
+            texts += set[str]().union(*some)
+            if not _collect([each for mapping in some for each in mapping.values()], texts):
+                return False
+        elif issubclass(kind, BaseModel):
+            if not _collect([each for model in some for each in model.__dict__.values()], texts):
+                return False
+        elif issubclass(kind, list) and not _collect([each for inner in some for each in inner], texts):
+            return False
+    return True
 
 
 def _leaves(value: Any, where: str) -> Iterator[tuple[str, Any]]:
@@ -85,20 +111,23 @@ def candidates_of(service: Service, bodies: Sequence[CandidateBody]) -> list[Can
     known = service.known(by_id)
     candidates, taken = list[Candidate](), set[str]()
     for number, body in enumerate(bodies):
-        if body.text is None and body.item_id is None:
-            raise RefusedError(422, f"candidates.{number} has neither item_id nor text: send one of them.")
-        if body.text is not None and not body.text.strip():
+        text, item_id, attributes = body.text, body.item_id, body.attributes
+        if text is None:
+            if item_id is None:
+                raise RefusedError(422, f"candidates.{number} has neither item_id nor text: send one of them.")
+            if item_id not in known:
+                raise RefusedError(
+                    422, f"candidates.{number}: {_short(item_id)} is not in the catalogue: send its text too."
+                )
+        elif not text.strip():
             raise RefusedError(422, f"candidates.{number}.text is empty: send the item's text.")
-        if body.text is None and body.item_id not in known:
-            raise RefusedError(
-                422, f"candidates.{number}: {_short(body.item_id)} is not in the catalogue: send its text too."
-            )
-        item_id = body.item_id or nameless(body.text or "", taken)
+        item_id = item_id or nameless(text or "", taken)
         if item_id in taken:
             raise RefusedError(422, f"candidates.{number}: {_short(item_id)} is there twice: send each item once.")
         taken.add(item_id)
-        category = {} if body.category is None else {"category": body.category}
-        candidates.append(Candidate(item_id, body.text, {**body.attributes, **category}))
+        if body.category is not None:
+            attributes = {**attributes, "category": body.category}
+        candidates.append(Candidate(item_id, text, attributes))
     return candidates
 
 

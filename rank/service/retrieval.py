@@ -17,6 +17,8 @@ from prectr.rank.service.interface import Item, Value
 
 MOST_WORDS = 32
 """Of a query; what comes behind them finds hardly anything new and costs as much."""
+MOST_SEEN = 100_000
+"""Ids that are known without asking the base."""
 
 
 class Found(NamedTuple):
@@ -31,6 +33,7 @@ class Catalogue:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._seen = set[str]()  # ids that are there, as far as they were asked for
         self._base = sqlite3.connect(":memory:", check_same_thread=False)
         self._base.execute(
             "CREATE TABLE items (number INTEGER PRIMARY KEY, item_id TEXT UNIQUE, text TEXT, category TEXT, "
@@ -102,8 +105,16 @@ class Catalogue:
         return {row[0]: _item(row) for row in self._rows("item_id, text, category, attributes", item_ids)}
 
     def known(self, item_ids: Sequence[str]) -> set[str]:
-        """Those of the ids that are there."""
-        return {item_id for (item_id,) in self._rows("item_id", item_ids)}
+        """Those of the ids that are there; one that is there stays."""
+        asked = set(item_ids)
+        found = asked & self._seen
+        if len(found) < len(asked):
+            more = {item_id for (item_id,) in self._rows("item_id", sorted(asked - found))}
+            if len(self._seen) + len(more) > MOST_SEEN:
+                self._seen = set()
+            self._seen |= more
+            found |= more
+        return found
 
     def _rows(self, columns: str, item_ids: Sequence[str]) -> Iterator[tuple[str, ...]]:
         for start in range(0, len(item_ids), 500):

@@ -23,7 +23,7 @@ from prectr.rank.history.codes import encode
 from prectr.rank.history.event import SHOWINGS, Event
 from prectr.rank.inputs.batch import page_batch
 from prectr.rank.serving.explain import explain_page
-from prectr.rank.serving.export.exported import Exported
+from prectr.rank.serving.export.exported import Computes
 from prectr.rank.serving.journal import BEGINNING, Appended, Item, Journal, News, Position
 from prectr.rank.serving.live_scorer import LiveScorer
 from prectr.rank.serving.own_names import OwnNames
@@ -117,7 +117,7 @@ class LiveRanker:
         data: Path,
         journal: Path | None = None,
         bf16: bool = False,
-        exported: Exported | None = None,
+        exported: Computes | None = None,
     ) -> Self:
         """Open a ranker's folder, the data folder that its memory begins with, and what the journal has since.
 
@@ -145,13 +145,13 @@ class LiveRanker:
         scorer = self.scorer
         rival = self.rival if request.rivals else None
         self._follow()
-        with self._adopted(request.candidates):
-            page, second = self._page(request)
+        with self._adopted(request.candidates) as codes:
+            page, second = self._page(request, codes)
             # While others may use the memory.
-            level_prob = scorer.make_ready(request.query, page["item_id"].combine_chunks())
+            ready = scorer.make_ready(request.query, codes)
             with scorer.lock, scorer.live_log.as_of(second):
                 read = self._read if rival is None else None
-                shop, _, prepared = scorer.prepare(page, read, level_prob)
+                shop, _, prepared = scorer.prepare(page, read, ready)
                 predictor = scorer.predictor(shop)
                 batch = page_batch(prepared, np.arange(1), prepared.page_bounds(), scorer.events)
         found = {name: values.cpu().numpy() for name, values in predictor.score(prepared, batch).items()}
@@ -162,8 +162,8 @@ class LiveRanker:
     def explain(self, request: RankRequest, top_events: int = 3, top_features: int = 3) -> dict[str, Any]:
         """What went into the scores of a page: see `explain_page`."""
         self._follow()
-        with self._adopted(request.candidates):
-            page, second = self._page(request)
+        with self._adopted(request.candidates) as codes:
+            page, second = self._page(request, codes)
             with self.scorer.lock, self.scorer.live_log.as_of(second):
                 return explain_page(self.scorer, page, None, top_events, top_features)
 
@@ -259,20 +259,21 @@ class LiveRanker:
             self._seen = changed
 
     @contextmanager
-    def _adopted(self, candidates: Sequence[Candidate]) -> Iterator[None]:
-        """Within, the catalogue has all of them: those that it lacks join it, in memory only. Where there are such ones
-        nobody else uses the memory meanwhile, so that nobody lets them go."""
+    def _adopted(self, candidates: Sequence[Candidate]) -> Iterator[np.ndarray]:
+        """Within, the catalogue has all of them, under these codes [n] of the log: those that it lacks join it, in
+        memory only. Where there are such ones nobody else uses the memory meanwhile, so that nobody lets them go."""
         if not candidates:
             raise PrectrError("rank needs at least one candidate.")
         ids = pa.array([each.item_id for each in candidates], pa.string())
         with ExitStack() as alone:
             alone.enter_context(self.scorer.lock)
-            lasting = self.scorer.lasting(ids)[1]
+            codes, lasting = self.scorer.lasting(ids)
             if lasting.all():
                 alone.close()
             else:
                 self._adopt([each for each, stays in zip(candidates, lasting.tolist(), strict=True) if not stays])
-            yield
+                codes = encode(ids, self.scorer.log.items)
+            yield codes
 
     def _adopt(self, candidates: Sequence[Candidate]) -> None:
         """Candidates that the catalogue has not for good."""
@@ -289,8 +290,8 @@ class LiveRanker:
         if new := [item for item, code in zip(items.values(), codes, strict=True) if code < 0]:
             scorer.adopt(new)
 
-    def _page(self, request: RankRequest) -> tuple[pa.Table, int]:
-        """The page as a table of the contract, and its time."""
+    def _page(self, request: RankRequest, codes: np.ndarray) -> tuple[pa.Table, int]:
+        """The page as a table of the contract, and its time; `codes` [n]: of the candidates in the log."""
         candidates, rows = request.candidates, len(request.candidates)
         second = request.timestamp
         if second is None:
@@ -298,29 +299,29 @@ class LiveRanker:
             second = int(time.time()) + 1
         category = request.query_category
         if category is None:
-            category = self._most_frequent_category(candidates)
-        page: dict[str, list[Any]] = {
-            "impression_id": list(range(rows)),
-            "page_id": [0] * rows,
-            "user_id": [request.user_id] * rows,
-            "query": [request.query] * rows,
-            "query_category": [category] * rows,
-            "item_id": [each.item_id for each in candidates],
-            "position": [-1] * rows,
-            "timestamp": [int(second)] * rows,
-            "clicked": [False] * rows,
-            "split": ["test"] * rows,
+            category = self._most_frequent_category(codes)
+        of_page = {
+            "page_id": 0,
+            "user_id": request.user_id,
+            "query": request.query,
+            "query_category": category,
+            "position": -1,
+            "timestamp": int(second),
+            "clicked": False,
+            "split": "test",
         }
-        schema = SCHEMAS["impressions"]
-        table = pa.table({name: pa.array(values, schema.field(name).type) for name, values in page.items()})
+        types = SCHEMAS["impressions"]
+        page = {name: pa.repeat(pa.scalar(value, types.field(name).type), rows) for name, value in of_page.items()}
+        page["impression_id"] = pa.array(np.arange(rows), types.field("impression_id").type)
+        page["item_id"] = pa.array([each.item_id for each in candidates], pa.string())
         for name in self._columns.context:
-            given = [each.attributes.get(name, request.context.get(name)) for each in candidates]
-            table = table.append_column(name, column_of(name, given, self._means))
-        return table, int(second)
+            of_all = request.context.get(name)
+            given = [each.attributes.get(name, of_all) for each in candidates]
+            page[name] = column_of(name, given, self._means)
+        return pa.table(page), int(second)
 
-    def _most_frequent_category(self, candidates: Sequence[Candidate]) -> str | None:
+    def _most_frequent_category(self, codes: np.ndarray) -> str | None:
         with self.scorer.lock:
-            codes = encode(pa.array([each.item_id for each in candidates], pa.string()), self.scorer.log.items)
             rows = self.scorer.catalogue.row[codes]
             categories = self.scorer.items["category"].take(pa.array(rows)).to_pylist()
         known = [category for category in categories if category is not None]

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from threading import RLock
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import torch
 
+from prectr.rank.features.likeness import Likeness
 from prectr.rank.features.prepare import RawSet, prepare
 from prectr.rank.features.prepared_set import PreparedSet
 from prectr.rank.features.shop import Shop
@@ -20,31 +21,77 @@ from prectr.rank.history.live_log import LiveLog
 from prectr.rank.history.score_log import kept_encoder
 from prectr.rank.history.stage_one import LevelProb
 from prectr.rank.inputs.frozen_text import TokenTables
+from prectr.rank.model.narrowed import narrowed
 from prectr.rank.model.predictor import Predictor, ProjectedVectors
 from prectr.rank.model.trained import ENCODER
 from prectr.rank.serving.catalogue import Catalogue, Mark
-from prectr.rank.serving.export.exported import Exported
+from prectr.rank.serving.export.exported import Computes
 from prectr.rank.serving.journal import Item
 from prectr.rank.serving.pair_levels import PairLevels
 from prectr.rank.serving.scorer import Scorer
 from prectr.rank.serving.stored import SERVING, run_of
+from prectr.rank.serving.texts.kept_pairs import KeptPairs
 from prectr.rank.serving.texts.kept_texts import JUDGED, LEARNT, kept_texts
 from prectr.rank.serving.texts.text_store import TextStore
 from prectr.shared.encoder.level_encoder import LevelEncoder
-from prectr.shared.training.device import compute_device
+from prectr.shared.training.device import autocast, compute_device, has_bf16
 
 QUERIES_AT_MOST = 200_000
 """Queries of the log whose vectors are kept; of a log with more, the others are read when they are asked."""
 
 
-class _OfPage(LevelProb):
-    """What stage one says of the pairs of one query: [n, K] of n items."""
+STATES_KEPT = 200_000
+"""Pairs whose relevance state is kept, 256 bytes each."""
 
-    def __init__(self, item_ids: pa.Array, values: np.ndarray) -> None:
-        self.item_ids, self.values = item_ids, values
+
+class _Levels(LevelProb):
+    """What stage one says of a page's candidates, [n, K] in their order."""
+
+    def __init__(self, values: np.ndarray) -> None:
+        self.values = values
 
     def lookup(self, query: pa.ChunkedArray, item_id: pa.ChunkedArray) -> np.ndarray:
-        return self.values[encode(item_id, self.item_ids)]
+        return self.values
+
+
+class _States(NamedTuple):
+    """The relevance states of a page's pairs, [D, S]: as of `TokenTables`."""
+
+    values: np.ndarray
+
+    def states(self, query_text: np.ndarray, item_text: np.ndarray) -> tuple[torch.Tensor, np.ndarray]:
+        return torch.from_numpy(self.values).to(compute_device()), item_text.astype(np.int64)
+
+
+class Ready(NamedTuple):
+    """What a page of n candidates needs of texts."""
+
+    codes: np.ndarray  # [n] of the candidates in the log
+    level_prob: np.ndarray  # [n, K], stage one's
+    texts: np.ndarray  # [D] numbers of the distinct texts
+    text_of: np.ndarray  # [n] which of these each candidate has
+    states: np.ndarray  # [D, S] relevance states of the query with these
+
+
+class PageShop(Shop):
+    """What one page refers to: its candidates, in their order, by their codes; no name is looked up."""
+
+    def __init__(self, items: pa.Table, log: LiveLog, query: str, likeness: Likeness, ready: Ready) -> None:
+        """
+        Args:
+            items: `item_id`, `text` and `num_*` of the candidates.
+        """
+        self.items, self.log, self.level_prob, self.query_texts = items, log, _Levels(ready.level_prob), [query]
+        self.ready, self._likeness = ready, likeness
+        self.text_of_item = ready.text_of.astype(np.int32)
+
+    def places(self, item_ids: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
+        return self.ready.codes, np.arange(len(self.ready.codes), dtype=np.int32)
+
+    def text_numbers(
+        self, impressions: pa.Table, page: np.ndarray, item_row: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        return np.zeros(len(item_row), np.int32), self.text_of_item
 
 
 class LiveScorer(Scorer):
@@ -53,7 +100,7 @@ class LiveScorer(Scorer):
     Whoever changes it, or calls `prepare`, holds `lock`.
     """
 
-    def __init__(self, base: Scorer, folder: Path | None = None, exported: Exported | None = None) -> None:
+    def __init__(self, base: Scorer, folder: Path | None = None, exported: Computes | None = None) -> None:
         """
         Args:
             folder: the ranker's, where what is made of texts is kept beside it; None: it is made at every opening.
@@ -77,7 +124,12 @@ class LiveScorer(Scorer):
         self.texts = self._store(LEARNT, self.ranker.model.encoder, folder, folder)
         self.judged_texts = self._store(JUDGED, base.stage_one.encoder, judge, folder)
         self._past = self._projected(self.texts.pooled())
-        self.levels = PairLevels(None if stored is None else LevelProb(stored), self.judged_texts)
+        self.levels = PairLevels(None if stored is None else stored.pairs, self.live_log.base.items, self.judged_texts)
+        self._states = KeptPairs(self._compared, STATES_KEPT)
+        numbers = [name for name in self.items.column_names if name.startswith("num_")]
+        self._of_items = ["item_id", "text", *numbers]
+        narrow_ones = self.bf16 and has_bf16(compute_device())
+        self._network = narrowed(self.ranker.model) if narrow_ones else self.ranker.model
 
     @property
     def items(self) -> pa.Table:
@@ -131,6 +183,7 @@ class LiveScorer(Scorer):
             for texts in (self.texts, self.judged_texts):
                 texts.keep(mark.num_texts)
             self.levels.keep(mark.num_texts)
+            self._states.keep(mark.num_texts)
             self._before = None
             self._add_kinds()
 
@@ -140,7 +193,8 @@ class LiveScorer(Scorer):
         self._put(items)
 
     def _put(self, items: Sequence[Item], for_now: bool = False) -> None:
-        self.levels.change(self.catalogue.with_another_text(items))
+        changed = self.catalogue.with_another_text(items)
+        self.levels.change(encode(pa.array(changed, pa.string()), self.log.items))
         new = self.catalogue.new_texts(items)
         vectors = None
         if new:
@@ -156,8 +210,8 @@ class LiveScorer(Scorer):
         known = [event for event, here in zip(events, is_known.tolist(), strict=True) if here]
         if known:
             texts = self.catalogue.text_numbers(codes[is_known])
-            ids = [str(event.item_id) for event in known]
-            self.live_log.append(known, self.levels.of([event.query for event in known], ids, texts))
+            level_prob = self.levels.of([event.query for event in known], codes[is_known], texts)
+            self.live_log.append(known, level_prob)
             self._add_kinds()
 
     def lasting(self, item_ids: pa.Array) -> tuple[np.ndarray, np.ndarray]:
@@ -165,40 +219,48 @@ class LiveScorer(Scorer):
         codes = encode(item_ids, self.log.items)
         return codes, (codes >= 0) & (codes < self.num_lasting)
 
-    def make_ready(self, query: str, item_ids: pa.Array) -> np.ndarray:
-        """Encode and compare what a page needs and nobody asked for yet; the one thing that needs no `lock`. Returns
-        what stage one says of n candidates [n, K]."""
-        self.texts.query(query)
-        texts = self.catalogue.text_numbers(encode(item_ids, self.log.items))
-        return self.levels.of([query] * len(texts), item_ids.to_pylist(), texts)
+    def make_ready(self, query: str, codes: np.ndarray) -> Ready:
+        """Encode and compare what a page of candidates `codes` [n] needs and nobody asked for yet; the one thing that
+        needs no `lock`."""
+        texts = self.catalogue.text_numbers(codes)
+        distinct, text_of = np.unique(texts, return_inverse=True)
+        level_prob = self.levels.of_page(query, codes, texts)
+        return Ready(codes, level_prob, distinct, text_of, self._states.of(query, distinct))
 
     def prepare(
-        self, impressions: pa.Table, read: Collection[str] | None = None, level_prob: np.ndarray | None = None
-    ) -> tuple[Shop, RawSet, PreparedSet]:
+        self, impressions: pa.Table, read: Collection[str] | None = None, ready: Ready | None = None
+    ) -> tuple[PageShop, RawSet, PreparedSet]:
         """Everything about one page that is known before the network sees it.
 
         Args:
-            read: as of `prepare` of training. level_prob: what `make_ready` said of it; None: it is asked.
+            read: as of `prepare` of training. ready: what `make_ready` said of the page's candidates, in the order of
+                `impressions`; None: it is asked.
         """
-        ids, query = impressions["item_id"].combine_chunks(), impressions["query"][0].as_py()
-        if level_prob is None:
-            level_prob = self.make_ready(query, ids)
-        distinct, place = np.unique(encode(ids, self.log.items), return_index=True)
-        items = self.items.take(pa.array(self.catalogue.row[distinct]))
-        pairs = _OfPage(items["item_id"].combine_chunks(), level_prob[place])
-        codes_of_items = self.events.item_categorical[distinct]
-        shop = Shop(items, self.log, pairs, [query], likeness=self.catalogue.likeness, item_codes=codes_of_items)
+        query = impressions["query"][0].as_py()
+        if ready is None:
+            ready = self.make_ready(query, encode(impressions["item_id"], self.log.items))
+        rows = pa.array(self.catalogue.row[ready.codes])
+        items = self.items.select(self._of_items).take(rows)
+        shop = PageShop(items, self.live_log, query, self.catalogue.likeness, ready)
+        shop.item_codes = self.events.item_categorical[ready.codes]
         raw = prepare(impressions, shop, self.ranker.history, read=read)
         return shop, raw, raw.finish(self.ranker.feature_map, shop)
 
     def predictor(self, shop: Shop) -> Predictor:
-        query = self.texts.query(shop.query_texts[0])
-        numbers = encode(pa.array(shop.item_texts, pa.string()), self.catalogue.texts)
-        model = self.ranker.model
+        assert isinstance(shop, PageShop)
+        texts, states = torch.from_numpy(shop.ready.texts), _States(shop.ready.states)
         vectors = None
         if self._past is not None:
             with torch.inference_mode():
-                of_query = model.text_projection(query.pooled.half())
-            vectors = ProjectedVectors(of_query, self._past[torch.from_numpy(numbers.astype(np.int64))], self._past)
-        tables = TokenTables.of_vectors(self.texts.encoder, query, self.texts.items(numbers))
-        return Predictor(model, tables, self.events, self.bf16, items=vectors, page_network=self._page_network)
+                of_query = self._network.text_projection(self.texts.query(shop.query_texts[0]).pooled.half())
+            vectors = ProjectedVectors(of_query, self._past[texts], self._past)
+        return Predictor(self._network, states, self.events, self.bf16, items=vectors, page_network=self._page_network)
+
+    @torch.inference_mode()
+    def _compared(self, query: str, texts: np.ndarray) -> np.ndarray:
+        """Relevance states [n, S] of the query with n distinct texts; in the precision in which the network is."""
+        encoder = self.texts.encoder
+        with autocast(encoder.device, self.bf16):
+            tables = TokenTables.of_vectors(encoder, self.texts.query(query), self.texts.items(texts))
+            states, place = tables.states(np.zeros(len(texts), np.int64), np.arange(len(texts)))
+        return states.cpu().numpy()[place]

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
-from threading import Lock
 
 import numpy as np
 import pyarrow as pa
 import torch
 
-from prectr.rank.history.codes import Grown
+from prectr.rank.history.codes import Grown, encode
 from prectr.rank.history.stage_one import LevelProb
 from prectr.rank.inputs.frozen_text import TokenTables
+from prectr.rank.serving.texts.kept_pairs import KeptPairs
 from prectr.rank.serving.texts.text_store import TextStore
 
 PAIRS_KEPT = 500_000
@@ -21,67 +20,66 @@ PAIRS_KEPT = 500_000
 class PairLevels:
     """
     Args:
-        stored: what the run has scored, by query and item id; None: nothing. texts: of the encoder that scored it.
+        stored: what the run has scored, by query and item id; None: nothing. items: ids, in the order of their codes
+            in the log; of items that join it later nothing is stored. texts: of the encoder that scored it.
     """
 
-    def __init__(self, stored: LevelProb | None, texts: TextStore) -> None:
+    def __init__(self, stored: LevelProb | None, items: pa.Array, texts: TextStore) -> None:
         self._stored, self._texts = stored, texts
+        self._stored_item = np.full(len(items) + 1, -1, np.int32)  # by code; -1: nothing is stored; the last: new items
         if stored is not None:
-            # Hashed once: a page asks for one query and its candidates.
-            stored.queries, stored.item_ids = Grown(stored.queries), Grown(stored.item_ids)
-        self._kept: OrderedDict[tuple[str, int], np.ndarray] = OrderedDict()
-        self._changed: set[str] = set()
-        self._lock = Lock()
+            self._stored_item[:-1] = encode(items, stored.item_ids)
+            stored.queries = Grown(stored.queries)  # hashed once: a page asks for one query
+        self._kept = KeptPairs(self._scored, PAIRS_KEPT)
 
     @property
     def num_levels(self) -> int:
         return self._texts.encoder.num_levels
 
-    def change(self, item_ids: Sequence[str]) -> None:
+    def change(self, codes: np.ndarray) -> None:
         """What is stored of these items is no longer so: they have other texts now."""
-        self._changed.update(item_ids)
+        self._stored_item[codes[codes < len(self._stored_item)]] = -1
 
     def keep(self, num_texts: int) -> None:
         """Forget pairs with texts from number `num_texts` on, which will be other texts."""
-        with self._lock:
-            for key in [key for key in self._kept if key[1] >= num_texts]:
-                del self._kept[key]
+        self._kept.keep(num_texts)
 
-    def of(self, queries: Sequence[str | None], item_ids: Sequence[str], texts: np.ndarray) -> np.ndarray:
+    def of(self, queries: Sequence[str | None], codes: np.ndarray, texts: np.ndarray) -> np.ndarray:
         """Probabilities float32 [n, K] of pairs; zeros where the query is None.
 
         Args:
-            texts: int [n], the numbers of the items' texts.
+            codes: int [n], of the items in the log. texts: int [n], the numbers of the items' texts.
         """
         found = np.zeros((len(queries), self.num_levels), np.float32)
         missing = np.array([query is not None for query in queries], bool)
         if self._stored is not None and missing.any():
-            ids = pa.chunked_array([pa.array(item_ids, pa.string())])
-            values, known = self._stored.find(pa.chunked_array([pa.array(queries, pa.string())]), ids)
+            values, known = self._found(self._stored, queries, codes)
             known &= missing
-            if self._changed:
-                known &= np.array([item_id not in self._changed for item_id in item_ids])
             found[known] = values[known]
             missing &= ~known
         by_query: dict[str, list[int]] = {}
         for place in np.flatnonzero(missing).tolist():
             by_query.setdefault(queries[place], []).append(place)  # type: ignore[arg-type]
         for query, places in by_query.items():
-            found[places] = self._of_query(query, texts[places])
+            found[places] = self._kept.of(query, texts[places])
         return found
 
-    def _of_query(self, query: str, texts: np.ndarray) -> np.ndarray:
-        numbers = np.unique(texts)
-        with self._lock:
-            known = {int(text): self._kept[query, int(text)] for text in numbers if (query, int(text)) in self._kept}
-        new = np.array([text for text in numbers.tolist() if text not in known], np.int64)
-        if len(new):
-            known |= dict(zip(new.tolist(), self._scored(query, new), strict=True))
-            with self._lock:
-                self._kept.update({(query, text): known[text] for text in new.tolist()})
-                while len(self._kept) > PAIRS_KEPT:
-                    self._kept.popitem(last=False)
-        return np.stack([known[text] for text in texts.tolist()])
+    def of_page(self, query: str, codes: np.ndarray, texts: np.ndarray) -> np.ndarray:
+        """As `of`, of one query."""
+        found, missing = np.zeros((len(codes), self.num_levels), np.float32), np.ones(len(codes), bool)
+        if self._stored is not None:
+            found, known = self._found(self._stored, [query], codes)
+            missing = ~known
+        if missing.any():
+            found[missing] = self._kept.of(query, texts[missing])
+        return found
+
+    def _found(
+        self, stored: LevelProb, queries: Sequence[str | None], codes: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """As `LevelProb.find`, of n queries or of one."""
+        items = self._stored_item[np.minimum(codes, len(self._stored_item) - 1)]
+        return stored.of_codes(encode(pa.array(queries, pa.string()), stored.queries), items)
 
     @torch.inference_mode()
     def _scored(self, query: str, texts: np.ndarray) -> np.ndarray:

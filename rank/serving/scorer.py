@@ -33,7 +33,7 @@ from prectr.rank.inputs.texts import Texts
 from prectr.rank.model.predictor import ItemVectors, Predictor
 from prectr.rank.model.trained import TrainedRanker
 from prectr.rank.serving.config import DataArguments, RankerArguments
-from prectr.rank.serving.stored import require_same_run, run_of, stored_level_prob
+from prectr.rank.serving.stored import StoredPairs, require_same_run, run_of, stored_level_prob
 from prectr.shared.encoder.level_encoder import LevelEncoder
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.steps import RECORD, fingerprint_of_tables, read_record
@@ -44,15 +44,18 @@ class StageOne:
 
     Args:
         encoder: scores pairs that are not stored. items: whose texts it reads.
-        stored: query, item_id and level_prob of pairs, each once; None: nothing is stored.
+        stored: pairs that are scored already; None: nothing is stored.
     """
 
-    def __init__(self, encoder: LevelEncoder, items: pa.Table, stored: pa.Table | None = None) -> None:
+    def __init__(self, encoder: LevelEncoder, items: pa.Table, stored: StoredPairs | None = None) -> None:
         self.encoder, self.items, self.stored = encoder, items, stored
-        if stored is not None:
-            self._rows = stored.select(["query", "item_id"]).append_column(
-                "row", pa.array(range(len(stored)), pa.int64())
-            )
+
+    @cached_property
+    def _rows(self) -> pa.Table:
+        """The row of every stored pair."""
+        assert self.stored is not None
+        table = self.stored.table
+        return table.select(["query", "item_id"]).append_column("row", pa.array(np.arange(len(table)), pa.int64()))
 
     def of(self, pairs: pa.Table) -> LevelProb:
         """Probabilities of all pairs in a table with columns query and item_id; rows without a query have none.
@@ -66,7 +69,7 @@ class StageOne:
         if self.stored is not None:
             found = wanted.join(self._rows, ["query", "item_id"], join_type="left outer", use_threads=False)
             known, wanted = (found.filter(test(found["row"])) for test in (pc.is_valid, pc.is_null))
-            parts.append(self.stored.take(known["row"]).select(["query", "item_id", "level_prob"]))
+            parts.append(self.stored.table.take(known["row"]).select(["query", "item_id", "level_prob"]))
         if wanted.num_rows or not parts or not parts[0].num_rows:
             parts.append(self._scored(wanted))
         schema = pa.schema([("query", pa.string()), ("item_id", pa.string()), ("level_prob", pa.list_(pa.float32()))])

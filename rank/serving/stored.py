@@ -7,6 +7,8 @@ under old ids. The steps' records say what each was made of; what no longer agre
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +18,15 @@ import pyarrow.parquet as pq
 
 from prectr.data.contract import has_table, read_table
 from prectr.rank.history.codes import encode
+from prectr.rank.history.stage_one import LevelProb
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.steps import RECORD, fingerprint_of_tables, read_record, require_whole
 
 LEVEL_PROB = "level_prob"
 SERVING = "serving"
 """In a ranker's folder: what is made of it to serve, and can be made again."""
-READ = (LEVEL_PROB, "behaviours", "text_vectors")
+SORTED = "pairs"
+READ = (LEVEL_PROB, SORTED, "behaviours", "text_vectors")
 """What is read of a run while scoring."""
 
 CHAIN = (
@@ -59,29 +63,62 @@ def require_same_run(ranker: Path, run: Path) -> None:
             )
 
 
-def stored_level_prob(run: Path, data: Path, items: pa.Table) -> pa.Table | None:
-    """What the run's encoder said of (query, item) pairs, as far as the items' texts are still those that it read.
+class StoredPairs:
+    """What stage one said of pairs, each once; read when it is first asked for.
+
+    Args:
+        read: gives the table. sorted_: where the same pairs lie sorted, if they do.
+    """
+
+    def __init__(self, read: Callable[[], pa.Table], sorted_: Path | None = None) -> None:
+        self._read, self._sorted = read, sorted_
+
+    @cached_property
+    def table(self) -> pa.Table:
+        """query, item_id and level_prob of each pair."""
+        return self._read()
+
+    @cached_property
+    def pairs(self) -> LevelProb | None:
+        """The same by query and item; memory-mapped where they lie sorted. None: there are none."""
+        if self._sorted is not None:
+            return LevelProb.open(self._sorted)
+        return LevelProb(self.table) if self.table.num_rows else None
+
+
+def stored_level_prob(run: Path, data: Path, items: pa.Table) -> StoredPairs | None:
+    """What the run's encoder said of (query, item) pairs, as far as the items' texts are still those that it read; None
+    where nothing is stored.
 
     Args:
         data: the folder that `items` is read from; it need not be the run's own.
-
-    Returns:
-        query, item_id and level_prob of each pair, or None where nothing is stored.
     """
     path = run / LEVEL_PROB / "level_prob.parquet"
     if not path.exists():
         return None
-    try:
-        stored = pq.read_table(path)
-    except (pa.ArrowException, OSError) as error:
-        raise PrectrError(f"{path} is damaged: run `python -m rank run` again.") from error
+
+    def read() -> pa.Table:
+        try:
+            return pq.read_table(path)
+        except (pa.ArrowException, OSError) as error:
+            raise PrectrError(f"{path} is damaged: run `python -m rank run` again.") from error
+
     own = run / "data"
     is_judged = own.is_dir() and _is_as_judged(run / LEVEL_PROB, own)
     if is_judged and own.resolve() == data.resolve():
-        return stored
+        return StoredPairs(read, _sorted(run))
     if not is_judged or not has_table(own, "items"):
-        return stored.slice(0, 0)
-    return stored.filter(pc.is_in(stored["item_id"], _same_text(items, read_table(own, "items", ["item_id", "text"]))))
+        return StoredPairs(lambda: read().slice(0, 0))
+    same = _same_text(items, read_table(own, "items", ["item_id", "text"]))
+    return StoredPairs(lambda: (stored := read()).filter(pc.is_in(stored["item_id"], same)))
+
+
+def _sorted(run: Path) -> Path | None:
+    """Where the run's pairs lie sorted, if those that lie there are what is stored now."""
+    folder, stored = run / SORTED, run / LEVEL_PROB
+    if not ((folder / RECORD).is_file() and (stored / RECORD).is_file()):
+        return None
+    return folder if read_record(folder).inputs.get(LEVEL_PROB) == read_record(stored).fingerprint else None
 
 
 def _is_as_judged(level_prob: Path, data: Path) -> bool:

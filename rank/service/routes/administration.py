@@ -1,7 +1,7 @@
 """What only an administrator may do: change the catalogue, and take another ranker."""
 
 from fastapi import APIRouter, Depends, Request
-from starlette.responses import JSONResponse
+from starlette.responses import Response
 
 from prectr.rank.service.answers import REFUSALS, Done, answer
 from prectr.rank.service.bodies import ItemsBody
@@ -15,7 +15,7 @@ router = APIRouter(prefix="/v1", dependencies=[Depends(require_admin)], response
 
 
 @router.put("/items", response_model=Done)
-async def put_items(body: ItemsBody, request: Request) -> JSONResponse:
+async def put_items(body: ItemsBody, request: Request) -> Response:
     """Add items to the catalogue, or replace them; their texts are encoded now."""
     service: Service = request.app.state.service
     check_texts(body, service.settings)
@@ -35,7 +35,7 @@ async def put_items(body: ItemsBody, request: Request) -> JSONResponse:
 
 
 @router.post("/reload", response_model=Done)
-async def reload(request: Request) -> JSONResponse:
+async def reload(request: Request) -> Response:
     """Open the ranker's folder again, in every worker; until it is open the old one answers."""
     await request.app.state.reload()
     return answer({"status": "reloaded"})

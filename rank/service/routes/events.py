@@ -1,7 +1,7 @@
 """`/v1/events`: what shoppers did; and forgetting them."""
 
 from fastapi import APIRouter, Depends, Request
-from starlette.responses import JSONResponse
+from starlette.responses import Response
 
 from prectr.rank.service.answers import REFUSALS, Done, EventsAnswer, answer
 from prectr.rank.service.bodies import EventsBody
@@ -9,13 +9,14 @@ from prectr.rank.service.checking import check_count, check_texts
 from prectr.rank.service.errors import RefusedError
 from prectr.rank.service.events import own_events
 from prectr.rank.service.keys import require_admin, require_reader
+from prectr.rank.service.routes.quick_json import QuickRoute
 from prectr.rank.service.state import Service
 
-router = APIRouter(prefix="/v1", responses=REFUSALS, tags=["events"])
+router = APIRouter(route_class=QuickRoute, prefix="/v1", responses=REFUSALS, tags=["events"])
 
 
 @router.post("/events", response_model=EventsAnswer, dependencies=[Depends(require_reader)])
-async def events(body: EventsBody, request: Request) -> JSONResponse:
+async def events(body: EventsBody, request: Request) -> Response:
     """Take events in. When this answers they are on disk, and count in the next answer."""
     service: Service = request.app.state.service
     check_texts(body, service.settings)
@@ -41,7 +42,7 @@ async def events(body: EventsBody, request: Request) -> JSONResponse:
 
 
 @router.delete("/users/{user_id}", response_model=Done, dependencies=[Depends(require_admin)])
-async def erase(user_id: str, request: Request) -> JSONResponse:
+async def erase(user_id: str, request: Request) -> Response:
     """Forget all that a user did: gone from memory and journal now, from the tables with the next absorb."""
     service: Service = request.app.state.service
     if len(user_id) > service.settings.most_characters:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from fastapi import APIRouter, Depends, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from prectr.rank.service.answers import answer
 from prectr.rank.service.errors import RefusedError
@@ -46,14 +46,14 @@ async def part(name: str) -> Response:
 
 
 @router.get("/v1/suggestions", dependencies=[Depends(require_reader)])
-async def suggestions(request: Request, q: str = "") -> JSONResponse:
+async def suggestions(request: Request, q: str = "") -> Response:
     """Logged queries that go on like this."""
     service: Service = request.app.state.service
     return answer(service.window.suggest(q[: service.settings.most_characters]))
 
 
 @router.get("/v1/shoppers", dependencies=[Depends(require_reader)])
-async def shoppers(request: Request) -> JSONResponse:
+async def shoppers(request: Request) -> Response:
     """Shoppers of the log under names of the page's own, each with the latest clicks."""
     service: Service = request.app.state.service
     found = service.window.shoppers()

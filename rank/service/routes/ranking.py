@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from fastapi import APIRouter, Depends, Request
-from starlette.responses import JSONResponse
+from starlette.responses import Response
 
 from prectr.rank.service.answers import REFUSALS, RankAnswer, SearchAnswer, answer, as_columns, expected_level
 from prectr.rank.service.bodies import ExplainBody, RankBody, SearchBody
@@ -14,16 +14,19 @@ from prectr.rank.service.checking import candidates_of, check_count, check_texts
 from prectr.rank.service.dials import ordered
 from prectr.rank.service.interface import Candidate, Item
 from prectr.rank.service.keys import require_reader
+from prectr.rank.service.routes.quick_json import QuickRoute
 from prectr.rank.service.state import Service
 from prectr.rank.serving.traffic.served import CHAMPION
 
-router = APIRouter(prefix="/v1", dependencies=[Depends(require_reader)], responses=REFUSALS, tags=["ranking"])
+router = APIRouter(
+    route_class=QuickRoute, prefix="/v1", dependencies=[Depends(require_reader)], responses=REFUSALS, tags=["ranking"]
+)
 PAGE_ID_BITS = 52
 PAGE_SIZE = 100
 
 
 @router.post("/rank", response_model=RankAnswer)
-async def rank(body: RankBody, request: Request) -> JSONResponse:
+async def rank(body: RankBody, request: Request) -> Response:
     """Rank a page of candidates, from whatever search engine."""
     service: Service = request.app.state.service
     check_texts(body, service.settings)
@@ -38,7 +41,7 @@ async def rank(body: RankBody, request: Request) -> JSONResponse:
 
 
 @router.post("/search", response_model=SearchAnswer)
-async def search(body: SearchBody, request: Request) -> JSONResponse:
+async def search(body: SearchBody, request: Request) -> Response:
     """Search the catalogue and rank what was found; for the page and small shops."""
     service: Service = request.app.state.service
     check_texts(body, service.settings)
@@ -80,7 +83,7 @@ async def search(body: SearchBody, request: Request) -> JSONResponse:
 
 
 @router.post("/explain")
-async def explain(body: ExplainBody, request: Request) -> JSONResponse:
+async def explain(body: ExplainBody, request: Request) -> Response:
     """Say what each part of the ranker contributed to the scores of a page; takes some hundred times as long."""
     service: Service = request.app.state.service
     check_texts(body, service.settings)

@@ -10,22 +10,25 @@ from typing import Any
 
 import numpy as np
 from fastapi import APIRouter, Depends, Request
-from starlette.responses import JSONResponse
+from starlette.responses import Response
 
 from prectr.rank.service.answers import REFUSALS, answer, expected_level, require_finite
 from prectr.rank.service.bodies import CandidateBody, RerankBody, Shopper
 from prectr.rank.service.checking import candidates_of, check_texts, request_of
 from prectr.rank.service.errors import RefusedError
 from prectr.rank.service.keys import require_reader
+from prectr.rank.service.routes.quick_json import QuickRoute
 from prectr.rank.service.routes.ranking import new_page_id
 from prectr.rank.service.state import Service
 
-router = APIRouter(dependencies=[Depends(require_reader)], responses=REFUSALS, tags=["reranking"])
+router = APIRouter(
+    route_class=QuickRoute, dependencies=[Depends(require_reader)], responses=REFUSALS, tags=["reranking"]
+)
 
 
 @router.post("/v1/rerank")
 @router.post("/v2/rerank")
-async def rerank(body: RerankBody, request: Request) -> JSONResponse:
+async def rerank(body: RerankBody, request: Request) -> Response:
     """Cohere's and Jina's answer: results with index and relevance_score, best first."""
     service: Service = request.app.state.service
     texts, scores, order = await _scored(service, body)
@@ -49,7 +52,7 @@ async def rerank(body: RerankBody, request: Request) -> JSONResponse:
 
 
 @router.post("/rerank")
-async def rerank_texts(body: RerankBody, request: Request) -> JSONResponse:
+async def rerank_texts(body: RerankBody, request: Request) -> Response:
     """text-embeddings-inference's answer: a list of index and score, best first."""
     service: Service = request.app.state.service
     texts, scores, order = await _scored(service, body)

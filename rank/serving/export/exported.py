@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self
+
+from torch import Tensor
 
 from prectr.rank.history.score_log import kept_encoder
 from prectr.rank.model.ranker_model import RankerModel
@@ -24,6 +27,15 @@ FOLDER = "onnx"
 """In a ranker's folder for serving."""
 
 NETWORK = "network.onnx"
+
+
+class Computes(Protocol):
+    """What computes in place of torch's own way."""
+
+    def reader(self, name: str, encoder: LevelEncoder) -> LevelEncoder:
+        """The encoder `name`, `LEARNT` or `JUDGED`, read by it."""
+
+    def page_network(self, model: RankerModel) -> Callable[..., dict[str, Tensor]]: ...
 
 
 class Exported:

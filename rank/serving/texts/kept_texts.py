@@ -77,6 +77,14 @@ def kept_texts(
     return KeptTexts(open_block(folder, "item"), open_block(folder, "query"), queries)
 
 
+def kept_precision(folder: Path) -> bool:
+    """Whether what is kept was made in bfloat16, as far as the machine had it; where nothing is kept, as `rank serve`
+    makes it."""
+    with suppress(PrectrError):
+        return bool(read_record(folder).inputs.get("bf16", True))
+    return True
+
+
 def identity_of(encoder_folder: Path) -> dict[str, str]:
     """sha256 of every file of an encoder's folder, by name."""
     paths = sorted(path for pattern in ENCODER_FILES for path in encoder_folder.glob(pattern))

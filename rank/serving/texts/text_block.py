@@ -88,8 +88,10 @@ class TextBlock(NamedTuple):
         else:
             ids, weight = mask.int(), mask.float()
             contextual = torch.zeros(*mask.shape, self.contextual.shape[1], device=rows.device)
-        static = encoder.text_encoder.get_input_embeddings()(ids)
-        return TokenVectors(contextual, F.normalize(static.float(), dim=-1), mask, weight, self.pooled[rows])
+        # The texts of a page have most words in common.
+        used, place = torch.unique(ids, return_inverse=True)
+        static = F.normalize(encoder.text_encoder.get_input_embeddings()(used).float(), dim=-1)
+        return TokenVectors(contextual, static[place], mask, weight, self.pooled[rows])
 
 
 def encoded(encoder: LevelEncoder, texts: Sequence[str], kind: Kind, bf16: bool) -> Iterator[TextBlock]:

@@ -56,6 +56,10 @@ def test_words_are_stemmed_and_without_accents() -> None:
     assert len(found.search("drink", 1)) == 1 and len(found) == 2
     assert found.get(["2", "3"]) == {"2": Item("2", "tea", "drink", {"cat_a": "b"})}
     assert found.search("... !", 5) == []
+    for _ in range(2):
+        assert found.known(["2", "3", "1"]) == {"1", "2"}
+    found.put([Item("3", "milk", None, {})])
+    assert found.known(["3", "4"]) == {"3"}
 
 
 def test_the_better_match_comes_first() -> None:

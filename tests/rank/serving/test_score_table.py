@@ -15,6 +15,7 @@ from prectr.rank.__main__ import main
 from prectr.rank.history.score_log import kept_encoder
 from prectr.rank.serving.score_table import page_blocks, score_file
 from prectr.rank.serving.scorer import Scorer, StageOne
+from prectr.rank.serving.stored import StoredPairs
 from prectr.shared.encoder.level_encoder import LevelEncoder
 from prectr.shared.errors import PrectrError
 from prectr.shared.values.times import FIRST, LAST
@@ -90,7 +91,7 @@ def test_a_pair_nobody_stored_is_scored_by_the_runs_encoder(home: Path) -> None:
     stored = pq.read_table(home / "level_prob" / "level_prob.parquet")
     ids = [stored["item_id"][0].as_py(), items["item_id"][3].as_py()]
     pairs = pa.table({"query": [stored["query"][0].as_py(), "a red table"], "item_id": ids})
-    found = StageOne(encoder, items, stored).of(pairs).lookup(pairs["query"], pairs["item_id"])
+    found = StageOne(encoder, items, StoredPairs(lambda: stored)).of(pairs).lookup(pairs["query"], pairs["item_id"])
     np.testing.assert_allclose(found[0], stored["level_prob"][0].as_py(), atol=1e-6)
     np.testing.assert_allclose(found[1], encoder.score_pairs(["a red table"], [items["text"][3].as_py()])[0], atol=1e-5)
 

@@ -10,6 +10,7 @@ from prectr.rank.__main__ import main
 from prectr.rank.serving.export import export as exporting
 from prectr.rank.serving.export.exported import Exported, folder_of
 from prectr.rank.serving.live import LiveRanker
+from prectr.rank.serving.texts import kept_texts
 from prectr.shared.encoder.level_encoder import LevelEncoder
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.steps import read_record
@@ -80,6 +81,16 @@ def test_graphs_that_move_a_click_are_refused(home: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(exporting, "inputs_of", lambda folder: {"network": "another"})
     with pytest.raises(PrectrError, match=r"the graphs move P\(click\) by up to 0.0002"):
         main(["export", str(home / "ranker")])
+
+
+def test_what_is_kept_for_serving_is_not_made_again(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    LiveRanker.open(home / "ranker", home / "data", bf16=True)
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("the catalogue is read again")
+
+    monkeypatch.setattr(kept_texts, "encoded", refuse)
+    assert exporting.largest_difference(home / "ranker", home / "data", exporting._ByTorch()) == 0
 
 
 def test_without_pages_items_are_drawn(home: Path) -> None:
