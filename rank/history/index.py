@@ -178,7 +178,7 @@ class BehaviourIndex:
         return found
 
     def _bisect_singly(self, begin: np.ndarray, end: np.ndarray, row: np.ndarray) -> np.ndarray:
-        rows = memoryview(self.rows)  # an array makes an object of its own of every number that is looked at
+        rows = self.rows.data  # an array makes an object of its own of every number that is looked at
         spans = zip(row.tolist(), begin.tolist(), end.tolist(), strict=True)
         return np.array([bisect_left(rows, value, first, last) for value, first, last in spans], np.int64)
 

@@ -77,7 +77,7 @@ class KeyTable:
         self._shift = 64 - bits
         self._keys, self._numbers = np.full(1 << bits, _FREE, np.int64), np.zeros(1 << bits, np.int32)
         # Read one by one, an array makes an object of numpy's own of every number.
-        self._key_of, self._number_of = memoryview(self._keys), memoryview(self._numbers)
+        self._key_of, self._number_of = self._keys.data, self._numbers.data
 
     def _grow(self) -> None:
         keys = self.keys()
