@@ -10,6 +10,7 @@ from typing import Any
 TOLD_OF_ONE_RUN = {
     *("seconds", "finished", "date", "commit", "git_commit", "command", "machine", "latency", "encoder_share"),
     *("code", "files"),  # of records: what the files hold is compared itself
+    "base_model_name_or_path",  # of an adapter: a folder of the run that taught it, of which a killed one is a copy
 }
 """Keys of JSON files, at any depth, that tell of one run alone."""
 

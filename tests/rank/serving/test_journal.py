@@ -130,7 +130,6 @@ def full(tmp_path: Path) -> Path:
 
 KINDS = (
     "truncated",
-    "cut by a byte",
     "emptied",
     "another file",
     "zeros, as after a power cut",
