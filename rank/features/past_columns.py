@@ -110,7 +110,7 @@ def past_columns(
     """
     features = past_features(likeness)
     values = np.zeros((len(item), len(features)), np.float32)
-    compares, places = (read is None or any(map(kind, read)) for kind in (is_soft_count, is_item_text))
+    compares, places = (True, True) if read is None else _read_of_texts(frozenset(read))
     if likeness.vectors is not None and places:
         values[:, len(features) - likeness.vectors.num_units :] = likeness.vectors.units(
             _taken(likeness.text, item, -1)
@@ -130,6 +130,12 @@ def past_columns(
         counted = torch.cat(found, 1).numpy()
         values[rows, : counted.shape[1]] = counted
     return FeatureMatrix(features, values)
+
+
+@lru_cache(maxsize=16)  # it is the same for every page
+def _read_of_texts(read: frozenset[str]) -> tuple[bool, bool]:
+    """Whether counts of like texts are among the columns that somebody reads, and whether axes of its own text are."""
+    return any(map(is_soft_count, read)), any(map(is_item_text, read))
 
 
 def _compared(likeness: Likeness, candidates: np.ndarray, past: Slice, compares_texts: bool) -> Tensor:

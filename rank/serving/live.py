@@ -107,7 +107,7 @@ class LiveRanker:
         """What the shop calls the columns: requests may use these names."""
         self._means = {column.name: column.mean for column in scorer.ranker.feature_map.numeric}
         names = scorer.ranker.feature_map.numeric_names
-        self._read = {names[place] for place in scorer.ranker.model.numeric_columns}
+        self._read = frozenset(names[place] for place in scorer.ranker.model.numeric_columns)
         self._follow()
 
     @classmethod
