@@ -91,7 +91,7 @@ def train_with_text(
 ) -> dict[str, float]:
     """`STEPS` steps of the default training, drawing at random from the whole file; seconds and rows by name."""
     set_seed(seed)
-    arguments, losses = TrainArguments(warmup_share=0.0, bf16=False), LossArguments()
+    arguments, losses = TrainArguments(warmup_share=0.0, bf16=False, logging_steps=STEPS), LossArguments()
     model = RankerModel(
         _config(feature_map, len(level_names), **asdict(ModelArguments())), random_encoder(level_names, seed)
     )

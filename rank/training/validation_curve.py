@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from torch import nn
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import TrainerCallback, TrainerControl, TrainerState
 
 from prectr.rank.features.prepared_set import PreparedSet
 from prectr.rank.inputs.events import Events
@@ -79,11 +79,16 @@ class LogPoints(TrainerCallback):
 
     def __init__(self, curve: ValidationCurve, objective: Objective, log: Callable[[dict[str, float]], None]) -> None:
         self._curve, self._objective, self._log = curve, objective, log
+        self._steps: set[int] = set()
 
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        steps = {max(round(state.max_steps * number / POINTS), 1) for number in range(1, POINTS + 1)}
-        if state.global_step in steps:
+    def on_train_begin(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        self._steps = {max(round(state.max_steps * number / POINTS), 1) for number in range(1, POINTS + 1)}
+
+    def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        if state.global_step in self._steps:
+            is_due = control.should_log
             self._log(self._curve.point(self._objective))
+            control.should_log = is_due  # the losses' own line, which Trainer would take for written
 
 
 def _these(tokens: dict[str, np.ndarray], used: np.ndarray) -> dict[str, np.ndarray]:

@@ -312,11 +312,13 @@ def fingerprint_of_tables(folder: Path) -> str:
     """sha256 of a data set's tables: their contents decide, whoever wrote them and whatever a record says.
 
     Raises:
-        PrectrError: the folder is not there, or holds no tables.
+        PrectrError: the folder is not there, or holds no tables; a table is a link that leads nowhere.
     """
     files = sorted(Path(folder).glob("*.parquet"))
     if not files:
         return fingerprint_of(folder)
+    if nowhere := next((file for file in files if not file.exists()), None):
+        raise PrectrError(f"{nowhere} is a link that leads nowhere: put the table there, or convert the data again.")
     contents = "".join(f"{file.name}:{contents_of(file)}\n" for file in files)
     return hashlib.sha256(contents.encode()).hexdigest()
 
