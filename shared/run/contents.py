@@ -68,8 +68,10 @@ def contents_of(file: Path) -> str:
     """sha256 of the file, made once in this process while its place on disk, size and time stay the same.
 
     Raises:
-        OSError, PrectrError: there is no such file.
+        OSError, PrectrError: there is no such file, or it is a link that leads nowhere.
     """
+    if file.is_symlink() and not file.exists():
+        raise PrectrError(f"{file} is a link that leads nowhere: put the file there, or make it again.")
     status = file.stat()
     key = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
     if key not in _hashed:
