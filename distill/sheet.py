@@ -81,6 +81,12 @@ class Sheet:
         return leads(self.graded.take(graded), self.random.query[random], first, second, seed)
 
 
+def order_of(figures: Mapping[str, float | int | None]) -> float:
+    """What judges are chosen by, of `Sheet.figures`; one that judged nothing is last."""
+    found = figures["order"]
+    return -np.inf if found is None else float(found)
+
+
 def score(said: np.ndarray) -> np.ndarray:
     """[n, K] log-odds -> [n] expected levels; [n, 1] scores -> [n] themselves."""
     return said[:, 0] if said.shape[1] == 1 else expected_of_logits(said)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from prectr.distill.sheet import Sheet
-from prectr.distill.teachers.base import Pair, Teacher
+from prectr.distill.sheet import Sheet, order_of
+from prectr.distill.teachers.base import Teacher
 from prectr.distill.teachers.check import job_time, terms, tokens_per_pair
 from prectr.distill.teachers.ensemble import pooled
 from prectr.shared.run.console import table
@@ -49,8 +49,7 @@ class Candidate:
     @property
     def order(self) -> float:
         """What teachers are chosen by (`prectr.distill.order`); one that judged nothing is last."""
-        found = self.figures["order"]
-        return -np.inf if found is None else float(found)
+        return order_of(self.figures)
 
 
 def ask_all(
@@ -69,7 +68,7 @@ def ask_all(
     found, said = [], []
     for name, teacher in teachers.items():
         started = time.perf_counter()
-        said.append(_score(teacher, sheet.asked))
+        said.append(teacher.score(sheet.asked).log_odds)
         seconds = (time.perf_counter() - started) / len(sheet.asked)
         tokens, _ = tokens_per_pair(teacher, sheet.asked)
         share, promised = terms(teacher, job_size)
@@ -122,10 +121,6 @@ def recommendation(candidates: Sequence[Candidate], job_size: int) -> str:
         f"Recommended: {best.name}, whose Spearman within the query and AUC against random ({within} and {random}) "
         f"are together the highest; {takes}."
     )
-
-
-def _score(teacher: Teacher, asked: list[Pair]) -> np.ndarray:
-    return teacher.score(asked).log_odds
 
 
 def _told(value: float | int | None) -> str | None:

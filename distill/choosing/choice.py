@@ -13,12 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from prectr.distill.choosing.cosine import CosineTeacher
 from prectr.distill.choosing.maxsim import MaxSimTeacher
 from prectr.distill.pairs import Pairs
-from prectr.distill.sheet import read_said
+from prectr.distill.sheet import order_of, read_said
 from prectr.distill.teachers.base import Teacher
 from prectr.distill.teachers.calibration import CalibratedTeacher, Calibration
 from prectr.distill.teachers.dtype import reads_bf16
@@ -99,7 +97,7 @@ def choose(
     if whole == TOGETHER or len(panel.sources) > 1:
         rivals = [whole, *(name for name in said if sheet.leads(said[name], said[whole], seed))]
     # The first of equals: the teacher that was asked for.
-    chosen = max(rivals, key=lambda name: _order(figures[name]))
+    chosen = max(rivals, key=lambda name: order_of(figures[name]))
     if chosen == MAXSIM:
         untrained.save_pretrained(work / FOLDERS[MAXSIM])
     if chosen == TOGETHER:
@@ -157,12 +155,6 @@ def _open_bare(panel: Panel, chosen: str, taught: Path, choice: Path, likeness: 
     judge = open_untaught_member(panel, number)
     assert judge is not None, "it was asked before it was chosen"
     return judge
-
-
-def _order(found: dict[str, float | int | None]) -> float:
-    """What a judge is chosen by; one that judged nothing is last."""
-    value = found["order"]
-    return -np.inf if value is None else float(value)
 
 
 def _told(value: float | None) -> str:

@@ -1,6 +1,6 @@
-"""A hash table from keys to numbers in two arrays: many million keys, at some thirty bytes each. [O]
+"""A hash table from keys to numbers in two arrays: 12 bytes a place, .3 to .6 of which are taken. [O]
 
-A dict takes five times as much, since key and number are objects of their own there.
+In a dict key and number would be objects of their own.
 """
 
 from __future__ import annotations
