@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from prectr.distill.choosing.candidates import ask_all, recommendation, show_candidates
+from prectr.distill.choosing.likeness import LIKENESS, grow_likeness, pairs_of_rivals
 from prectr.distill.pipeline import make_labels
 from prectr.distill.teachers.base import Teacher
 from prectr.distill.teachers.check import check_teacher, example_pairs
 from prectr.distill.teachers.dtype import resolved_dtype
-from prectr.distill.teachers.ensemble import read_weights
 from prectr.distill.teachers.lora import merge_teacher
-from prectr.distill.teachers.panel import WEIGHTS, Panel, open_member, open_teacher, sheet_of
+from prectr.distill.teachers.panel import Panel, open_member, open_teacher, sheet_of
 from prectr.distill.workspace import Workspace
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.console import print_line
@@ -52,8 +53,9 @@ def check(workspace: Workspace) -> None:
 
 
 def check_several(workspace: Workspace, panel: Panel, taught: Path | None, job_size: int) -> None:
-    """The members of an ensemble side by side on `labeller_pairs` validation pairs, each alone and all together, what
-    labelling would take each, and whom to take. One that has to learn the levels first is named, and left out.
+    """The members of an ensemble side by side on `labeller_pairs` validation pairs, and the likeness trees that would
+    join them: each alone and all together, what labelling would take each, and whom to take. One that has to learn the
+    levels first is named, and left out.
     """
     sheet = sheet_of(panel, workspace.pairs["train"], workspace.pairs["validation"], workspace.run.seed)
     if not len(sheet):
@@ -68,11 +70,22 @@ def check_several(workspace: Workspace, panel: Panel, taught: Path | None, job_s
         except PrectrError as error:
             print_line(f"… {error}")
     paid = [source.name for source in panel.sources if source.role == "endpoint"]
-    weighed = taught is not None and len(teachers) == len(panel.sources) and (taught / WEIGHTS).is_file()
-    weights = read_weights(taught / WEIGHTS) if taught and weighed else [1 / max(1, len(teachers))] * len(teachers)
-    found = ask_all(teachers, sheet, dict.fromkeys(paid, workspace.teaching.endpoint_price), weights, job_size)
+    prices = dict.fromkeys(paid, workspace.teaching.endpoint_price)
+    with TemporaryDirectory() as folder:
+        if trees := _likeness_trees(workspace, panel, Path(folder)):
+            teachers[LIKENESS] = trees
+        found = ask_all(teachers, sheet, prices, job_size)
     show_candidates(found, sheet, job_size)
     print_line(recommendation(found, job_size))
+
+
+def _likeness_trees(workspace: Workspace, panel: Panel, folder: Path) -> Teacher | None:
+    if not workspace.has_gold or panel.arguments.labeller == "teacher":
+        return None
+    print_line("… growing likeness trees: they cost nothing and join the others unless `labeller: teacher`")
+    gold = pairs_of_rivals(panel, workspace.pairs["train"], workspace.run.seed)
+    known = workspace.pairs["validation"], workspace.likeness_encoder, workspace.run.seed
+    return grow_likeness(panel, gold, *known, folder)
 
 
 def merge(workspace: Workspace, output: str) -> None:

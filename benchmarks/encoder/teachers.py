@@ -13,7 +13,8 @@ from typing import Any
 
 from benchmarks.encoder.cells import RESULTS
 from benchmarks.provenance import provenance
-from prectr.distill.choosing.choice import COSINE, LIKENESS, MAXSIM, chosen_in
+from prectr.distill.choosing.choice import COSINE, MAXSIM, chosen_in
+from prectr.distill.choosing.likeness import LIKENESS
 from prectr.distill.config import CONFIGS, LabelArguments, RunArguments, StudentArguments, TeacherArguments
 from prectr.distill.models.sources import Source
 from prectr.distill.teachers.panel import TAUGHT

@@ -13,7 +13,7 @@ import numpy as np
 from prectr.distill.sheet import Sheet, order_of
 from prectr.distill.teachers.base import Teacher
 from prectr.distill.teachers.check import job_time, terms, tokens_per_pair
-from prectr.distill.teachers.ensemble import pooled
+from prectr.distill.teachers.ensemble import fit_weights, pooled
 from prectr.shared.run.console import table
 
 TOGETHER = "all together"
@@ -53,17 +53,14 @@ class Candidate:
 
 
 def ask_all(
-    teachers: Mapping[str, Teacher],
-    sheet: Sheet,
-    prices: Mapping[str, float],
-    weights: Sequence[float],
-    job_size: int,
+    teachers: Mapping[str, Teacher], sheet: Sheet, prices: Mapping[str, float], job_size: int
 ) -> list[Candidate]:
-    """Asks every teacher for the whole sheet, and reckons several of them as one ensemble too.
+    """Asks every teacher for the whole sheet, and reckons several of them as one ensemble too, weighed on the sheet as
+    `prectr.distill.choosing.choice` weighs them.
 
     Args:
         prices: of a million tokens, for those that are paid.
-        weights: of the teachers in the ensemble. job_size: pairs that are to be labelled.
+        job_size: pairs that are to be labelled.
     """
     found, said = [], []
     for name, teacher in teachers.items():
@@ -74,14 +71,17 @@ def ask_all(
         share, promised = terms(teacher, job_size)
         price = prices.get(name, 0.0) * share
         found.append(Candidate(name, sheet.figures(said[-1]), seconds, tokens, price, promised))
-    if len(found) < 2:
+    graded = len(sheet)
+    if len(found) < 2 or not np.isfinite(np.stack(said)[:, :graded]).all((0, 2)).any():
         return found
+    weights = fit_weights([one[:graded] for one in said], sheet.graded.level)
     together = sheet.figures(pooled(said, weights))
-    costs = [one.cost for one in found]
+    members = [one for one, weight in zip(found, weights, strict=True) if weight > 0]
+    costs = [one.cost for one in members]
     known = [cost for cost in costs if cost is not None]
     tokens, price = (None, 1.0) if len(known) < len(costs) else (sum(known), 1e6)
-    promised = max((one.promised for one in found if one.promised is not None), default=None)
-    return [*found, Candidate(TOGETHER, together, sum(one.seconds for one in found), tokens, price, promised)]
+    promised = max((one.promised for one in members if one.promised is not None), default=None)
+    return [*found, Candidate(TOGETHER, together, sum(one.seconds for one in members), tokens, price, promised)]
 
 
 def show_candidates(candidates: Sequence[Candidate], sheet: Sheet, job_size: int) -> None:

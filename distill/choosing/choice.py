@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from prectr.distill.choosing.cosine import CosineTeacher
+from prectr.distill.choosing.likeness import LIKENESS, grow_likeness, pairs_of_rivals
 from prectr.distill.choosing.maxsim import MaxSimTeacher
 from prectr.distill.pairs import Pairs
 from prectr.distill.sheet import order_of, read_said
@@ -32,18 +33,14 @@ from prectr.distill.teachers.panel import (
     open_untaught_member,
     sheet_of,
 )
-from prectr.distill.teachers.similarity import SimilarityTeacher, teach_similarity
-from prectr.distill.unrelated import with_unrelated
+from prectr.distill.teachers.similarity import SimilarityTeacher
 from prectr.shared.encoder.level_encoder import LevelEncoder
 from prectr.shared.run.schema import member, read_json
 
 CHOICE = "choice.json"
-LIKENESS, MAXSIM, COSINE = "likeness trees", "MaxSim of untrained vectors", "cosine of untrained vectors"
+MAXSIM, COSINE = "MaxSim of untrained vectors", "cosine of untrained vectors"
 TOGETHER = "the taught teacher with likeness trees"
 FOLDERS = {LIKENESS: "likeness", MAXSIM: "maxsim"}
-
-RIVAL_PAIRS = 8000
-"""Pairs that likeness trees learn from at most, unrelated ones among them: what nobody asked for must not cost much."""
 
 Start = Callable[[Path], LevelEncoder]
 """Makes the student as it starts, in a work folder."""
@@ -68,13 +65,9 @@ def choose(
         _save(work, TAUGHT)
         return {}
     said = read_said(taught / SAID)
-    shuffled = train.sample(len(train), seed, "teacher")
-    gold = with_unrelated(shuffled, panel.unrelated(), panel.arguments.unrelated_share, RIVAL_PAIRS)
-    if likeness and all(source.role != "similarity" for source in panel.sources):
-        bf16, folder = reads_bf16(panel.arguments), work / FOLDERS[LIKENESS]
-        folder.mkdir(exist_ok=True)
-        teach_similarity(likeness, panel.texts, gold, validation, panel.num_levels, bf16=bf16, seed=seed, work=folder)
-        said[LIKENESS] = SimilarityTeacher(folder, likeness, bf16=bf16).score(sheet.asked).log_odds
+    gold = pairs_of_rivals(panel, train, seed)
+    if trees := grow_likeness(panel, gold, validation, likeness, seed, work / FOLDERS[LIKENESS]):
+        said[LIKENESS] = trees.score(sheet.asked).log_odds
         taught_members = [TAUGHT] if len(panel.sources) == 1 else [f"taught {name}" for name in panel.names]
         members = [said[name] for name in (*taught_members, LIKENESS)]
         weights = fit_weights([found[: len(sheet)] for found in members], sheet.graded.level)

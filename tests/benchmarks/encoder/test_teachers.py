@@ -8,7 +8,8 @@ import pytest
 
 from benchmarks.encoder import teachers
 from benchmarks.encoder.teachers import MEASURES, kinds, show
-from prectr.distill.choosing.choice import COSINE, LIKENESS, MAXSIM
+from prectr.distill.choosing.choice import COSINE, MAXSIM
+from prectr.distill.choosing.likeness import LIKENESS
 from prectr.distill.models.sources import Source
 from prectr.distill.teachers.panel import TAUGHT
 from prectr.shared.errors import PrectrError

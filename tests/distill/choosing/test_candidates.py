@@ -10,6 +10,8 @@ import pytest
 from prectr.data.__main__ import main as data_main
 from prectr.distill.__main__ import main as distill_main
 from prectr.distill.choosing.candidates import TOGETHER, Candidate, ask_all, recommendation, show_candidates
+from prectr.distill.choosing.likeness import LIKENESS
+from prectr.distill.models.random_models import random_text_encoder
 from prectr.distill.pairs import Pairs
 from prectr.distill.sheet import Sheet
 from prectr.distill.teachers.base import Judgement, Pair
@@ -47,7 +49,7 @@ class Paid(Judge):
 
 
 def test_all_are_asked_the_same_and_reckoned_together() -> None:
-    found = ask_all({"good": Judge(3), "bad": Paid(-1, 0.05)}, SHEET, {"bad": 2.0}, [0.5, 0.5], 5000)
+    found = ask_all({"good": Judge(3), "bad": Paid(-1, 0.05)}, SHEET, {"bad": 2.0}, 5000)
     good, bad, together = found
     assert [one.name for one in found] == ["good", "bad", TOGETHER]
     assert good.figures["within_query_spearman"] == pytest.approx(1.0)
@@ -58,9 +60,9 @@ def test_all_are_asked_the_same_and_reckoned_together() -> None:
 
 
 def test_one_alone_is_no_ensemble_and_what_is_not_told_costs_nobody_knows_what() -> None:
-    [only] = ask_all({"a": Judge(1)}, SHEET, {"a": 2.0}, [1.0], 5000)
+    [only] = ask_all({"a": Judge(1)}, SHEET, {"a": 2.0}, 5000)
     assert only.cost is None
-    _, _, together = ask_all({"a": Judge(1), "b": Paid(1)}, SHEET, {"a": 2.0}, [0.5, 0.5], 5000)
+    _, _, together = ask_all({"a": Judge(1), "b": Paid(1)}, SHEET, {"a": 2.0}, 5000)
     assert together.cost is None
 
 
@@ -90,10 +92,12 @@ def test_the_command_compares_what_can_judge_and_names_what_cannot(
 ) -> None:
     where = ["--profile", "smoke", "--artifacts", str(tmp_path), "--endpoint_model", "m", "--labeller_pairs", "40"]
     data_main(["build", *where[:4]])
+    random_text_encoder(encoder := tmp_path / "encoder", ["red milk lamp", "blue shoes and bread"], seed=0)
     with EndpointServer() as server:
-        several = f"random,random-cross-encoder,{server.url}"
-        distill_main(["check-teacher", *where, "--teacher", several, "--endpoint_price", "2"])
+        where += ["--teacher", f"random,random-cross-encoder,{server.url}", "--endpoint_price", "2"]
+        distill_main(["check-teacher", *where, "--init_from", str(encoder), "--labeller", "best"])
     shown = capsys.readouterr().out
+    assert LIKENESS in shown, "they would label with the others"
     assert "teacher random-cross-encoder:" in shown and "learnt nothing of this" in shown
     assert TOGETHER in shown and "cost of 320 pairs" in shown and "On 40 validation pairs" in shown
     assert "Recommended: " in shown

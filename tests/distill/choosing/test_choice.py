@@ -11,9 +11,9 @@ import pytest
 from scipy.special import log_softmax
 
 from prectr.distill.choosing import choice
+from prectr.distill.choosing import likeness as trees_of
 from prectr.distill.choosing.choice import (
     COSINE,
-    LIKENESS,
     MAXSIM,
     TOGETHER,
     choose,
@@ -22,6 +22,7 @@ from prectr.distill.choosing.choice import (
     sentence,
 )
 from prectr.distill.choosing.cosine import CosineTeacher
+from prectr.distill.choosing.likeness import LIKENESS
 from prectr.distill.config import TeacherArguments
 from prectr.distill.models.random_models import random_causal_lm, random_text_encoder
 from prectr.distill.models.sources import Source, find_teacher
@@ -135,11 +136,11 @@ def test_the_students_own_maxsim_labels_where_it_is_best(causal: Source, start: 
     assert judge.fingerprint == open_labeller(panel, tmp_path / "taught", chosen, "").fingerprint
 
 
-def test_likeness_trees_are_kept_where_they_win(
+def test_trees_of_are_kept_where_they_win(
     causal: Source, start: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(choice, "teach_similarity", lambda *_, work, **rest: (work / "trees-0.txt").write_text("x"))
-    monkeypatch.setattr(choice, "SimilarityTeacher", lambda folder, *_, **rest: Server(good=True))
+    monkeypatch.setattr(trees_of, "teach_similarity", lambda *_, work, **rest: (work / "trees-0.txt").write_text("x"))
+    monkeypatch.setattr(trees_of, "SimilarityTeacher", lambda *_, **rest: Server(good=True))
     monkeypatch.setattr(choice, "CosineTeacher", lambda *_, **rest: Alike())
     # With a teacher that says the opposite they say nothing together.
     monkeypatch.setattr(choice, "fit_weights", lambda *_: [0.5, 0.5])
@@ -147,14 +148,13 @@ def test_likeness_trees_are_kept_where_they_win(
     assert chosen_in(chosen) == LIKENESS and (chosen / "likeness" / "trees-0.txt").is_file()
 
 
-def test_likeness_trees_join_the_teacher(
-    causal: Source, start: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_trees_of_join_the_teacher(causal: Source, start: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both know something: together they label, and what is opened says what was compared."""
-    monkeypatch.setattr(choice, "teach_similarity", lambda *_, work, **rest: (work / "trees-0.txt").write_text("x"))
+    monkeypatch.setattr(trees_of, "teach_similarity", lambda *_, work, **rest: (work / "trees-0.txt").write_text("x"))
     monkeypatch.setattr(choice, "CosineTeacher", lambda *_, **rest: Alike())
     trees = Server(good=True)
-    monkeypatch.setattr(choice, "SimilarityTeacher", lambda *_, **rest: trees)
+    for module in (choice, trees_of):
+        monkeypatch.setattr(module, "SimilarityTeacher", lambda *_, **rest: trees)
     monkeypatch.setattr(choice, "open_member", lambda *_: Server(good=True))
     panel = panel_of(causal)
     figures, chosen = compared(panel, {TAUGHT: 1, f"untaught {causal.name}": -1}, start, tmp_path, likeness="encoder")
@@ -193,8 +193,8 @@ def test_an_ensemble_labels_unless_another_is_better_by_more_than_chance(
 def test_a_bare_cosine_labels_where_it_is_best_and_says_levels(
     causal: Source, start: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(choice, "teach_similarity", lambda *_, **rest: None)
-    monkeypatch.setattr(choice, "SimilarityTeacher", lambda *_, **rest: Server(good=False))
+    monkeypatch.setattr(trees_of, "teach_similarity", lambda *_, **rest: None)
+    monkeypatch.setattr(trees_of, "SimilarityTeacher", lambda *_, **rest: Server(good=False))
     monkeypatch.setattr(choice, "CosineTeacher", lambda *_, **rest: Alike())
     panel = panel_of(causal)
     figures, chosen = compared(panel, {TAUGHT: -1}, start, tmp_path, likeness="some encoder")
