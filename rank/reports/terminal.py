@@ -1,5 +1,6 @@
 """What `make rank` shows at its end: the results, where the files are, and what to do next."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from shlex import quote
@@ -111,7 +112,8 @@ def next_commands(metrics: Mapping[str, Any], folder: Path) -> list[str]:
     flags = flags_of(folder.parent)
     page = metrics.get("example_page")
     called = program("rank")
-    code = f"from prectr import Ranker; print(Ranker.from_pretrained({str(folder)!r}))"
+    # Double quotes inside: the shell's own are single.
+    code = f"from prectr import Ranker; print(Ranker.from_pretrained({json.dumps(str(folder), ensure_ascii=False)}))"
     return [
         *([] if page is None else [f"{called} explain --page {page}{flags}"]),
         f"{called} serve{flags}",

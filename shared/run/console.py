@@ -70,7 +70,8 @@ def show_progress() -> Iterator[None]:
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], caption: str | None = None) -> None:
-    """Print a table: the first column left-aligned, the others right-aligned.
+    """Print a table: the first column left-aligned, the others right-aligned. Where it is wider than the terminal,
+    headers are broken before what stands below them.
 
     Integers get thousands separators, floats four decimals, `None` and what is not finite a dash; strings are shown as
     they are.
@@ -81,10 +82,16 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], cap
         title_justify="left",
         caption_justify="left",
     )
-    for index, column in enumerate(columns):
-        grid.add_column(Text(visible(column)), justify="left" if index == 0 else "right", overflow="fold")
-    for row in rows:
-        grid.add_row(*(Text(format_cell(value)) for value in row))
+    cells = [[Text(format_cell(value)) for value in row] for row in rows]
+    headers = [Text(visible(column)) for column in columns]
+    broken = [max(map(len, [*header.plain.split(), header.plain[::2]]), default=1) for header in headers]
+    content = [max([width, *(row[at].cell_len for row in cells)]) for at, width in enumerate(broken)]
+    natural = sum(max(header.cell_len, width) + len(" │ ") for header, width in zip(headers, content, strict=True)) + 1
+    for index, header in enumerate(headers):
+        most = content[index] if natural > console.width else None
+        grid.add_column(header, justify="left" if index == 0 else "right", overflow="fold", max_width=most)
+    for row in cells:
+        grid.add_row(*row)
     console.print(grid)
 
 

@@ -37,6 +37,17 @@ def test_a_table_shows_all_it_is_given(shown: io.StringIO) -> None:
         assert text in shown.getvalue()
 
 
+def test_a_table_that_is_too_wide_breaks_headers_before_names(
+    shown: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(console.console, "width", 66)
+    columns = ["input", "PSI", "shift of the mean", "outside training"]
+    console.table("Drift", columns, [["user_match_category_clicks", "0.1 !!", "+0.4", "0.0%"]])
+    lines = shown.getvalue().splitlines()
+    assert any("user_match_category_clicks" in line for line in lines) and max(map(len, lines)) <= 66
+    assert not any("shift of the mean" in line for line in lines)
+
+
 def test_progress_hands_on_every_element(shown: io.StringIO) -> None:
     assert list(console.progress(range(5), "encoding")) == [0, 1, 2, 3, 4]
     assert list(console.progress((letter for letter in "ab"), "reading", unit="files")) == ["a", "b"]
