@@ -65,7 +65,8 @@ def show(metrics: Mapping[str, Any], folder: Path) -> None:
             "New users: AUC when only their last n pages are known",
             ["pages known", *systems],
             [[f"n = {rung}", *(rung_with_interval(m, rung) for m in systems.values())] for rung in rungs],
-            f"{counts(metrics['new_users_n'])}, the same pages on every rung. {note}",
+            f"{counts(metrics['new_users_n'])}, the same pages on every rung"
+            f"{', too few users for intervals' if None in metrics['new_users_ci95'].values() else ''}. {note}",
         )
     table(
         "Slices of the exposed pages",
@@ -140,9 +141,10 @@ def show_verdict(metrics: Mapping[str, Any]) -> None:
 def rung_with_interval(metrics: Mapping[str, Any], rung: str) -> str:
     """The new-user ladder's AUC on one rung, with its interval."""
     value, interval = metrics["new_users"][rung], metrics["new_users_ci95"][rung]
-    if value is None or interval is None:
+    if value is None:
         return "–"
-    return f"{value:.4f} [{interval[0]:.3f}, {interval[1]:.3f}]"
+    # Of few users there is a value, and nothing to say how far it would be another for others.
+    return f"{value:.4f}" if interval is None else f"{value:.4f} [{interval[0]:.3f}, {interval[1]:.3f}]"
 
 
 def show_results(folder: Path) -> None:

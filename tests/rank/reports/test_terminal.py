@@ -99,6 +99,13 @@ def test_figures_that_are_undefined_are_dashes(shown: io.StringIO, metrics: dict
     assert "None" not in shown.getvalue() and "nan" not in shown.getvalue()
 
 
+def test_a_value_without_an_interval_is_shown_and_why_it_has_none(shown: io.StringIO, metrics: dict[str, Any]) -> None:
+    metrics["new_users_ci95"]["30"] = None
+    report.show(metrics, Path("artifacts/toy/ranker"))
+    cell = line_of(shown, "│ n = 30 ").strip("│").split("│")[1].strip()
+    assert cell == f"{metrics['new_users']['30']:.4f}" and "too few users for intervals" in shown.getvalue()
+
+
 def test_time_seed_commit_and_the_next_step_are_told(shown: io.StringIO, metrics: dict[str, Any]) -> None:
     report.show(metrics, Path("artifacts/toy/ranker"))
     seconds = line_of(shown, "Seconds")
