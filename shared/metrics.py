@@ -237,18 +237,23 @@ def query_order(
 
     Pooled figures are won by knowing which queries are easy; these are not. `within_query_spearman`, and
     `within_query_ndcg` at 10 with the level as gain, of n graded pairs; `auc_random`: how often a graded pair scores
-    above a pair of such a query with an item drawn at random, in [0, 1].
+    above a pair of such a query with an item drawn at random, in [0, 1]; `auc_relevant_random`: how often one of a
+    level above 0 does. Where many graded pairs are irrelevant, who knows that loses of the first, not of the second.
 
     Args:
         queries, levels, scores: [n] of the graded pairs.
-        random_scores: [m] of the others; where there are none `auc_random` is None.
+        random_scores: [m] of the others; where there are none the last two are None.
     """
     level, s, other = (np.asarray(part, np.float64) for part in (levels, scores, random_scores))
-    is_graded = np.repeat([1.0, 0.0], [len(s), len(other)])
+
+    def above_random(graded: np.ndarray) -> float | None:
+        return auc(np.repeat([1.0, 0.0], [len(graded), len(other)]), np.concatenate([graded, other]))
+
     return {
         "within_query_spearman": within_query_spearman(queries, level, s),
         "within_query_ndcg": ndcg_at_k(queries, s, level),
-        "auc_random": auc(is_graded, np.concatenate([s, other])),
+        "auc_random": above_random(s),
+        "auc_relevant_random": above_random(s[level > 0]),
     }
 
 

@@ -394,5 +394,11 @@ def test_graded_against_random_by_hand(random: list[float], value: float | None)
     assert found["auc_random"] == value and found["within_query_ndcg"] == 1.0
 
 
+def test_who_knows_that_a_graded_pair_is_irrelevant_loses_nothing_among_relevant_ones() -> None:
+    found = metrics.query_order(["a"] * 3, [0, 1, 2], [0.0, 2.0, 3.0], [1.0, 1.5])
+    assert found["auc_random"] == pytest.approx(2 / 3) and found["auc_relevant_random"] == 1.0
+    assert metrics.query_order(["a"], [0], [1.0], [0.0])["auc_relevant_random"] is None
+
+
 def test_the_order_of_no_pairs_is_undefined() -> None:
     assert set(metrics.query_order([], [], []).values()) == {None}
