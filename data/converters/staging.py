@@ -27,10 +27,10 @@ from prectr.data.converters.reading.readers import Reading, read_batches, to_bat
 from prectr.shared.atomic import atomic_write
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.console import progress_bar
-from prectr.shared.storage.duckdb import connect, identifier, parquet
+from prectr.shared.storage.duckdb import connect, identifier, memory, parquet, threads
 
-MEMORY = "2GB"
-"""What the database may keep in memory; the rest of a sort or join goes to disk."""
+MB_PER_THREAD = 256
+"""What the database may keep in memory, tables included; the rest of a sort or join goes to disk."""
 
 KEPT = "rows"
 """Folder, beside the tables, of the rows they were made of: `--append` goes on from them."""
@@ -75,7 +75,7 @@ class Staging:
         self._called: dict[str, str] = {}
         self._spill = self.folder / "spill"
         shutil.rmtree(self._spill, ignore_errors=True)
-        self._database = connect(self._spill, MEMORY, [work])
+        self._database = connect(self._spill, memory(MB_PER_THREAD), [work], threads=threads())
         self._staged: list[str] = []
 
     def tell(self, line: str) -> None:
