@@ -52,7 +52,7 @@ def make_items(staging: Staging, source: str) -> None:
         PrectrError: no item has an id and a text.
     """
     columns = staging.columns("items_in")
-    chosen = ["item_id", f"{plain_sql('items_in.text')} AS text"]
+    chosen = ["item_id", f"{plain_sql('text')} AS text"]
     chosen += ["CASE WHEN " + visible("category") + " THEN category END AS category"] if "category" in columns else []
     chosen += [number(name, name) for name in columns if name.startswith("num_")]
     chosen += [f"coalesce({name}, 'unknown') AS {name}" for name in columns if name.startswith("cat_")]

@@ -150,16 +150,19 @@ def _refuse_mixed_pages(staging: Staging, source: str, named: bool) -> None:
         return
     for column, what in whats.items():
         bad = staging.rows(
-            f"""SELECT min(row), min({column}), max({column}) {of_pages} {several[column]}
-                ORDER BY min(file), min(row) LIMIT 1"""
+            f"""SELECT min(file), arg_min(row, (file, row)), min({column}), max({column}) {of_pages} {several[column]}
+                ORDER BY min((file, row)) LIMIT 1"""
         )
         if bad:
-            row, *values = bad[0]
+            file, row, *values = bad[0]
             values = [moment(value) if column == "seconds" else str(value)[:40] for value in values]
             other = values[1] if values[0] != values[1] else "none"
+            remedy = "give each search an id of its own."
+            if staging.was_named("page"):
+                remedy = "give each page its own, or leave --page out: user, query and time then tell pages apart."
             raise PrectrError(
-                f"{source}: {staging.named('page')}, row {row}: its page has several {what}, such as {values[0]!r} and "
-                f"{other!r}: give each page its own, or leave --page out: user, query and time then tell pages apart."
+                f"{staging.place('shown_in', 'page', file, row, source)}: its page has several {what}, such as "
+                f"{values[0]!r} and {other!r}: {remedy}"
             )
 
 

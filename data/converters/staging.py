@@ -106,6 +106,10 @@ class Staging:
         """A view's column as the files call it."""
         return self._called.get(column, column)
 
+    def was_named(self, column: str) -> bool:
+        """Whether the command said which column of the files it is."""
+        return column in self._called
+
     def origin(self, view: str, source: str) -> str:
         """The files of a view's rows; `source` where nothing is known of them."""
         return ", ".join(self._files.get(self.comes_from.get(view, view), [source]))
@@ -334,9 +338,8 @@ class Staging:
     def write(self, table: str, sql: str, level_names: Sequence[str] | None = None) -> None:
         """Write a query's result as a table of the contract, part by part."""
         with _told():
-            total = self.value(f"SELECT count(*) FROM ({sql})")
             reader = self._database.sql(sql).to_arrow_reader(_WRITTEN)
-            with TableWriter(self.work, table, level_names) as writer, progress_bar(table, total) as advance:
+            with TableWriter(self.work, table, level_names) as writer, progress_bar(table, None) as advance:
                 empty = True
                 for batch in reader:
                     writer.write(dict(zip(batch.schema.names, batch.columns, strict=True)))
