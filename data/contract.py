@@ -249,7 +249,7 @@ def level_remedy(names: Sequence[str]) -> str:
 def _parse_names(path: Path, stored: bytes) -> list[str]:
     try:
         names = json.loads(stored)
-    except ValueError:
+    except (ValueError, RecursionError):
         names = None
     is_list = isinstance(names, list) and all(isinstance(name, str) and name.strip() for name in names)
     if not is_list or len(set(names)) < len(names):

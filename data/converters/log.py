@@ -84,6 +84,11 @@ def make_log(staging: Staging, source: str, rules: LogRules) -> str:
     split_pages(staging, source, rules.shares)
     infer_categories(staging, shown_is_logged="clicked" in found)
     if staging.value("SELECT bool_and(clicked) FROM shown JOIN pages USING (page_id) WHERE split = 'train'"):
+        if "clicked" not in found:
+            raise PrectrError(
+                f"{source}: no skipped item can be drawn for any page of the training time, as nothing else is clicked "
+                "in its category: give more clicks, or leave the column of categories out."
+            )
         raise PrectrError(
             f"{source}: {staging.named('clicked')}: every row of the training time is clicked: log what was skipped "
             "too, or leave --clicked out, and skipped items are sampled."

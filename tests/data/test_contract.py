@@ -278,7 +278,7 @@ def test_fewer_than_two_levels_are_said(tmp_path: Path, level: list[int | None],
 
 
 @pytest.mark.parametrize(
-    "stored", [b"not json", b'{"0": "bad"}', b'["bad", 1]', b'["bad", "bad"]', b'["bad", " "]', b"\xff"]
+    "stored", [b"not json", b'{"0": "bad"}', b'["bad", 1]', b'["bad", "bad"]', b'["bad", " "]', b"\xff", b"[" * 100_000]
 )
 def test_level_names_that_are_none_are_said(copy: Path, stored: bytes) -> None:
     rows = pq.read_table(table_path(copy, "pairs"))
