@@ -85,9 +85,12 @@ def make_log(staging: Staging, source: str, rules: LogRules) -> str:
     infer_categories(staging, shown_is_logged="clicked" in found)
     if staging.value("SELECT bool_and(clicked) FROM shown JOIN pages USING (page_id) WHERE split = 'train'"):
         if "clicked" not in found:
+            where, remedy = "", "give more clicks."
+            if "category" in staging.columns("items"):
+                where, remedy = " in its category", "give more clicks, or leave the column of categories out."
             raise PrectrError(
-                f"{source}: no skipped item can be drawn for any page of the training time, as nothing else is clicked "
-                "in its category: give more clicks, or leave the column of categories out."
+                f"{source}: no skipped item can be drawn for any page of the training time, as nothing else is clicked"
+                f"{where}: {remedy}"
             )
         raise PrectrError(
             f"{source}: {staging.named('clicked')}: every row of the training time is clicked: log what was skipped "
