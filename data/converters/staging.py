@@ -312,6 +312,12 @@ class Staging:
         self.table(name, "SELECT * FROM given")
         self._database.unregister("given")
 
+    def append(self, name: str, rows: pa.Table) -> None:
+        """Add rows of ours to a table."""
+        self._database.register("given", rows)
+        self.run(f"INSERT INTO {name} SELECT * FROM given")
+        self._database.unregister("given")
+
     def arrow(self, sql: str) -> pa.Table:
         with _told():
             return self._database.sql(sql).to_arrow_table()
