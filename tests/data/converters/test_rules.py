@@ -147,10 +147,9 @@ def test_times_are_read_in_parts(staging: Staging, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(times, "_PART", 3)
     moments = [MOMENT + 86400 * day for day in range(20)]
     assert seconds_of(staging, [str(each * scale) if scale else moment(each) for each in moments]) == moments
-    assert len(staging.told) == 1
     with pytest.raises(PrectrError, match="found numbers from 1715862896 to 17158628969999, which may be anything"):
         seconds_of(staging, [*map(str, moments), "17158628969999"])
-    with pytest.raises(PrectrError, match=r"row 21: found 'soon', which is no time in iso"):
+    with pytest.raises(PrectrError, match=r"row 1 \(and 20 more\): found 'soon', which is no time in iso"):
         seconds_of(staging, [*map(str, moments), "soon"][::-1])
 
 
