@@ -249,7 +249,7 @@ def level_remedy(names: Sequence[str]) -> str:
 def _parse_names(path: Path, stored: bytes) -> list[str]:
     try:
         names = json.loads(stored)
-    except ValueError:
+    except (ValueError, RecursionError):
         names = None
     is_list = isinstance(names, list) and all(isinstance(name, str) and name.strip() for name in names)
     if not is_list or len(set(names)) < len(names):
@@ -261,11 +261,18 @@ def _parse_names(path: Path, stored: bytes) -> list[str]:
 
 
 def own_names(folder: Path) -> dict[str, list[str]]:
-    """What a shop calls the columns, as its conversion was told: column -> names or paths; empty for other tables."""
+    """What a shop calls the columns, as its conversion was told: column -> names or paths; empty for other tables.
+
+    Whoever writes tables may write anything beside them: what is no such list is passed over.
+    """
     path = folder / "summary.json"
     found = read_json(path) if path.exists() else {}
-    names: dict[str, list[str]] = found.get("conversion", {}).get("names", {})
-    return names
+    for key in ("conversion", "names"):
+        found = found.get(key) if isinstance(found, dict) else None
+    names = found.items() if isinstance(found, dict) else ()
+    return {
+        column: words for column, words in names if isinstance(words, list) and all(isinstance(w, str) for w in words)
+    }
 
 
 def reconstructed(folder: Path) -> str:

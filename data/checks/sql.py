@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from prectr.data.checks.defects import Defect
 from prectr.data.contract import MAY_BE_ABSENT, SCHEMAS, expected_type, table_path
-from prectr.shared.storage.duckdb import connect, identifier, literals, parquet
+from prectr.shared.errors import PrectrError
+from prectr.shared.storage.duckdb import connect, identifier, literals, memory, parquet, threads
 from prectr.shared.values.texts import plain_sql
 
 CLICKS = ("impressions", "behaviours")
-MEMORY = "1GB"
 
 _VISIBLE = r"[^\s\p{Z}\p{Cc}\p{Cf}]"
 """A character that is neither space, control nor format (such as a zero-width space)."""
@@ -36,7 +37,7 @@ class Checker:
         self.tables = tables
         self._scratch = tempfile.TemporaryDirectory(prefix="prectr-check-")
         self._database = connect(
-            self._scratch.name, MEMORY, [folder], threads=os.cpu_count() or 1, preserve_insertion_order="false"
+            self._scratch.name, memory(), [folder], threads=threads(), preserve_insertion_order="false"
         )
         self.columns = {name: pq.read_schema(table_path(folder, name)).names for name in tables}
         for name, found in self.columns.items():
@@ -53,7 +54,29 @@ class Checker:
         self._scratch.cleanup()
 
     def ask(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        return self._database.execute(sql, list(values)).fetchall()
+        """The rows of a query.
+
+        Raises:
+            PrectrError: neither memory nor disk has room for it.
+        """
+        with self._room():
+            return self._database.execute(sql, list(values)).fetchall()
+
+    def table(self, sql: str) -> pa.Table:
+        """They as Arrow has them."""
+        with self._room():
+            return self._database.sql(sql).to_arrow_table()
+
+    @contextmanager
+    def _room(self) -> Iterator[None]:
+        try:
+            yield
+        except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
+            reason = " ".join(str(error).split())[:300]
+            raise PrectrError(
+                f"{self._scratch.name}: checking the tables ran out of room ({reason}): free disk space there, or name "
+                "another folder in TMPDIR."
+            ) from error
 
     def where(self, table: str, column: str, condition: str, remedy: str, of: str | None = None) -> list[Defect]:
         """The defect of the rows for which `condition` is true, if there are any; `of` is what to look at instead of

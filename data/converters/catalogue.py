@@ -52,10 +52,12 @@ def make_items(staging: Staging, source: str) -> None:
         PrectrError: no item has an id and a text.
     """
     columns = staging.columns("items_in")
-    chosen = ["item_id", f"{plain_sql('items_in.text')} AS text"]
+    chosen = ["item_id", f"{plain_sql('text')} AS text"]
     chosen += ["CASE WHEN " + visible("category") + " THEN category END AS category"] if "category" in columns else []
     chosen += [number(name, name) for name in columns if name.startswith("num_")]
     chosen += [f"coalesce({name}, 'unknown') AS {name}" for name in columns if name.startswith("cat_")]
+    others = [name for name in columns if name == "category" or name.startswith(("num_", "cat_"))]
+    as_read = ", ".join(["item_id", "items_in.text", *map(identifier, others)])
     fit = f"{visible('item_id')} AND {visible('items_in.text')}"
     rows, first = "items_in", "file, row"
     if "seconds" in columns:
@@ -63,10 +65,8 @@ def make_items(staging: Staging, source: str) -> None:
     elif "timestamp" in columns:
         rows = "items_in LEFT JOIN items_in_seconds AS moments ON moments.text = timestamp"
         first = "moments.seconds NULLS LAST, file, row"
-    staging.table(
-        "items",
-        f"SELECT DISTINCT ON (item_id) {', '.join(chosen)} FROM {rows} WHERE {fit} ORDER BY item_id, {first}",
-    )
+    named = f"SELECT DISTINCT ON (item_id) {as_read} FROM {rows} WHERE {fit} ORDER BY item_id, {first}"
+    staging.table("items", f"SELECT {', '.join(chosen)} FROM ({named})")
     kept = staging.value("SELECT count(*) FROM items")
     if not kept:
         raise PrectrError(f"{source}: no row has both an item id and a text: name the columns that hold them.")
@@ -75,13 +75,12 @@ def make_items(staging: Staging, source: str) -> None:
     )
     staging.tell(f"{kept:,} items" + (f"; {lost:,} others have no text and are left out" if lost else ""))
     said = {"text": ("texts", plain_sql("text"))}
-    others = [name for name in columns if name == "category" or name.startswith(("num_", "cat_"))]
     said |= {name: (f"values of {name}", identifier(name)) for name in others}
     counts = "earliest" if {"timestamp", "seconds"} & {*columns} else "first"
     for name, (what, value) in said.items():
         several = staging.value(
-            f"""SELECT count(*) FROM (SELECT item_id FROM items_in WHERE {fit}
-                GROUP BY item_id HAVING count(DISTINCT {value}) > 1)"""
+            f"""SELECT count(*) FROM (SELECT item_id FROM (SELECT DISTINCT item_id, {identifier(name)} FROM items_in
+                WHERE {fit}) GROUP BY item_id HAVING min({value}) <> max({value}))"""
         )
         if several:
             keep = " (--context_numeric and --context_categorical keep each row's own)" if name in others else ""

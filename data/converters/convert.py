@@ -111,6 +111,7 @@ def _build(work: Path, form: Format, conversion: Conversion, addition: Addition)
     with open_staging(work, addition.rows, addition.known) as staging:
         rule = form.read(staging, sources, settings)
         stated = write_tables(staging, named, settings, rule)
+        staging.close()
         keep_mapping(work, conversion)
         tool = _TOOLS[conversion.kind].TOOL if conversion.kind in _TOOLS else None
         try:

@@ -14,6 +14,9 @@ DAYS = 3
 
 MOST_PAGES = 20_000
 
+MOST_GAIN = 0.02
+"""How far from .50 an AUC may be without a remark; of a log of a few thousand clicks chance alone is as far."""
+
 COUNTS = {"popularity": "past", "recency": "coalesce(last, -1)", "trend": "coalesce(lately / nullif(past, 0), -1)"}
 """Clicks on the item before the page; the time of the last one; the share of them in the last `DAYS` days."""
 
@@ -56,4 +59,6 @@ def sampled_gain(staging: Staging, seed: int) -> str:
     if found[0] is None:
         return ""
     told = ", ".join(f"{name} {value:.2f}" for name, value in zip(COUNTS, found, strict=True))
-    return f"By itself, what was clicked before tells clicks from them with AUC: {told} (.50: nothing)."
+    far = max(abs(value - 0.5) for value in found) > MOST_GAIN
+    remark = f" More than {MOST_GAIN:.2f} from .50: here how skips are drawn is part of every figure." if far else ""
+    return f"By itself, what was clicked before tells clicks from them with AUC: {told} (.50: nothing).{remark}"

@@ -84,6 +84,14 @@ def make_log(staging: Staging, source: str, rules: LogRules) -> str:
     split_pages(staging, source, rules.shares)
     infer_categories(staging, shown_is_logged="clicked" in found)
     if staging.value("SELECT bool_and(clicked) FROM shown JOIN pages USING (page_id) WHERE split = 'train'"):
+        if "clicked" not in found:
+            where, remedy = "", "give more clicks."
+            if "category" in staging.columns("items"):
+                where, remedy = " in its category", "give more clicks, or leave the column of categories out."
+            raise PrectrError(
+                f"{source}: no skipped item can be drawn for any page of the training time, as nothing else is clicked"
+                f"{where}: {remedy}"
+            )
         raise PrectrError(
             f"{source}: {staging.named('clicked')}: every row of the training time is clicked: log what was skipped "
             "too, or leave --clicked out, and skipped items are sampled."
@@ -150,16 +158,19 @@ def _refuse_mixed_pages(staging: Staging, source: str, named: bool) -> None:
         return
     for column, what in whats.items():
         bad = staging.rows(
-            f"""SELECT min(row), min({column}), max({column}) {of_pages} {several[column]}
-                ORDER BY min(file), min(row) LIMIT 1"""
+            f"""SELECT min(file), arg_min(row, (file, row)), min({column}), max({column}) {of_pages} {several[column]}
+                ORDER BY min((file, row)) LIMIT 1"""
         )
         if bad:
-            row, *values = bad[0]
+            file, row, *values = bad[0]
             values = [moment(value) if column == "seconds" else str(value)[:40] for value in values]
             other = values[1] if values[0] != values[1] else "none"
+            remedy = "give each search an id of its own."
+            if staging.was_named("page"):
+                remedy = "give each page its own, or leave --page out: user, query and time then tell pages apart."
             raise PrectrError(
-                f"{source}: {staging.named('page')}, row {row}: its page has several {what}, such as {values[0]!r} and "
-                f"{other!r}: give each page its own, or leave --page out: user, query and time then tell pages apart."
+                f"{staging.place('shown_in', 'page', file, row, source)}: its page has several {what}, such as "
+                f"{values[0]!r} and {other!r}: {remedy}"
             )
 
 

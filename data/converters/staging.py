@@ -27,10 +27,10 @@ from prectr.data.converters.reading.readers import Reading, read_batches, to_bat
 from prectr.shared.atomic import atomic_write
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.console import progress_bar
-from prectr.shared.storage.duckdb import connect, identifier, parquet
+from prectr.shared.storage.duckdb import connect, identifier, memory, parquet, threads
 
-MEMORY = "2GB"
-"""What the database may keep in memory; the rest of a sort or join goes to disk."""
+MB_PER_THREAD = 256
+"""What the database may keep in memory, tables included; the rest of a sort or join goes to disk."""
 
 KEPT = "rows"
 """Folder, beside the tables, of the rows they were made of: `--append` goes on from them."""
@@ -75,7 +75,7 @@ class Staging:
         self._called: dict[str, str] = {}
         self._spill = self.folder / "spill"
         shutil.rmtree(self._spill, ignore_errors=True)
-        self._database = connect(self._spill, MEMORY, [work])
+        self._database = connect(self._spill, memory(MB_PER_THREAD), [work], threads=threads())
         self._staged: list[str] = []
 
     def tell(self, line: str) -> None:
@@ -105,6 +105,10 @@ class Staging:
     def named(self, column: str) -> str:
         """A view's column as the files call it."""
         return self._called.get(column, column)
+
+    def was_named(self, column: str) -> bool:
+        """Whether the command said which column of the files it is."""
+        return column in self._called
 
     def origin(self, view: str, source: str) -> str:
         """The files of a view's rows; `source` where nothing is known of them."""
@@ -308,6 +312,12 @@ class Staging:
         self.table(name, "SELECT * FROM given")
         self._database.unregister("given")
 
+    def append(self, name: str, rows: pa.Table) -> None:
+        """Add rows of ours to a table."""
+        self._database.register("given", rows)
+        self.run(f"INSERT INTO {name} SELECT * FROM given")
+        self._database.unregister("given")
+
     def arrow(self, sql: str) -> pa.Table:
         with _told():
             return self._database.sql(sql).to_arrow_table()
@@ -334,9 +344,8 @@ class Staging:
     def write(self, table: str, sql: str, level_names: Sequence[str] | None = None) -> None:
         """Write a query's result as a table of the contract, part by part."""
         with _told():
-            total = self.value(f"SELECT count(*) FROM ({sql})")
             reader = self._database.sql(sql).to_arrow_reader(_WRITTEN)
-            with TableWriter(self.work, table, level_names) as writer, progress_bar(table, total) as advance:
+            with TableWriter(self.work, table, level_names) as writer, progress_bar(table, None) as advance:
                 empty = True
                 for batch in reader:
                     writer.write(dict(zip(batch.schema.names, batch.columns, strict=True)))

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import pyarrow as pa
 
 from prectr.data.converters.staging import Staging
 from prectr.shared.errors import PrectrError
 from prectr.shared.storage.duckdb import identifier
-from prectr.shared.values.times import CALENDARS, UNITS, read_times, times_told
+from prectr.shared.values.times import CALENDARS, UNITS, find_unit, read_times, times_told
 from prectr.shared.values.truths import truth_of
+
+_PART = 1 << 17
+"""Texts read together."""
 
 
 def add_seconds(staging: Staging, view: str, column: str, source: str, unit: str = "auto") -> None:
@@ -23,17 +27,21 @@ def add_seconds(staging: Staging, view: str, column: str, source: str, unit: str
     Raises:
         PrectrError: the first value that is no time, or numbers whose unit cannot be told.
     """
-    texts = _distinct(staging, view, column)
-    if not len(texts):
-        staging.keep(f"{view}_seconds", pa.table({"text": texts, "seconds": pa.array([], pa.int64())}))
+    staging.table(f"{view}_texts", _distinct(view, column))
+    staging.keep(f"{view}_seconds", pa.table({"text": pa.array([], pa.string()), "seconds": pa.array([], pa.int64())}))
+    if not staging.value(f"SELECT count(*) FROM {view}_texts"):
         return
+    # A log may have as many times as rows: they are read in parts.
+    parts = partial(_in_parts, staging, f"{view}_texts")
     try:
-        times = read_times(texts, unit)
+        unit = find_unit(parts) if unit == "auto" else unit
     except PrectrError as error:
         raise PrectrError(f"{staging.origin(view, source)}: {staging.named(column)}: {error}") from None
-    staging.keep(f"{view}_seconds", pa.table({"text": texts, "seconds": times.seconds}))
-    _refuse_null(staging, view, column, source, "seconds", lambda text: _no_time(text, times.unit))
-    staging.tell(times_told(times.unit))
+    for texts in parts():
+        staging.append(f"{view}_seconds", pa.table({"text": texts, "seconds": read_times(texts, unit).seconds}))
+    staging.run(f"DROP TABLE {view}_texts")
+    _refuse_null(staging, view, column, source, "seconds", lambda text: _no_time(text, unit))
+    staging.tell(times_told(unit))
 
 
 def add_truths(staging: Staging, view: str, column: str, source: str) -> None:
@@ -42,7 +50,7 @@ def add_truths(staging: Staging, view: str, column: str, source: str) -> None:
     Raises:
         PrectrError: the first value that is neither.
     """
-    texts = _distinct(staging, view, column)
+    texts = _strings(staging.arrow(_distinct(view, column)))
     truths: list[bool | None] = []
     said: dict[str, str] = {}
     for text in texts.to_pylist():
@@ -55,10 +63,21 @@ def add_truths(staging: Staging, view: str, column: str, source: str) -> None:
     _refuse_null(staging, view, column, source, "truths", said.__getitem__)
 
 
-def _distinct(staging: Staging, view: str, column: str) -> pa.Array:
+def _distinct(view: str, column: str) -> str:
+    """SQL: the distinct `text`s of a column."""
     name = identifier(column)
-    found = staging.arrow(f"SELECT DISTINCT CAST({name} AS VARCHAR) AS text FROM {view} WHERE {name} IS NOT NULL")
-    return found["text"].cast(pa.string()).combine_chunks()
+    return f"SELECT DISTINCT CAST({name} AS VARCHAR) AS text FROM {view} WHERE {name} IS NOT NULL"
+
+
+def _in_parts(staging: Staging, table: str) -> Iterator[pa.Array]:
+    """The texts of a table that nothing was deleted from."""
+    for first in range(0, staging.value(f"SELECT count(*) FROM {table}"), _PART):
+        rows = f"rowid >= {first} AND rowid < {first + _PART}"
+        yield _strings(staging.arrow(f"SELECT text FROM {table} WHERE {rows}"))
+
+
+def _strings(rows: pa.Table) -> pa.Array:
+    return rows["text"].cast(pa.string()).combine_chunks()
 
 
 def _refuse_null(staging: Staging, view: str, column: str, source: str, kind: str, said: Callable[[str], str]) -> None:

@@ -125,7 +125,7 @@ def _described(live: LiveRanker, word: str, where: str) -> Candidate:
     """An item given as JSON."""
     try:
         found = json.loads(word)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise PrectrError(f'{where}: {word[:60]!r} is no JSON ({error}): write it as {{"text": "…"}}.') from None
     columns = live.scorer.ranker.columns
     features = (*columns.items, *columns.context)

@@ -33,7 +33,7 @@ def _is_whole(checkpoint: Path) -> bool:
         for file in weights:
             with safe_open(file, "np"):  # its header has to fit its length
                 pass
-    except (OSError, ValueError, SafetensorError):
+    except (OSError, ValueError, RecursionError, SafetensorError):
         return False
     pickled = [checkpoint / name for name in PICKLED]
     return bool(weights) and isinstance(state, dict) and all(zipfile.is_zipfile(file) for file in pickled)

@@ -86,6 +86,6 @@ def _counts(name: str) -> bool:
 def _read(cache: Path) -> dict[str, Any]:
     try:
         checked = json.loads(cache.read_text(encoding="utf-8")) if cache.is_file() else {}
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return checked if isinstance(checked, dict) else {}

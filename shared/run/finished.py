@@ -42,7 +42,7 @@ def finished_run(folder: Path, stage: str, settings: Mapping[str, Any]) -> bool:
         given = json.loads(json.dumps({name: settings.get(name) for name in note["settings"]}))
         same = (note["settings"], note["machine"]) == (given, _machine())
         return bool(same and note["files"] == _look(note["paths"]))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return False
 
 

@@ -287,7 +287,7 @@ def read_record(folder: Path) -> StepRecord:
         if not (isinstance(record.fingerprint, str) and isinstance(record.inputs, dict)):
             raise TypeError("its fingerprint is no text, or its inputs are no mapping")
         return record
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise PrectrError(f"{path} is not a step record ({error}); remove {folder} and run {command}.") from error
 
 
@@ -364,7 +364,7 @@ def _seconds_of_earlier_attempts(work: Path) -> float:
     """A killed process cannot say how long it ran, but the last file it wrote can."""
     try:
         attempt = json.loads((work / ATTEMPT).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return 0.0
     last_written = max(path.stat().st_mtime for path in work.rglob("*"))
     return float(attempt["seconds_before"] + max(0.0, last_written - attempt["started"]))

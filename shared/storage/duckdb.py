@@ -30,17 +30,26 @@ LEAST_THREADS = 2
 """What so many threads get is the least there is: with half of it a sort of 20 million rows ran out."""
 
 
-def connect(
-    spill: Path | str, memory: str, folders: Iterable[Path], **settings: str | int
-) -> duckdb.DuckDBPyConnection:
-    """A database that keeps at most `memory` ("768MB") in memory and spills into the folder `spill`.
+def threads() -> int:
+    """Threads that a database gets on this machine."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, THREADS)
+
+
+def memory(mb_per_thread: int = MB_PER_THREAD) -> str:
+    """What it may keep in memory on this machine, such as "768MB"."""
+    return f"{max(threads(), LEAST_THREADS) * mb_per_thread}MB"
+
+
+def connect(spill: Path | str, limit: str, folders: Iterable[Path], **settings: str | int) -> duckdb.DuckDBPyConnection:
+    """A database that keeps at most `limit` ("768MB") in memory and spills into the folder `spill`.
 
     Args:
         folders: all that it may open is in these. settings: DuckDB's own, which nobody can change afterwards.
     """
     database = duckdb.connect(
         config={
-            "memory_limit": memory,
+            "memory_limit": limit,
             "temp_directory": str(spill),
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
@@ -69,12 +78,8 @@ def out_of_core(folder: Path, reads: Iterable[Path] = (), **settings: str | int)
     """
     # Its own for each of several launched processes; what a killed one left is cleared away by its successor.
     spill = Path(folder) / f".spill-{launch.rank()}"
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    threads = min(cores, THREADS)
-    memory = f"{max(threads, LEAST_THREADS) * MB_PER_THREAD}MB"
-    connection = connect(
-        spill, str(settings.pop("memory_limit", memory)), [folder, *reads], **{"threads": threads, **settings}
-    )
+    limit = str(settings.pop("memory_limit", memory()))
+    connection = connect(spill, limit, [folder, *reads], **{"threads": threads(), **settings})
     try:
         yield connection
     except (duckdb.Error, OSError) as error:  # a result read as Arrow fails as an OSError

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterable, Sequence
+import unicodedata
+from collections.abc import Callable, Iterable, Sequence
+from ipaddress import ip_interface
 from pathlib import Path
+from urllib.parse import unquote
 
 import pyarrow.parquet as pq
 
@@ -24,7 +27,11 @@ _UUID = re.compile(r"[0-9a-fA-F]{8}(-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}")
 _TOKEN = re.compile(r"(?=(.*?([a-zA-Z]\d|\d[a-zA-Z])){3})[\w+/=-]{16,}")
 _TELEPHONE = re.compile(r"(\+|00)\d[\d ()/.-]{6,18}\d")
 _PATH = re.compile(r"(https?|file)://\S+|/(home|Users|root)/\S+|[A-Za-z]:\\Users\\\S+")
-_NETWORK = re.compile(r"(\d{1,3}\.){3}\d{1,3}|([0-9a-fA-F]{1,4}:){7}[0-9a-fA-F]{1,4}")
+_BEHIND = re.compile(r"\[(.+)\](:\d{1,5})?|([\d.]+):\d{1,5}")
+"""An address of a network with a port, or in brackets."""
+
+_HARDWARE = re.compile(r"([0-9a-fA-F]{2}[:-]){5}[0-9a-fA-F]{2}|(\d{1,3}\.){3}\d{1,3}")
+"""Of a network card; or of a network with zeros ahead, which Python takes for octal."""
 
 
 def fault_of_values(values: Iterable[str]) -> str | None:
@@ -38,20 +45,35 @@ def fault_of_values(values: Iterable[str]) -> str | None:
         >>> fault_of_values(["Monday", "jane@example.org"])
         'an e-mail address'
     """
-    found = [value.strip() for value in values]
+    found = [_plain(value) for value in values]
     if any(_ADDRESS.search(value) for value in found):
         return "an e-mail address"
-    kinds = (
-        ("network addresses", _NETWORK),
-        ("telephone numbers", _TELEPHONE),
-        ("paths or addresses of the web", _PATH),
-        ("session ids", _UUID),
-        ("session ids", _TOKEN),
+    kinds: tuple[tuple[str, Callable[[str], object]], ...] = (
+        ("network addresses", _is_network),
+        ("telephone numbers", _TELEPHONE.fullmatch),
+        ("paths or addresses of the web", _PATH.fullmatch),
+        ("session ids", _UUID.fullmatch),
+        ("session ids", _TOKEN.fullmatch),
     )
-    for kind, pattern in kinds:
-        if found and 2 * sum(bool(pattern.fullmatch(value)) for value in found) >= len(found):
+    for kind, looks_so in kinds:
+        if found and 2 * sum(bool(looks_so(value)) for value in found) >= len(found):
             return kind
     return None
+
+
+def _plain(value: str) -> str:
+    """As it would be read: jane%40example.org and ｊａｎｅ＠example．org are addresses too."""
+    return unquote(unicodedata.normalize("NFKC", value)).strip()
+
+
+def _is_network(value: str) -> bool:
+    """An address of IPv4 or IPv6 in any spelling, also with a port or of a whole network; or that of a network card."""
+    behind = _BEHIND.fullmatch(value)
+    try:
+        ip_interface((behind[1] or behind[3]) if behind else value)
+    except ValueError:
+        return bool(_HARDWARE.fullmatch(value))
+    return True
 
 
 def fault_of_users(table: Path, column: str) -> str | None:

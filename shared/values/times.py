@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import datetime as calendar
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import chain
+from typing import Any, NoReturn
 
 import numpy as np
 import pandas as pd
@@ -61,10 +62,31 @@ def read_times(texts: pa.Array, unit: str = "auto") -> Times:
         PrectrError: numbers whose unit cannot be told; what was found and what to say, without where.
     """
     texts = pc.utf8_trim_whitespace(texts.cast(pa.string()))
-    if unit == "auto":
-        numbers = len(texts) and pc.all(pc.match_substring_regex(texts, _NUMBER)).as_py()
-        unit = _unit(texts) if numbers else "iso"
+    unit = find_unit(lambda: [texts]) if unit == "auto" else unit
     return Times(_read(texts, unit), unit)
+
+
+def find_unit(parts: Callable[[], Iterable[pa.Array]]) -> str:
+    """What the texts of a column are written in: `iso`, or the only unit that puts all numbers between 1990 and 2100.
+
+    Args:
+        parts: gives the column's (distinct) texts, none of which is null, in as many arrays as there are; may be asked
+            twice.
+
+    Raises:
+        PrectrError: as `read_times`.
+    """
+    fit, seen = [*UNITS, *CALENDARS], False
+    for part in parts():
+        texts = pc.utf8_trim_whitespace(part.cast(pa.string()))
+        if not pc.all(pc.match_substring_regex(texts, _NUMBER), min_count=0).as_py():
+            return "iso"
+        fit, seen = [unit for unit in fit if not _read(texts, unit).null_count], seen or bool(len(texts))
+    if not seen:
+        return "iso"
+    if len(fit) == 1 and not fit[0].startswith("YYMM"):
+        return fit[0]
+    _refuse_units(chain.from_iterable(pc.utf8_trim_whitespace(part.cast(pa.string())) for part in parts()), fit)
 
 
 def seconds_of(value: Any) -> int | None:
@@ -110,12 +132,13 @@ def times_told(unit: str) -> str:
     return f"times are {unit} since 1970" if unit in UNITS else f"times are {unit}, taken for UTC"
 
 
-def _unit(texts: pa.Array) -> str:
-    """The only unit that puts all numbers between 1990 and 2100."""
-    fit = [unit for unit in (*UNITS, *CALENDARS) if not _read(texts, unit).null_count]
-    if len(fit) == 1 and not fit[0].startswith("YYMM"):
-        return fit[0]
-    least, most = min(texts, key=_size).as_py()[:40], max(texts, key=_size).as_py()[:40]
+def _refuse_units(texts: Iterable[pa.Scalar], fit: Sequence[str]) -> NoReturn:
+    """Say which units numbers may be of, and what to do."""
+    ends: list[pa.Scalar] = []
+    for text in texts:
+        ends = sorted([*ends, text], key=_size)
+        ends = [ends[0], ends[-1]]
+    least, most = (end.as_py()[:40] for end in ends)
     found = f"found numbers from {least} to {most}" if least != most else f"found the number {least}"
     if fit:
         raise PrectrError(f"{found}, which may be {' or '.join(fit)}: say which with --time_unit.")

@@ -10,7 +10,17 @@ import pyarrow.parquet as pq
 import pytest
 
 from prectr.data.checks.validate import validate, validate_pairs
-from prectr.data.contract import SCHEMAS, TableWriter, has_table, levels, read_table, table_path, write_table
+from prectr.data.contract import (
+    SCHEMAS,
+    TableWriter,
+    has_table,
+    levels,
+    own_names,
+    read_table,
+    reconstructed,
+    table_path,
+    write_table,
+)
 from prectr.shared.errors import PrectrError
 from tests.data.checks.edits import change, column_as, put, put_number
 
@@ -278,13 +288,24 @@ def test_fewer_than_two_levels_are_said(tmp_path: Path, level: list[int | None],
 
 
 @pytest.mark.parametrize(
-    "stored", [b"not json", b'{"0": "bad"}', b'["bad", 1]', b'["bad", "bad"]', b'["bad", " "]', b"\xff"]
+    "stored", [b"not json", b'{"0": "bad"}', b'["bad", 1]', b'["bad", "bad"]', b'["bad", " "]', b"\xff", b"[" * 100_000]
 )
 def test_level_names_that_are_none_are_said(copy: Path, stored: bytes) -> None:
     rows = pq.read_table(table_path(copy, "pairs"))
     pq.write_table(rows.replace_schema_metadata({b"level_names": stored}), table_path(copy, "pairs"))
     with pytest.raises(PrectrError, match="metadata 'level_names': found b.*: write a JSON list of distinct names"):
         levels(copy)
+
+
+@pytest.mark.parametrize(
+    "summary",
+    ["[1]", "null", '"x"', '{"conversion": [1]}', '{"conversion": {"names": 7}}', '{"conversion": {"names": {"q": 1}}}',
+     '{"conversion": {"names": {"q": [1], "item_id": {"a": "b"}}}}'],
+)  # fmt: skip
+def test_a_summary_that_is_none_of_ours_names_nothing(copy: Path, summary: str) -> None:
+    (copy / "summary.json").write_text(summary)
+    assert own_names(copy) == {}
+    assert reconstructed(copy) == ""
 
 
 def pairs_of(folder: Path, rows: list[tuple[str, str | None, str | None, int | None, str]]) -> Path:

@@ -36,10 +36,16 @@ def happenings(found: dict[str, Any], arguments: EventArguments) -> Iterator[Hap
     hits = found.get(key)
     if hits is None and "user_query" not in found:
         raise OddObjectError("user_query", "it is no query, with user_query, and no event, with action_name: mend it.")
-    if not isinstance(hits, list | str | None):
-        raise OddObjectError(key, f"found {hits!r}: it must be a list of ids.")
-    results: list[tuple[Any, dict[str, Any]]] = [(hit, {}) for hit in ([hits] if isinstance(hits, str) else hits or [])]
-    yield Happening(SEARCH, found, results, when, found.get("user_query"), page)
+    yield Happening(SEARCH, found, [(hit, {}) for hit in _ids(key, hits)], when, found.get("user_query"), page)
+
+
+def _ids(key: str, hits: Any) -> list[Any]:
+    """The ids of a query's results; a text is the id of one alone, and no list that was written as a text."""
+    is_list_as_text = isinstance(hits, str) and (hits.lstrip().startswith("[") or "," in hits)
+    is_odd = not isinstance(hits, list | str | None) or is_list_as_text
+    if is_odd or any(isinstance(hit, list | dict) for hit in hits or ()):
+        raise OddObjectError(key, f"found {repr(hits)[:80]}: it must be a list of ids.")
+    return [hits] if isinstance(hits, str) else hits or []
 
 
 TOOL = Tool(

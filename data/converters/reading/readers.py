@@ -9,6 +9,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -37,7 +38,9 @@ SHOWN_ROWS, MOST_BROKEN = 3, 1000
 """Rows with another number of fields that are told one by one, and with more of which the file is another one."""
 _SPACE = re.compile(r"\s*")
 
-Rows = Iterator[tuple[int, list[Any]]]
+_NULL = pa.scalar(None, pa.string())
+
+Rows = Iterator[tuple[int, Sequence[Any]]]
 """Number of the row in its file, from 1 (of JSON lines: of the line), and the values."""
 
 
@@ -89,20 +92,25 @@ def read_batches(
         else:
             rows = _fields(path, read_objects(path, text, kind), columns)
             tell(f"{path.name}: {encoding}, {'one JSON object per line' if kind == 'jsonl' else 'a JSON array'}")
-        yield from to_batches(path, rows, columns)
+        yield from to_batches(path, rows, columns, empty_is_null=kind == "csv")
 
 
-def to_batches(path: Path, rows: Rows, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    """Batches of a stream of rows; strings and nulls only."""
+def to_batches(path: Path, rows: Rows, columns: Sequence[str], empty_is_null: bool = False) -> Iterator[pa.RecordBatch]:
+    """Batches of a stream of rows; strings and nulls only.
+
+    Args:
+        empty_is_null: whether an empty string is one that is not there.
+    """
     schema = pa.schema([("row", pa.int64()), *((name, pa.string()) for name in columns)])
     numbers: list[int] = []
-    values: list[list[Any]] = []
+    values: list[Sequence[Any]] = []
 
     def batch() -> pa.RecordBatch:
         arrays = [pa.array(numbers, pa.int64())]
         for name, column in zip(columns, zip(*values, strict=True), strict=True):
             try:
-                arrays.append(pa.array(column, pa.string()))
+                cells = pa.array(column, pa.string())
+                arrays.append(pc.if_else(pc.equal(cells, ""), _NULL, cells) if empty_is_null else cells)
             except (pa.ArrowException, UnicodeError, TypeError) as error:
                 odd = next(number for number, value in zip(numbers, column, strict=True) if not _is_text(value))
                 raise PrectrError(f"{path}: {name}, row {odd}: a value is no text ({error}): correct it.") from error
@@ -157,42 +165,45 @@ def _csv(
     twice = next((name for name in columns if header.count(name) > 1), None)
     if twice is not None:
         raise PrectrError(f"{path}: column {twice!r} occurs twice: rename one of them.")
-    places = [header.index(name) for name in columns]
+    chosen = _chosen([header.index(name) for name in columns])
 
     def rows() -> Rows:
         number = broken = 0
+        width, line = len(header), lines.line_num
         try:
-            while True:
-                begin = lines.line_num + 1
-                fields = next(lines, None)
-                if fields is None:
-                    if broken > SHOWN_ROWS:
-                        refuse(f"{path}: {broken - SHOWN_ROWS:,} more rows have another number of fields.")
-                    return
+            for fields in lines:
+                begin, line = line + 1, lines.line_num
                 if not fields:
                     continue
                 number += 1
-                if lines.line_num > begin:
-                    _refuse_swallowed(path, begin, physical.since(begin), delimiter, len(header))
-                if len(fields) != len(header):
+                if line > begin:
+                    _refuse_swallowed(path, begin, physical.since(begin), delimiter, width)
+                if len(fields) != width:
                     broken += 1
                     told = (
                         f"{path}: row {number} (line {begin}) has {len(fields)} fields but the first line names "
-                        f"{len(header)}: mend the row, or say --delimiter, or --quoting false if quotes mean nothing."
+                        f"{width}: mend the row, or say --delimiter, or --quoting false if quotes mean nothing."
                     )
                     if broken > MOST_BROKEN:
                         raise PrectrError(told)
                     if broken <= SHOWN_ROWS:
                         refuse(told)
                     continue
-                yield number, [fields[place] or None for place in places]
+                yield number, chosen(fields)
+            if broken > SHOWN_ROWS:
+                refuse(f"{path}: {broken - SHOWN_ROWS:,} more rows have another number of fields.")
         except csv.Error as error:
             raise PrectrError(
-                f"{path}: row {number + 1} (line {begin}): {_told(error)}: double the quotes inside a quoted field, or "
-                "say --quoting false if they mean nothing."
+                f"{path}: row {number + 1} (line {line + 1}): {_told(error)}: double the quotes inside a quoted "
+                "field, or say --quoting false if they mean nothing."
             ) from error
 
     return delimiter, rows()
+
+
+def _chosen(places: Sequence[int]) -> Callable[[list[str]], Sequence[str]]:
+    """What gives the fields of a row at these places."""
+    return itemgetter(*places) if len(places) > 1 else lambda fields: [fields[place] for place in places]
 
 
 class Lines:

@@ -163,7 +163,7 @@ def _reason(batch: dict[str, Any]) -> str:
 def _read(note: Path) -> dict[str, str]:
     try:
         found = json.loads(note.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 

@@ -1,6 +1,7 @@
 """Logs of result pages and of User Behavior Insights: the same pages in either layout give the same tables."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -180,6 +181,41 @@ def test_ubi_that_makes_no_sense_is_one_sentence(tmp_path: Path) -> None:
     lines = Path(queries).read_text().splitlines()
     Path(queries).write_text("\n".join(json.dumps({**json.loads(line), "query_response_hit_ids": 7}) for line in lines))
     with pytest.raises(PrectrError, match="query_response_hit_ids, row 1: found 7: it must be a list of ids"):
+        convert_to(tmp_path, command)
+
+
+@pytest.mark.parametrize(
+    "hits", ["001,002", '["001", "002"]', " [001]", ["001", ["002"]], [{"id": "001"}], {"001": 1}, True, 1.5]
+)
+def test_a_list_of_results_that_is_none_is_refused(tmp_path: Path, hits: Any) -> None:
+    command = write_ubi(tmp_path)
+    queries = Path(command.split()[1])
+    found = [json.loads(line) for line in queries.read_text().splitlines()]
+    write_lines(queries, [*found[:3], {**found[3], "query_response_hit_ids": hits}, *found[4:]])
+    with pytest.raises(PrectrError, match=r"query_response_hit_ids, row 4: found .*: it must be a list of ids"):
+        convert_to(tmp_path, command)
+
+
+def test_a_single_result_may_be_a_text(tmp_path: Path) -> None:
+    command = write_ubi(tmp_path)
+    queries = Path(command.split()[1])
+    found = [json.loads(line) for line in queries.read_text().splitlines()]
+    first = found[3]["query_response_hit_ids"][0]
+    write_lines(queries, [*found[:3], {**found[3], "query_response_hit_ids": first}, *found[4:]])
+    rows = rows_of(convert_to(tmp_path, command), "behaviours", "page_id", "item_id")
+    assert [item for page, item in rows if page == 3] == [first]
+
+
+def test_searches_under_one_id_are_told_with_their_file_and_row(tmp_path: Path) -> None:
+    command = write_ubi(tmp_path)
+    queries = Path(command.split()[1])
+    found = [json.loads(line) for line in queries.read_text().splitlines()]
+    again = {**found[5], "query_id": found[4]["query_id"], "user_query": "another query"}
+    write_lines(queries, [*found[:5], again, *found[6:]])
+    told_of = (
+        rf"^{re.escape(str(queries))}: page, row 5: its page has several \w+, such as .*: give each search an id of"
+    )
+    with pytest.raises(PrectrError, match=told_of):
         convert_to(tmp_path, command)
 
 

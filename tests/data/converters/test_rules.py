@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prectr.data.contract import levels
+from prectr.data.converters import times
 from prectr.data.converters.levels import LevelRule
-from prectr.data.converters.splits import Shares, split_queries
+from prectr.data.converters.splits import Shares, moment, split_queries
 from prectr.data.converters.staging import Staging
 from prectr.data.converters.times import add_seconds
 from prectr.shared.errors import PrectrError
@@ -139,6 +140,17 @@ MOMENT = 1_715_862_896  # 2024-05-16T12:34:56Z
 )  # fmt: skip
 def test_one_moment_written_in_many_ways(staging: Staging, text: str) -> None:
     assert seconds_of(staging, [text]) == [MOMENT]
+
+
+@pytest.mark.parametrize("scale", [1, 1000, 0])
+def test_times_are_read_in_parts(staging: Staging, monkeypatch: pytest.MonkeyPatch, scale: int) -> None:
+    monkeypatch.setattr(times, "_PART", 3)
+    moments = [MOMENT + 86400 * day for day in range(20)]
+    assert seconds_of(staging, [str(each * scale) if scale else moment(each) for each in moments]) == moments
+    with pytest.raises(PrectrError, match="found numbers from 1715862896 to 17158628969999, which may be anything"):
+        seconds_of(staging, [*map(str, moments), "17158628969999"])
+    with pytest.raises(PrectrError, match=r"row 1 \(and 20 more\): found 'soon', which is no time in iso"):
+        seconds_of(staging, [*map(str, moments), "soon"][::-1])
 
 
 def test_a_date_is_its_first_second_and_minutes_may_be_missing(staging: Staging) -> None:

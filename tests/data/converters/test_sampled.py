@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from prectr.shared.errors import PrectrError
 from tests.data.converters.sources import START, convert_to, write_csv
 
 
@@ -24,11 +25,16 @@ def trending(folder: Path, seed: int, categories: int, growth: float, clicks: in
     return write_csv(folder / "clicks.csv", rows)
 
 
-def gains(folder: Path, source: Path, draw: str) -> dict[str, float]:
+def stated(folder: Path, source: Path, draw: str) -> str:
+    """What every report says of the log."""
     flags = "--query q --item_id sku --item title --category kind --timestamp at --user u"
     made = convert_to(folder, f"table {source} {flags} --skip_draw {draw}")
-    stated = json.loads((made / "summary.json").read_text())["reconstructed"]
-    return {name: float(value) for name, value in re.findall(r"(popularity|recency|trend) (\d\.\d+)", stated)}
+    return str(json.loads((made / "summary.json").read_text())["reconstructed"])
+
+
+def gains(folder: Path, source: Path, draw: str) -> dict[str, float]:
+    found = re.findall(r"(popularity|recency|trend) (\d\.\d+)", stated(folder, source, draw))
+    return {name: float(value) for name, value in found}
 
 
 @pytest.mark.parametrize(
@@ -43,8 +49,19 @@ def test_matched_skips_betray_nothing(tmp_path: Path, seed: int, categories: int
 def test_on_a_larger_log_they_are_within_a_hundredth(tmp_path: Path, seed: int, categories: int, growth: float) -> None:
     found = gains(tmp_path, trending(tmp_path, seed, categories, growth, 12_000, 800), "matched")
     assert len(found) == 3 and all(0.49 <= value <= 0.51 for value in found.values()), found
+    said = stated(tmp_path / "again", tmp_path / "clicks.csv", "matched")
+    assert said.endswith("(.50: nothing).")
 
 
 def test_skips_by_popularity_betray_the_click_and_it_is_said(tmp_path: Path) -> None:
-    found = gains(tmp_path, trending(tmp_path, 0, 1, 0.9), "popularity")
-    assert found["trend"] > 0.6
+    source = trending(tmp_path, 0, 1, 0.9)
+    assert gains(tmp_path / "gains", source, "popularity")["trend"] > 0.6
+    said = stated(tmp_path, source, "popularity")
+    assert said.endswith("More than 0.02 from .50: here how skips are drawn is part of every figure.")
+
+
+def test_where_each_item_has_a_category_of_its_own_nothing_can_be_drawn_and_it_is_said(tmp_path: Path) -> None:
+    with pytest.raises(
+        PrectrError, match=r"clicks.csv: no skipped item can be drawn .* leave the column of categories"
+    ):
+        gains(tmp_path, trending(tmp_path, 0, 400, 0.5, 300), "matched")

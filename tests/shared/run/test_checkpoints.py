@@ -40,6 +40,7 @@ def test_the_newest_whole_one_counts(tmp_path: Path) -> None:
         lambda path: path.write_bytes(path.read_bytes()[:-3]),
         lambda path: path.write_bytes(path.read_bytes()[: len(path.read_bytes()) // 2]),
         lambda path: path.write_bytes(b"\0" * len(path.read_bytes())),
+        lambda path: path.write_bytes(b"[" * 100_000),
     ],
 )
 def test_a_damaged_one_falls_back_to_the_one_before(

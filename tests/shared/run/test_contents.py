@@ -88,7 +88,7 @@ def test_a_file_that_may_not_be_read_is_not_called_missing(folder: Path) -> None
         require_whole(folder)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"name": 1}', "\0", '{"fingerprint": {}}'])
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"name": 1}', "\0", '{"fingerprint": {}}', "[" * 100_000])
 def test_a_damaged_record_is_one_sentence_and_a_damaged_note_is_passed_over(folder: Path, text: str) -> None:
     (folder.parent / ".ranker.checked.json").write_text(text)
     require_whole(folder)

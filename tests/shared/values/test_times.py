@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prectr.shared.errors import PrectrError
-from prectr.shared.values.times import CALENDARS, FIRST, LAST, UNITS, read_times, seconds_of
+from prectr.shared.values.times import CALENDARS, FIRST, LAST, UNITS, find_unit, read_times, seconds_of
 
 MOMENT = 1_715_862_896  # 2024-05-16T12:34:56Z
 DAY, MINUTE = 1_715_817_600, 1_715_862_840
@@ -33,6 +33,20 @@ DAY, MINUTE = 1_715_817_600, 1_715_862_840
 def test_one_moment_written_in_many_ways(text: str, unit: str, seconds: int) -> None:
     found = read_times(pa.array([text]))
     assert (found.unit, found.seconds.to_pylist()) == (unit, [seconds])
+
+
+@pytest.mark.parametrize("size", [1, 2, 5])
+@pytest.mark.parametrize(
+    ("texts", "unit"),
+    [
+        (["1715862896", "1715862897", "1715862898"], "seconds"), (["20240516", "20240517", "20240518"], "YYYYMMDD"),
+        (["1715862896", "1715862897", "2024-05-16"], "iso"), (["2024-05-16", "1715862896", "x"], "iso"), ([], "iso"),
+    ],
+)  # fmt: skip
+def test_a_unit_is_found_in_parts_as_in_one(texts: list[str], unit: str, size: int) -> None:
+    column = pa.array(texts, pa.string())
+    assert read_times(column).unit == unit
+    assert find_unit(lambda: (column[first : first + size] for first in range(0, len(column), size))) == unit
 
 
 @pytest.mark.parametrize(
