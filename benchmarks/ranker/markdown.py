@@ -129,9 +129,9 @@ def difference(part: Mapping[str, Any]) -> str:
     return told if part["ci95"] is None else f"{told} [{', '.join(map(signed, part['ci95']))}]"
 
 
-def signed(value: float) -> str:
+def signed(value: float, places: int = 4) -> str:
     """`+ .0121`, `− .0059`."""
-    return f"{'−' if value < 0 else '+'} {f'{abs(value):.4f}'.removeprefix('0')}"
+    return f"{'−' if value < 0 else '+'} {f'{abs(value):.{places}f}'.removeprefix('0')}"
 
 
 def off_by(pcoc: float | None) -> str:
