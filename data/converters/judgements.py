@@ -139,14 +139,8 @@ def cap_unlabelled(staging: Staging, unlabelled: Unlabelled) -> None:
     """Keep at most so many pairs, drawn by seed."""
     count = staging.value("SELECT count(*) FROM unlabelled")
     if count > unlabelled.most:
-        drawn = f"SELECT *, {dice(unlabelled.seed, 'unlabelled', 'query', 'item_id')} AS draw FROM unlabelled"
-        # Only low draws are sorted: about twice as many as are kept, and never fewer than those.
-        low = (2 * unlabelled.most + 100) / count
-        staging.table(
-            "unlabelled",
-            f"""SELECT query, item_id FROM ({drawn}) WHERE draw < {low!r} ORDER BY draw, query, item_id
-                LIMIT {unlabelled.most}""",
-        )
+        draw = dice(unlabelled.seed, "unlabelled", "query", "item_id")
+        staging.table("unlabelled", f"SELECT * FROM unlabelled ORDER BY {draw}, query, item_id LIMIT {unlabelled.most}")
         staging.tell(f"{unlabelled.most:,} of {count:,} unlabelled pairs kept (--unlabelled_pairs)")
 
 
