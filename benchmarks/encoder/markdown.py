@@ -55,7 +55,7 @@ def title(path: Path) -> str:
 
 def judges_table(results: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """A row for each judge, a column for each file, and milliseconds where a file has them: of the last that has."""
-    clocked = next((one for one in reversed(results.values()) if "ms_50_cold" in one["systems"][STUDENT]), None)
+    clocked = next((one for one in reversed([*results.values()]) if "ms_50_cold" in one["systems"][STUDENT]), None)
     measures = "within the query / NDCG@10 / graded against random / all pairs"
     lines = [
         f"| {measures} | {' | '.join(results)} | ms cold / stored |",
