@@ -116,7 +116,6 @@ class LiveRanker:
         ranker: Path,
         data: Path,
         journal: Path | None = None,
-        bf16: bool = False,
         exported: Computes | None = None,
     ) -> Self:
         """Open a ranker's folder, the data folder that its memory begins with, and what the journal has since.
@@ -128,7 +127,7 @@ class LiveRanker:
         Raises:
             PrectrError: a file is missing, or the items lack a column the ranker was trained with.
         """
-        base = Scorer.open(ranker, data, bf16, BATCH_SIZE)
+        base = Scorer.open(ranker, data, BATCH_SIZE)
         scorer = LiveScorer(base, Path(ranker) if Path(ranker).is_dir() else None, exported)
         return cls(scorer, Journal(journal), absorbed(data), Rival.beside(ranker))
 
