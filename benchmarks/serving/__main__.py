@@ -62,7 +62,7 @@ class ServingArguments:
     seconds: float = field(default=20.0, metadata={"help": "how long callers ask as fast as they are answered"})
     users: int = field(default=150_000, metadata={"help": "new users whose seven events each are sent"})
     kills: int = field(default=20, metadata={"help": "times the server is killed while events come"})
-    again: bool = field(default=False, metadata={"help": "measure what is written down already"})
+    again: bool = field(default=False, metadata={"help": "measure also what is written down already"})
     quick: bool = field(default=False, metadata={"help": "a hundredth of all that, to see that it works"})
     results: str = field(default="benchmarks/results", metadata={"help": "folder of serving.json"})
 
@@ -102,7 +102,7 @@ def main(argv: list[str]) -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     path, origin = Path(arguments.results) / "serving.json", provenance(MODULE, argv)
     path.parent.mkdir(parents=True, exist_ok=True)
-    found = {} if arguments.again else measured(path, arguments, origin["commit"])
+    found = measured(path, arguments, origin["commit"])
     wanted = [part for part in OF_PART if part in arguments.parts and part not in found]
     write(path, found, arguments, origin)
     for part, figures in Figures(arguments).of(wanted):
@@ -119,7 +119,9 @@ def measured(path: Path, arguments: ServingArguments, commit: str) -> dict[str, 
     written = json.loads(path.read_text(encoding="utf-8"))
     if (written.get("commit"), written.get("amount")) != (commit, arguments.amount):
         return {}
-    return {part: Found(**each) for part, each in written["parts"].items() if not each["reasons"]}
+    again = arguments.parts if arguments.again else []
+    whole = {part: each for part, each in written["parts"].items() if not each["reasons"] and part not in again}
+    return {part: Found(**each) for part, each in whole.items()}
 
 
 def write(path: Path, found: dict[str, Found], arguments: ServingArguments, origin: dict[str, Any]) -> None:

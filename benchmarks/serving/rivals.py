@@ -25,7 +25,7 @@ MINILM = {"num_hidden_layers": 6, "hidden_size": 384, "num_attention_heads": 12,
 
 
 def lightgbm_milliseconds(run: Path, repeats: int) -> float:
-    """Of predicting 100 rows of the test weeks whose features are ready, by the run's own trees, the median; one thread.
+    """Of 100 rows of the test weeks whose features are ready, by the run's own trees, the median; one thread.
 
     Raises:
         PrectrError: the run has kept no trees, or no features of its test weeks.
