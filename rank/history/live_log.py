@@ -25,7 +25,8 @@ from prectr.rank.history.event import CLICK, Event
 from prectr.rank.history.index import TOTAL_SCALE, BehaviourIndex
 from prectr.rank.history.key_table import KeyTable
 from prectr.rank.history.log import DAY, REPEAT_DAYS, BehaviourLog
-from prectr.rank.history.recent import Behind, Growing, JoinedIndex, RecentLists, packed
+from prectr.rank.history.recent import Behind, Growing, JoinedIndex, packed
+from prectr.rank.history.recent_lists import RecentLists, Values
 from prectr.rank.history.rows import COLUMN_TYPES, MOST_EVENT_TYPES, NO_PAGE
 from prectr.shared.errors import PrectrError
 
@@ -63,10 +64,11 @@ class LiveLog(BehaviourLog):
         self._lists: dict[str, RecentLists] = {}
         for name, spec in self.specs.items():
             of_base = base.index(name)
-            self._lists[name] = RecentLists(0 if of_base.totals is None else of_base.totals.shape[1])
+            self._lists[name] = RecentLists(len(base), self._values_of(name))
             if spec.sums_level_prob and of_base.totals is None:
                 raise ValueError(f"index {name} of the base has no sums")
             self._indices[name] = JoinedIndex(of_base, self._lists[name])
+        self._days: dict[int, int] = {}  # what `item_repeat` sums, by row
         self._last_page = KeyTable()  # by user, whose last page these three are of
         self._page_second, self._page_number, self._page_ordinal = array("q"), array("q"), array("q")
         self._starts = bytearray()  # whether a recent row is the first of a page
@@ -147,9 +149,9 @@ class LiveLog(BehaviourLog):
         """
         first_row = len(self)
         codes = {
-            "user": [-1 if e.user_id is None else self.users.add(e.user_id) for e in events],
-            "query": [-1 if e.query is None else self.queries.add(e.query) for e in events],
-            "category": [-1 if e.query_category is None else self.categories.add(e.query_category) for e in events],
+            "user": self.users.add_all([e.user_id for e in events]),
+            "query": self.queries.add_all([e.query for e in events]),
+            "category": self.categories.add_all([e.query_category for e in events]),
             "event": [self._type(e.event_type) for e in events],
         }
         arrays = {name: np.array(values, np.int64) for name, values in codes.items()}
@@ -235,33 +237,36 @@ class LiveLog(BehaviourLog):
             rows = rows[self.event[rows] != _SEARCH_CODE]
         elif kind in ("clicked", "skipped"):
             rows = rows[self.clicked[rows] == (kind == "clicked")]
-        values = np.zeros((len(rows), 0), np.int64)
         if kind == "repeated":
-            rows, values = self._recent_repeats(rows)
-        elif self.specs[name].sums_level_prob:
-            values = _scaled(self.level_prob[rows])
-        for key, row, value in zip(self._keys(name, rows), rows.tolist(), values.tolist(), strict=True):
-            if key >= 0:
-                lists.add(key, row, value)
+            rows, days = self._recent_repeats(rows)
+            self._days.update(zip(rows.tolist(), days.tolist(), strict=True))
+        if len(rows):
+            keys = self._keys(name, rows)
+            lists.add(keys[keys >= 0], rows[keys >= 0])
 
-    def _keys(self, name: str, rows: np.ndarray) -> list[int]:
-        if not len(rows):
-            return []
-        keys: list[int] = packed([self._codes(part, rows) for part in self.specs[name].parts]).tolist()
-        return keys
+    def _keys(self, name: str, rows: np.ndarray) -> np.ndarray:
+        return packed([self._codes(part, rows) for part in self.specs[name].parts])
+
+    def _values_of(self, name: str) -> Values | None:
+        """What an index sums of recent rows."""
+        if self.specs[name].sums_level_prob:
+            return lambda rows: _scaled(self.level_prob[rows])
+        if name == _REPEATS:
+            return lambda rows: np.array([self._days[row] for row in rows.tolist()], np.int64)[:, None]
+        return None
 
     def _recent_repeats(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Those of the rows that click on an item again, and the sums' part of each: see `BehaviourLog._repeats`."""
+        """Those of the rows that click on an item again, and what is summed of each, int64 [n], as in `_repeats`."""
         rows = rows[(self.clicked[rows] == 1) & (self.user[rows] >= 0)]
         index = self.index(_CLICKS)
         lists = index.lookup(self.user[rows], self.item[rows])
         previous = index.last_row(lists, np.zeros_like(rows), rows)
         rows, previous = rows[previous >= 0], previous[previous >= 0]
         if not len(rows):
-            return rows, np.zeros((0, 1), np.int64)
+            return rows, np.zeros(0, np.int64)
         days = (self.seconds[rows] - self.seconds[previous]) / DAY
         repeats = (days >= REPEAT_DAYS[0]) & (days <= REPEAT_DAYS[1])
-        return rows[repeats], _scaled(np.log1p(days[repeats])[:, None])
+        return rows[repeats], _scaled(np.log1p(days[repeats]))
 
     def _set_clicked(self, row: int, clicked: int) -> None:
         """Turn a recent row into a click, or back."""
@@ -284,7 +289,9 @@ class LiveLog(BehaviourLog):
         self._put(_REPEATS, np.array(sorted({row, *following})))
 
     def _take_out(self, name: str, row: int) -> None:
-        self._lists[name].remove(self._keys(name, np.array([row]))[0], row)
+        self._lists[name].remove(int(self._keys(name, np.array([row]))[0]), row)
+        if name == _REPEATS:
+            self._days.pop(row, None)
 
     @contextmanager
     def as_of(self, second: int) -> Iterator[None]:
@@ -304,7 +311,7 @@ class LiveLog(BehaviourLog):
         user = int(self.users.encode(pa.array([user_id], pa.string()))[0])
         self.users.drop(user_id)
         number = self._lists["user"].numbers.get(user) if user >= 0 else -1
-        rows = list(self._lists["user"].rows(number)) if number >= 0 else []
+        rows = self._lists["user"].rows(number).tolist() if number >= 0 else []
         for row in rows:
             for name in self.specs:
                 self._take_out(name, row)

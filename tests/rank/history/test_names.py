@@ -1,0 +1,32 @@
+"""Names have the numbers that a dict would give them, and one that is dropped is nowhere."""
+
+import numpy as np
+import pytest
+
+from prectr.rank.history import names as module
+from prectr.rank.history.names import Names
+
+
+def test_names_are_numbered_in_the_order_of_their_first_time() -> None:
+    draws = np.random.default_rng(0)
+    given = [f"ü{number}" for number in draws.integers(0, 300, 1_000).tolist()] + ["", "a\0b", "\ud800"]
+    names, numbers = Names(), dict[str, int]()
+    for name in given:
+        assert names.add(name) == numbers.setdefault(name, len(numbers))
+    assert len(names) == len(numbers) and [names[number] for number in range(len(names))] == list(numbers)
+    assert all(names.get(name) == number for name, number in numbers.items())
+    assert names.get("nobody") == -1 == Names().get("nobody")
+
+
+def test_names_of_one_hash_are_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "hash", lambda of: 10 + of[1] if isinstance(of, tuple) else 7, raising=False)
+    names = Names()
+    assert (names.add("a"), names.add("b")) == (0, 1)
+    assert (names.get("a"), names.get("b"), names.get("c")) == (0, 1, -1)
+
+
+def test_a_name_that_is_dropped_gets_another_number_and_leaves_no_letters() -> None:
+    names = Names(["tea", "cola"])
+    names.drop("tea")
+    assert names.get("tea") == -1 and b"tea" not in names._letters
+    assert names.add("tea") == 2 and names.get("cola") == 1
