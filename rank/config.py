@@ -238,7 +238,7 @@ class TrainArguments(Ranged):
 
     bf16: bool = field(
         default=True,
-        metadata={"help": "matrix products in bfloat16, where the machine has them; judging and serving have float32"},
+        metadata={"help": "matrix products of training in bfloat16, where the machine has them"},
     )
     frozen_epochs: float = field(
         default=0.0,

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
 from threading import Lock
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-
-from prectr.rank.history.names import Names
 
 FEW = 10_000  # a hash table of so few values is made again for every call
 REMEMBERED = 16
@@ -42,38 +39,33 @@ class Grown:
         self._base = base
         self._hashes = _SortedHashes(base) if len(base) and pa.types.is_string(base.type) else None
         self._asked: dict[str | None, int] = {}  # codes of the base
-        self._more = Names()
+        self._more: dict[str, int] = {}
+        self._added: list[str] = []
         self._dropped: set[str] = set()
 
     def __len__(self) -> int:
-        return len(self._base) + len(self._more)
+        return len(self._base) + len(self._added)
 
     def __getitem__(self, code: int) -> pa.Scalar:
-        return self._base[code] if code < len(self._base) else pa.scalar(self._more[code - len(self._base)])
+        return self._base[code] if code < len(self._base) else pa.scalar(self._added[code - len(self._base)])
 
     def add(self, value: str) -> int:
         """The code of a value, a new one where it has none."""
         code = int(self.encode(pa.array([value], pa.string()))[0])
-        return self._add_new(value) if code < 0 else code
-
-    def _add_new(self, value: str) -> int:
-        return len(self._base) + self._more.add(value)
-
-    def add_all(self, values: Sequence[str | None]) -> np.ndarray:
-        """As `add`, of n values, int64 [n]; -1 where one is None."""
-        codes = self.encode(pa.array(values, pa.string())).astype(np.int64)
-        for place in np.flatnonzero(codes < 0).tolist():
-            if (value := values[place]) is not None:
-                codes[place] = self._add_new(value)
-        return codes
+        if code < 0:
+            code = self._more[value] = len(self)
+            self._added.append(value)
+        return code
 
     def drop(self, value: str) -> None:
         self._dropped.add(value)
-        self._more.drop(value)
+        self._more.pop(value, None)
 
     def keep(self, size: int) -> None:
         """Take back what was added from code `size` on."""
-        self._more = Names(self._more[number] for number in range(size - len(self._base)))
+        for value in self._added[size - len(self._base) :]:
+            self._more.pop(value, None)
+        del self._added[size - len(self._base) :]
 
     def encode(self, values: pa.Array | pa.ChunkedArray) -> np.ndarray:
         """As the function `encode`."""
@@ -81,14 +73,10 @@ class Grown:
         if self._dropped:
             dropped = pc.is_in(values, value_set=pa.array(sorted(self._dropped), pa.string()))
             codes = np.where(dropped.to_numpy(**_copied(dropped)), np.int32(-1), codes)
-        if len(self._more) and (missing := np.flatnonzero(codes < 0)).size:
+        if self._more and (missing := np.flatnonzero(codes < 0)).size:
             codes = codes.copy()
-            codes[missing] = [self._added_code(value) for value in values.take(pa.array(missing)).to_pylist()]
+            codes[missing] = [self._more.get(value, -1) for value in values.take(pa.array(missing)).to_pylist()]
         return codes
-
-    def _added_code(self, value: str | None) -> int:
-        number = -1 if value is None else self._more.get(value)
-        return -1 if number < 0 else len(self._base) + number
 
     def _of_base(self, values: pa.Array | pa.ChunkedArray) -> np.ndarray:
         if not len(self._base):

@@ -25,6 +25,7 @@ from prectr.rank.history.event import CLICK, Event
 from prectr.rank.history.index import TOTAL_SCALE, BehaviourIndex
 from prectr.rank.history.key_table import KeyTable
 from prectr.rank.history.log import DAY, REPEAT_DAYS, BehaviourLog
+from prectr.rank.history.names import GrownNames
 from prectr.rank.history.recent import Behind, Growing, JoinedIndex, packed
 from prectr.rank.history.recent_lists import RecentLists, Values
 from prectr.rank.history.rows import COLUMN_TYPES, MOST_EVENT_TYPES, NO_PAGE
@@ -52,7 +53,10 @@ class LiveLog(BehaviourLog):
     """
 
     def __init__(self, base: BehaviourLog, event_types: Sequence[str], groups: Mapping[str, pa.Array]) -> None:
-        vocabularies = {name: Grown(getattr(base, name)) for name in ("users", "items", "queries", "categories")}
+        vocabularies: dict[str, Grown] = {
+            name: GrownNames(getattr(base, name)) for name in ("users", "queries", "categories")
+        }
+        vocabularies["items"] = Grown(base.items)
         types = [*base.event_types, *(name for name in event_types if name not in base.event_types)]
         columns = {name: Behind(getattr(base, name)) for name in COLUMN_TYPES}
         super().__init__(vocabularies, columns, base.item_groups, types)  # type: ignore[arg-type]

@@ -6,9 +6,13 @@ In a dict a string and its number would be objects of their own: of a user's nam
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import count
 
+import numpy as np
+import pyarrow as pa
+
+from prectr.rank.history.codes import Grown
 from prectr.rank.history.key_table import KeyTable
 
 _MOST = (1 << 63) - 1
@@ -65,6 +69,49 @@ class Names:
     def _bytes(self, number: int) -> bytes:
         begin, end = self._place(number)
         return bytes(self._letters[begin:end])
+
+
+class GrownNames(Grown):
+    """A vocabulary that grows, of people rather than of things: there is no end to them."""
+
+    def __init__(self, base: pa.Array) -> None:
+        super().__init__(base)
+        self._names = Names()
+
+    def __len__(self) -> int:
+        return len(self._base) + len(self._names)
+
+    def __getitem__(self, code: int) -> pa.Scalar:
+        return self._base[code] if code < len(self._base) else pa.scalar(self._names[code - len(self._base)])
+
+    def add(self, value: str) -> int:
+        return int(self.add_all([value])[0])
+
+    def add_all(self, values: Sequence[str | None]) -> np.ndarray:
+        """As `add`, of n values, int64 [n]; -1 where one is None."""
+        codes = self.encode(pa.array(values, pa.string())).astype(np.int64)
+        for place in np.flatnonzero(codes < 0).tolist():
+            if (value := values[place]) is not None:
+                codes[place] = len(self._base) + self._names.add(value)
+        return codes
+
+    def drop(self, value: str) -> None:
+        super().drop(value)
+        self._names.drop(value)
+
+    def keep(self, size: int) -> None:
+        self._names = Names(self._names[number] for number in range(size - len(self._base)))
+
+    def encode(self, values: pa.Array | pa.ChunkedArray) -> np.ndarray:
+        codes = super().encode(values)
+        if len(self._names) and (missing := np.flatnonzero(codes < 0)).size:
+            codes = codes.copy()
+            codes[missing] = [self._code(value) for value in values.take(pa.array(missing)).to_pylist()]
+        return codes
+
+    def _code(self, value: str | None) -> int:
+        number = -1 if value is None else self._names.get(value)
+        return -1 if number < 0 else len(self._base) + number
 
 
 def _letters(name: str) -> bytes:
