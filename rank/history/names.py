@@ -100,7 +100,7 @@ class GrownNames(Grown):
         self._names.drop(value)
 
     def keep(self, size: int) -> None:
-        self._names = Names(self._names[number] for number in range(size - len(self._base)))
+        raise NotImplementedError("a name is taken back by `drop`")
 
     def encode(self, values: pa.Array | pa.ChunkedArray) -> np.ndarray:
         codes = super().encode(values)
