@@ -24,6 +24,7 @@ from prectr.rank.history.codes import Grown
 from prectr.rank.history.event import CLICK, Event
 from prectr.rank.history.index import TOTAL_SCALE, BehaviourIndex
 from prectr.rank.history.key_table import KeyTable
+from prectr.rank.history.latest import LatestRows
 from prectr.rank.history.log import DAY, REPEAT_DAYS, BehaviourLog
 from prectr.rank.history.names import GrownNames
 from prectr.rank.history.recent import Behind, Growing, JoinedIndex, packed
@@ -76,7 +77,7 @@ class LiveLog(BehaviourLog):
         self._last_page = KeyTable()  # by user, whose last page these three are of
         self._page_second, self._page_number, self._page_ordinal = array("q"), array("q"), array("q")
         self._starts = bytearray()  # whether a recent row is the first of a page
-        self._shown: dict[tuple[int, int], int] = {}  # row of an item of a page: (page, item)
+        self._shown = LatestRows(MOST_SHOWN)
         self._clicked_later = (Growing(np.int64), Growing(np.int64))  # rows, and when they were clicked
 
     def rows_before(self, seconds: np.ndarray) -> np.ndarray:
@@ -165,12 +166,10 @@ class LiveLog(BehaviourLog):
         for place, event in enumerate(events):
             if event.page != NO_PAGE:
                 key = event.page, int(arrays["item"][place])
-                if event.kind == CLICK and key in self._shown:
-                    later.append((self._shown[key], event.timestamp))
+                if event.kind == CLICK and (row := self._shown.get(*key)) >= 0:
+                    later.append((row, event.timestamp))
                     continue
-                self._shown[key] = first_row + len(kept)
-                if len(self._shown) > MOST_SHOWN:
-                    del self._shown[next(iter(self._shown))]
+                self._shown.put(*key, first_row + len(kept))
             kept.append(place)
         if kept:
             self._add_rows([events[place] for place in kept], {n: a[kept] for n, a in arrays.items()}, level_prob[kept])
@@ -329,8 +328,7 @@ class LiveLog(BehaviourLog):
             times.append(values[kept])
         for row in rows:
             self._starts[row - len(self.base)] = False
-        gone = set(rows)
-        self._shown = {key: row for key, row in self._shown.items() if row not in gone}
+        self._shown.forget(rows)
 
 
 def _scaled(values: np.ndarray) -> np.ndarray:
