@@ -221,7 +221,7 @@ class LiveLog(BehaviourLog):
 
     def _last_in_base(self, user: int) -> int:
         """The ordinal of a user's last page in the base; -1: there is none."""
-        if user < 0:
+        if not 0 <= user < len(self.base.users):
             return -1
         index: BehaviourIndex = self.base.index("user")
         last = index.last_row(*(np.array([value]) for value in (self._in_base(user), 0, len(self.base))))[0]

@@ -329,8 +329,7 @@ class LiveRanker:
 
 def _event(event: Event) -> Event:
     """An event as the journal keeps it."""
-    fields = {name: getattr(event, name) for name in Event._fields}
-    return Event(**{**fields, "timestamp": int(event.timestamp), "clicked": bool(event.clicked)})
+    return event._replace(timestamp=int(event.timestamp), clicked=bool(event.clicked))
 
 
 def _item(candidate: Candidate) -> Item:
