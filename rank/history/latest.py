@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
 
 import numpy as np
 
@@ -45,8 +44,8 @@ class LatestRows:
         else:
             half.rows[number] = row
 
-    def forget(self, rows: Sequence[int]) -> None:
-        """Take rows out."""
+    def forget(self, rows: np.ndarray) -> None:
+        """Take rows [n] out."""
         for half in (self._newer, self._older):
             kept = np.array(half.rows, np.int64)
             half.rows = array("q", np.where(np.isin(kept, rows), _GONE, kept).tobytes())

@@ -162,26 +162,35 @@ class LiveLog(BehaviourLog):
         arrays = {name: np.array(values, np.int64) for name, values in codes.items()}
         arrays["item"] = self.items.encode(pa.array([e.item_id for e in events], pa.string())).astype(np.int64)
         kept: list[int] = []
-        later: list[tuple[int, int]] = []  # clicks on rows of this very batch
+        clicked = np.array([event.is_clicked for event in events], bool)
+        later: dict[int, int] = {}  # clicks on what was shown: row, and when
         for place, event in enumerate(events):
             if event.page != NO_PAGE:
                 key = event.page, int(arrays["item"][place])
                 if event.kind == CLICK and (row := self._shown.get(*key)) >= 0:
-                    later.append((row, event.timestamp))
+                    if row < first_row:
+                        is_new = not self.clicked[row]
+                    else:
+                        # It is of this very batch, and becomes a clicked one before it is added.
+                        is_new = not clicked[kept[row - first_row]]
+                        clicked[kept[row - first_row]] = True
+                    if is_new:
+                        later.setdefault(row, event.timestamp)
                     continue
                 self._shown.put(*key, first_row + len(kept))
             kept.append(place)
         if kept:
-            self._add_rows([events[place] for place in kept], {n: a[kept] for n, a in arrays.items()}, level_prob[kept])
-        for row, second in later:
-            if not self.clicked[row]:
-                self._set_clicked(row, 1)
-                for column, value in zip(self._clicked_later, (row, second), strict=True):
-                    column.append(np.array([value]))
+            columns = {name: values[kept] for name, values in {**arrays, "clicked": clicked}.items()}
+            self._add_rows([events[place] for place in kept], columns, level_prob[kept])
+        rows, seconds = (np.array(list(each), np.int64) for each in (later.keys(), later.values()))
+        self._set_clicked(np.sort(rows[rows < first_row]), 1)
+        # Nobody can look from between a showing and a click of its second.
+        after = seconds > self.seconds[rows]
+        for column, values in zip(self._clicked_later, (rows, seconds), strict=True):
+            column.append(values[after])
 
     def _add_rows(self, events: Sequence[Event], columns: dict[str, np.ndarray], level_prob: np.ndarray) -> None:
         rows = len(self) + np.arange(len(events))
-        columns["clicked"] = np.array([e.is_clicked for e in events])
         columns["seconds"] = np.array([e.timestamp for e in events], np.int64)
         columns["level_prob"] = level_prob
         self._starts.extend(bytes(len(rows)))
@@ -271,56 +280,55 @@ class LiveLog(BehaviourLog):
         repeats = (days >= REPEAT_DAYS[0]) & (days <= REPEAT_DAYS[1])
         return rows[repeats], _scaled(np.log1p(days[repeats]))
 
-    def _set_clicked(self, row: int, clicked: int) -> None:
-        """Turn a recent row into a click, or back."""
-        rows = np.array([row])
-        index = self.index(_CLICKS)
-        following: list[int] = []
-        if self.user[row] >= 0:
-            lists = index.lookup(self.user[rows], self.item[rows])
-            begin, end = index.bounds(lists, rows + 1, np.array([len(self)]))
-            if end > begin:
-                following = index.take_back(begin, begin + 1, 1)[:, 0].tolist()
+    def _set_clicked(self, rows: np.ndarray, clicked: int) -> None:
+        """Turn recent rows [n], ascending, into clicks, or back."""
+        if not len(rows):
+            return
+        # What comes after them may be a click again, or no longer.
+        of_users, index = rows[self.user[rows] >= 0], self.index(_CLICKS)
+        again = rows
+        if len(of_users):
+            lists = index.lookup(self.user[of_users], self.item[of_users])
+            begin, end = index.bounds(lists, of_users + 1, np.full(len(of_users), len(self)))
+            begin = begin[end > begin]
+            again = np.union1d(rows, index.take_back(begin, begin + 1, 1)[:, 0])
         changed = [name for name, spec in self.specs.items() if spec.rows in ("clicked", "skipped")]
         for name in changed:
-            self._take_out(name, row)
-        for each in (row, *following):
-            self._take_out(_REPEATS, each)
-        self._columns["clicked"].recent.values[row - len(self.base)] = clicked
+            self._take_out(name, rows)
+        self._take_out(_REPEATS, again)
+        self._columns["clicked"].recent.values[rows - len(self.base)] = clicked
         for name in changed:
             self._put(name, rows)
-        self._put(_REPEATS, np.array(sorted({row, *following})))
+        self._put(_REPEATS, again)
 
-    def _take_out(self, name: str, row: int) -> None:
-        self._lists[name].remove(int(self._keys(name, np.array([row]))[0]), row)
-        if name == _REPEATS:
-            self._days.pop(row, None)
+    def _take_out(self, name: str, rows: np.ndarray) -> None:
+        for key, row in zip(self._keys(name, rows).tolist(), rows.tolist(), strict=True):
+            self._lists[name].remove(key, row)
+            if name == _REPEATS:
+                self._days.pop(row, None)
 
     @contextmanager
     def as_of(self, second: int) -> Iterator[None]:
         """Within, clicks of this second and later ones on what was shown before it have not happened."""
         rows, clicked_at = (column.values for column in self._clicked_later)
-        taken = rows[(clicked_at >= second) & (self.seconds[rows] < second)].tolist() if len(rows) else []
-        for row in taken:
-            self._set_clicked(row, 0)
+        rows = rows[clicked_at >= second]
+        taken = np.sort(rows[self.seconds[rows] < second])
+        self._set_clicked(taken, 0)
         try:
             yield
         finally:
-            for row in taken:
-                self._set_clicked(row, 1)
+            self._set_clicked(taken, 1)
 
     def erase_user(self, user_id: str) -> None:
         """Forget a user: recent rows are gone from every list; those of the base are nobody's."""
         user = int(self.users.encode(pa.array([user_id], pa.string()))[0])
         self.users.drop(user_id)
         number = self._lists["user"].numbers.get(user) if user >= 0 else -1
-        rows = self._lists["user"].rows(number).tolist() if number >= 0 else []
-        for row in rows:
-            for name in self.specs:
-                self._take_out(name, row)
+        rows = self._lists["user"].rows(number) if number >= 0 else np.zeros(0, np.int64)
+        for name in self.specs:
+            self._take_out(name, rows)
         for name, column in self._columns.items():
-            if rows:
-                column.recent.values[np.array(rows) - len(self.base)] = -1 if name in ("user", "query") else 0
+            column.recent.values[rows - len(self.base)] = -1 if name in ("user", "query") else 0
         later, seconds = (column.values for column in self._clicked_later)
         kept = ~np.isin(later, rows)
         self._clicked_later = (Growing(np.int64), Growing(np.int64))

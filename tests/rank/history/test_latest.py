@@ -1,5 +1,7 @@
 """Of what was shown the latest is known, and the memory does not grow."""
 
+import numpy as np
+
 from prectr.rank.history.latest import LatestRows
 
 
@@ -23,7 +25,7 @@ def test_rows_that_are_forgotten_are_of_nothing() -> None:
     latest = LatestRows(4)
     for row in range(4):
         latest.put(0, row, 50 + row)
-    latest.forget([50, 53])
+    latest.forget(np.array([50, 53]))
     assert [latest.get(0, item) for item in range(4)] == [-1, 51, 52, -1]
     latest.put(0, 0, 60)
     assert latest.get(0, 0) == 60
