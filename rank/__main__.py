@@ -12,7 +12,6 @@ from prectr.rank.config import (
     JudgedArguments,
     LossArguments,
     ModelArguments,
-    PrecisionArguments,
     RunArguments,
     SamplingArguments,
     TrainArguments,
@@ -33,8 +32,8 @@ from prectr.shared.run.arguments import PublishArguments
 from prectr.shared.run.cli import run_main
 from prectr.shared.run.verbs import Command, Stage, Verb
 
-_SCORING = (RankerArguments, DataArguments, WhereArguments, PrecisionArguments, BatchArguments)
-_JUDGING = (RankerArguments, JudgedArguments, SamplingArguments, PrecisionArguments, EvaluateArguments)
+_SCORING = (RankerArguments, DataArguments, WhereArguments, BatchArguments)
+_JUDGING = (RankerArguments, JudgedArguments, SamplingArguments, EvaluateArguments)
 
 STAGE = Stage(
     "rank",
@@ -49,7 +48,7 @@ STAGE = Stage(
         ),
         "serve": Verb(
             "answer over HTTP, with a page to search on: every event changes the next answer",
-            (ServeArguments, RankerArguments, DataArguments, WhereArguments, PrecisionArguments),
+            (ServeArguments, RankerArguments, DataArguments, WhereArguments),
         ),
         "export": Verb(
             "write what serving computes as ONNX, which `serve` then uses",
@@ -155,7 +154,6 @@ def validate(command: Command) -> None:
     validate.validate(
         command[JudgedArguments],
         command[RankerArguments],
-        command[PrecisionArguments].bf16,
         evaluation.evaluation_batch,
         evaluation.bootstrap_resamples,
         command[SamplingArguments].negative_sampling_rate,
@@ -168,7 +166,7 @@ def serve(command: Command) -> None:
 
     silence_transformers()
     where, ranker, data = command[WhereArguments], command[RankerArguments], command[DataArguments]
-    serve(where, ranker, data, command[PrecisionArguments].bf16, command[ServeArguments])
+    serve(where, ranker, data, command[ServeArguments])
 
 
 def score_or_explain(command: Command) -> None:
@@ -176,15 +174,15 @@ def score_or_explain(command: Command) -> None:
         command[ExplainArguments].require_a_page()
     silence_transformers()
     where, ranker, data = command[WhereArguments], command[RankerArguments], command[DataArguments]
-    scoring = (command[PrecisionArguments].bf16, command[BatchArguments].evaluation_batch)
+    at_once = command[BatchArguments].evaluation_batch
     if command.verb == "score":
         from prectr.rank.serving.score_table import score
 
-        score(where, ranker, data, *scoring, command[ScoreArguments])
+        score(where, ranker, data, at_once, command[ScoreArguments])
     else:
         from prectr.rank.serving.explain_command import explain
 
-        explain(where, ranker, data, *scoring, command[ExplainArguments])
+        explain(where, ranker, data, at_once, command[ExplainArguments])
 
 
 def silence_transformers() -> None:

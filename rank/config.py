@@ -233,16 +233,13 @@ class LossArguments(SamplingArguments):
 
 
 @dataclass
-class PrecisionArguments:
-    """The precision of its arithmetic."""
-
-    bf16: bool = field(default=True, metadata={"help": "matrix products in bfloat16, where the machine has them"})
-
-
-@dataclass
-class TrainArguments(Ranged, PrecisionArguments):
+class TrainArguments(Ranged):
     """Training; the rest is transformers' Trainer as it comes."""
 
+    bf16: bool = field(
+        default=True,
+        metadata={"help": "matrix products of training in bfloat16, where the machine has them"},
+    )
     frozen_epochs: float = field(
         default=0.0,
         metadata={

@@ -50,7 +50,7 @@ from prectr.rank.reports.html import write_report
 from prectr.rank.reports.terminal import REPORT, show_report, show_results
 from prectr.rank.training.engagement import write_engagement
 from prectr.rank.training.fit import train_ranker
-from prectr.rank.workspace import ENGAGEMENT, Workspace
+from prectr.rank.workspace import ENGAGEMENT, PAIR_FEATURES, Workspace
 from prectr.shared.run import launch
 from prectr.shared.run.ahead import Ahead, Build, look_ahead, tell
 from prectr.shared.run.console import console
@@ -269,12 +269,13 @@ def build_pair_features(workspace: Workspace, name: str) -> None:
     shows or replays, or `judged_pair_features/` of those that are judged.
     """
     pairs = stored_pairs(workspace, name)
+    bf16 = name == PAIR_FEATURES and workspace.training.bf16  # what is judged is served, in float32
     inputs = {
         **_text_inputs(workspace),
         "pairs": fingerprint_of_pairs(pairs),
-        "bf16": workspace.training.bf16 and has_bf16(compute_device()),
+        "bf16": bf16 and has_bf16(compute_device()),
     }
-    build = partial(write_frozen_text, workspace, pairs)
+    build = partial(write_frozen_text, workspace, pairs, bf16)
     workspace.step(name, workspace.folder / name, inputs, build, sources=SOURCES["pair_features"])
 
 
@@ -302,7 +303,6 @@ def build_ranker(workspace: Workspace) -> None:
         "trained": fingerprint_of(trained),
         "lightgbm": fingerprint_of(workspace.folder / "lightgbm"),
         "calibrate": workspace.training.calibrate,
-        "bf16": workspace.training.bf16,
         "negative_sampling_rate": workspace.losses.negative_sampling_rate,
         **deciding(workspace.evaluation),
     }

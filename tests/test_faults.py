@@ -26,7 +26,7 @@ ITEMS = [{"text": "red wool scarf small", "category": "clothing"}, {"text": "ste
 
 def score_a_page(run: Path) -> np.ndarray:
     """As `rank score` and `rank serve` do, with the memory of the run."""
-    scorer = Scorer.open(run / "ranker", run / "data", bf16=False, batch_size=64)
+    scorer = Scorer.open(run / "ranker", run / "data", batch_size=64)
     shop, _, prepared = scorer.prepare(split_of(run, "test").slice(0, 8))
     return scorer.predict(shop, prepared)["p_click"]
 

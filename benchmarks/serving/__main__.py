@@ -2,27 +2,27 @@
 
     python -m benchmarks.serving [--name journey] [--quick true]
 
-It needs a finished `make rank` and writes nothing there but what `rank serve` keeps beside a ranker. Events are sent
-last: what is asked before sees none.
+It needs a finished `make rank` and writes nothing there but what `rank serve` keeps beside a ranker. A part that is
+measured is written down at once: the same command after a kill goes on with the next.
 """
 
 import json
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from benchmarks.command_line import read_arguments
 from benchmarks.provenance import provenance
 from benchmarks.serving.events import kill_under_load, take
-from benchmarks.serving.latency import cold, latencies, requests_per_second
+from benchmarks.serving.latency import USUAL, cold, latencies, requests_per_second
 from benchmarks.serving.pages import Larger, Page, cut, judged_pages
 from benchmarks.serving.parity import live_parity, parity, some_of
-from benchmarks.serving.rivals import lightgbm_milliseconds
+from benchmarks.serving.rivals import lightgbm_milliseconds, minilm_milliseconds
 from benchmarks.serving.server import Server
 from prectr.data.contract import read_table
 from prectr.rank.history.rows import seconds_of
@@ -30,17 +30,24 @@ from prectr.shared.atomic import atomic_write
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.cli import run_main
 from prectr.shared.run.console import console
+from prectr.shared.seeds import generator
 
 MODULE = "benchmarks.serving"
-PARTS = ("parity", "latency", "events", "live_parity", "kills", "lightgbm")
+OF_PART = {
+    "parity": ("parity_max_delta",),
+    "latency": ("p50_ms", "p99_ms", "cold_100_texts_ms", "requests_per_s"),
+    "rivals": ("lightgbm_100_rows_ms", "minilm_ort_int8_100_pairs_ms"),
+    "events": ("events_per_s", "bytes_per_user"),
+    "live_parity": ("live_parity_max_delta",),
+    "kills": ("lost_events", "doubled_events"),
+}
+"""The keys that each part finds, in the order in which they are measured: events come late, since what is asked before
+sees none."""
 KEYS = (
     "p50_ms", "p99_ms", "cold_100_texts_ms", "events_per_s", "bytes_per_user", "lightgbm_100_rows_ms",
     "minilm_ort_int8_100_pairs_ms", "requests_per_s", "parity_max_delta", "live_parity_max_delta", "lost_events",
     "doubled_events",
 )  # fmt: skip
-
-
-NOT_YET = {"minilm_ort_int8_100_pairs_ms": "nothing here exports MiniLM-L6 for ONNX Runtime yet"}
 
 
 @dataclass
@@ -49,12 +56,13 @@ class ServingArguments:
 
     name: str = field(default="journey", metadata={"help": "run: the folder artifacts/<name>"})
     artifacts: str = field(default="artifacts", metadata={"help": "folder of everything generated"})
-    parts: list[str] = field(default_factory=lambda: list(PARTS), metadata={"help": f"of {', '.join(PARTS)}"})
+    parts: list[str] = field(default_factory=lambda: list(OF_PART), metadata={"help": f"of {', '.join(OF_PART)}"})
     requests: int = field(default=1000, metadata={"help": "pages of each size whose latency is taken"})
     pages: int = field(default=1000, metadata={"help": "pages of the test weeks whose scores are compared"})
     seconds: float = field(default=20.0, metadata={"help": "how long callers ask as fast as they are answered"})
     users: int = field(default=150_000, metadata={"help": "new users whose seven events each are sent"})
     kills: int = field(default=20, metadata={"help": "times the server is killed while events come"})
+    again: bool = field(default=False, metadata={"help": "measure also what is written down already"})
     quick: bool = field(default=False, metadata={"help": "a hundredth of all that, to see that it works"})
     results: str = field(default="benchmarks/results", metadata={"help": "folder of serving.json"})
 
@@ -62,8 +70,8 @@ class ServingArguments:
         if self.quick:
             self.requests, self.pages, self.seconds, self.users, self.kills = 10, 10, 0.5, 200, 1
         for part in self.parts:
-            if part not in PARTS:
-                raise PrectrError(f"command line: --parts {part}: name some of {', '.join(PARTS)}.")
+            if part not in OF_PART:
+                raise PrectrError(f"command line: --parts {part}: name some of {', '.join(OF_PART)}.")
         for name in ("requests", "pages", "users", "kills"):
             if getattr(self, name) < 1:
                 raise PrectrError(f"command line: --{name} {getattr(self, name)}: give a number from 1 on.")
@@ -72,68 +80,97 @@ class ServingArguments:
     def run(self) -> Path:
         return Path(self.artifacts).absolute() / self.name
 
+    @property
+    def amount(self) -> dict[str, Any]:
+        """How much of what is measured: figures of another amount are others."""
+        amounts = ("name", "requests", "pages", "seconds", "users", "kills")
+        return {name: value for name, value in asdict(self).items() if name in amounts}
+
+
+class Found(NamedTuple):
+    """What a part has found: figures by key, on what and how much of it, and why a key has no figure."""
+
+    values: dict[str, Any]
+    facts: dict[str, Any]
+    reasons: dict[str, str]
+
 
 def main(argv: list[str]) -> None:
     arguments = read_arguments(ServingArguments, MODULE, argv)
     if not (arguments.run / "ranker" / "predictions.parquet").exists():
         raise PrectrError(f"{arguments.run} is no finished run: run `python -m rank run --name {arguments.name}`.")
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    found = Figures(arguments).all()
-    result = {**{key: found.values.get(key) for key in KEYS}, **provenance(MODULE, argv)}
-    result |= {"not_measured": found.reasons, "facts": found.facts, "data": arguments.name}
-    path = Path(arguments.results) / "serving.json"
+    path, origin = Path(arguments.results) / "serving.json", provenance(MODULE, argv)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(path) as temporary:
-        temporary.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    console.print(json.dumps({key: result[key] for key in KEYS}, indent=2), markup=False, highlight=False)
+    found = measured(path, arguments, origin["commit"])
+    wanted = [part for part in OF_PART if part in arguments.parts and part not in found]
+    write(path, found, arguments, origin)
+    for part, figures in Figures(arguments).of(wanted):
+        console.print(f"{part}: {figures.values | figures.facts | figures.reasons}", markup=False, highlight=False)
+        found[part] = figures
+        write(path, found, arguments, origin)
     console.print(f"Written to {path}.", markup=False, highlight=False)
 
 
-class Figures:
-    """Everything that is measured of a run.
+def measured(path: Path, arguments: ServingArguments, commit: str) -> dict[str, Found]:
+    """The parts that stand in `path` whole, of this commit and as much of everything."""
+    if not path.exists():
+        return {}
+    written = json.loads(path.read_text(encoding="utf-8"))
+    if (written.get("commit"), written.get("amount")) != (commit, arguments.amount):
+        return {}
+    again = arguments.parts if arguments.again else []
+    whole = {part: each for part, each in written["parts"].items() if not each["reasons"] and part not in again}
+    return {part: Found(**each) for part, each in whole.items()}
 
-    Attributes:
-        values: by key of the result. reasons: why a key has none. facts: on what, and how much of it.
-    """
+
+def write(path: Path, found: dict[str, Found], arguments: ServingArguments, origin: dict[str, Any]) -> None:
+    """The figures by key, then how they came to be, then part by part."""
+    values = {key: value for part in found.values() for key, value in part.values.items()}
+    reasons = {key: "not measured yet" for part, keys in OF_PART.items() if part not in found for key in keys}
+    for part in found.values():
+        reasons |= part.reasons
+    facts = {key: value for part in found.values() for key, value in part.facts.items()}
+    result = {**{key: values.get(key) for key in KEYS}, **origin, "not_measured": reasons, "facts": facts}
+    result |= {"amount": arguments.amount, "parts": {part: each._asdict() for part, each in found.items()}}
+    with atomic_write(path) as temporary:
+        temporary.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+
+
+class Figures:
+    """Everything that is measured of a run."""
 
     def __init__(self, arguments: ServingArguments) -> None:
         self.arguments, self.run = arguments, arguments.run
-        self.values, self.reasons, self.facts = dict[str, Any](), dict(NOT_YET), dict[str, Any]()
         self._pages = judged_pages(self.run)
         self._end = int(seconds_of(read_table(self.run / "data", "behaviours", ["timestamp"])["timestamp"])[-1]) + 1
 
-    def all(self) -> "Figures":
+    def of(self, parts: list[str]) -> Iterator[tuple[str, Found]]:
+        """What each of the parts finds, one after another."""
         with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
             self._folder, self._stack = Path(folder), stack
-            of_part: dict[str, tuple[Callable[[], dict[str, Any]], tuple[str, ...]]] = {
-                "parity": (self._parity, ("parity_max_delta",)),
-                "latency": (self._latency, ("p50_ms", "p99_ms", "cold_100_texts_ms", "requests_per_s")),
-                "events": (self._events, ("events_per_s", "bytes_per_user")),
-                "live_parity": (self._live_parity, ("live_parity_max_delta",)),
-                "kills": (self._kills, ("lost_events", "doubled_events")),
-                "lightgbm": (self._lightgbm, ("lightgbm_100_rows_ms",)),
-            }
-            for part, (measure, keys) in of_part.items():
-                if part not in self.arguments.parts:
-                    self.reasons |= dict.fromkeys(keys, "not asked for")
-                    continue
+            for part in parts:
+                self._facts = dict[str, Any]()
                 try:
-                    self.values |= measure()
+                    values, reasons = getattr(self, f"_{part}")(), dict[str, str]()
                 except PrectrError as error:
-                    self.reasons |= dict.fromkeys(keys, str(error))
-        return self
+                    values, reasons = {}, dict.fromkeys(OF_PART[part], str(error))
+                yield part, Found(values, self._facts, reasons)
 
     @cached_property
     def _server(self) -> Server:
-        """The one that knows the whole log; events come last."""
+        """The one that knows the whole log; events come last. What is made of texts at the first start is there at the
+        second, whose start is timed."""
+        with Server(self.run, self._folder / "first.sqlite"):
+            pass
         server = self._stack.enter_context(Server(self.run, self._folder / "journal.sqlite"))
-        self.facts["seconds_to_ready"] = round(server.seconds_to_ready, 1)
+        self._facts["seconds_to_ready"] = round(server.seconds_to_ready, 1)
         return server
 
     def _parity(self) -> dict[str, Any]:
         pages = self._compared()
         found = parity(self._server, pages)
-        self.facts |= {"parity_pages": len(pages), "auc": found.auc}
+        self._facts |= {"parity_pages": len(pages), "auc": found.auc}
         return {"parity_max_delta": found.delta}
 
     def _latency(self) -> dict[str, Any]:
@@ -143,7 +180,18 @@ class Figures:
         found["cold_100_texts_ms"] = cold(server, self.run, self._pages, min(arguments.requests, 50))
         return found
 
+    def _rivals(self) -> dict[str, Any]:
+        """Both on one core, as the server is."""
+        larger, draws = Larger(self.run, self._end), generator(0, "serving", "rivals")
+        page = larger.of(self._pages[int(draws.integers(len(self._pages)))], USUAL, draws)
+        repeats = min(self.arguments.requests, 200)
+        return {
+            "lightgbm_100_rows_ms": lightgbm_milliseconds(self.run, repeats),
+            "minilm_ort_int8_100_pairs_ms": minilm_milliseconds(self.run, page, repeats, self._folder),
+        }
+
     def _events(self) -> dict[str, Any]:
+        self._facts["users"] = self.arguments.users
         return take(self._server, self._pages, self.arguments.users, self._end)._asdict()
 
     def _live_parity(self) -> dict[str, Any]:
@@ -151,21 +199,18 @@ class Figures:
         events = cut(self.run, self._folder / "data", self._pages[0].second)
         with Server(self.run, self._folder / "live.sqlite", self._folder / "data") as server:
             found = live_parity(server, pages, events)
-        self.facts |= {"live_events": sum(map(len, events)), "live_auc": found.auc}
+        self._facts |= {"live_events": sum(map(len, events)), "live_auc": found.auc}
         return {"live_parity_max_delta": found.delta}
 
     def _kills(self) -> dict[str, Any]:
         found = kill_under_load(self.run, self._folder / "kills.sqlite", self._pages, self.arguments.kills, self._end)
-        self.facts["acknowledged_before_kills"] = found.acknowledged
+        self._facts["acknowledged_before_kills"] = found.acknowledged
         return {"lost_events": found.lost, "doubled_events": found.doubled}
 
     def _compared(self) -> list[Page]:
         """The first pages where it must be quick: before later ones nearly all events have to be sent."""
         most = self.arguments.pages
         return self._pages[:most] if self.arguments.quick else some_of(self._pages, most)
-
-    def _lightgbm(self) -> dict[str, Any]:
-        return {"lightgbm_100_rows_ms": lightgbm_milliseconds(self.run, self.arguments.requests)}
 
 
 if __name__ == "__main__":

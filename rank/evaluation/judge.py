@@ -55,7 +55,8 @@ def judge_ranker(workspace: Workspace, work: Path) -> None:
         vectors, texts = None, Texts.open(workspace.folder / "texts").of_catalogue(len(shop.item_texts))
     of_items = ranker.feature_map.transform_items(shop.items).astype(np.int32)
     events = Events(shop.log, of_items, ranker.feature_map.event_types, shop.text_of_item)
-    predictor = Predictor(ranker.model, texts, events, workspace.training.bf16, vectors)
+    # In float32, as it is served: bfloat16 moves P(click) by up to .008, and by how much hangs on what is in the batch.
+    predictor = Predictor(ranker.model, texts, events, bf16=False, tables=vectors)
     batch, resamples, seed = (
         workspace.evaluation.evaluation_batch,
         workspace.evaluation.bootstrap_resamples,

@@ -24,8 +24,11 @@ from prectr.rank.history.codes import Grown
 from prectr.rank.history.event import CLICK, Event
 from prectr.rank.history.index import TOTAL_SCALE, BehaviourIndex
 from prectr.rank.history.key_table import KeyTable
+from prectr.rank.history.latest import LatestRows
 from prectr.rank.history.log import DAY, REPEAT_DAYS, BehaviourLog
-from prectr.rank.history.recent import Behind, Growing, JoinedIndex, RecentLists, packed
+from prectr.rank.history.names import GrownNames
+from prectr.rank.history.recent import Behind, Growing, JoinedIndex, packed
+from prectr.rank.history.recent_lists import RecentLists, Values
 from prectr.rank.history.rows import COLUMN_TYPES, MOST_EVENT_TYPES, NO_PAGE
 from prectr.shared.errors import PrectrError
 
@@ -51,7 +54,10 @@ class LiveLog(BehaviourLog):
     """
 
     def __init__(self, base: BehaviourLog, event_types: Sequence[str], groups: Mapping[str, pa.Array]) -> None:
-        vocabularies = {name: Grown(getattr(base, name)) for name in ("users", "items", "queries", "categories")}
+        vocabularies: dict[str, Grown] = {
+            name: GrownNames(getattr(base, name)) for name in ("users", "queries", "categories")
+        }
+        vocabularies["items"] = Grown(base.items)
         types = [*base.event_types, *(name for name in event_types if name not in base.event_types)]
         columns = {name: Behind(getattr(base, name)) for name in COLUMN_TYPES}
         super().__init__(vocabularies, columns, base.item_groups, types)  # type: ignore[arg-type]
@@ -63,14 +69,15 @@ class LiveLog(BehaviourLog):
         self._lists: dict[str, RecentLists] = {}
         for name, spec in self.specs.items():
             of_base = base.index(name)
-            self._lists[name] = RecentLists(0 if of_base.totals is None else of_base.totals.shape[1])
+            self._lists[name] = RecentLists(len(base), self._values_of(name))
             if spec.sums_level_prob and of_base.totals is None:
                 raise ValueError(f"index {name} of the base has no sums")
             self._indices[name] = JoinedIndex(of_base, self._lists[name])
+        self._days: dict[int, int] = {}  # what `item_repeat` sums, by row
         self._last_page = KeyTable()  # by user, whose last page these three are of
         self._page_second, self._page_number, self._page_ordinal = array("q"), array("q"), array("q")
         self._starts = bytearray()  # whether a recent row is the first of a page
-        self._shown: dict[tuple[int, int], int] = {}  # row of an item of a page: (page, item)
+        self._shown = LatestRows(MOST_SHOWN)
         self._clicked_later = (Growing(np.int64), Growing(np.int64))  # rows, and when they were clicked
 
     def rows_before(self, seconds: np.ndarray) -> np.ndarray:
@@ -147,36 +154,43 @@ class LiveLog(BehaviourLog):
         """
         first_row = len(self)
         codes = {
-            "user": [-1 if e.user_id is None else self.users.add(e.user_id) for e in events],
-            "query": [-1 if e.query is None else self.queries.add(e.query) for e in events],
-            "category": [-1 if e.query_category is None else self.categories.add(e.query_category) for e in events],
+            "user": self.users.add_all([e.user_id for e in events]),
+            "query": self.queries.add_all([e.query for e in events]),
+            "category": self.categories.add_all([e.query_category for e in events]),
             "event": [self._type(e.event_type) for e in events],
         }
         arrays = {name: np.array(values, np.int64) for name, values in codes.items()}
         arrays["item"] = self.items.encode(pa.array([e.item_id for e in events], pa.string())).astype(np.int64)
         kept: list[int] = []
-        later: list[tuple[int, int]] = []  # clicks on rows of this very batch
+        clicked = np.array([event.is_clicked for event in events], bool)
+        later: dict[int, int] = {}  # clicks on what was shown: row, and when
         for place, event in enumerate(events):
             if event.page != NO_PAGE:
                 key = event.page, int(arrays["item"][place])
-                if event.kind == CLICK and key in self._shown:
-                    later.append((self._shown[key], event.timestamp))
+                if event.kind == CLICK and (row := self._shown.get(*key)) >= 0:
+                    if row < first_row:
+                        is_new = not self.clicked[row]
+                    else:
+                        # It is of this very batch, and becomes a clicked one before it is added.
+                        is_new = not clicked[kept[row - first_row]]
+                        clicked[kept[row - first_row]] = True
+                    if is_new:
+                        later.setdefault(row, event.timestamp)
                     continue
-                self._shown[key] = first_row + len(kept)
-                if len(self._shown) > MOST_SHOWN:
-                    del self._shown[next(iter(self._shown))]
+                self._shown.put(*key, first_row + len(kept))
             kept.append(place)
         if kept:
-            self._add_rows([events[place] for place in kept], {n: a[kept] for n, a in arrays.items()}, level_prob[kept])
-        for row, second in later:
-            if not self.clicked[row]:
-                self._set_clicked(row, 1)
-                for column, value in zip(self._clicked_later, (row, second), strict=True):
-                    column.append(np.array([value]))
+            columns = {name: values[kept] for name, values in {**arrays, "clicked": clicked}.items()}
+            self._add_rows([events[place] for place in kept], columns, level_prob[kept])
+        rows, seconds = (np.array(list(each), np.int64) for each in (later.keys(), later.values()))
+        self._set_clicked(np.sort(rows[rows < first_row]), 1)
+        # Nobody can look from between a showing and a click of its second.
+        after = seconds > self.seconds[rows]
+        for column, values in zip(self._clicked_later, (rows, seconds), strict=True):
+            column.append(values[after])
 
     def _add_rows(self, events: Sequence[Event], columns: dict[str, np.ndarray], level_prob: np.ndarray) -> None:
         rows = len(self) + np.arange(len(events))
-        columns["clicked"] = np.array([e.is_clicked for e in events])
         columns["seconds"] = np.array([e.timestamp for e in events], np.int64)
         columns["level_prob"] = level_prob
         self._starts.extend(bytes(len(rows)))
@@ -216,7 +230,7 @@ class LiveLog(BehaviourLog):
 
     def _last_in_base(self, user: int) -> int:
         """The ordinal of a user's last page in the base; -1: there is none."""
-        if user < 0:
+        if not 0 <= user < len(self.base.users):
             return -1
         index: BehaviourIndex = self.base.index("user")
         last = index.last_row(*(np.array([value]) for value in (self._in_base(user), 0, len(self.base))))[0]
@@ -235,82 +249,86 @@ class LiveLog(BehaviourLog):
             rows = rows[self.event[rows] != _SEARCH_CODE]
         elif kind in ("clicked", "skipped"):
             rows = rows[self.clicked[rows] == (kind == "clicked")]
-        values = np.zeros((len(rows), 0), np.int64)
         if kind == "repeated":
-            rows, values = self._recent_repeats(rows)
-        elif self.specs[name].sums_level_prob:
-            values = _scaled(self.level_prob[rows])
-        for key, row, value in zip(self._keys(name, rows), rows.tolist(), values.tolist(), strict=True):
-            if key >= 0:
-                lists.add(key, row, value)
+            rows, days = self._recent_repeats(rows)
+            self._days.update(zip(rows.tolist(), days.tolist(), strict=True))
+        if len(rows):
+            keys = self._keys(name, rows)
+            lists.add(keys[keys >= 0], rows[keys >= 0])
 
-    def _keys(self, name: str, rows: np.ndarray) -> list[int]:
-        if not len(rows):
-            return []
-        keys: list[int] = packed([self._codes(part, rows) for part in self.specs[name].parts]).tolist()
-        return keys
+    def _keys(self, name: str, rows: np.ndarray) -> np.ndarray:
+        return packed([self._codes(part, rows) for part in self.specs[name].parts])
+
+    def _values_of(self, name: str) -> Values | None:
+        """What an index sums of recent rows."""
+        if self.specs[name].sums_level_prob:
+            return lambda rows: _scaled(self.level_prob[rows])
+        if name == _REPEATS:
+            return lambda rows: np.array([self._days[row] for row in rows.tolist()], np.int64)[:, None]
+        return None
 
     def _recent_repeats(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Those of the rows that click on an item again, and the sums' part of each: see `BehaviourLog._repeats`."""
+        """Those of the rows that click on an item again, and what is summed of each, int64 [n], as in `_repeats`."""
         rows = rows[(self.clicked[rows] == 1) & (self.user[rows] >= 0)]
         index = self.index(_CLICKS)
         lists = index.lookup(self.user[rows], self.item[rows])
         previous = index.last_row(lists, np.zeros_like(rows), rows)
         rows, previous = rows[previous >= 0], previous[previous >= 0]
         if not len(rows):
-            return rows, np.zeros((0, 1), np.int64)
+            return rows, np.zeros(0, np.int64)
         days = (self.seconds[rows] - self.seconds[previous]) / DAY
         repeats = (days >= REPEAT_DAYS[0]) & (days <= REPEAT_DAYS[1])
-        return rows[repeats], _scaled(np.log1p(days[repeats])[:, None])
+        return rows[repeats], _scaled(np.log1p(days[repeats]))
 
-    def _set_clicked(self, row: int, clicked: int) -> None:
-        """Turn a recent row into a click, or back."""
-        rows = np.array([row])
-        index = self.index(_CLICKS)
-        following: list[int] = []
-        if self.user[row] >= 0:
-            lists = index.lookup(self.user[rows], self.item[rows])
-            begin, end = index.bounds(lists, rows + 1, np.array([len(self)]))
-            if end > begin:
-                following = index.take_back(begin, begin + 1, 1)[:, 0].tolist()
+    def _set_clicked(self, rows: np.ndarray, clicked: int) -> None:
+        """Turn recent rows [n], ascending, into clicks, or back."""
+        if not len(rows):
+            return
+        # What comes after them may be a click again, or no longer.
+        of_users, index = rows[self.user[rows] >= 0], self.index(_CLICKS)
+        again = rows
+        if len(of_users):
+            lists = index.lookup(self.user[of_users], self.item[of_users])
+            begin, end = index.bounds(lists, of_users + 1, np.full(len(of_users), len(self)))
+            begin = begin[end > begin]
+            again = np.union1d(rows, index.take_back(begin, begin + 1, 1)[:, 0])
         changed = [name for name, spec in self.specs.items() if spec.rows in ("clicked", "skipped")]
         for name in changed:
-            self._take_out(name, row)
-        for each in (row, *following):
-            self._take_out(_REPEATS, each)
-        self._columns["clicked"].recent.values[row - len(self.base)] = clicked
+            self._take_out(name, rows)
+        self._take_out(_REPEATS, again)
+        self._columns["clicked"].recent.values[rows - len(self.base)] = clicked
         for name in changed:
             self._put(name, rows)
-        self._put(_REPEATS, np.array(sorted({row, *following})))
+        self._put(_REPEATS, again)
 
-    def _take_out(self, name: str, row: int) -> None:
-        self._lists[name].remove(self._keys(name, np.array([row]))[0], row)
+    def _take_out(self, name: str, rows: np.ndarray) -> None:
+        for key, row in zip(self._keys(name, rows).tolist(), rows.tolist(), strict=True):
+            self._lists[name].remove(key, row)
+            if name == _REPEATS:
+                self._days.pop(row, None)
 
     @contextmanager
     def as_of(self, second: int) -> Iterator[None]:
         """Within, clicks of this second and later ones on what was shown before it have not happened."""
         rows, clicked_at = (column.values for column in self._clicked_later)
-        taken = rows[(clicked_at >= second) & (self.seconds[rows] < second)].tolist() if len(rows) else []
-        for row in taken:
-            self._set_clicked(row, 0)
+        rows = rows[clicked_at >= second]
+        taken = np.sort(rows[self.seconds[rows] < second])
+        self._set_clicked(taken, 0)
         try:
             yield
         finally:
-            for row in taken:
-                self._set_clicked(row, 1)
+            self._set_clicked(taken, 1)
 
     def erase_user(self, user_id: str) -> None:
         """Forget a user: recent rows are gone from every list; those of the base are nobody's."""
         user = int(self.users.encode(pa.array([user_id], pa.string()))[0])
         self.users.drop(user_id)
         number = self._lists["user"].numbers.get(user) if user >= 0 else -1
-        rows = list(self._lists["user"].rows(number)) if number >= 0 else []
-        for row in rows:
-            for name in self.specs:
-                self._take_out(name, row)
+        rows = self._lists["user"].rows(number) if number >= 0 else np.zeros(0, np.int64)
+        for name in self.specs:
+            self._take_out(name, rows)
         for name, column in self._columns.items():
-            if rows:
-                column.recent.values[np.array(rows) - len(self.base)] = -1 if name in ("user", "query") else 0
+            column.recent.values[rows - len(self.base)] = -1 if name in ("user", "query") else 0
         later, seconds = (column.values for column in self._clicked_later)
         kept = ~np.isin(later, rows)
         self._clicked_later = (Growing(np.int64), Growing(np.int64))
@@ -318,8 +336,7 @@ class LiveLog(BehaviourLog):
             times.append(values[kept])
         for row in rows:
             self._starts[row - len(self.base)] = False
-        gone = set(rows)
-        self._shown = {key: row for key, row in self._shown.items() if row not in gone}
+        self._shown.forget(rows)
 
 
 def _scaled(values: np.ndarray) -> np.ndarray:

@@ -8,13 +8,12 @@ told, as in the base. Most keys have no recent row: of those the base alone is a
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_left
 from collections.abc import Sequence
 
 import numpy as np
 
 from prectr.rank.history.index import TOTAL_SCALE, BehaviourIndex
-from prectr.rank.history.key_table import KeyTable
+from prectr.rank.history.recent_lists import RecentLists
 
 _SHIFT = 32
 _LOW = (1 << _SHIFT) - 1
@@ -79,93 +78,6 @@ class Behind:
         return found[()]
 
 
-class RecentLists:
-    """The recent rows of one index by key, ascending, with running sums where the index sums values.
-
-    Keys are pairs packed by `packed`; lists are numbered from 0 in the order of their first row. Nearly all lists have
-    one row, which lies in an array of all lists': an object for each would take ten times as much.
-
-    Attributes:
-        numbers: of the lists, by key.
-    """
-
-    def __init__(self, num_values: int = 0) -> None:
-        self.numbers = KeyTable()
-        self._num_values = num_values
-        self._row = array("q")  # of each list that never had another row
-        self._values = array("q")  # of these rows, `num_values` of each
-        self._rows: dict[int, array[int]] = {}  # of the other lists
-        self._totals: dict[int, array[int]] = {}  # of the other lists: running sums from zeros on
-
-    def add(self, key: int, row: int, values: Sequence[int] = ()) -> None:
-        """Put a row into its key's list, mostly at the end; `values` in units of 1 / TOTAL_SCALE."""
-        number = self.numbers.add(key)
-        if number == len(self._row):
-            self._row.append(row)
-            self._values.extend(values)
-            return
-        rows = self._many(number)
-        place = bisect_left(rows, row)
-        rows.insert(place, row)
-        if self._num_values:
-            self._insert_values(self._totals[number], place, values)
-
-    def remove(self, key: int, row: int) -> None:
-        """Take a row out of its key's list, if it is there."""
-        if (number := self.numbers.get(key)) < 0:
-            return
-        rows = self._many(number)
-        place = bisect_left(rows, row)
-        if place == len(rows) or rows[place] != row:
-            return
-        del rows[place]
-        if self._num_values:
-            totals, width = self._totals[number], self._num_values
-            begin = width * place
-            values = [totals[begin + width + value] - totals[begin + value] for value in range(width)]
-            del totals[begin + width : begin + 2 * width]
-            for later in range(begin + width, len(totals)):
-                totals[later] -= values[(later - begin) % width]
-
-    def rows(self, number: int) -> Sequence[int]:
-        """The rows of a list."""
-        rows = self._rows.get(number)
-        return (self._row[number],) if rows is None else rows
-
-    def total(self, number: int, begin: int, end: int) -> np.ndarray:
-        """Sums int64 [V] of the values of rows [begin, end) of a list."""
-        width, totals = self._num_values, self._totals.get(number)
-        if totals is None:
-            there = begin < 1 <= end
-            return np.array(self._values[width * number : width * (number + 1)], np.int64) * there
-        return np.array([totals[width * end + value] - totals[width * begin + value] for value in range(width)])
-
-    def contents(self) -> dict[int, tuple[list[int], list[int]]]:
-        """Rows of every list, and the sums of all their values, by key."""
-        keys = self.numbers.keys().tolist()
-        lists = [list(self.rows(number)) for number in range(len(keys))]
-        sums = [self.total(number, 0, len(rows)).tolist() for number, rows in enumerate(lists)]
-        return dict(zip(keys, zip(lists, sums, strict=True), strict=True))
-
-    def _many(self, number: int) -> array[int]:
-        """The rows of a list, to be changed."""
-        if number not in self._rows:
-            self._rows[number] = self._row[number : number + 1]
-            if width := self._num_values:
-                zeros = array("q", [0] * width)
-                self._totals[number] = zeros + self._values[width * number : width * (number + 1)]
-        return self._rows[number]
-
-    def _insert_values(self, totals: array[int], place: int, values: Sequence[int]) -> None:
-        width = self._num_values
-        before = totals[width * place : width * (place + 1)]
-        totals[width * (place + 1) : width * (place + 1)] = array(
-            "q", [old + new for old, new in zip(before, values, strict=True)]
-        )
-        for later in range(width * (place + 2), len(totals)):
-            totals[later] += values[later % width]
-
-
 class JoinedIndex(BehaviourIndex):
     """An index of the base with recent lists behind its own.
 
@@ -176,7 +88,7 @@ class JoinedIndex(BehaviourIndex):
     def __init__(self, base: BehaviourIndex, recent: RecentLists) -> None:
         super().__init__(base.sizes, base.keys, base.offsets, base.rows, base.totals)
         self.base, self.recent = base, recent
-        self._base_list = array("q")  # of each recent list; -1 as long as nobody asked
+        self._base_list = array("i")  # of each recent list; -1 as long as nobody asked
 
     def lookup(self, *codes: np.ndarray) -> np.ndarray:
         in_base = [np.where(code < size, code, -1) for code, size in zip(codes, self.base.sizes, strict=True)]
@@ -203,7 +115,7 @@ class JoinedIndex(BehaviourIndex):
         for place in np.flatnonzero(lists > _LOW).tolist():
             number = int(lists[place] >> _SHIFT) - 1
             in_base = int(found[place] - self.base.offsets[of_base[place]])
-            in_recent = bisect_left(self.recent.rows(number), int(before_row[place]))
+            in_recent = self.recent.before(number, int(before_row[place]))
             found[place] = ((number + 1) << _SHIFT) + in_base + in_recent
         return found
 
@@ -237,7 +149,7 @@ class JoinedIndex(BehaviourIndex):
             first = max(int(begin[place]) & _LOW, last - n_last)
             rows = [
                 np.asarray(self.base.rows[offset + min(first, length) : offset + min(last, length)], np.int64),
-                np.array(self.recent.rows(number)[max(first - length, 0) : max(last - length, 0)], np.int64),
+                self.recent.rows(number, max(first - length, 0), max(last - length, 0)),
             ]
             found[place, : last - first] = np.concatenate(rows)[::-1]
         return found

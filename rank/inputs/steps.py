@@ -58,10 +58,10 @@ def fingerprint_of_pairs(stored: StoredPairs) -> str:
     return hashlib.sha256(stored.pairs.data).hexdigest()
 
 
-def write_frozen_text(workspace: Workspace, stored: StoredPairs, work: Path) -> None:
+def write_frozen_text(workspace: Workspace, stored: StoredPairs, bf16: bool, work: Path) -> None:
     """The steps `pair_features` and `judged_pair_features`: the features of all pairs by the encoder that training
     starts from."""
     texts = Texts.open(workspace.folder / "texts")
     np.save(work / PAIRS, stored.pairs)
-    write_pair_features(workspace.start_encoder(), texts, stored.pairs, work / VALUES, workspace.training.bf16)
+    write_pair_features(workspace.start_encoder(), texts, stored.pairs, work / VALUES, bf16)
     (work / TEXTS).write_text(json.dumps({"items": stored.num_items}), encoding="utf-8")

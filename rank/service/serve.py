@@ -45,7 +45,6 @@ class Plan:
     ranker: str
     data: Path
     journal: Path
-    bf16: bool
     settings: Settings
     challenger: str | None = None
 
@@ -61,7 +60,7 @@ class Plan:
         return Opened(live, Catalogue.of_table(live.scorer.items), window_of(self.data), challenger)
 
     def _live(self, ranker: Path, data: Path) -> LiveRanker:
-        return LiveRanker.open(ranker, data, self.journal, self.bf16, Exported.beside(ranker))
+        return LiveRanker.open(ranker, data, self.journal, Exported.beside(ranker))
 
     def application(self) -> FastAPI:
         """What answers by them."""
@@ -69,9 +68,7 @@ class Plan:
         return create_app(live, self.settings, catalogue, window, self.open, challenger)
 
 
-def serve(
-    run: WhereArguments, chosen: RankerArguments, given: DataArguments, bf16: bool, arguments: ServeArguments
-) -> None:
+def serve(run: WhereArguments, chosen: RankerArguments, given: DataArguments, arguments: ServeArguments) -> None:
     """The verb.
 
     Raises:
@@ -85,7 +82,7 @@ def serve(
     listener = listen(arguments.host, arguments.port)
     if arguments.log_time:
         settings = replace(settings, ahead=seconds_ahead(data, journal))
-    plan = Plan(ranker, data, journal, bf16, settings, arguments.challenger)
+    plan = Plan(ranker, data, journal, settings, arguments.challenger)
     host = f"[{arguments.host}]" if ":" in arguments.host else arguments.host
     address = f"http://{host}:{listener.getsockname()[1]}"
 

@@ -33,7 +33,6 @@ def explain(
     run: WhereArguments,
     chosen: RankerArguments,
     where: DataArguments,
-    bf16: bool,
     batch_size: int,
     arguments: ExplainArguments,
 ) -> None:
@@ -47,11 +46,11 @@ def explain(
         page = stored_page(data, arguments.page, arguments.split)
     with redirect_stdout(sys.stderr):  # what is said while opening is not part of the answer
         if arguments.query is None:
-            scorer = Scorer.open(ranker, data, bf16, batch_size)
+            scorer = Scorer.open(ranker, data, batch_size)
             gold = read_table(data, "gold") if has_table(data, "gold") else None
             facts = explain_page(scorer, page, gold, arguments.top_events, arguments.top_features)
         else:
-            live = LiveRanker.open(Path(ranker), data, bf16=bf16)
+            live = LiveRanker.open(Path(ranker), data)
             request = request_of(live, data, arguments)
             facts = without_a_page(live.explain(request, arguments.top_events, arguments.top_features))
     facts["reconstructed"] = reconstructed(data)

@@ -116,7 +116,6 @@ class LiveRanker:
         ranker: Path,
         data: Path,
         journal: Path | None = None,
-        bf16: bool = False,
         exported: Computes | None = None,
     ) -> Self:
         """Open a ranker's folder, the data folder that its memory begins with, and what the journal has since.
@@ -128,7 +127,7 @@ class LiveRanker:
         Raises:
             PrectrError: a file is missing, or the items lack a column the ranker was trained with.
         """
-        base = Scorer.open(ranker, data, bf16, BATCH_SIZE)
+        base = Scorer.open(ranker, data, BATCH_SIZE)
         scorer = LiveScorer(base, Path(ranker) if Path(ranker).is_dir() else None, exported)
         return cls(scorer, Journal(journal), absorbed(data), Rival.beside(ranker))
 
@@ -330,8 +329,7 @@ class LiveRanker:
 
 def _event(event: Event) -> Event:
     """An event as the journal keeps it."""
-    fields = {name: getattr(event, name) for name in Event._fields}
-    return Event(**{**fields, "timestamp": int(event.timestamp), "clicked": bool(event.clicked)})
+    return event._replace(timestamp=int(event.timestamp), clicked=bool(event.clicked))
 
 
 def _item(candidate: Candidate) -> Item:

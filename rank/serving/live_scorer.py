@@ -21,7 +21,6 @@ from prectr.rank.history.live_log import LiveLog
 from prectr.rank.history.score_log import kept_encoder
 from prectr.rank.history.stage_one import LevelProb
 from prectr.rank.inputs.frozen_text import TokenTables
-from prectr.rank.model.narrowed import narrowed
 from prectr.rank.model.predictor import Predictor, ProjectedVectors
 from prectr.rank.model.trained import ENCODER
 from prectr.rank.serving.catalogue import Catalogue, Mark
@@ -34,7 +33,7 @@ from prectr.rank.serving.texts.kept_pairs import KeptPairs
 from prectr.rank.serving.texts.kept_texts import JUDGED, LEARNT, kept_texts
 from prectr.rank.serving.texts.text_store import TextStore
 from prectr.shared.encoder.level_encoder import LevelEncoder
-from prectr.shared.training.device import autocast, compute_device, has_bf16
+from prectr.shared.training.device import compute_device
 
 QUERIES_AT_MOST = 200_000
 """Queries of the log whose vectors are kept; of a log with more, the others are read when they are asked."""
@@ -104,9 +103,9 @@ class LiveScorer(Scorer):
         """
         Args:
             folder: the ranker's, where what is made of texts is kept beside it; None: it is made at every opening.
-            exported: reads queries and computes pages in place of torch; in float32.
+            exported: reads queries and computes pages in place of torch.
         """
-        self.ranker, self.bf16, self.batch_size = base.ranker, base.bf16, base.batch_size
+        self.ranker, self.batch_size = base.ranker, base.batch_size
         self._exported = exported
         self._page_network = None if exported is None else exported.page_network(base.ranker.model)
         groups = {name: f"cat_{name}" for name in base.log.item_groups if name != "category"}
@@ -128,8 +127,6 @@ class LiveScorer(Scorer):
         self._states = KeptPairs(self._compared, STATES_KEPT)
         numbers = [name for name in self.items.column_names if name.startswith("num_")]
         self._of_items = ["item_id", "text", *numbers]
-        narrow_ones = self.bf16 and has_bf16(compute_device())
-        self._network = narrowed(self.ranker.model) if narrow_ones else self.ranker.model
 
     @property
     def items(self) -> pa.Table:
@@ -141,18 +138,16 @@ class LiveScorer(Scorer):
 
     def _store(self, name: str, encoder: LevelEncoder, read_from: Path | None, folder: Path | None) -> TextStore:
         """What `encoder`, of the folder `read_from`, makes of the catalogue's texts and of the log's queries."""
-        # Stage one's own probabilities are in float32 wherever they are made.
-        bf16 = self.bf16 and name == LEARNT
         texts = self.items["text"].combine_chunks().dictionary_encode().dictionary.to_pylist()
         reader = None if self._exported is None else self._exported.reader(name, encoder)
         if folder is None or read_from is None:
-            store = TextStore(encoder, bf16, None, reader)
+            store = TextStore(encoder, None, reader)
             store.add(texts)
             return store
         queries = self.live_log.base.queries[:QUERIES_AT_MOST].to_pylist()
         encoder = encoder.to(compute_device())
-        kept = kept_texts(folder / SERVING / name, read_from / ENCODER, encoder, texts, queries, bf16)
-        return TextStore(encoder, bf16, kept, reader)
+        kept = kept_texts(folder / SERVING / name, read_from / ENCODER, encoder, texts, queries)
+        return TextStore(encoder, kept, reader)
 
     def _add_kinds(self) -> None:
         """Types of event that came later than the table of what is told apart."""
@@ -252,15 +247,15 @@ class LiveScorer(Scorer):
         vectors = None
         if self._past is not None:
             with torch.inference_mode():
-                of_query = self._network.text_projection(self.texts.query(shop.query_texts[0]).pooled.half())
+                of_query = self.ranker.model.text_projection(self.texts.query(shop.query_texts[0]).pooled.half())
             vectors = ProjectedVectors(of_query, self._past[texts], self._past)
-        return Predictor(self._network, states, self.events, self.bf16, items=vectors, page_network=self._page_network)
+        model, network = self.ranker.model, self._page_network
+        return Predictor(model, states, self.events, bf16=False, items=vectors, page_network=network)
 
     @torch.inference_mode()
     def _compared(self, query: str, texts: np.ndarray) -> np.ndarray:
-        """Relevance states [n, S] of the query with n distinct texts; in the precision in which the network is."""
+        """Relevance states [n, S] of the query with n distinct texts."""
         encoder = self.texts.encoder
-        with autocast(encoder.device, self.bf16):
-            tables = TokenTables.of_vectors(encoder, self.texts.query(query), self.texts.items(texts))
-            states, place = tables.states(np.zeros(len(texts), np.int64), np.arange(len(texts)))
+        tables = TokenTables.of_vectors(encoder, self.texts.query(query), self.texts.items(texts))
+        states, place = tables.states(np.zeros(len(texts), np.int64), np.arange(len(texts)))
         return states.cpu().numpy()[place]

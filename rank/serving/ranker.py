@@ -95,8 +95,6 @@ class Ranker(TrainedRanker):
         log = BehaviourLog.from_tables(tables.items, tables.behaviours, level_prob, self.columns.matched)
         # What the network has learnt to read is made by the encoder that judged its run's log: the folder has only the
         # one that learnt on.
-        vectors = frozen_vectors(self, self.model.encoder, tables.items, bf16=False)
-        scorer = Scorer(
-            self, tables.items, log, stage_one, bf16=False, batch_size=len(tables.impressions), vectors=vectors
-        )
+        vectors = frozen_vectors(self, self.model.encoder, tables.items)
+        scorer = Scorer(self, tables.items, log, stage_one, batch_size=len(tables.impressions), vectors=vectors)
         return scorer, tables.impressions

@@ -34,7 +34,6 @@ def score(
     run: WhereArguments,
     chosen: RankerArguments,
     given: DataArguments,
-    bf16: bool,
     batch_size: int,
     arguments: ScoreArguments,
 ) -> None:
@@ -47,7 +46,7 @@ def score(
     open_impressions(impressions)
     ranker, data = ranker_and_data(run, chosen, given)
     output = check_output(arguments.output, "--output", [impressions, ranker, data])
-    scorer = Scorer.open(ranker, data, bf16, batch_size)
+    scorer = Scorer.open(ranker, data, batch_size)
     summary = score_file(scorer, impressions, output, arguments.rows_at_once)
     show_table(
         f"Scores of {impressions} by {ranker}",

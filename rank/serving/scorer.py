@@ -1,7 +1,8 @@
 """A trained ranker in front of a data set: its items, its past events, and what stage one says of any pair.
 
 The one way to score: `Ranker.score` (a page), `rank score` (tables), `rank explain` and `rank validate` all go
-through `Scorer.prepare`, which is training's own preparation, and the `Predictor`, which judges test weeks too.
+through `Scorer.prepare`, which is training's own preparation, and the `Predictor`, which judges test weeks too. All
+of it in float32: bfloat16 says something else of a page than of the same page among others.
 
 The ranker's folder is where a run left it, so the folder above holds the run's other artifacts: stage one's stored
 probabilities are read from there, and only pairs that are not among them are scored anew, by the encoder that scored
@@ -10,6 +11,7 @@ those.
 
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple, Self
 
 import numpy as np
 import pyarrow as pa
@@ -33,7 +35,7 @@ from prectr.rank.inputs.texts import Texts
 from prectr.rank.model.predictor import ItemVectors, Predictor
 from prectr.rank.model.trained import TrainedRanker
 from prectr.rank.serving.config import DataArguments, RankerArguments
-from prectr.rank.serving.stored import StoredPairs, require_same_run, run_of, stored_level_prob
+from prectr.rank.serving.stored import StoredPairs, is_as_judged, require_same_run, run_of, stored_level_prob
 from prectr.shared.encoder.level_encoder import LevelEncoder
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.steps import RECORD, fingerprint_of_tables, read_record
@@ -93,7 +95,7 @@ class Scorer:
 
     Args:
         items: the contract's table; columns that the ranker was not trained with are ignored.
-        bf16: matrix products in bfloat16. batch_size: impressions scored at once.
+        batch_size: impressions scored at once.
         vectors: of the texts of `items`, by the encoder that judged the log of the ranker's run.
     """
 
@@ -103,12 +105,11 @@ class Scorer:
         items: pa.Table,
         log: BehaviourLog,
         stage_one: StageOne,
-        bf16: bool,
         batch_size: int,
         vectors: FrozenVectors | None,
     ) -> None:
         self.ranker, self.log, self.stage_one = ranker, log, stage_one
-        self.bf16, self.batch_size = bf16, batch_size
+        self.batch_size = batch_size
         self.items = _item_columns(ranker, items)
         self.likeness = Likeness.of(self.items, log.items, vectors)
         feature_map = ranker.feature_map
@@ -127,11 +128,11 @@ class Scorer:
         if not self.ranker.model.config.text_vectors:
             return None
         encoder = self.ranker.model.encoder
-        parts = unit_vectors(encoder, encoder.tokenize(self._texts, "item"), self.bf16)
+        parts = unit_vectors(encoder, encoder.tokenize(self._texts, "item"), bf16=False)
         return torch.from_numpy(np.concatenate(list(parts)))
 
     @classmethod
-    def open(cls, ranker: str | Path, data: Path, bf16: bool, batch_size: int) -> "Scorer":
+    def open(cls, ranker: str | Path, data: Path, batch_size: int) -> "Scorer":
         """Open a ranker's folder (or hub id) and a data folder.
 
         Where `data` is what the ranker's run indexed, the run's own index of past events is used; any other data
@@ -162,12 +163,13 @@ class Scorer:
         if run and _is_indexed(run / "behaviours", data):
             log = BehaviourLog.open(run / "behaviours")
         else:
-            vectors = frozen_vectors(trained, encoder, items, bf16, vectors)
+            of_run = None if run is None or vectors is None else _TextVectors.of(run, vectors)
+            vectors = frozen_vectors(trained, encoder, items, of_run)
             behaviours = SCHEMAS["behaviours"].empty_table()
             if has_table(data, "behaviours"):
                 behaviours = read_table(data, "behaviours")
             log = BehaviourLog.from_tables(items, behaviours, stage_one.of(behaviours), trained.columns.matched)
-        return cls(trained, items, log, stage_one, bf16, batch_size, vectors)
+        return cls(trained, items, log, stage_one, batch_size, vectors)
 
     def prepare(self, impressions: pa.Table) -> tuple[Shop, RawSet, PreparedSet]:
         """Everything about whole pages that is known before the network sees them."""
@@ -185,7 +187,7 @@ class Scorer:
         if self.item_vectors is not None:
             own = encode(pa.array(shop.item_texts, pa.string()), pa.array(self._texts, pa.string()))
             items = ItemVectors(self.item_vectors[torch.from_numpy(own.astype(np.int64))], self.item_vectors)
-        return Predictor(self.ranker.model, texts, self.events, self.bf16, items=items)
+        return Predictor(self.ranker.model, texts, self.events, bf16=False, items=items)
 
     def predict(self, shop: Shop, prepared: PreparedSet) -> dict[str, np.ndarray]:
         """`p_click` [n], `level_prob` [n, K], `p_click_given_level` [n, K] and `tau` [n], in the order of the table
@@ -196,14 +198,43 @@ class Scorer:
         return {name: values[order] for name, values in found.items()}
 
 
+class _TextVectors(NamedTuple):
+    """Vectors of a run's item texts, [n, V]."""
+
+    texts: pa.Array
+    vectors: FrozenVectors
+
+    @classmethod
+    def of(cls, run: Path, vectors: FrozenVectors) -> Self:
+        """Of no text where the run's items are no longer those that were read."""
+        own = run / "data"
+        texts = pa.array([], pa.string())
+        if has_table(own, "items") and is_as_judged(run, own):
+            texts = _distinct_texts(read_table(own, "items", ["text"]))
+        return cls(texts, vectors)
+
+
 def frozen_vectors(
-    ranker: TrainedRanker, encoder: LevelEncoder, items: pa.Table, bf16: bool, of_run: FrozenVectors | None = None
+    ranker: TrainedRanker, encoder: LevelEncoder, items: pa.Table, of_run: _TextVectors | None = None
 ) -> FrozenVectors | None:
-    """Vectors of the texts of `items`, if the ranker's features were made of any; along the axes of its run's."""
+    """Vectors of the texts of `items`, if the ranker's features were made of any; along the axes of its run's. What the
+    run read is not read again: its features were made of that."""
     if not any(is_soft_count(name) or is_item_text(name) for name in ranker.feature_map.numeric_names):
         return None
-    texts = items["text"].combine_chunks().dictionary_encode().dictionary.to_pylist()
-    return FrozenVectors.of_texts(encoder, texts, bf16, None if of_run is None else of_run.axes)
+    texts = _distinct_texts(items)
+    if of_run is None:
+        return FrozenVectors.of_texts(encoder, texts.to_pylist(), bf16=False)
+    row = encode(texts, of_run.texts)
+    new = np.flatnonzero(row < 0)
+    found = np.empty((len(texts), of_run.vectors.items.shape[1]), np.float16)
+    found[row >= 0] = of_run.vectors.items[row[row >= 0]]
+    if len(new):
+        found[new] = FrozenVectors.of_texts(encoder, texts.take(pa.array(new)).to_pylist(), bf16=False).items
+    return FrozenVectors(found, of_run.vectors.axes)
+
+
+def _distinct_texts(items: pa.Table) -> pa.Array:
+    return items["text"].combine_chunks().dictionary_encode().dictionary
 
 
 def ranker_and_data(run: WhereArguments, chosen: RankerArguments, given: DataArguments) -> tuple[str, Path]:

@@ -104,7 +104,7 @@ def stored_level_prob(run: Path, data: Path, items: pa.Table) -> StoredPairs | N
             raise PrectrError(f"{path} is damaged: run `python -m rank run` again.") from error
 
     own = run / "data"
-    is_judged = own.is_dir() and _is_as_judged(run / LEVEL_PROB, own)
+    is_judged = own.is_dir() and is_as_judged(run, own)
     if is_judged and own.resolve() == data.resolve():
         return StoredPairs(read, _sorted(run))
     if not is_judged or not has_table(own, "items"):
@@ -121,7 +121,9 @@ def _sorted(run: Path) -> Path | None:
     return folder if read_record(folder).inputs.get(LEVEL_PROB) == read_record(stored).fingerprint else None
 
 
-def _is_as_judged(level_prob: Path, data: Path) -> bool:
+def is_as_judged(run: Path, data: Path) -> bool:
+    """Whether tables are those that the run's encoder judged."""
+    level_prob = run / LEVEL_PROB
     if not (level_prob / RECORD).is_file():
         return True
     return bool(read_record(level_prob).inputs.get("data") == fingerprint_of_tables(data))

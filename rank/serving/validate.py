@@ -46,7 +46,6 @@ SHOWN = 15  # inputs in the table, most drifted first
 def validate(
     run: JudgedArguments,
     chosen: RankerArguments,
-    bf16: bool,
     batch_size: int,
     resamples: int,
     negative_sampling_rate: float,
@@ -62,7 +61,7 @@ def validate(
         raise PrectrError(f"{log} is what the ranker was trained on: name a later split of it with --split test.")
     output = check_output(arguments.report or folder.parent / "drift.json", "--report", [folder, log])
     open_impressions(table_path(log, "impressions"))
-    scorer = Scorer.open(folder, log, bf16, batch_size)
+    scorer = Scorer.open(folder, log, batch_size)
     reference = reference_of(scorer.ranker, folder, negative_sampling_rate)
     observed = observe(scorer, log, reference, arguments.split, run.label, negative_sampling_rate)
     report: dict[str, Any] = {

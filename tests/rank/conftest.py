@@ -20,7 +20,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def scorer(home: Path) -> Scorer:
-    return Scorer.open(home / "ranker", home / "data", bf16=False, batch_size=4096)
+    return Scorer.open(home / "ranker", home / "data", batch_size=4096)
 
 
 @pytest.fixture(scope="module")

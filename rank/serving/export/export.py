@@ -3,31 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from copy import copy
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import groupby, islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import torch
-from torch import Tensor
 
 from prectr.data.contract import has_table, read_table, table_path
 from prectr.data.scan import scan_file
 from prectr.rank.history.rows import seconds_of
-from prectr.rank.inputs.batch import Batch
-from prectr.rank.model.predictor import PageNetwork
-from prectr.rank.model.ranker_model import RankerModel, TextVectors
 from prectr.rank.model.trained import TrainedRanker
 from prectr.rank.serving.export.encoder import write_encoder
 from prectr.rank.serving.export.exported import NETWORK, Exported, files_of, folder_of, inputs_of, judge_of
 from prectr.rank.serving.export.page_network import write_page_network
 from prectr.rank.serving.live import Candidate, LiveRanker, RankRequest
-from prectr.rank.serving.stored import SERVING
-from prectr.rank.serving.texts.kept_texts import JUDGED, LEARNT, kept_precision
+from prectr.rank.serving.texts.kept_texts import JUDGED, LEARNT
 from prectr.shared.encoder.level_encoder import LevelEncoder
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.console import print_line
@@ -89,37 +81,9 @@ def write_graphs(folder: Path, work: Path) -> None:
     write_page_network(ranker.model, ranker.history, work / NETWORK)
 
 
-class _ByTorch:
-    """As `Exported`, but torch computes: what the graphs are compared with."""
-
-    def reader(self, name: str, encoder: LevelEncoder) -> LevelEncoder:
-        reader = copy(encoder)
-        for method in ("encode", "state"):
-            setattr(reader, method, _in_float32(getattr(encoder, method)))
-        return reader
-
-    def page_network(self, model: RankerModel) -> PageNetwork:
-        def computed(relevance: Tensor, batch: Batch, vectors: TextVectors | None) -> dict[str, Tensor]:
-            state = model.state(relevance, vectors)
-            found: dict[str, Tensor] = model.score(state, batch, model.context(batch, vectors))
-            return found
-
-        return _in_float32(computed)
-
-
-def _in_float32(function: Callable[..., Any]) -> Callable[..., Any]:
-    def run(*arguments: Any) -> Any:
-        with torch.autocast("cpu", enabled=False):
-            return function(*arguments)
-
-    return run
-
-
 def largest_difference(folder: Path, data: Path, exported: Exported) -> float:
-    """Of P(click) on pages as they were shown, and on the same with texts that no catalogue has; by the item vectors
-    that are kept for serving."""
-    bf16 = kept_precision(folder / SERVING / LEARNT)
-    plain, fast = (LiveRanker.open(folder, data, None, bf16, which) for which in (_ByTorch(), exported))
+    """Of P(click) on pages as they were shown, and on the same with texts that no catalogue has."""
+    plain, fast = (LiveRanker.open(folder, data, None, which) for which in (None, exported))
     items = read_table(data, "items", ["item_id", "text"])
     texts = dict(zip(items["item_id"].to_pylist(), items["text"].to_pylist(), strict=True))
     pages = list(_shown(data)) or list(_drawn(texts))

@@ -28,7 +28,6 @@ from prectr.shared.run.console import print_line
 from prectr.shared.run.contents import contents_of
 from prectr.shared.run.sources import code_of
 from prectr.shared.run.steps import is_finished, read_record, run_step, step_fingerprint
-from prectr.shared.training.device import has_bf16
 
 LEARNT, JUDGED = "token_vectors", "judged_token_vectors"
 """Folders of a run: by the encoder that learnt on, and by the one that judged the log."""
@@ -46,24 +45,23 @@ class KeptTexts:
 
 
 def kept_texts(
-    folder: Path, encoder_folder: Path, encoder: LevelEncoder, items: Sequence[str], queries: Sequence[str], bf16: bool
+    folder: Path, encoder_folder: Path, encoder: LevelEncoder, items: Sequence[str], queries: Sequence[str]
 ) -> KeptTexts:
     """What there is in `folder` of exactly these texts by this encoder; else it is made, and written if it can be.
 
     Args:
-        encoder_folder: where the encoder was read from. bf16: matrix products in bfloat16, where the machine has them.
+        encoder_folder: where the encoder was read from.
     """
     texts: dict[Kind, Sequence[str]] = {"item": items, "query": queries}
     inputs: dict[str, Any] = {
         "encoder": identity_of(encoder_folder),
-        "bf16": bf16 and has_bf16(encoder.device),
         **{kind: _hash(of_kind) for kind, of_kind in texts.items()},
     }
 
     def build(work: Path) -> None:
         old = folder if _is_like(folder, inputs, code_of(build, SOURCES)) else None
         for kind, of_kind in texts.items():
-            write_block(_taken_over(old, encoder, of_kind, kind, bf16), work, kind)
+            write_block(_taken_over(old, encoder, of_kind, kind), work, kind)
             pq.write_table(pa.table({"text": pa.array(of_kind, pa.string())}), work / f"{kind}.parquet")
 
     try:
@@ -72,17 +70,9 @@ def kept_texts(
             run_step(folder.name, folder, inputs, build, sources=SOURCES)
     except OSError as error:
         print_line(f"{folder} cannot be written ({error.strerror}): the texts are encoded at every opening.")
-        made = {kind: TextBlock.joined(list(encoded(encoder, texts[kind], kind, bf16))) for kind in texts}
+        made = {kind: TextBlock.joined(list(encoded(encoder, texts[kind], kind))) for kind in texts}
         return KeptTexts(made["item"], made["query"], queries)
     return KeptTexts(open_block(folder, "item"), open_block(folder, "query"), queries)
-
-
-def kept_precision(folder: Path) -> bool:
-    """Whether what is kept was made in bfloat16, as far as the machine had it; where nothing is kept, as `rank serve`
-    makes it."""
-    with suppress(PrectrError):
-        return bool(read_record(folder).inputs.get("bf16", True))
-    return True
 
 
 def identity_of(encoder_folder: Path) -> dict[str, str]:
@@ -99,16 +89,14 @@ def _is_like(folder: Path, inputs: dict[str, object], code: dict[str, str]) -> b
     """Whether `folder` holds other texts by the same encoder and code."""
     with suppress(PrectrError):
         record = read_record(folder)
-        return record.code == code and all(record.inputs.get(name) == inputs[name] for name in ("encoder", "bf16"))
+        return record.code == code and record.inputs.get("encoder") == inputs["encoder"]
     return False
 
 
-def _taken_over(
-    old: Path | None, encoder: LevelEncoder, texts: Sequence[str], kind: Kind, bf16: bool
-) -> Iterator[TextBlock]:
+def _taken_over(old: Path | None, encoder: LevelEncoder, texts: Sequence[str], kind: Kind) -> Iterator[TextBlock]:
     """The texts, some at a time: as `old` has them, and encoded where it has not."""
     if old is None:
-        yield from encoded(encoder, texts, kind, bf16)
+        yield from encoded(encoder, texts, kind)
         return
     block = open_block(old, kind).on(encoder.device)
     known = pq.read_table(old / f"{kind}.parquet")["text"].combine_chunks()
@@ -117,7 +105,7 @@ def _taken_over(
         row = encode(pa.array(some, pa.string()), known).astype(np.int64)
         new = np.flatnonzero(row < 0)
         row[new] = block.size + np.arange(len(new))
-        fresh = list(encoded(encoder, [some[place] for place in new.tolist()], kind, bf16))
+        fresh = list(encoded(encoder, [some[place] for place in new.tolist()], kind))
         # Rows of the old block are taken before they are joined, so that it is never held whole.
         used = torch.from_numpy(np.unique(row[row < block.size])).to(encoder.device)
         place = np.where(row < block.size, np.searchsorted(used.cpu().numpy(), row), row - block.size + len(used))

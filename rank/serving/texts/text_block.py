@@ -20,7 +20,6 @@ from prectr.shared.encoder.level_encoder import LevelEncoder
 from prectr.shared.encoder.level_head import TokenVectors
 from prectr.shared.errors import PrectrError
 from prectr.shared.storage.npy import NpyWriter
-from prectr.shared.training.device import autocast
 
 TEXTS_AT_ONCE = 512
 
@@ -94,7 +93,7 @@ class TextBlock(NamedTuple):
         return TokenVectors(contextual, static[place], mask, weight, self.pooled[rows])
 
 
-def encoded(encoder: LevelEncoder, texts: Sequence[str], kind: Kind, bf16: bool) -> Iterator[TextBlock]:
+def encoded(encoder: LevelEncoder, texts: Sequence[str], kind: Kind) -> Iterator[TextBlock]:
     """What an encoder makes of texts, some at a time; one empty block of none."""
     for start in range(0, max(len(texts), 1), TEXTS_AT_ONCE):
         tokens = encoder.tokenize(texts[start : start + TEXTS_AT_ONCE], kind)
@@ -103,7 +102,7 @@ def encoded(encoder: LevelEncoder, texts: Sequence[str], kind: Kind, bf16: bool)
         if not len(ids):
             yield nothing(encoder)
             continue
-        with torch.inference_mode(), autocast(encoder.device, bf16):
+        with torch.inference_mode():
             if len(ids) == 1:  # a group of one would be filled up to eight
                 ids, mask = (part[:, : int(mask.sum())] for part in (ids, mask))
                 vectors = encoder.encode(ids, mask)

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from copy import copy, deepcopy
 from threading import Lock
 
 import numpy as np
 import pyarrow as pa
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from prectr.rank.history.codes import Grown
 from prectr.rank.serving.texts.kept_texts import KeptTexts
 from prectr.rank.serving.texts.text_block import TextBlock, encoded, nothing
 from prectr.shared.encoder.level_encoder import LevelEncoder
 from prectr.shared.encoder.level_head import TokenVectors
-from prectr.shared.training.device import compute_device, has_bf16
+from prectr.shared.training.device import compute_device
 
 QUERIES_KEPT = 10_000
 
@@ -37,12 +36,10 @@ class TextStore:
     """
 
     def __init__(
-        self, encoder: LevelEncoder, bf16: bool, kept: KeptTexts | None = None, reader: LevelEncoder | None = None
+        self, encoder: LevelEncoder, kept: KeptTexts | None = None, reader: LevelEncoder | None = None
     ) -> None:
         encoder = encoder.to(compute_device()).eval()
-        self.encoder, self._bf16 = reader or encoder, bf16
-        self._reader = _narrow(encoder) if bf16 and has_bf16(encoder.device) else encoder
-        self._asked = self._reader if reader is None else reader
+        self.encoder, self._reader, self._asked = reader or encoder, encoder, reader or encoder
         self._blocks: list[TextBlock] = []
         self._known, self._of_known = Grown(pa.array([], pa.string())), nothing(self.encoder)
         if kept is not None:
@@ -62,7 +59,7 @@ class TextStore:
 
     def add(self, texts: Sequence[str]) -> Tensor:
         """Encode item texts, whose numbers follow those there are; returns their pooled vectors [n, V]."""
-        block = TextBlock.joined(list(encoded(self._reader, texts, "item", self._bf16)))
+        block = TextBlock.joined(list(encoded(self._reader, texts, "item")))
         with self._lock:
             blocks = [*self._blocks, block]
             # The first block is the catalogue as it was opened: large, and left alone.
@@ -118,19 +115,5 @@ class TextStore:
     def _read(self, query: str) -> TokenVectors:
         row, block = int(self._known.encode(pa.array([query], pa.string()))[0]), self._of_known
         if row < 0:
-            row, block = 0, next(encoded(self._asked, [query], "query", self._bf16))
+            row, block = 0, next(encoded(self._asked, [query], "query"))
         return block.vectors(torch.tensor([row], device=self.encoder.device), self.encoder)
-
-
-def _narrow(encoder: LevelEncoder) -> LevelEncoder:
-    """The encoder with the weights of its matrix products in bfloat16: autocast would cast them anew for every query,
-    which takes longer than to read it."""
-    embeddings = encoder.text_encoder.get_input_embeddings()
-    narrow = copy(encoder)
-    narrow._modules = dict(encoder._modules)
-    narrow.text_encoder = deepcopy(encoder.text_encoder, {id(embeddings): embeddings})
-    narrow.projection = deepcopy(encoder.projection)
-    for module in (*narrow.text_encoder.modules(), narrow.projection):
-        if isinstance(module, nn.Linear):
-            module.to(torch.bfloat16)
-    return narrow

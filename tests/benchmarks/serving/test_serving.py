@@ -5,6 +5,7 @@ import json
 import shutil
 import sqlite3
 import time
+from functools import partialmethod
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,10 +20,13 @@ import benchmarks.serving.rivals as rivals
 from benchmarks.serving import events, parity
 from benchmarks.serving.pages import Larger, judged_pages, requests_of
 from benchmarks.serving.server import Server, encoded
+from prectr.rank.features.prepared_set import PreparedSet
 from prectr.rank.service.app import create_app
 from prectr.rank.service.retrieval import Catalogue
 from prectr.rank.service.settings import Settings
 from prectr.rank.serving.live import LiveRanker
+from prectr.rank.training.trees import Rows, fit_lightgbm
+from prectr.rank.workspace import TREES_FILE
 from prectr.shared.errors import PrectrError
 from tests.rank.toy_run import build_run, predictions, split_of
 from tests.rank.training.random_rows import SMALL
@@ -39,6 +43,11 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pq.write_table(pa.table({**predicted, "p_click": p_click}), home / "ranker" / "predictions.parquet")
     for split in ("validation", "test"):
         shutil.copytree(home / "features" / "train", home / "features" / split)
+    rows = Rows.of(PreparedSet.open(home / "features" / "train"), 1.0)
+    trees, folder = fit_lightgbm(rows, rows, 0, 1, SMALL), home / "lightgbm"
+    folder.mkdir(exist_ok=True)
+    trees.save(folder / TREES_FILE)
+    (folder / "rival.json").write_text(json.dumps({"settings": dict(trees.settings)}))
     return home
 
 
@@ -85,7 +94,8 @@ def here(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (serving, events):
         monkeypatch.setattr(module, "Server", Here)
     monkeypatch.setattr(events, "MOST_SECONDS", 0.2)
-    monkeypatch.setattr(rivals, "SETTINGS", SMALL)
+    sizes = {"num_hidden_layers": 1, "hidden_size": 8, "num_attention_heads": 2, "intermediate_size": 8}
+    monkeypatch.setattr(rivals, "MINILM", sizes)
 
 
 @pytest.mark.slow
@@ -94,8 +104,7 @@ def test_every_figure_is_measured_or_says_why_not(run: Path, here: None, tmp_pat
     serving.main(arguments)
     written = json.loads((tmp_path / "serving.json").read_text())
     assert list(written)[: len(serving.KEYS)] == list(serving.KEYS)
-    missing = {key for key in serving.KEYS if written[key] is None}
-    assert missing == set(written["not_measured"]) == set(serving.NOT_YET)
+    assert {key for key in serving.KEYS if written[key] is None} == set(written["not_measured"]) == set()
     for key in ("p50_ms", "p99_ms"):
         assert list(written[key]) == ["25", "100", "200", "300"] and min(written[key].values()) > 0
     assert all(written["p99_ms"][size] >= median for size, median in written["p50_ms"].items())
@@ -105,7 +114,7 @@ def test_every_figure_is_measured_or_says_why_not(run: Path, here: None, tmp_pat
     # Seven events of a user are six rows: the click is on a row that was shown.
     assert written["bytes_per_user"] == 6000
     assert min(written[key] for key in ("cold_100_texts_ms", "events_per_s", "requests_per_s")) > 0
-    assert written["lightgbm_100_rows_ms"] > 0
+    assert written["lightgbm_100_rows_ms"] > 0 and written["minilm_ort_int8_100_pairs_ms"] > 0
 
 
 def test_what_is_not_asked_for_is_not_measured(run: Path, here: None, tmp_path: Path) -> None:
@@ -113,10 +122,41 @@ def test_what_is_not_asked_for_is_not_measured(run: Path, here: None, tmp_path: 
     serving.main([*where, "--parts", "parity"])
     written = json.loads((tmp_path / "serving.json").read_text())
     assert [key for key in serving.KEYS if written[key] is not None] == ["parity_max_delta"]
+    reasons = {key: reason for key, reason in written["not_measured"].items() if key != "parity_max_delta"}
+    assert set(reasons) == set(serving.KEYS) - {"parity_max_delta"} and set(reasons.values()) == {"not measured yet"}
     with pytest.raises(PrectrError, match="name some of"):
         serving.main([*where, "--parts", "speed"])
     with pytest.raises(PrectrError, match="no finished run"):
         serving.main([*where, "--name", "nowhere"])
+
+
+def test_what_is_written_down_is_not_measured_again(
+    run: Path, here: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where = ["--artifacts", str(run.parent), "--name", run.name, "--results", str(tmp_path), "--quick", "true"]
+    asked = list[str]()
+
+    def measure(self: serving.Figures, part: str) -> dict[str, float]:
+        asked.append(part)
+        if part == "kills" and asked.count(part) == 1:
+            raise PrectrError("the server ended")
+        if part == "live_parity" and asked.count(part) == 1:
+            raise KeyboardInterrupt
+        return dict.fromkeys(serving.OF_PART[part], len(asked))
+
+    for part in serving.OF_PART:
+        monkeypatch.setattr(serving.Figures, f"_{part}", partialmethod(measure, part))
+    serving.main([*where, "--parts", "parity", "kills"])
+    with pytest.raises(KeyboardInterrupt):  # a kill
+        serving.main([*where, "--parts", "parity", "latency", "live_parity"])
+    serving.main(where)
+    assert asked == ["parity", "kills", "latency", "live_parity", "rivals", "events", "live_parity", "kills"]
+    written = json.loads((tmp_path / "serving.json").read_text())
+    assert written["parity_max_delta"] == 1 and written["lost_events"] == 8 and not written["not_measured"]
+    serving.main([*where, "--pages", "9", "--quick", "false"])
+    assert asked.count("parity") == 2
+    serving.main([*where, "--pages", "9", "--quick", "false", "--again", "true", "--parts", "parity"])
+    assert asked.count("parity") == 3
 
 
 def test_a_wrong_score_a_lost_and_a_doubled_event_are_seen(

@@ -22,6 +22,16 @@ def test_keys_are_numbered_in_the_order_of_their_first_time() -> None:
     ]
 
 
+def test_many_at_once_are_numbered_as_one_by_one() -> None:
+    draws = np.random.default_rng(1)
+    ours, theirs = KeyTable(), KeyTable()
+    for size in (0, 1, 5, 700, 3_000, 20):
+        keys = draws.integers(0, 4_000, size) << draws.integers(0, 40)
+        assert ours.add_all(keys).tolist() == [theirs.add(key) for key in keys.tolist()]
+        assert ours.keys().tolist() == theirs.keys().tolist()
+        assert ours.add(7) == theirs.add(7) and ours.get(7) == theirs.get(7)
+
+
 def test_an_empty_table_knows_nothing() -> None:
     assert KeyTable().get(3) == -1 and KeyTable().find(np.array([3, -1])).tolist() == [-1, -1]
     assert not len(KeyTable().keys())

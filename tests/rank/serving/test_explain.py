@@ -99,7 +99,7 @@ def test_watched_weights_are_those_of_the_forward_pass() -> None:
 
 def test_a_part_that_is_off_is_absent(tmp_path: Path) -> None:
     build_run(tmp_path, cross_preference=False)
-    alone = Scorer.open(tmp_path / "ranker", tmp_path / "data", bf16=False, batch_size=4096)
+    alone = Scorer.open(tmp_path / "ranker", tmp_path / "data", batch_size=4096)
     facts = explained(tmp_path, alone)
     assert set(facts["history"]) == {"user"} and facts["cross_from"] is None
     assert all(each["alpha"] is None and set(each["looked_at"]) == {"user"} for each in facts["candidates"])

@@ -63,7 +63,7 @@ def test_without_behaviours_every_user_is_new(home: Path, tmp_path: Path) -> Non
     data = tmp_path / "items only"
     data.mkdir()
     pq.write_table(read_table(home / "data", "items"), data / "items.parquet")
-    alone = Scorer.open(home / "ranker", data, bf16=False, batch_size=4096)
+    alone = Scorer.open(home / "ranker", data, batch_size=4096)
     table = split_of(home, "test")
     pq.write_table(table, tmp_path / "in.parquet")
     summary = score_file(alone, tmp_path / "in.parquet", tmp_path / "out.parquet", 1000)
@@ -79,7 +79,7 @@ def test_without_behaviours_every_user_is_new(home: Path, tmp_path: Path) -> Non
 def test_another_folder_of_the_same_past_gives_the_same_scores(home: Path, scorer: Scorer, tmp_path: Path) -> None:
     for name in ("items", "behaviours"):
         pq.write_table(read_table(home / "data", name), tmp_path / f"{name}.parquet", compression="gzip")
-    elsewhere = Scorer.open(home / "ranker", tmp_path, bf16=False, batch_size=4096)
+    elsewhere = Scorer.open(home / "ranker", tmp_path, batch_size=4096)
     table = split_of(home, "test")
     np.testing.assert_allclose(
         scores(elsewhere, table, tmp_path)["p_click"], scores(scorer, table, tmp_path)["p_click"], atol=1e-6

@@ -42,7 +42,7 @@ def test_pairs_of_changed_texts_are_judged_anew_and_others_are_not(home: Path, t
     for name, values in (("item_id", ids), ("text", texts)):
         items = items.set_column(items.column_names.index(name), name, pa.array(values))
     pq.write_table(items, newer / "items.parquet")
-    scorer = Scorer.open(home / "ranker", newer, bf16=False, batch_size=4096)
+    scorer = Scorer.open(home / "ranker", newer, batch_size=4096)
     rows, now = split_of(home, "test").slice(0, 80), dict(zip(ids, texts, strict=True))
     found = scorer.stage_one.of(rows).lookup(rows["query"], rows["item_id"])
     asked = rows["item_id"].to_pylist()
@@ -81,7 +81,7 @@ def test_the_runs_own_data_changed_after_it_judged_them(home: Path, tmp_path: Pa
     run = Path(shutil.copytree(home, tmp_path / "run"))
     run_step("level_prob", run / "again", {"data": "what it was"}, lambda work: None)
     shutil.copyfile(run / "again" / "step.json", run / "level_prob" / "step.json")
-    scorer = Scorer.open(run / "ranker", run / "data", bf16=False, batch_size=4096)
+    scorer = Scorer.open(run / "ranker", run / "data", batch_size=4096)
     pairs = split_of(run, "test").slice(0, 5)
     texts = dict(
         zip(*(read_table(run / "data", "items")[name].to_pylist() for name in ("item_id", "text")), strict=True)

@@ -87,13 +87,13 @@ def test_graphs_that_move_a_click_are_refused(exported: Path, home: Path, monkey
 
 
 def test_what_is_kept_for_serving_is_not_made_again(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    LiveRanker.open(home / "ranker", home / "data", bf16=True)
+    LiveRanker.open(home / "ranker", home / "data")
 
     def refuse(*_: object) -> None:
         raise AssertionError("the catalogue is read again")
 
     monkeypatch.setattr(kept_texts, "encoded", refuse)
-    assert exporting.largest_difference(home / "ranker", home / "data", exporting._ByTorch()) == 0
+    assert exporting.largest_difference(home / "ranker", home / "data", None) == 0
 
 
 def test_without_pages_items_are_drawn(home: Path) -> None:

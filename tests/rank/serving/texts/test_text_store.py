@@ -14,7 +14,6 @@ from prectr.rank.serving.texts.text_block import TextBlock, encoded
 from prectr.rank.serving.texts.text_store import TextStore
 from prectr.shared.encoder.level_encoder import LevelEncoder
 from prectr.shared.encoder.level_head import TokenVectors
-from prectr.shared.training.device import autocast
 from tests.shared.encoder.tiny_encoder import tiny_encoder
 
 TEXTS = ["red", "a red shoe", "blue shoe a b c d e f small large", "soda", "2 liter soda"]
@@ -38,20 +37,18 @@ def features(encoder: LevelEncoder, store: TextStore, query: str, places: list[i
     return encoder.head.features(asked, store.items(np.array(places)))
 
 
-@pytest.mark.parametrize("bf16", [False, True])
-def test_texts_are_compared_as_the_encoder_compares_them(encoder: LevelEncoder, bf16: bool) -> None:
-    store = TextStore(encoder, bf16)
+def test_texts_are_compared_as_the_encoder_compares_them(encoder: LevelEncoder) -> None:
+    store = TextStore(encoder)
     store.add(TEXTS[:3])
     store.add(TEXTS[3:])
     places = [4, 2, 0, 2]
-    with torch.inference_mode(), autocast(encoder.device, bf16):
+    with torch.inference_mode():
         items = encoder.encode_by_length(*token_tensors(encoder.tokenize(TEXTS, "item")))
         query = encoder.encode(*token_tensors(encoder.tokenize(QUERIES[1:], "query")))
         expected = encoder.head.features(query.take(torch.zeros(4).long()), items.take(torch.tensor(places)))
         found = features(encoder, store, QUERIES[1], places)
-    torch.testing.assert_close(found, expected, rtol=0, atol=5e-2 if bf16 else 1e-5)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
     assert store.items(np.array(places)).mask.sum(1).tolist() == items.mask.sum(1)[places].tolist()
-    assert all(parameter.dtype == torch.float32 for parameter in encoder.parameters())
 
 
 def test_another_reader_reads_queries_alone(encoder: LevelEncoder) -> None:
@@ -63,7 +60,7 @@ def test_another_reader_reads_queries_alone(encoder: LevelEncoder) -> None:
 
     reader = copy(encoder)
     reader.encode = counted  # type: ignore[method-assign]
-    store = TextStore(encoder, False, None, reader)
+    store = TextStore(encoder, None, reader)
     store.add(TEXTS)
     assert asked == [] and store.encoder is reader
     store.query("red shoe")
@@ -72,7 +69,7 @@ def test_another_reader_reads_queries_alone(encoder: LevelEncoder) -> None:
 
 
 def test_a_text_of_no_word_is_compared_with_nothing(encoder: LevelEncoder) -> None:
-    store = TextStore(encoder, False)
+    store = TextStore(encoder)
     store.add([""])
     assert torch.isfinite(features(encoder, store, "", [0, 0])).all()
     store.add(TEXTS)
@@ -80,7 +77,7 @@ def test_a_text_of_no_word_is_compared_with_nothing(encoder: LevelEncoder) -> No
 
 
 def test_texts_that_are_taken_back_make_room_for_others(encoder: LevelEncoder) -> None:
-    store = TextStore(encoder, False)
+    store = TextStore(encoder)
     first = store.add(TEXTS[:2])
     store.add(TEXTS[2:3])
     store.add(TEXTS[3:4])
@@ -95,12 +92,12 @@ def test_texts_that_are_taken_back_make_room_for_others(encoder: LevelEncoder) -
 
 
 def opened(folder: Path, encoder: LevelEncoder, work: Path, texts: list[str], queries: list[str]) -> KeptTexts:
-    return kept_texts(work / "token_vectors", folder, encoder, texts, queries, bf16=False)
+    return kept_texts(work / "token_vectors", folder, encoder, texts, queries)
 
 
 def test_what_is_kept_on_disk_is_what_is_made(folder: Path, encoder: LevelEncoder, tmp_path: Path) -> None:
-    ours = TextStore(encoder, False, opened(folder, encoder, tmp_path, TEXTS, QUERIES))
-    fresh = TextStore(encoder, False)
+    ours = TextStore(encoder, opened(folder, encoder, tmp_path, TEXTS, QUERIES))
+    fresh = TextStore(encoder)
     fresh.add(TEXTS)
     ours.add(["cheap hat"])
     fresh.add(["cheap hat"])
@@ -128,7 +125,7 @@ def test_it_is_made_once_and_grows_by_what_is_new(
     grown = [TEXTS[4], *TEXTS[1:3], TEXTS[3]]
     found = opened(folder, encoder, tmp_path, grown, QUERIES).items
     assert asked == [TEXTS[4], TEXTS[3]]
-    expected = TextBlock.joined(list(encoded(encoder, grown, "item", False)))
+    expected = TextBlock.joined(list(encoded(encoder, grown, "item")))
     for name, ours, theirs in zip(TextBlock._fields, found, expected, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6, msg=name)
     other = tiny_encoder(tmp_path / "vocabulary", ["no", "yes"], seed=5)
