@@ -62,17 +62,17 @@ def losing(cluster: Nodes, times: int, seconds_between: float = 6.0) -> Iterator
             cluster.kill_one()
             died.append(time.monotonic())
 
-    with again_and_again(kill, lambda: len(died) == times):
+    with again_and_again(kill, lambda: len(died) == times, seconds=0.2):
         yield died
 
 
 @contextmanager
-def again_and_again(act: Callable[[], None], is_enough: Callable[[], bool]) -> Iterator[None]:
-    """Does something beside what stands within, many times a second, until it is enough or that has ended."""
+def again_and_again(act: Callable[[], None], is_enough: Callable[[], bool], seconds: float = 0.002) -> Iterator[None]:
+    """Does something beside what stands within, so many seconds apart, until it is enough or that has ended."""
     ended = threading.Event()
 
     def loop() -> None:
-        while not is_enough() and not ended.wait(0.002):
+        while not is_enough() and not ended.wait(seconds):
             act()
 
     thread = threading.Thread(target=loop)
