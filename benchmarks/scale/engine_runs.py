@@ -9,35 +9,62 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks.scale.log import Log
+from benchmarks.scale.nodes import Nodes, at_work, nodes, workers
 from benchmarks.scale.preparation import prepare_log
 from prectr.rank.config import HistoryArguments
 from prectr.shared.engine.choice import open_engine
 from prectr.shared.engine.job import Arrays, Engine, Job
 from prectr.shared.engine.plain import PLAIN
 
-SECONDS_BETWEEN_LOOKS, SECONDS_BETWEEN_KILLS = 0.05, 1.0
+SECONDS_BETWEEN_LOOKS = 0.05
 
 
-def prepare(log: Log, work: Path, seed: int, workers: int, kills: int) -> dict[str, Any]:
-    """Seconds of a preparation by so many workers (0: the plain engine), and the sha256 of every file it leaves."""
+@dataclass(frozen=True)
+class Run:
+    """How a log is prepared.
+
+    Attributes:
+        workers: on this machine; 0: the plain engine.
+        nodes: each a `ray start` with one worker, in place of a cluster of this process; 0: none.
+        kills: how many workers, or nodes where there are some, are killed while they work on a part.
+        seconds_between: the deaths, so that they come at different moments of the preparation.
+    """
+
+    workers: int = 0
+    nodes: int = 0
+    kills: int = 0
+    seconds_between: float = 1.0
+
+
+def prepare(log: Log, work: Path, seed: int, run: Run) -> dict[str, Any]:
+    """Seconds of a preparation, and the sha256 of every file it leaves."""
     shutil.rmtree(work, ignore_errors=True)
-    engine = engine_of(workers)
-    started = time.perf_counter()
-    with watched(kills) as seen:
-        prepare_log(log, work, HistoryArguments(), seed, engine)
-        seconds = time.perf_counter() - started
+    with cluster_of(run) as cluster:
+        engine = engine_of(None if run.nodes else run.workers)
+        started, cpu_started = time.perf_counter(), time.process_time()
+        with watched(run, cluster) as seen:
+            prepare_log(log, work, HistoryArguments(), seed, engine)
+            seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_started
+        leave(engine)
     files = [file for file in sorted(work.rglob("*")) if file.is_file() and "checkpoints" not in file.parts]
-    contents = {str(file.relative_to(work)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+    contents = {str(file.relative_to(work)): _sha256(file) for file in files}
     shutil.rmtree(work)
-    return {"seconds": seconds, "files": contents, "peak_mb_per_worker": seen.peak_mb, "killed": len(seen.killed)}
+    return {
+        "seconds": seconds,
+        "driver_cpu_seconds": cpu_seconds,
+        "peak_mb_per_worker": seen.peak_mb,
+        "killed": len(seen.killed),
+        "killed_after_seconds": seen.killed,
+        "files": contents,
+    }
 
 
 def give_out(folder: Path, count: int, workers: int) -> dict[str, Any]:
@@ -61,58 +88,69 @@ def nothing(opened: int, part: int) -> Arrays:
     return {"n": np.array(1)}
 
 
-def engine_of(workers: int) -> Engine:
-    return open_engine("ray", workers) if workers else PLAIN
+def cluster_of(run: Run) -> AbstractContextManager[Nodes | None]:
+    """The nodes that a run asks for; None where this process makes do."""
+    return nodes(run.nodes) if run.nodes else nullcontext()
+
+
+def engine_of(workers: int | None) -> Engine:
+    """Of so many workers on this machine; 0: the plain one; None: of the cluster at RAY_ADDRESS."""
+    return PLAIN if workers == 0 else open_engine("ray", workers)
+
+
+def leave(engine: Engine) -> None:
+    """Before a cluster ends, so that nothing waits for it."""
+    if engine.elsewhere:
+        from prectr.shared.engine.ray import leave
+
+        leave()
 
 
 @dataclass
 class Seen:
-    """Workers that were watched: the most memory that one of them asked for, in MB; those that were killed."""
+    """Workers that were watched: the most memory that one of them asked for, in MB; when workers or nodes died."""
 
-    peak_mb: float
-    killed: list[int]
+    peak_mb: float = 0.0
+    killed: list[float] = field(default_factory=list)
 
 
 @contextmanager
-def watched(kills: int) -> Iterator[Seen]:
-    """Watches the workers of this machine, and kills so many of them in the middle of a part, some seconds apart."""
-    seen, ended = Seen(0.0, []), threading.Event()
+def watched(run: Run, cluster: Nodes | None) -> Iterator[Seen]:
+    """Watches this process's workers, and kills as many of them, or of the nodes, as the run says."""
+    seen, ended = Seen(), threading.Event()
 
     def watch() -> None:
-        last = time.monotonic()
+        started = time.monotonic()
         while not ended.wait(SECONDS_BETWEEN_LOOKS):
-            for process, at_work in workers_here().items():
-                seen.peak_mb = max(seen.peak_mb, anonymous_mb(process))
-                if at_work and len(seen.killed) < kills and time.monotonic() - last > SECONDS_BETWEEN_KILLS:
-                    os.kill(process, signal.SIGKILL)
-                    seen.killed.append(process)
-                    last = time.monotonic()
+            seen.peak_mb = max([seen.peak_mb, *map(anonymous_mb, workers())])
+            now = time.monotonic() - started
+            is_due = len(seen.killed) < run.kills and now > run.seconds_between * (len(seen.killed) + 1)
+            if is_due and (busy := at_work()):
+                kill(busy[-1]) if cluster is None else cluster.kill_one()
+                seen.killed.append(now)
 
-    thread = threading.Thread(target=watch, daemon=True)
-    thread.start()
-    try:
+    with ExitStack() as stack:
+        thread = threading.Thread(target=watch, daemon=True)
+        thread.start()
+        stack.callback(thread.join)
+        stack.callback(ended.set)
         yield seen
-    finally:
-        ended.set()
-        thread.join()
 
 
-def workers_here() -> dict[int, bool]:
-    """Ray's worker processes on this machine, and whether each has a part."""
-    found = {}
-    for line in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            name = line.read_text()
-        except OSError:
-            continue
-        if name.startswith("ray::"):
-            found[int(line.parent.name)] = name.startswith("ray::_work_on")
-    return found
+def kill(process: int) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(process, signal.SIGKILL)
 
 
 def anonymous_mb(process: int) -> float:
+    """Memory that a process has asked for; 0 if it is gone."""
     try:
-        lines = Path(f"/proc/{process}/status").read_text().splitlines()
+        lines = (Path("/proc") / str(process) / "status").read_text().splitlines()
     except OSError:
         return 0.0
     return sum(int(line.split()[1]) / 1024 for line in lines if line.startswith("RssAnon"))
+
+
+def _sha256(file: Path) -> str:
+    with open(file, "rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()

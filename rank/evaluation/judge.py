@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,27 +37,20 @@ from prectr.rank.model.predictor import Predictor
 from prectr.rank.model.trained import TrainedRanker
 from prectr.rank.workspace import COST, JUDGED_PAIR_FEATURES, Workspace
 from prectr.shared import strict_json
+from prectr.shared.engine.job import Arrays, Job
 from prectr.shared.run.provenance import git_commit, machine
 from prectr.shared.run.schema import read_json
 from prectr.shared.run.steps import RECORD, read_record
+from prectr.shared.training.device import gpus_of_a_part
 
 
 def judge_ranker(workspace: Workspace, work: Path) -> None:
     """Calibrate the ranker in `work`, then write metrics.json and predictions.parquet beside it."""
     started = time.time()
     ranker = TrainedRanker.from_pretrained(work)
-    shop = workspace.shop()
+    predictor = _predictor(workspace, ranker)
     features, rival = workspace.folder / "features", workspace.folder / "lightgbm"
     sets = {name: PreparedSet.open(features / name) for name in workspace.sets()[1:] if name != "validation"}
-    if workspace.training.frozen_throughout:
-        texts: Texts | PairFeatures = PairFeatures.open(workspace.folder / JUDGED_PAIR_FEATURES)
-        vectors = TextTables.of_start(workspace, ranker.model.encoder, Texts.open(workspace.folder / "texts"))
-    else:
-        vectors, texts = None, Texts.open(workspace.folder / "texts").of_catalogue(len(shop.item_texts))
-    of_items = ranker.feature_map.transform_items(shop.items).astype(np.int32)
-    events = Events(shop.log, of_items, ranker.feature_map.event_types, shop.text_of_item)
-    # In float32, as it is served: bfloat16 moves P(click) by up to .008, and by how much hangs on what is in the batch.
-    predictor = Predictor(ranker.model, texts, events, bf16=False, tables=vectors)
     batch, resamples, seed = (
         workspace.evaluation.evaluation_batch,
         workspace.evaluation.bootstrap_resamples,
@@ -66,7 +60,7 @@ def judge_ranker(workspace: Workspace, work: Path) -> None:
     if workspace.training.calibrate:
         validation, rate = PreparedSet.open(features / "validation"), workspace.losses.negative_sampling_rate
         calibration = calibrate(ranker, predictor, validation, rate, batch, work)
-    predictions = {name: predictor.predict(prepared, batch, name) for name, prepared in sets.items()}
+    predictions = _predictions(workspace, predictor, sets, work)
     ours = {name: part["p_click"] for name, part in predictions.items()}
     theirs = {name: np.load(rival / f"{name}.npy") for name in sets}
     tables = {split: workspace.impressions(split) for split in dict.fromkeys(map(_split_of, sets))}
@@ -98,6 +92,46 @@ def judge_ranker(workspace: Workspace, work: Path) -> None:
         "lightgbm_settings": facts["settings"],
     }
     (work / "metrics.json").write_text(strict_json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+
+
+def _predictor(workspace: Workspace, ranker: TrainedRanker) -> Predictor:
+    """What scores with a trained ranker: every text of the run encoded, every pair of it compared."""
+    shop = workspace.shop()
+    if workspace.training.frozen_throughout:
+        texts: Texts | PairFeatures = PairFeatures.open(workspace.folder / JUDGED_PAIR_FEATURES)
+        vectors = TextTables.of_start(workspace, ranker.model.encoder, Texts.open(workspace.folder / "texts"))
+    else:
+        vectors, texts = None, Texts.open(workspace.folder / "texts").of_catalogue(len(shop.item_texts))
+    of_items = ranker.feature_map.transform_items(shop.items).astype(np.int32)
+    events = Events(shop.log, of_items, ranker.feature_map.event_types, shop.text_of_item)
+    # In float32, as it is served: bfloat16 moves P(click) by up to .008, and by how much hangs on what is in the batch.
+    return Predictor(ranker.model, texts, events, bf16=False, tables=vectors)
+
+
+def _predictions(
+    workspace: Workspace, predictor: Predictor, sets: Mapping[str, PreparedSet], work: Path
+) -> dict[str, Arrays]:
+    """What the calibrated ranker in `work` says of every set; see `Predictor.predict`."""
+    engine, batch = workspace.engine, workspace.evaluation.evaluation_batch
+    reopened = partial(_reopened, workspace, work)
+    job: Job[Predictor, str] = Job(
+        "predictions",
+        reopened if engine.elsewhere else lambda: predictor,
+        partial(_predicted, workspace.folder / "features", batch),
+        unit="sets",
+        shows_itself=True,
+        gpus=gpus_of_a_part(),
+    )
+    found = engine.map(job, sets, len(sets), work / "checkpoints" / "predictions")
+    return dict(zip(sets, found, strict=True))
+
+
+def _reopened(workspace: Workspace, work: Path) -> Predictor:
+    return _predictor(workspace, TrainedRanker.from_pretrained(work))
+
+
+def _predicted(features: Path, batch: int, predictor: Predictor, name: str) -> Arrays:
+    return predictor.predict(PreparedSet.open(features / name), batch, name)
 
 
 def _cost(work: Path) -> dict[str, Any]:

@@ -8,14 +8,27 @@ same model whether the data leak.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from prectr.rank.features.prepared_set import PreparedSet
-from prectr.rank.training.trees import MOST_ROWS, FittedTrees, Rows, fit_lightgbm, num_threads
+from prectr.rank.training.trees import (
+    MOST_ROWS,
+    SETTINGS,
+    BinnedSets,
+    FittedTrees,
+    Rows,
+    best,
+    fit_lightgbm,
+    num_threads,
+)
 from prectr.rank.workspace import TREES_FILE, Workspace
 from prectr.shared import strict_json
+from prectr.shared.engine.job import Arrays, Engine, Job
+from prectr.shared.engine.plain import PLAIN
 from prectr.shared.metrics import auc
 
 
@@ -35,21 +48,21 @@ def position_gain(
     """
     informed = {split: rows[split].with_number(positions[split]) for split in ("train", "validation", "test")}
     other = fit_lightgbm(informed["train"], informed["validation"], seed, num_threads, (rival.settings,))
+    asked = ((other, informed), (rival, rows))
     clicked = rows["test"].clicked
-    with_position, without = auc(clicked, other.predict(informed["test"])), auc(clicked, rival.predict(rows["test"]))
+    with_position, without = (auc(clicked, trees.predict(of["test"], num_threads)) for trees, of in asked)
     return None if with_position is None or without is None else with_position - without
 
 
 def write_rival(workspace: Workspace, work: Path) -> None:
     """The step `lightgbm`: fit on the training set, write its scores of every other set, its trees and `rival.json`."""
     features, seed, rate = workspace.folder / "features", workspace.run.seed, workspace.losses.negative_sampling_rate
-    sets = {name: PreparedSet.open(features / name) for name in workspace.sets()}
-    if len(sets["train"]) > MOST_ROWS:
-        sets["train"] = sets["train"].take(sets["train"].sample(MOST_ROWS, seed))
-    threads = num_threads(len(sets["train"]))
-    rival = fit_lightgbm(Rows.of(sets["train"], rate), Rows.of(sets["validation"], rate), seed, threads)
+    threads = num_threads(min(len(PreparedSet.open(features / "train")), MOST_ROWS))
+    rival = fit_settings(features, rate, seed, threads, workspace.engine, work / "checkpoints" / "trees")
+    sets = {"train": training_rows(features, seed)}
+    sets |= {name: PreparedSet.open(features / name) for name in workspace.sets()[1:]}
     for name in workspace.sets()[1:]:
-        np.save(work / f"{name}.npy", rival.predict(Rows.of(sets[name], rate)))
+        np.save(work / f"{name}.npy", rival.predict(Rows.of(sets[name], rate), threads))
     shown = ("train", "validation", "test")
     positions = {}
     for split in shown:
@@ -59,5 +72,36 @@ def write_rival(workspace: Workspace, work: Path) -> None:
         positions[split] = position
     gain = position_gain(rival, {name: Rows.of(sets[name], rate) for name in shown}, positions, seed, threads)
     rival.save(work / TREES_FILE)
-    facts = {"position_gain": gain, "settings": dict(rival.settings), "rounds": rival.booster.best_iteration}
+    facts = {"position_gain": gain, "settings": dict(rival.settings), "rounds": rival.booster.num_trees()}
     (work / "rival.json").write_text(strict_json.dumps(facts, indent=2), encoding="utf-8")
+
+
+def fit_settings(
+    features: Path,
+    negative_sampling_rate: float,
+    seed: int,
+    threads: int,
+    engine: Engine = PLAIN,
+    kept: Path | None = None,
+) -> FittedTrees:
+    """The best of `SETTINGS`, each a part that takes so many threads; `kept`: see `Engine.map`."""
+    open_sets = partial(_binned, features, negative_sampling_rate, seed, threads)
+    job: Job[BinnedSets, Mapping[str, Any]] = Job("trees", open_sets, _fitted, unit="settings", cpus=threads)
+    found = engine.map(job, SETTINGS, len(SETTINGS), kept)
+    return best([FittedTrees.of_arrays(each, chosen) for each, chosen in zip(found, SETTINGS, strict=True)])
+
+
+def training_rows(features: Path, seed: int) -> PreparedSet:
+    """The training set, or `MOST_ROWS` of it drawn with the seed."""
+    train = PreparedSet.open(features / "train")
+    return train.take(train.sample(MOST_ROWS, seed)) if len(train) > MOST_ROWS else train
+
+
+def _binned(features: Path, negative_sampling_rate: float, seed: int, threads: int) -> BinnedSets:
+    train, validation = training_rows(features, seed), PreparedSet.open(features / "validation")
+    learnt, held = (Rows.of(each, negative_sampling_rate) for each in (train, validation))
+    return BinnedSets(learnt, held, seed, threads)
+
+
+def _fitted(sets: BinnedSets, chosen: Mapping[str, Any]) -> Arrays:
+    return sets.fit(chosen).to_arrays()

@@ -10,16 +10,19 @@ learning for treatment and structural parameters", The Econometrics Journal 21(1
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from prectr.rank.features.prepared_set import PreparedSet
 from prectr.rank.training.trees import MOST_ROWS, Rows, fit_lightgbm, num_threads
 from prectr.rank.workspace import Workspace
-from prectr.shared.run.console import progress_bar
+from prectr.shared.engine.job import Arrays, Engine, Job
+from prectr.shared.engine.plain import PLAIN
 from prectr.shared.run.schema import read_json
 from prectr.shared.seeds import generator
 
@@ -30,7 +33,7 @@ ROWS_AT_ONCE = 1 << 18  # that are scored at once
 def write_engagement(workspace: Workspace, work: Path) -> None:
     """The step `engagement`: `click_prob.npy`, by trees with the settings that the rival has chosen."""
     features = workspace.folder / "features"
-    train, validation = (PreparedSet.open(features / name) for name in ("train", "validation"))
+    train, validation = _open(features)
     chosen = read_json(workspace.folder / "lightgbm" / "rival.json")["settings"]
     losses = workspace.losses
     found = cross_fitted(
@@ -40,6 +43,9 @@ def write_engagement(workspace: Workspace, work: Path) -> None:
         workspace.run.seed,
         negative_sampling_rate=losses.negative_sampling_rate,
         reads_position=losses.position_debias,
+        engine=workspace.engine,
+        reopen=partial(_open, features),
+        kept=work / "checkpoints" / "folds",
     )
     np.save(work / "click_prob.npy", found)
 
@@ -62,6 +68,9 @@ def cross_fitted(
     *,
     negative_sampling_rate: float = 1.0,
     reads_position: bool = False,
+    engine: Engine = PLAIN,
+    reopen: Callable[[], tuple[PreparedSet, PreparedSet]] | None = None,
+    kept: Path | None = None,
 ) -> np.ndarray:
     """P(click) in the full log of every training impression, by trees that have not seen its user.
 
@@ -74,29 +83,75 @@ def cross_fitted(
         negative_sampling_rate: the share of unclicked impressions that the log kept.
         reads_position: trees read the place on the page too: the loss compares them with the logit of an impression at
             its place then, and a place's due must not be counted as the item's.
+        engine: who fits the trees of a fold; with `reopen`, which is picklable, other processes open both sets.
+        kept: see `Engine.map`.
 
     Returns:
         float32 [n] in [0, 1], in the order of `train`.
     """
 
-    def rows(prepared: PreparedSet) -> Rows:
-        found = Rows.of(prepared, negative_sampling_rate)
-        return found.with_number(prepared.position) if reads_position and prepared.position is not None else found
-
+    threads = num_threads(min(len(train), MOST_ROWS) * (FOLDS - 1) // FOLDS)
+    fits = _Fits(settings, seed, negative_sampling_rate, reads_position, threads)
+    sets = reopen if reopen is not None and engine.elsewhere else lambda: (train, validation)
+    job = Job(
+        "trees that teach engagement", partial(fits.open, sets), partial(_scored, fits), unit="folds", cpus=threads
+    )
     fold = folds(train, seed)[train.page]
-    learnt_from = train.sample(MOST_ROWS, seed)
-    held = rows(validation)
     found = np.empty(len(train), np.float32)
-    with progress_bar("trees that teach engagement", FOLDS, "folds") as advance:
-        for number in range(FOLDS):
-            own = np.flatnonzero(fold == number)
-            others = rows(train.take(learnt_from[fold[learnt_from] != number]))
-            if len(np.unique(others.clicked)) < 2:
-                found[own] = train.clicked[own]
-            else:
-                trees = fit_lightgbm(others, held, seed, num_threads(len(others.clicked)), (settings,))
-                for start in range(0, len(own), ROWS_AT_ONCE):
-                    some = own[start : start + ROWS_AT_ONCE]
-                    found[some] = trees.predict(rows(train.take(some)))
-            advance(1)
+    for number, scores in enumerate(engine.map(job, range(FOLDS), FOLDS, kept)):
+        found[fold == number] = scores["click_prob"]
     return found
+
+
+class _Opened(NamedTuple):
+    """fold [n], of every training impression; learnt_from [m]: those that trees may be fitted on; held: where they
+    stop."""
+
+    train: PreparedSet
+    fold: np.ndarray
+    learnt_from: np.ndarray
+    held: Rows
+
+
+@dataclass(frozen=True)
+class _Fits:
+    """How trees are fitted; see `cross_fitted`."""
+
+    settings: Mapping[str, Any]
+    seed: int
+    negative_sampling_rate: float
+    reads_position: bool
+    threads: int
+
+    def open(self, sets: Callable[[], tuple[PreparedSet, PreparedSet]]) -> _Opened:
+        train, validation = sets()
+        fold = folds(train, self.seed)[train.page]
+        return _Opened(train, fold, train.sample(MOST_ROWS, self.seed), self._rows(validation))
+
+    def scored(self, opened: _Opened, number: int) -> Arrays:
+        """P(click) of a fold's rows, in their order."""
+        train, fold, learnt_from, held = opened
+        own = np.flatnonzero(fold == number)
+        others = self._rows(train.take(learnt_from[fold[learnt_from] != number]))
+        if len(np.unique(others.clicked)) < 2:
+            return {"click_prob": train.clicked[own].astype(np.float32)}
+        trees = fit_lightgbm(others, held, self.seed, self.threads, (self.settings,))
+        found = np.empty(len(own), np.float32)
+        for start in range(0, len(own), ROWS_AT_ONCE):
+            part = slice(start, start + ROWS_AT_ONCE)
+            found[part] = trees.predict(self._rows(train.take(own[part])))
+        return {"click_prob": found}
+
+    def _rows(self, prepared: PreparedSet) -> Rows:
+        rows = Rows.of(prepared, self.negative_sampling_rate)
+        return rows.with_number(prepared.position) if self.reads_position and prepared.position is not None else rows
+
+
+def _scored(fits: _Fits, opened: _Opened, number: int) -> Arrays:
+    return fits.scored(opened, number)
+
+
+def _open(features: Path) -> tuple[PreparedSet, PreparedSet]:
+    """The training and the validation set."""
+    train, validation = (PreparedSet.open(features / name) for name in ("train", "validation"))
+    return train, validation

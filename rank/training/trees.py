@@ -7,7 +7,7 @@ probabilities that the network gets, and one of the same few settings.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from prectr.rank.features.prepared_set import PreparedSet
+from prectr.shared.engine.job import Arrays
 
 MOST_ROWS = 5_000_000
 """Training rows, at most, that LightGBM learns from: it holds them in memory, the network does not."""
@@ -95,6 +96,17 @@ class FittedTrees:
     settings: Mapping[str, Any]
     validation_logloss: float
 
+    def to_arrays(self) -> Arrays:
+        """What `of_arrays` makes the same trees of, up to the round that was best, wherever it is."""
+        text = self.booster.model_to_string().encode()
+        return {"trees": np.frombuffer(text, np.uint8), "logloss": np.array(self.validation_logloss)}
+
+    @classmethod
+    def of_arrays(cls, arrays: Arrays, settings: Mapping[str, Any]) -> FittedTrees:
+        """Of what `to_arrays` gave of trees of these settings."""
+        text = arrays["trees"].tobytes().decode()
+        return cls(lightgbm.Booster(model_str=text), settings, float(arrays["logloss"]))
+
     def predict(self, rows: Rows, num_threads: int | None = None) -> np.ndarray:
         """P(click) float64 [n]."""
         more: dict[str, Any] = {} if num_threads is None else {"num_threads": num_threads}
@@ -123,26 +135,44 @@ def fit_lightgbm(
     settings: tuple[Mapping[str, Any], ...] = SETTINGS,
 ) -> FittedTrees:
     """The best of `settings` by validation logloss, each stopped early on it; the same seed gives the same trees."""
-    common = {**COMMON, "objective": "binary", "seed": seed, "num_threads": num_threads}
-    data: dict[bool, tuple[lightgbm.Dataset, lightgbm.Dataset]] = {}
-    fitted = []
-    for chosen in settings:
+    sets = BinnedSets(train, validation, seed, num_threads)
+    return best([sets.fit(chosen) for chosen in settings])
+
+
+def best(fitted: Sequence[FittedTrees]) -> FittedTrees:
+    """Those of the lowest validation logloss, the first of equals."""
+    return min(fitted, key=lambda trees: trees.validation_logloss)
+
+
+class BinnedSets:
+    """Training and validation rows, binned once for all settings that read the same columns.
+
+    Args:
+        seed, num_threads: of every fit.
+    """
+
+    def __init__(self, train: Rows, validation: Rows, seed: int, num_threads: int) -> None:
+        self._train, self._validation = train, validation
+        self._common = {**COMMON, "objective": "binary", "seed": seed, "num_threads": num_threads}
+        self._binned: dict[bool, tuple[lightgbm.Dataset, lightgbm.Dataset]] = {}
+
+    def fit(self, chosen: Mapping[str, Any]) -> FittedTrees:
+        """Trees of these settings, stopped early on the validation rows; the same seed gives the same trees."""
         reads = bool(chosen.get("categoricals", True))
-        if reads not in data:
-            data[reads] = _datasets(train.read_by(chosen), validation.read_by(chosen), common)
-        learnt, held = data[reads]
+        if reads not in self._binned:
+            rows = self._train.read_by(chosen), self._validation.read_by(chosen)
+            self._binned[reads] = _datasets(*rows, self._common)
+        learnt, held = self._binned[reads]
         stopping = lightgbm.early_stopping(PATIENCE, verbose=False)
         booster = lightgbm.train(
-            {**common, **parameters(chosen)},
+            {**self._common, **parameters(chosen)},
             learnt,
             MAX_ROUNDS,
             valid_sets=[held],
             valid_names=["validation"],
             callbacks=[stopping],
         )
-        logloss = float(booster.best_score["validation"]["binary_logloss"])
-        fitted.append(FittedTrees(booster, chosen, logloss))
-    return min(fitted, key=lambda trees: trees.validation_logloss)
+        return FittedTrees(booster, chosen, float(booster.best_score["validation"]["binary_logloss"]))
 
 
 def _datasets(train: Rows, validation: Rows, common: Mapping[str, Any]) -> tuple[lightgbm.Dataset, lightgbm.Dataset]:

@@ -17,14 +17,14 @@ import time
 import traceback
 from collections.abc import Callable, Generator, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import ray
-from ray.exceptions import RayError
+from ray.exceptions import AuthenticationError, RayError
 from ray.util import get_node_ip_address
 
 from prectr.shared.atomic import atomic_write
@@ -77,7 +77,7 @@ class RayEngine:
         if kept is not None:
             kept = kept.absolute()
             kept.mkdir(parents=True, exist_ok=True)
-        self._require(job)
+        job = self._fitting(job)
         crew = _Crew(job, self._slots(job)) if job.gpus else _Tasks(job)
         with progress_bar(job.name, total, job.unit) as advance:
             given = _Given(job, crew, kept, advance)
@@ -100,12 +100,19 @@ class RayEngine:
         slots = self._cpus / job.cpus
         return max(1, int(min(slots, self._gpus / job.gpus) if job.gpus else slots))
 
-    def _require(self, job: Job[Any, Any]) -> None:
+    def _fitting(self, job: Job[Opened, Part]) -> Job[Opened, Part]:
+        """The job with no more processors a part than a node has: Ray would wait for a larger one.
+
+        Raises:
+            PrectrError: parts ask for GPUs that the cluster does not have.
+        """
         self._slots(job)
         if job.gpus > self._gpus:
             raise PrectrError(
                 f"{job.name} asks for {job.gpus:g} GPU a part, but the Ray cluster has {self._gpus:g}: add such a node."
             )
+        largest = max((node["Resources"].get("CPU", 0.0) for node in ray.nodes() if node["Alive"]), default=0.0)
+        return replace(job, cpus=min(job.cpus, max(largest, 1.0)))
 
 
 def connect(workers: int | None = None, gpus: int | None = None) -> None:
@@ -116,7 +123,7 @@ def connect(workers: int | None = None, gpus: int | None = None) -> None:
         workers, gpus: how many of a cluster that is started here, whatever the machine has; None: all there are.
 
     Raises:
-        PrectrError: no cluster answers there, or it runs another version of Ray or Python.
+        PrectrError: no cluster answers there, it asks for a token, or it runs another version of Ray or Python.
     """
     if ray.is_initialized():
         return
@@ -129,7 +136,12 @@ def connect(workers: int | None = None, gpus: int | None = None) -> None:
             ray.init(address=address, **quiet)
         else:
             ray.init(address="local", num_cpus=workers, num_gpus=gpus, include_dashboard=False, **quiet)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (ConnectionError, RuntimeError, ValueError, AuthenticationError) as error:
+        if "AuthToken" in str(error) or isinstance(error, AuthenticationError):
+            raise PrectrError(
+                f"{ADDRESS} is {address!r}, but that cluster refuses who has not its token: put the head's "
+                "~/.ray/auth_token in the same place here and set RAY_AUTH_MODE=token."
+            ) from error
         where = f"{ADDRESS} is {address!r}, but " if address else "a Ray cluster could not be started here: "
         raise PrectrError(
             f"{where}{_sentence(error)}: start one with `ray start --head` on this version of Ray and Python, or unset "

@@ -1,5 +1,9 @@
 """What a training reads is the same, byte for byte, from one process and from a cluster, whoever dies meanwhile."""
 
+import signal
+import subprocess
+import sys
+import time
 from collections import Counter
 from functools import partial
 from pathlib import Path
@@ -24,23 +28,28 @@ from prectr.shared.run.steps import read_record
 from tests.rank.toy_run import LEVEL_NAMES
 from tests.shared.encoder.tiny_encoder import tiny_encoder
 from tests.shared.engine.carried import Carried
-from tests.shared.engine.clusters import cluster, killing
+from tests.shared.engine.clusters import cluster, killing, losing, started
 
 pytest.importorskip("ray")
 
-STEPS = ("level_prob", "pairs", "behaviours", "text_vectors", "features")
+BUILT = (*pipeline.INPUTS, "lightgbm", "engagement")
+STEPS = ("level_prob", "pairs", "behaviours", "text_vectors", "features", "lightgbm", "engagement")
 
 
 @pytest.fixture(scope="module", autouse=True)
 def many_parts():
-    """The toy shop in parts of a few rows."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("prectr.rank.history.score_log.PAIRS_AT_ONCE", 2048)  # a vector of DuckDB
-        patched.setattr("prectr.rank.history.stage_one.PAIRS_AT_ONCE", 2048)
-        patched.setattr("prectr.rank.features.frozen_vectors.TEXTS_OF_A_PART", 512)
-        patched.setattr("prectr.rank.workspace.PageParts", partial(PageParts, rows_at_once=400))
-        patched.setattr(BehaviourLog, "build", staticmethod(partial(BehaviourLog.build, rows_at_once=1000)))
+        in_small_parts(patched)
         yield
+
+
+def in_small_parts(patched: pytest.MonkeyPatch) -> None:
+    """The toy shop in parts of a few rows."""
+    patched.setattr("prectr.rank.history.score_log.PAIRS_AT_ONCE", 2048)  # a vector of DuckDB
+    patched.setattr("prectr.rank.history.stage_one.PAIRS_AT_ONCE", 2048)
+    patched.setattr("prectr.rank.features.frozen_vectors.TEXTS_OF_A_PART", 512)
+    patched.setattr("prectr.rank.workspace.PageParts", partial(PageParts, rows_at_once=400))
+    patched.setattr(BehaviourLog, "build", staticmethod(partial(BehaviourLog.build, rows_at_once=1000)))
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +69,8 @@ def build(start: Path, artifacts: Path, engine: str) -> Workspace:
     history = HistoryArguments(history_in_category=6, history_overall=6, cross_history=6, cold_lengths=[0, 3])
     others = (ModelArguments(), LossArguments(), TrainArguments(), EvaluateArguments())
     workspace = Workspace(run, history, *others)
-    pipeline.build_inputs(workspace)
+    for name in BUILT:
+        pipeline.builds(workspace)[name](workspace)
     return workspace
 
 
@@ -85,7 +95,8 @@ def test_every_step_is_the_same_from_another_process(start, plain, tmp_path, mon
     build(start, tmp_path, "ray")
     assert made(tmp_path) == made(plain)
     counts = Counter(engine.worked)
-    assert min(counts[name] for name in ("past events", "features: train", "inputs of the network")) > 1
+    several = ("past events", "features: train", "inputs of the network", "trees", "trees that teach engagement")
+    assert min(counts[name] for name in several) > 1
     assert ("index user_item: sort" in counts) == (rows_of_an_index == 100)
 
 
@@ -107,13 +118,52 @@ def killed(*arguments) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("workers", "kills"), [(1, 0), (2, 0), (2, 3)])
+@pytest.mark.parametrize(("workers", "kills"), [(1, 0), (2, 0), (2, 10)])
 def test_every_step_is_the_same_from_a_cluster(start, plain, tmp_path, workers, kills) -> None:
     with cluster(workers), killing(kills) as killed:
         build(start, tmp_path, "ray")
     assert len(killed) == kills
-    assert made(tmp_path) == made(plain)
-    assert not list(tmp_path.rglob("checkpoints"))
+    assert_the_same(tmp_path, plain)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("count", "kills"), [(1, 0), (2, 0), (3, 0), (4, 3)])
+def test_every_step_is_the_same_from_nodes(start, plain, tmp_path, count, kills) -> None:
+    with started(count) as nodes, losing(nodes, kills) as died:
+        build(start, tmp_path, "ray")
+        assert len(died) == kills and len(nodes) == count - kills
+    assert_the_same(tmp_path, plain)
+
+
+DRIVER = """
+import sys
+from pathlib import Path
+import pytest
+from tests.rank.test_engines import build, in_small_parts
+with pytest.MonkeyPatch.context() as patched:
+    in_small_parts(patched)
+    build(Path(sys.argv[1]), Path(sys.argv[2]), "ray")
+"""
+
+
+@pytest.mark.slow
+def test_a_driver_that_is_killed_again_and_again_ends_in_the_same(start, plain, tmp_path) -> None:
+    command = [sys.executable, "-c", DRIVER, str(start), str(tmp_path)]
+    for step in ("behaviours", "features", "lightgbm"):
+        driver = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        while not list(tmp_path.glob(f"toy/.{step}*/checkpoints/**/*.npz")):
+            assert driver.poll() is None
+            time.sleep(0.02)
+        driver.send_signal(signal.SIGKILL)
+        driver.wait()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    assert_the_same(tmp_path, plain)
+
+
+def assert_the_same(artifacts: Path, plain: Path) -> None:
+    assert made(artifacts) == made(plain)
+    hidden = [path for path in (artifacts / "toy").iterdir() if path.name.startswith(".") and path.is_dir()]
+    assert not hidden and not list(artifacts.rglob("checkpoints"))
 
 
 def test_a_finished_step_stays_finished_whatever_the_engine(start, plain, capsys) -> None:
@@ -121,7 +171,7 @@ def test_a_finished_step_stays_finished_whatever_the_engine(start, plain, capsys
 
     before = made(plain)
     workspace = build(start, plain, "ray")
-    assert capsys.readouterr().out.count("up to date") == len(pipeline.INPUTS)
+    assert capsys.readouterr().out.count("up to date") == len(BUILT)
     assert made(plain) == before and not ray.is_initialized() and "engine" not in vars(workspace)
 
 

@@ -17,6 +17,7 @@ from prectr.rank.features.prepared_set import PreparedSet
 from prectr.rank.training import engagement
 from prectr.rank.training.engagement import FOLDS, cross_fitted, folds, write_engagement
 from prectr.rank.training.trees import Rows
+from prectr.shared.engine.plain import PLAIN
 from tests.rank.training.random_rows import SMALL, make_rows
 
 USERS, PAGES, PER_PAGE = 20, 150, 10
@@ -154,7 +155,8 @@ def test_the_step_writes_them_by_the_settings_that_the_rival_chose(tmp_path: Pat
         prepared.save(tmp_path / "features" / name)
     (tmp_path / "lightgbm").mkdir()
     (tmp_path / "lightgbm" / "rival.json").write_text(json.dumps({"settings": SETTING, "rounds": 7}))
-    workspace: Any = SimpleNamespace(folder=tmp_path, run=SimpleNamespace(seed=3), losses=LossArguments())
+    run = SimpleNamespace(seed=3)
+    workspace: Any = SimpleNamespace(folder=tmp_path, run=run, losses=LossArguments(), engine=PLAIN)
     write_engagement(workspace, tmp_path)
     assert spy.settings == [(SETTING,)] * FOLDS
     found = np.load(tmp_path / "click_prob.npy")

@@ -25,6 +25,12 @@ def test_trees_that_were_kept_say_the_same(rival, splits, tmp_path):
     rival.save(tmp_path / "trees.txt")
     again = trees.FittedTrees.read(tmp_path / "trees.txt", rival.settings)
     assert np.array_equal(again.predict(splits["test"], num_threads=1), rival.predict(splits["test"]))
+    carried = trees.FittedTrees.of_arrays(rival.to_arrays(), rival.settings)
+    assert np.array_equal(carried.predict(splits["test"], num_threads=1), rival.predict(splits["test"]))
+    assert carried.validation_logloss == rival.validation_logloss
+    assert carried.booster.num_trees() == rival.booster.best_iteration
+    carried.save(tmp_path / "again.txt")
+    assert (tmp_path / "again.txt").read_text() == (tmp_path / "trees.txt").read_text()
 
 
 def test_weights_undo_the_thinning_of_the_unclicked(splits):

@@ -1,13 +1,14 @@
-"""Clusters on loopback, for as long as a test takes, and the death of their workers."""
+"""Clusters on loopback, for as long as a test takes, and the death of their workers and nodes."""
 
 import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from benchmarks.scale.nodes import Nodes, at_work, nodes
 from prectr.shared.engine.job import Engine
 
 
@@ -23,47 +24,64 @@ def cluster(workers: int, gpus: int = 0) -> Iterator[Engine]:
 
 
 @contextmanager
+def started(count: int) -> Iterator[Nodes]:
+    """So many nodes, each a `ray start` with one worker; the process leaves them before they end."""
+    from prectr.shared.engine.ray import leave
+
+    with nodes(count) as cluster:
+        try:
+            yield cluster
+        finally:
+            leave()
+
+
+@contextmanager
 def killing(times: int) -> Iterator[list[int]]:
     """Within, `kill -9` of so many workers in the middle of a part, each another process; yields their numbers."""
     killed: list[int] = []
-    ended = threading.Event()
 
     def kill() -> None:
-        while len(killed) < times and not ended.wait(0.002):
-            for process in at_work():
-                if process not in killed:
-                    os.kill(process, signal.SIGKILL)
-                    killed.append(process)
-                    time.sleep(0.2)
-                    break
+        for process in at_work():
+            if process not in killed:
+                os.kill(process, signal.SIGKILL)
+                killed.append(process)
+                time.sleep(0.2)
+                break
 
-    thread = threading.Thread(target=kill)
+    with again_and_again(kill, lambda: len(killed) == times):
+        yield killed
+
+
+@contextmanager
+def losing(cluster: Nodes, times: int, seconds_between: float = 6.0) -> Iterator[list[float]]:
+    """Within, `kill -9` of so many nodes while parts are worked on, so far apart; yields when they died."""
+    died: list[float] = []
+
+    def kill() -> None:
+        if at_work() and (not died or time.monotonic() > died[-1] + seconds_between):
+            cluster.kill_one()
+            died.append(time.monotonic())
+
+    with again_and_again(kill, lambda: len(died) == times, seconds=0.2):
+        yield died
+
+
+@contextmanager
+def again_and_again(act: Callable[[], None], is_enough: Callable[[], bool], seconds: float = 0.002) -> Iterator[None]:
+    """Does something beside what stands within, so many seconds apart, until it is enough or that has ended."""
+    ended = threading.Event()
+
+    def loop() -> None:
+        while not is_enough() and not ended.wait(seconds):
+            act()
+
+    thread = threading.Thread(target=loop)
     thread.start()
     try:
-        yield killed
+        yield
     finally:
         ended.set()
         thread.join()
-
-
-def at_work() -> list[int]:
-    """This machine's processes that descend from this one and are working on a part."""
-    parents = {}
-    found = []
-    for status in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parents[int(status.parent.name)] = int(status.read_text().rpartition(")")[2].split()[1])
-            if (status.parent / "cmdline").read_text().startswith("ray::_work_on"):
-                found.append(int(status.parent.name))
-        except (OSError, IndexError):
-            pass
-    return [process for process in found if descends(process, parents)]
-
-
-def descends(process: int, parents: dict[int, int]) -> bool:
-    while process > 1 and process != os.getpid():
-        process = parents.get(process, 0)
-    return process == os.getpid()
 
 
 def contents(folder: Path) -> dict[str, bytes]:

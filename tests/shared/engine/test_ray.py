@@ -137,14 +137,32 @@ def test_a_gpu_that_no_node_has_is_refused(engine, tmp_path) -> None:
         list(engine.map(squares(tmp_path, gpus=1.0), range(3)))
 
 
-def test_where_no_cluster_answers_one_sentence_says_so(monkeypatch) -> None:
+@pytest.mark.parametrize(
+    ("raised", "sentence"),
+    [
+        (
+            ConnectionError("no such address\nand more"),
+            "RAY_ADDRESS is '127.0.0.1:1', but ConnectionError: no such address: start",
+        ),
+        (
+            RuntimeError("Failed to connect.\nTraceback:\nInvalidAuthToken: it is missing"),
+            "RAY_ADDRESS is '127.0.0.1:1', but that cluster refuses who has not its token: put .* set RAY_AUTH_MODE",
+        ),
+    ],
+)
+def test_where_no_cluster_answers_one_sentence_says_so(monkeypatch, raised, sentence) -> None:
     from prectr.shared.engine import ray as on_ray
 
     def refuse_to_connect(*args, **settings):
-        raise ConnectionError("no such address\nand more")
+        raise raised
 
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
     monkeypatch.setattr(on_ray.ray, "is_initialized", lambda: False)
     monkeypatch.setattr(on_ray.ray, "init", refuse_to_connect)
-    with pytest.raises(PrectrError, match="RAY_ADDRESS is '127.0.0.1:1', but ConnectionError: no such address: start"):
+    with pytest.raises(PrectrError, match=sentence) as said:
         on_ray.connect()
+    assert "\n" not in str(said.value)
+
+
+def test_a_part_takes_no_more_processors_than_a_node_has(engine, tmp_path) -> None:
+    assert same(engine.map(squares(tmp_path, cpus=64.0), range(3)), PLAIN.map(squares(tmp_path), range(3)))
