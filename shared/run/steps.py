@@ -27,23 +27,19 @@ from prectr.shared.errors import PrectrError
 from prectr.shared.run import launch
 from prectr.shared.run.checkpoints import latest_checkpoint
 from prectr.shared.run.console import console
+from prectr.shared.run.contents import RECORD as RECORD
 from prectr.shared.run.contents import contents_of, damage, listed
 from prectr.shared.run.fingerprint import differences, fingerprint_inputs
 from prectr.shared.run.provenance import git_commit
 from prectr.shared.run.sources import code_of
+from prectr.shared.store.at_hand import keep
 
-RECORD = "step.json"
 ATTEMPT = ".attempt.json"
 
 COMMANDS = {
     "data": "make data",
-    "teacher": "make distill",
-    "labeller": "make distill",
-    "labels": "make distill",
-    "assistant": "make distill",
-    "assistant_labels": "make distill",
-    "encoder": "make distill",
-    "student": "make distill",
+    **dict.fromkeys(("teacher", "labeller", "labels", "assistant", "assistant_labels"), "make distill"),
+    **dict.fromkeys(("student", "encoder"), "make distill"),
     **dict.fromkeys(("level_prob", "replay", "pairs", "behaviours", "texts", "text_vectors", "features"), "make rank"),
     **dict.fromkeys(("lightgbm", "engagement", "pair_features", "judged_pair_features"), "make rank"),
     **dict.fromkeys(("trained", "ranker"), "make rank"),
@@ -168,6 +164,7 @@ def _run(step: _Step) -> StepRecord:
             record = _build(step, work)
         _publish(work, folder)
         damage(folder, record.files)  # notes that it is whole
+        keep(folder)
     _say(f"✓ {name}: done in {record.seconds:,.1f} s")
     return record
 

@@ -27,6 +27,7 @@ from prectr.shared.errors import PrectrError
 from prectr.shared.run.names import check_name
 from prectr.shared.run.settings import parse_arguments
 from prectr.shared.run.verbs import program
+from prectr.shared.store.at_hand import artifacts_of
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,7 @@ def _kept(flags: Sequence[str], command: str) -> Path:
     if not name:
         raise PrectrError(f"{command} --append: say which data set is added to with --name.")
     check_name(name)
-    path = Path(artifacts) / name / "data" / MAPPING
+    path = artifacts_of(artifacts, name) / name / "data" / MAPPING
     if not path.is_file():
         raise PrectrError(
             f"{path.parent}: there is no {MAPPING}, so there is nothing to add to: convert all files without --append."
