@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from glob import escape
 from pathlib import Path
 from typing import Any
@@ -93,6 +93,7 @@ def run_step(
     *,
     sources: Sequence[str] = (),
     together: bool = False,
+    through: Callable[[Callable[[Path], None], Path], None] | None = None,
 ) -> StepRecord:
     """Build `folder` unless it already holds the result of exactly these inputs, made by this code.
 
@@ -112,6 +113,7 @@ def run_step(
         sources: the modules that do the work: they count with what they import, and so does the function that `build`
             stands in (see `shared/run/sources.py`). None: the folder is kept, whatever becomes of the code.
         together: a training that the launched processes share.
+        through: calls `build` with the work folder, here or elsewhere, where this process was launched alone.
 
     Returns:
         The folder's record; its seconds are those of all attempts together.
@@ -121,7 +123,7 @@ def run_step(
     """
     step = _Step(name, Path(folder), dict(inputs), code_of(build, sources), build)
     if not launch.is_launched():
-        return _run(step)
+        return _run(step if through is None else replace(step, build=partial(through, build)))
     return _lead(step, together) if launch.is_first() else _follow(step)
 
 
