@@ -1,4 +1,4 @@
-"""Both stages trained by Ray Train's processes on loopback: what one process learns, also where one of them is killed."""
+"""Both stages trained by Ray Train on loopback: what one process learns, also where one of two is killed."""
 
 import os
 import shutil
