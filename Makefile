@@ -131,8 +131,9 @@ publish: $(STAMP) ## upload the encoder, the ranker, labels or pairs to a hub: m
 	@$(RUN) -m $(if $(filter ranker,$(MODEL)),rank,distill) publish $(call settings,$@) $(named) --repo "$(REPO)" $(if $(filter labels data,$(MODEL)),--what "$(MODEL)") $(if $(DRY_RUN),--dry_run) $(if $(PRIVATE),--private)
 
 # What tests and checks need beyond that.
-$(CHECKS): $(STAMP)
+$(CHECKS): $(STAMP) tests/object_store.txt
 	@$(INSTALL) -e '.[$(EXTRAS),export,ray,dev]'
+	@$(INSTALL) --no-deps -r tests/object_store.txt
 	@touch $@
 
 test: $(CHECKS) ## run the tests, offline, in up to four processes

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import IO
 
 import ray
 from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
@@ -111,9 +112,9 @@ def _in_process(build: Build, work: Path, notes: Path, origin: tuple[str, str], 
 
 
 @contextmanager
-def _printing(file: object) -> Iterator[None]:
+def _printing(file: IO[str]) -> Iterator[None]:
     """Within, the terminal is that file."""
-    console.file = file  # type: ignore[assignment]
+    console.file = file
     with show_progress():
         yield
     console.file = sys.stdout

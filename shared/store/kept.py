@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
+from pyarrow import fs
 
 from prectr.shared.atomic import atomic_write
 from prectr.shared.errors import PrectrError
@@ -83,23 +84,18 @@ def fetch(home: Path, name: str, without: Collection[str] = ()) -> None:
             there = place.list_files()
             records = {each.removesuffix(f"/{RECORD}") for each in there if each.endswith(f"/{RECORD}")}
             for step in sorted(records):
-                if step.split("/")[0] not in without:
-                    _bring(folder / step, place / step, _inside(there, step))
-                elif not (folder / step / RECORD).is_file():
-                    with atomic_write(folder / step / RECORD) as temporary:
-                        (place / step / RECORD).fetch(temporary)
+                files = [RECORD] if step.split("/")[0] in without else _inside(there, step)
+                _bring(folder / step, place / step, files)
             for step in sorted(set(_finished_here(folder)) - records):
                 _put_up(folder / step, place / step)
-            for file in _beside(there):
-                if not (folder / file).exists():
-                    with atomic_write(folder / file) as temporary:
-                        (place / file).fetch(temporary)
+            for name in _beside(there):
+                _fetch_beside(folder / name, place / name, there[name])
         finally:
             running.release()
 
 
 def put_beside(home: Path, name: str) -> None:
-    """Put up what commands leave beside the folders of steps; files of the same size there are left alone.
+    """Put up what commands leave beside the folders of steps, where it is newer here.
 
     Raises:
         PrectrError: the store refuses or does not answer.
@@ -111,9 +107,17 @@ def put_beside(home: Path, name: str) -> None:
     if not here:
         return
     there = place.list_files()
-    new = [file for file in here if file not in there or there[file].size != (folder / file).stat().st_size]
+    new = [name for name in here if name not in there or (folder / name).stat().st_mtime_ns > there[name].mtime_ns]
     with ThreadPoolExecutor(AT_ONCE) as threads:
-        list(threads.map(lambda file: (place / file).put(folder / file), new))
+        list(threads.map(lambda name: (place / name).put(folder / name), new))
+
+
+def _fetch_beside(file: Path, place: Place, info: fs.FileInfo) -> None:
+    """With its time there, so that it is not newer here."""
+    if not file.exists() or file.stat().st_mtime_ns < info.mtime_ns:
+        with atomic_write(file) as temporary:
+            place.fetch(temporary)
+            os.utime(temporary, ns=(info.mtime_ns, info.mtime_ns))
 
 
 def _place(home: Path) -> Place:
@@ -138,7 +142,7 @@ def _put_up(folder: Path, place: Place) -> None:
 
 
 def _bring(folder: Path, place: Place, files: Iterable[str]) -> None:
-    """Fetch a folder that is finished there, unless what is here is the same, or whole and later."""
+    """Fetch a folder that is finished there, or its record alone, unless what is here is the same, or whole and later."""
     theirs, ours = _read((place / RECORD).read()), _read_here(folder)
     if not isinstance(theirs.get("files"), dict):
         return
@@ -148,15 +152,18 @@ def _bring(folder: Path, place: Place, files: Iterable[str]) -> None:
     if whole and ours["finished"] > theirs.get("finished", ""):
         _put_up(folder, place)
         return
-    print_line(f"↓ {place.uri}: {len(theirs['files'])} files")
+    names, expected = sorted(files), theirs["files"]
+    if names == [RECORD]:
+        expected = {}
+    else:
+        print_line(f"↓ {place.uri}: {len(names)} files")
     part = folder.with_name(f".{folder.name}.fetched.part")
     shutil.rmtree(part, ignore_errors=True)
-    names = sorted(files)
     for name in names:
         (part / name).parent.mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(AT_ONCE) as threads:
         list(threads.map(lambda name: (place / name).fetch(part / name), names))
-    if _is_whole(part, theirs["files"]):
+    if _is_whole(part, expected):
         shutil.rmtree(folder, ignore_errors=True)
         os.replace(part, folder)
     else:

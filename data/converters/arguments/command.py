@@ -70,7 +70,8 @@ USAGE = """usage: {program} convert FORMAT SOURCE... --name NAME [--flags]
 
 Writes artifacts/NAME/data from somebody's files, checks it, and says what was kept, what was
 dropped, and what is next. The sources come first; each is a file (plain, .gz or .zip), a folder
-of files, or for `table` a data set of the Hugging Face Hub: hf:org/name[:split], or hf:./folder.
+of files, either also as s3://bucket/key or gs://bucket/key, or for `table` a data set of the
+Hugging Face Hub: hf:org/name[:split], or hf:./folder.
 
 FORMAT          SOURCE
   table         CSV, TSV, JSON, Parquet: judged pairs, what was shown, or clicks; flags name columns
