@@ -142,7 +142,7 @@ def _put_up(folder: Path, place: Place) -> None:
 
 
 def _bring(folder: Path, place: Place, files: Iterable[str]) -> None:
-    """Fetch a folder that is finished there, or its record alone, unless what is here is the same, or whole and later."""
+    """Fetch a folder that is finished there, or its record alone, unless what is here is that, or whole and later."""
     theirs, ours = _read((place / RECORD).read()), _read_here(folder)
     if not isinstance(theirs.get("files"), dict):
         return
