@@ -1,5 +1,6 @@
 """An S3-compatible server on loopback, moto's, for as long as tests take; and a place that refuses everybody."""
 
+import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ MISSING = "moto is not installed: pip install --no-deps -r tests/object_store.tx
 def store(bucket: str = BUCKET) -> Iterator[dict[str, str]]:
     """A server with an empty bucket; yields the environment in which commands find it."""
     server = pytest.importorskip("moto.server", reason=MISSING).ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server.start()
     _, port = server.get_host_and_port()
     environment = environment_of(port)
