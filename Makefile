@@ -13,6 +13,7 @@ DRY_RUN     ?=
 PRIVATE     ?=
 DATA        ?=
 ENCODER     ?=
+ARTIFACTS   ?=
 SEEDS       ?=
 SYSTEMS     ?=
 TORCH_INDEX ?=
@@ -21,7 +22,7 @@ TORCH_INDEX ?=
 PROMPT :=
 
 # A variable that nothing reads would change nothing, silently. What the environment holds is its own affair.
-KNOWN   := PYTHON PROFILE CONFIG SEED TEACHER ASSISTANT PROMPT REPO MODEL ENGINE DRY_RUN PRIVATE DATA ENCODER SEEDS SYSTEMS TORCH_INDEX
+KNOWN   := PYTHON PROFILE CONFIG SEED TEACHER ASSISTANT PROMPT REPO MODEL ENGINE DRY_RUN PRIVATE DATA ARTIFACTS ENCODER SEEDS SYSTEMS TORCH_INDEX
 given   := $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name)))
 unknown := $(firstword $(filter-out $(KNOWN) MAKEFLAGS SHELL,$(given)))
 closest  = $(shell "$(PYTHON)" -c 'import difflib, sys; print(*difflib.get_close_matches(*sys.argv[1:2], sys.argv[2:], 1, 0))' '$(unknown)' $(KNOWN) 2>/dev/null)
@@ -29,12 +30,15 @@ ifneq ($(unknown),)
 $(error unknown variable $(unknown)$(if $(closest),; did you mean $(closest),; there are $(KNOWN)))
 endif
 
-# DATA becomes part of commands and of paths; `shared/run/names.py` says the same to whoever calls those.
+# DATA becomes part of commands and of paths; `shared/run/names.py` says the same to whoever calls those. Of a URI its
+# last part does, and the signs of an address are its own.
+uri   := $(if $(findstring ://,$(value DATA)),$(patsubst %/,%,$(value DATA)))
 signs := " ' ` $$ ; & | < > \ * ? [ ] ( ) { } / ! ~ % , : =
-bad   := $(strip $(foreach sign,$(signs),$(findstring $(sign),$(value DATA))) $(filter .% -%,$(firstword $(value DATA))))
+bad   := $(strip $(foreach sign,$(if $(uri),$(filter-out / :,$(signs)),$(signs)),$(findstring $(sign),$(value DATA))) $(filter .% -%,$(firstword $(value DATA))))
 ifneq ($(bad)$(word 2,$(value DATA)),)
 $(error DATA is no plain name: give letters, digits and . _ + -, as in make rank DATA=mine)
 endif
+dataset := $(if $(uri),$(notdir $(uri)),$(DATA))
 
 VENV   := .venv
 RUN    := $(VENV)/bin/python
@@ -51,15 +55,17 @@ INSTALL = $(RUN) -m pip install --disable-pip-version-check --no-compile $(if $(
 # CONFIG replaces the profile of the stage that was asked for; the stages before it keep theirs.
 settings = $(if $(and $(CONFIG),$(filter $(1),$(MAKECMDGOALS))),--config "$(CONFIG)",--profile "$(PROFILE)")
 flags    = $(call settings,$(1)) $(if $(SEED),--seed "$(SEED)")
+where    = $(if $(ARTIFACTS),--artifacts "$(ARTIFACTS)")
 engine   = $(if $(ENGINE),--engine "$(ENGINE)")
 cluster  = $(if $(filter ray,$(ENGINE)),$(RAY))
+home     = $(or $(ARTIFACTS),artifacts)
 # DATA=listings is the profile's own shop as a marketplace, under a name of its own. Any other name is of tables that
 # somebody else wrote: they are not built, and every stage reads them.
 listings   := $(filter listings,$(DATA))
 name_smoke := toy-listings
 name_full  := listings-full
-name       := $(if $(listings),$(or $(name_$(PROFILE)),listings),$(DATA))
-named       = $(if $(name),--name "$(name)")
+name       := $(if $(listings),$(or $(name_$(PROFILE)),listings),$(dataset))
+named       = $(if $(name),--name "$(name)") $(where)
 foreign    := $(if $(DATA),$(if $(filter listings/% journey/default,$(DATA)/$(PROFILE)),,$(DATA)))
 # An id that lives one week has no embedding worth learning.
 ranked      = $(named) $(if $(listings),--no_item_id_embedding)
@@ -74,6 +80,8 @@ help: ## list targets and variables
 	@echo "  CONFIG=file.yaml    settings for the stage asked for; what it leaves out is as in the default profile"
 	@echo "  DATA=listings       the profile's data set as a marketplace: an item's id lives one week; text decides"
 	@echo "  DATA=name           your own tables in artifacts/name/data instead of the default data set"
+	@echo "  DATA=s3://bucket/mine  tables in an object store, or gs://; they are copied to artifacts/mine/data"
+	@echo "  ARTIFACTS=artifacts where all is written: a folder, or s3://bucket/folder, gs://bucket/folder"
 	@echo "  ENCODER=folder      rank with this encoder, or a hub's, and leave stage one out"
 	@echo "  SEED=0              rules every draw of every stage"
 	@echo "  TEACHER=model       hub id, folder, GGUF file, http://host/v1, similarity:<encoder>; several: a,b"
@@ -101,11 +109,12 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $@
 
 data: $(STAMP) ## build the tables of the default data set
-	@$(RUN) -m data build $(call flags,$@) $(if $(listings),--listings $(named))
+	@$(RUN) -m data build $(call flags,$@) $(if $(listings),--listings $(named),$(where))
 
 tables: $(if $(foreign),$(STAMP),data)
-	$(if $(foreign),@test -d "artifacts/$(DATA)/data" || { \
-	  echo "error: artifacts/$(DATA)/data is not there; write it first: $(RUN) -m data convert FORMAT SOURCE... --name $(DATA)" >&2; exit 2; })
+	$(if $(uri),@$(RUN) -m data fetch "$(uri)" $(named))
+	$(if $(foreign),$(if $(uri)$(findstring ://,$(ARTIFACTS)),,@test -d "$(home)/$(DATA)/data" || { \
+	  echo "error: $(home)/$(DATA)/data is not there; write it first: $(RUN) -m data convert FORMAT SOURCE... --name $(DATA)" >&2; exit 2; }))
 
 distill: tables $(cluster) ## stage one: teach the teacher, label pairs, distil and fine-tune the encoder
 	@$(RUN) -m distill run $(call flags,$@) $(named) $(engine) $(if $(TEACHER),--teacher "$(TEACHER)") $(if $(ASSISTANT),--assistant "$(ASSISTANT)") $(if $(PROMPT),--prompt "$(PROMPT)")
@@ -122,8 +131,9 @@ publish: $(STAMP) ## upload the encoder, the ranker, labels or pairs to a hub: m
 	@$(RUN) -m $(if $(filter ranker,$(MODEL)),rank,distill) publish $(call settings,$@) $(named) --repo "$(REPO)" $(if $(filter labels data,$(MODEL)),--what "$(MODEL)") $(if $(DRY_RUN),--dry_run) $(if $(PRIVATE),--private)
 
 # What tests and checks need beyond that.
-$(CHECKS): $(STAMP)
+$(CHECKS): $(STAMP) tests/object_store.txt
 	@$(INSTALL) -e '.[$(EXTRAS),export,ray,dev]'
+	@$(INSTALL) --no-deps -r tests/object_store.txt
 	@touch $@
 
 test: $(CHECKS) ## run the tests, offline, in up to four processes

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import NoReturn
 
-from prectr.data.config import ARGUMENTS, CONFIG_DIR, CheckArguments, DataArguments, FolderArguments
+from prectr.data.config import ARGUMENTS, CONFIG_DIR, CheckArguments, CopyArguments, DataArguments, FolderArguments
 from prectr.shared.run.cli import run_main
 from prectr.shared.run.verbs import Command, Stage, Verb
+from prectr.shared.store.at_hand import at_hand, here
 
 STAGE = Stage(
     "data",
@@ -15,6 +15,9 @@ STAGE = Stage(
     {
         "build": Verb("build a data set, the default one or a toy", ARGUMENTS),
         "convert": Verb("make a data set of somebody's files", takes="FORMAT SOURCE..."),
+        "fetch": Verb(
+            "copy tables from elsewhere, such as s3://bucket/folder", (FolderArguments, CopyArguments), False, "FOLDER"
+        ),
         "validate": Verb("say whether a folder keeps the contract", (FolderArguments,), False, "FOLDER"),
         "check": Verb(
             "say what a data set allows, what is missing, and what to expect",
@@ -34,12 +37,13 @@ def main(argv: list[str]) -> None:
         conversion = read_conversion(argv[1:])
         from prectr.data.converters.convert import convert
 
-        convert(conversion)
+        with at_hand(conversion.settings.values()):
+            convert(conversion)
         return
     command = STAGE.read(argv)
-    if command.verb == "build" and already_finished(command):
-        return
-    work(command)
+    with at_hand(command.settings.values()):
+        if command.verb != "build" or not already_finished(command):
+            work(command)
 
 
 def already_finished(command: Command) -> bool:
@@ -56,7 +60,12 @@ def work(command: Command) -> None:
 
         build(command[DataArguments])
         return
-    folder = Path(command[FolderArguments].folder)
+    if command.verb == "fetch":
+        from prectr.data.copied import copy_tables
+
+        copy_tables(command[FolderArguments].folder, command[CopyArguments])
+        return
+    folder = here(command[FolderArguments].folder)
     if command.verb == "check":
         from prectr.data.checks.advice import check
 

@@ -26,7 +26,7 @@ class DataArguments(Ranged):
         metadata={"help": "as on a marketplace: an id lives one week; only text, category and price are known"},
     )
     seed: int = field(default=17, metadata={"help": "random seed", "range": SEEDS})
-    artifacts: str = field(default="artifacts", metadata={"help": "folder of everything generated"})
+    artifacts: str = field(default="artifacts", metadata={"help": "folder of everything generated, or its URI"})
     households: int | None = field(
         default=600, metadata={"help": "users, drawn by seed; a tenth are held out", "range": (1, COUNT)}
     )
@@ -70,7 +70,18 @@ class DataArguments(Ranged):
 class FolderArguments:
     """Which tables."""
 
-    folder: str = field(metadata={"help": "folder of the tables", "positional": True})
+    folder: str = field(metadata={"help": "folder of the tables, or its URI", "positional": True})
+
+
+@dataclass
+class CopyArguments:
+    """What the data set is called here."""
+
+    name: str = field(metadata={"help": "of the data set: <artifacts>/<name>/data is written"})
+    artifacts: str = field(default="artifacts", metadata={"help": "folder of everything generated, or its URI"})
+
+    def __post_init__(self) -> None:
+        check_name(self.name)
 
 
 @dataclass

@@ -22,6 +22,7 @@ from prectr.distill.config import (
 )
 from prectr.shared.run.cli import run_main
 from prectr.shared.run.verbs import Command, Stage, Verb
+from prectr.shared.store.at_hand import at_hand
 
 if TYPE_CHECKING:
     from prectr.distill.workspace import Workspace
@@ -46,9 +47,9 @@ STAGE = Stage(
 
 def main(argv: list[str]) -> None:
     command = STAGE.read(argv)
-    if command.verb == "run" and already_finished(command):
-        return
-    work(command)
+    with at_hand(command.settings.values()):
+        if command.verb != "run" or not already_finished(command):
+            work(command)
 
 
 def already_finished(command: Command) -> bool:

@@ -28,7 +28,7 @@ class WhereArguments:
     """Which data set, and where its folders lie."""
 
     name: str = field(default="journey", metadata={"help": "data set: the folder artifacts/<name>/data"})
-    artifacts: str = field(default="artifacts", metadata={"help": "folder of everything generated"})
+    artifacts: str = field(default="artifacts", metadata={"help": "folder of everything generated, or its URI"})
 
     def __post_init__(self) -> None:
         check_name(self.name)

@@ -63,6 +63,7 @@ def run_stage(workspace: Workspace) -> None:
         workspace.student_labels,
         workspace.data_fingerprint,
         workspace.has_gold,
+        workspace.together,
     )
     conversion = sum(record.seconds for _, record in converted if record is not None) or None
     seconds = {name: record.seconds for name, record in {**labelled, **students}.items()}

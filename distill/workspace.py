@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -110,6 +110,10 @@ class Workspace:
     def engine(self) -> Engine:
         """Where parts of steps are worked on; a cluster is looked for when the first step is built."""
         return open_engine(self.run.engine)
+
+    def together(self, build: Callable[[Path], None], work: Path) -> None:
+        """A training's `build(work)`, in the engine's processes."""
+        self.engine.together(build, work)
 
     @cached_property
     def item_texts(self) -> list[str]:

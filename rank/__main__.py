@@ -31,9 +31,13 @@ from prectr.rank.serving.config import (
 from prectr.shared.run.arguments import PublishArguments
 from prectr.shared.run.cli import run_main
 from prectr.shared.run.verbs import Command, Stage, Verb
+from prectr.shared.store.at_hand import at_hand, here
 
 _SCORING = (RankerArguments, DataArguments, WhereArguments, BatchArguments)
 _JUDGING = (RankerArguments, JudgedArguments, SamplingArguments, EvaluateArguments)
+
+OF_TRAINING = ("features", "pair_features", "judged_pair_features", "engagement", "trained", "replay", "teacher")
+"""Folders that are large, and of which those who use a ranker read the record at most."""
 
 STAGE = Stage(
     "rank",
@@ -67,9 +71,10 @@ STAGE = Stage(
 
 def main(argv: list[str]) -> None:
     command = STAGE.read(argv)
-    if command.verb == "run" and already_finished(command):
-        return
-    work(command)
+    reads_all = command.verb in ("run", "validate")
+    with at_hand(command.settings.values(), without=() if reads_all else OF_TRAINING):
+        if command.verb != "run" or not already_finished(command):
+            work(command)
 
 
 def already_finished(command: Command) -> bool:
@@ -108,7 +113,7 @@ def work(command: Command) -> None:
 
             silence_transformers()
             data = command[DataArguments].data
-            export(Path(command[ExportArguments].folder), None if data is None else Path(data))
+            export(Path(command[ExportArguments].folder), None if data is None else here(data))
         case "absorb":
             from prectr.rank.serving.traffic.absorb import absorb
 

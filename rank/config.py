@@ -31,7 +31,7 @@ class WhereArguments:
     name: str = field(
         default="journey", metadata={"help": "data set: artifacts/<name>/ holds its tables, encoder and results"}
     )
-    artifacts: str = field(default="artifacts", metadata={"help": "folder of everything generated"})
+    artifacts: str = field(default="artifacts", metadata={"help": "folder of everything generated, or its URI"})
 
     def __post_init__(self) -> None:
         check_name(self.name)

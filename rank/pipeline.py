@@ -293,7 +293,15 @@ def build_training(workspace: Workspace) -> None:
         **training,
     }
     build = partial(train_ranker, workspace)
-    workspace.step("training", workspace.folder / "trained", inputs, build, sources=SOURCES["training"], together=True)
+    workspace.step(
+        "training",
+        workspace.folder / "trained",
+        inputs,
+        build,
+        sources=SOURCES["training"],
+        together=True,
+        through=workspace.together,
+    )
 
 
 def build_ranker(workspace: Workspace) -> None:

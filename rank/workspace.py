@@ -78,6 +78,10 @@ class Workspace:
         """Where parts of steps are worked on; a cluster is looked for when the first step is built."""
         return open_engine(self.run.engine)
 
+    def together(self, build: Callable[[Path], None], work: Path) -> None:
+        """A training's `build(work)`, in the engine's processes."""
+        self.engine.together(build, work)
+
     def encoder_fingerprint(self) -> str:
         """Of the step that made the encoder, or of its weights: one that was downloaded has no step behind it.
 

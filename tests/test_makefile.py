@@ -127,3 +127,14 @@ def installed_by(target: str, folder: Path, *variables: str) -> list[list[str]]:
     done = make("-C", str(folder), target, *variables, f"PYTHON={sys.executable}")
     assert done.returncode == 0, done.stderr
     return [extras.split(",") for extras in re.findall(r"pip install .*-e '\.\[(.*?)\]'", done.stdout)]
+
+
+def test_tables_and_artifacts_may_be_in_a_store() -> None:
+    fetched, distilled, ranked = commands("rank", "DATA=s3://shop/tables/mine/", "ARTIFACTS=s3://shop/a")[-3:]
+    where = ["--name", "mine", "--artifacts", "s3://shop/a"]
+    assert fetched.split() == ["data", "fetch", "s3://shop/tables/mine", *where]
+    assert distilled.split() == ["distill", "run", "--profile", "default", *where]
+    assert ranked.split() == ["rank", "run", "--profile", "default", *where]
+    assert commands("rank", "ARTIFACTS=/big/disk")[-3].split()[-2:] == ["--artifacts", "/big/disk"]
+    assert "/big/disk/mine/data is not there" in make("rank", "DATA=mine", "ARTIFACTS=/big/disk").stdout
+    assert make("rank", "DATA=s3://shop/a;b").returncode == 2

@@ -13,13 +13,19 @@ from prectr.shared.run.steps import StepRecord, fingerprint_of, run_step
 
 
 def train_students(
-    recipe: Recipe, folder: Path, labels: Path, data_fingerprint: str, has_gold: bool
+    recipe: Recipe,
+    folder: Path,
+    labels: Path,
+    data_fingerprint: str,
+    has_gold: bool,
+    through: Callable[[Callable[[Path], None], Path], None] | None = None,
 ) -> dict[str, StepRecord]:
     """`hidden_states`, `distilled` and, where there is gold, `sft`: encoders in the published format.
 
     Args:
         folder: gets a folder for each of them.
         labels: the folder of the labels to learn from.
+        through: calls a training with its work folder, in one process or in several; None: here.
     """
     states, distilled, sft = (folder / name for name in ("hidden_states", "distilled", "sft"))
     start = {"data": data_fingerprint, **recipe.start_inputs}
@@ -41,7 +47,8 @@ def train_students(
     steps: dict[str, StepRecord] = {}
 
     def train(name: str, folder: Path, inputs: dict[str, Any], build: Callable[[Path], None]) -> None:
-        steps[name] = run_step(name, folder, inputs, build, sources=["prectr.distill.student.recipe"], together=True)
+        code = ["prectr.distill.student.recipe"]
+        steps[name] = run_step(name, folder, inputs, build, sources=code, together=True, through=through)
 
     train("hidden_states", states, {**start, **recipe.state_inputs}, learn_states)
     learnt_from = {"hidden_states": fingerprint_of(states), "labels": labels_fingerprint(labels)}

@@ -22,6 +22,7 @@ from prectr.shared.outputs import check_output
 from prectr.shared.run.console import console, progress_bar
 from prectr.shared.run.console import table as show_table
 from prectr.shared.storage.unpacking import open_parquet
+from prectr.shared.store.at_hand import here
 from prectr.shared.values.times import FIRST, LAST, seconds_of
 
 NEEDED = ("page_id", "query", "item_id", "timestamp")
@@ -42,7 +43,7 @@ def score(
     Raises:
         PrectrError: ranker, data folder or table is missing or does not fit; nothing is written then.
     """
-    impressions = Path(arguments.impressions)
+    impressions = here(arguments.impressions)
     open_impressions(impressions)
     ranker, data = ranker_and_data(run, chosen, given)
     output = check_output(arguments.output, "--output", [impressions, ranker, data])

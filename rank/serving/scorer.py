@@ -39,6 +39,7 @@ from prectr.rank.serving.stored import StoredPairs, is_as_judged, require_same_r
 from prectr.shared.encoder.level_encoder import LevelEncoder
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.steps import RECORD, fingerprint_of_tables, read_record
+from prectr.shared.store.at_hand import here
 
 
 class StageOne:
@@ -243,8 +244,8 @@ def ranker_and_data(run: WhereArguments, chosen: RankerArguments, given: DataArg
     Raises:
         PrectrError: there is no data folder beside the ranker, and none is named.
     """
-    ranker = chosen.ranker or str(Path(run.artifacts) / run.name / "ranker")
-    data = Path(given.data) if given.data else Path(ranker).parent / "data"
+    ranker = str(here(chosen.ranker or Path(run.artifacts) / run.name / "ranker"))
+    data = here(given.data) if given.data else Path(ranker).parent / "data"
     if not data.is_dir():
         raise PrectrError(f"{data} is not there: name the folder of items.parquet and behaviours.parquet with --data.")
     return ranker, data

@@ -39,6 +39,7 @@ from prectr.shared.run.console import console, progress_bar, table
 from prectr.shared.run.provenance import shareable
 from prectr.shared.run.schema import member, read_json
 from prectr.shared.run.verbs import program
+from prectr.shared.store.at_hand import here
 
 SHOWN = 15  # inputs in the table, most drifted first
 
@@ -56,7 +57,7 @@ def validate(
     Raises:
         PrectrError: ranker or log are missing or do not fit; drift is no error.
     """
-    folder, log = Path(chosen.ranker or Path(run.artifacts) / run.name / "ranker"), Path(arguments.log)
+    folder, log = here(chosen.ranker or Path(run.artifacts) / run.name / "ranker"), here(arguments.log)
     if arguments.split is None and log.resolve() == (folder.parent / "data").resolve():
         raise PrectrError(f"{log} is what the ranker was trained on: name a later split of it with --split test.")
     output = check_output(arguments.report or folder.parent / "drift.json", "--report", [folder, log])

@@ -72,3 +72,11 @@ class Engine(Protocol):
             PrectrError: a part failed: which, where, and why; or whatever `work` raises in this process.
         """
         ...
+
+    def together(self, build: Callable[[Path], None], work: Path) -> None:
+        """Call a training's `build(work)`, where there are several processes for it in all of them: see `run_step`.
+
+        Raises:
+            PrectrError: `build` refused, or its processes died too often.
+        """
+        ...

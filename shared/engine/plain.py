@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -24,6 +24,9 @@ class PlainEngine:
             for part in parts:
                 yield job.work(opened, part)
                 advance(job.size(part))
+
+    def together(self, build: Callable[[Path], None], work: Path) -> None:
+        build(work)
 
 
 def _silent(count: int) -> None:

@@ -91,6 +91,11 @@ class RayEngine:
             finally:
                 crew.dismiss(given.waiting)
 
+    def together(self, build: Callable[[Path], None], work: Path) -> None:
+        from prectr.shared.engine.ray_train import train
+
+        train(build, work)
+
     def _slots(self, job: Job[Any, Any]) -> int:
         """How many parts can be worked on at once."""
         if time.monotonic() - self._counted > SECONDS_BETWEEN_COUNTS:

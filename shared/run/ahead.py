@@ -66,6 +66,7 @@ def _is_done(build: Build, undone: set[str]) -> bool:
         *,
         sources: Sequence[str] = (),
         together: bool = False,
+        through: Callable[..., None] | None = None,
     ) -> None:
         fingerprint = step_fingerprint(name, inputs, work, sources)
         answers.append(not undone & set(inputs) and is_finished(folder, fingerprint))

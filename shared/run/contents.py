@@ -14,7 +14,8 @@ from prectr.shared.atomic import atomic_write
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.fingerprint import file_fingerprint
 
-REWRITTEN = {"step.json", "README.md"}
+RECORD = "step.json"
+REWRITTEN = {RECORD, "README.md"}
 """The record itself, and the card, which publishing writes anew."""
 
 

@@ -23,10 +23,11 @@ def shareable_command(program: str, argv: Sequence[str]) -> str:
 
 
 def shareable(text: str) -> str:
-    """`text`, such as a model's source or `--flag=a,b`, with an endpoint's address left out and only the last part of a
-    path that begins at the root, at a home folder or above the working folder; hub ids and other paths stay.
+    """`text`, such as a model's source or `--flag=a,b`, with an endpoint's or a store's address left out, and only the
+    last part of a path that begins at the root, at a home folder or above the working folder; hub ids and other paths
+    stay.
     """
-    text = re.sub(r"(?:https?|file)://[^\s,]+", ADDRESS, text)
+    text = re.sub(r"(?:https?|file|s3|gs)://[^\s,]+", ADDRESS, text)
     return "".join(_name_alone(part) for part in re.split(r"([,=:])", text))
 
 

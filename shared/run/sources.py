@@ -29,6 +29,7 @@ from prectr.shared.errors import PrectrError
 ORGANISES = {
     "prectr.shared.run": "runs steps, several processes and the terminal",
     "prectr.shared.engine": "says where parts are worked on; what is done with one is the same there",
+    "prectr.shared.store": "brings the same bytes here, and takes them elsewhere",
     "prectr.shared.errors": "words",
     "prectr.shared.atomic": "writes the same bytes, whole or not at all",
     "prectr.shared.hub": "finds, names and uploads models; which one was found is an input of the step",

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from glob import escape
 from pathlib import Path
 from typing import Any
@@ -27,23 +27,19 @@ from prectr.shared.errors import PrectrError
 from prectr.shared.run import launch
 from prectr.shared.run.checkpoints import latest_checkpoint
 from prectr.shared.run.console import console
+from prectr.shared.run.contents import RECORD as RECORD
 from prectr.shared.run.contents import contents_of, damage, listed
 from prectr.shared.run.fingerprint import differences, fingerprint_inputs
 from prectr.shared.run.provenance import git_commit
 from prectr.shared.run.sources import code_of
+from prectr.shared.store.at_hand import keep
 
-RECORD = "step.json"
 ATTEMPT = ".attempt.json"
 
 COMMANDS = {
     "data": "make data",
-    "teacher": "make distill",
-    "labeller": "make distill",
-    "labels": "make distill",
-    "assistant": "make distill",
-    "assistant_labels": "make distill",
-    "encoder": "make distill",
-    "student": "make distill",
+    **dict.fromkeys(("teacher", "labeller", "labels", "assistant", "assistant_labels"), "make distill"),
+    **dict.fromkeys(("student", "encoder"), "make distill"),
     **dict.fromkeys(("level_prob", "replay", "pairs", "behaviours", "texts", "text_vectors", "features"), "make rank"),
     **dict.fromkeys(("lightgbm", "engagement", "pair_features", "judged_pair_features"), "make rank"),
     **dict.fromkeys(("trained", "ranker"), "make rank"),
@@ -97,6 +93,7 @@ def run_step(
     *,
     sources: Sequence[str] = (),
     together: bool = False,
+    through: Callable[[Callable[[Path], None], Path], None] | None = None,
 ) -> StepRecord:
     """Build `folder` unless it already holds the result of exactly these inputs, made by this code.
 
@@ -116,6 +113,7 @@ def run_step(
         sources: the modules that do the work: they count with what they import, and so does the function that `build`
             stands in (see `shared/run/sources.py`). None: the folder is kept, whatever becomes of the code.
         together: a training that the launched processes share.
+        through: calls `build` with the work folder, here or elsewhere, where this process was launched alone.
 
     Returns:
         The folder's record; its seconds are those of all attempts together.
@@ -125,7 +123,7 @@ def run_step(
     """
     step = _Step(name, Path(folder), dict(inputs), code_of(build, sources), build)
     if not launch.is_launched():
-        return _run(step)
+        return _run(step if through is None else replace(step, build=partial(through, build)))
     return _lead(step, together) if launch.is_first() else _follow(step)
 
 
@@ -168,6 +166,7 @@ def _run(step: _Step) -> StepRecord:
             record = _build(step, work)
         _publish(work, folder)
         damage(folder, record.files)  # notes that it is whole
+        keep(folder)
     _say(f"✓ {name}: done in {record.seconds:,.1f} s")
     return record
 

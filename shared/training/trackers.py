@@ -32,6 +32,11 @@ def report_to(names: Sequence[str]) -> None:
     _chosen[:] = names
 
 
+def chosen() -> list[str]:
+    """The trackers' names, for a process that trains in this one's place."""
+    return list(_chosen)
+
+
 def callbacks(folder: Path) -> list[TrainerCallback]:
     """The chosen trackers, for one training; TensorBoard's logs lie in `folder`/runs, for `tensorboard --logdir`.
 

@@ -27,6 +27,7 @@ from prectr.shared.errors import PrectrError
 from prectr.shared.run.names import check_name
 from prectr.shared.run.settings import parse_arguments
 from prectr.shared.run.verbs import program
+from prectr.shared.store.at_hand import artifacts_of
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,8 @@ USAGE = """usage: {program} convert FORMAT SOURCE... --name NAME [--flags]
 
 Writes artifacts/NAME/data from somebody's files, checks it, and says what was kept, what was
 dropped, and what is next. The sources come first; each is a file (plain, .gz or .zip), a folder
-of files, or for `table` a data set of the Hugging Face Hub: hf:org/name[:split], or hf:./folder.
+of files, either also as s3://bucket/key or gs://bucket/key, or for `table` a data set of the
+Hugging Face Hub: hf:org/name[:split], or hf:./folder.
 
 FORMAT          SOURCE
   table         CSV, TSV, JSON, Parquet: judged pairs, what was shown, or clicks; flags name columns
@@ -133,7 +135,7 @@ def _kept(flags: Sequence[str], command: str) -> Path:
     if not name:
         raise PrectrError(f"{command} --append: say which data set is added to with --name.")
     check_name(name)
-    path = Path(artifacts) / name / "data" / MAPPING
+    path = artifacts_of(artifacts, name) / name / "data" / MAPPING
     if not path.is_file():
         raise PrectrError(
             f"{path.parent}: there is no {MAPPING}, so there is nothing to add to: convert all files without --append."

@@ -39,7 +39,7 @@ class NameArguments(Ranged):
     """What the data set is called, and the seed."""
 
     name: str = field(metadata={"help": "of the data set: artifacts/<name>/data is written"})
-    artifacts: str = field(default="artifacts", metadata={"help": "folder of everything generated"})
+    artifacts: str = field(default="artifacts", metadata={"help": "folder of everything generated, or its URI"})
     seed: int = field(default=0, metadata={"help": "decides every draw", "range": SEEDS})
 
     def __post_init__(self) -> None:

@@ -18,6 +18,7 @@ from prectr.data.converters.reading.readers import Reading
 from prectr.data.converters.staging import Settings, Staging
 from prectr.shared.errors import PrectrError
 from prectr.shared.storage.duckdb import literal
+from prectr.shared.store.at_hand import here
 
 EXAMPLES, PRODUCTS = "shopping_queries_dataset_examples.parquet", "shopping_queries_dataset_products.parquet"
 LEVELS = {"I": "irrelevant", "C": "complement", "S": "substitute", "E": "exact"}
@@ -27,13 +28,14 @@ def files(sources: Sequence[str], settings: Settings) -> dict[str, list[str]]:
     return {"source": _files(sources)}
 
 
-def _files(sources: Sequence[str]) -> list[str]:
+def _files(named: Sequence[str]) -> list[str]:
     """The two files, from their folder or named one by one."""
+    sources = [str(here(source)) for source in named]
     inside = [str(Path(source) / name) for source in sources if Path(source).is_dir() for name in (EXAMPLES, PRODUCTS)]
-    found = inside or list(sources)
+    found = inside or sources
     for name in (EXAMPLES, PRODUCTS):
         if name not in [Path(file).name for file in found]:
-            raise PrectrError(f"{', '.join(sources)}: {name} is not there: name the folder that holds it.")
+            raise PrectrError(f"{', '.join(named)}: {name} is not there: name the folder that holds it.")
     return [next(file for file in found if Path(file).name == name) for name in (EXAMPLES, PRODUCTS)]
 
 

@@ -26,6 +26,7 @@ from prectr.shared.errors import PrectrError
 from prectr.shared.run.fingerprint import file_fingerprint
 from prectr.shared.run.steps import run_step
 from prectr.shared.seeds import generator
+from prectr.shared.store.at_hand import here
 from prectr.shared.values.texts import plain_text
 
 LEVELS = ["irrelevant", "related", "substitute", "exact"]
@@ -46,7 +47,7 @@ def source_file(sources: Sequence[str]) -> Path:
     """
     if len(sources) != 1:
         raise PrectrError(f"homedepot: found {len(sources)} sources: name train.csv.zip alone.")
-    return Path(sources[0])
+    return here(sources[0])
 
 
 def build_tables(source: Path, folder: Path, seed: int = 0) -> None:

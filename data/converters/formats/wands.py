@@ -16,6 +16,7 @@ from prectr.data.converters.arguments.published import WandsArguments
 from prectr.data.converters.levels import LevelRule
 from prectr.data.converters.staging import Settings, Staging
 from prectr.shared.errors import PrectrError
+from prectr.shared.store.at_hand import here
 
 FILES = ("label.csv", "query.csv", "product.csv")
 LEVELS = ("Irrelevant", "Partial", "Exact")
@@ -25,14 +26,15 @@ def files(sources: Sequence[str], settings: Settings) -> dict[str, list[str]]:
     return {"source": _files(sources)}
 
 
-def _files(sources: Sequence[str]) -> list[str]:
+def _files(named: Sequence[str]) -> list[str]:
     """The three files, from their folder or named one by one."""
+    sources = [str(here(source)) for source in named]
     inside = [str(Path(source) / name) for source in sources if Path(source).is_dir() for name in FILES]
     found = {Path(file).name: file for file in inside or sources}
     for name in FILES:
         if name not in found:
             raise PrectrError(
-                f"{', '.join(sources)}: {name} is not there: name the folder that holds {', '.join(FILES)}."
+                f"{', '.join(named)}: {name} is not there: name the folder that holds {', '.join(FILES)}."
             )
     return [found[name] for name in FILES]
 

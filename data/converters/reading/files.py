@@ -18,6 +18,7 @@ from prectr.data.converters.reading.encodings import broken_line, marked
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.fingerprint import file_fingerprint
 from prectr.shared.storage.unpacking import Unpacked
+from prectr.shared.store.at_hand import here
 
 FORMATS = {
     ".csv": "csv", ".tsv": "csv", ".tab": "csv", ".txt": "csv", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl",
@@ -33,14 +34,15 @@ _DAMAGE = (OSError, EOFError, zlib.error, zipfile.BadZipFile, NotImplementedErro
 
 
 def list_files(sources: Sequence[str]) -> list[Path]:
-    """The files that are meant: of a folder, those in it that a reader knows, by name; what begins with `HUB` as it is.
+    """The files that are meant: of a folder, those in it that a reader knows, by name; of a URI, the copies here; what
+    begins with `HUB` as it is.
 
     Raises:
-        PrectrError: a source that is not there, or a folder without any.
+        PrectrError: a source that is not there, or a folder without any; the store refuses or does not answer.
     """
     found: list[Path] = []
     for source in sources:
-        path = Path(source)
+        path = here(source)
         if is_hub(path):
             found.append(path)
         elif path.is_dir():

@@ -30,6 +30,7 @@ from prectr.shared.errors import PrectrError
 from prectr.shared.run.console import console
 from prectr.shared.run.hold import hold
 from prectr.shared.run.schema import member, read_json
+from prectr.shared.store.names import is_uri
 
 ABSORBED = "absorbed.json"
 Shown = tuple[int, str]
@@ -42,6 +43,8 @@ def absorb(run: WhereArguments, given: DataArguments, arguments: AbsorbArguments
     Raises:
         PrectrError: there is no such folder or journal.
     """
+    if given.data and is_uri(given.data):
+        raise PrectrError(f"--data {given.data}: what is absorbed is written into it: name a folder of this machine.")
     data = Path(given.data) if given.data else Path(run.artifacts) / run.name / "data"
     with hold(data.parent):
         _absorb(data, Path(arguments.journal), arguments.held_out)

@@ -18,6 +18,7 @@ from prectr.shared.run.provenance import machine, shareable, shareable_command
         ("models/../../judge", "judge"),
         (r"C:\Users\someone\judge", "C:judge"),
         ("file:///home/someone/judge", "<address>"),
+        ("s3://somebodys-bucket/tables", "<address>"),
         ("http://me:secret@10.0.0.7:8080/v1", "<address>"),
         ("/home/a/judge,https://host/v1,~/other", "judge,<address>,other"),
         ("similarity:/home/someone/encoder", "similarity:encoder"),

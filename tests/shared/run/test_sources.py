@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from prectr.data import copied
 from prectr.data import pipeline as data
 from prectr.distill import pipeline as distill
 from prectr.distill.publishing import encoder
@@ -144,6 +145,12 @@ STEPS: dict[str, tuple[Callable[..., Any], tuple[str, ...], str, str]] = {
         (*data.SOURCES["toy"], *data.SOURCES["listings"]),
         "data.toy data.listings data.scan data.pipeline",
         "data.journey data.report data.checks.validate data.converters.convert rank distill",
+    ),
+    "fetch": (
+        copied.copy_tables,
+        ("prectr.data.copied",),
+        "data.copied data.config",
+        "data.toy data.checks.validate data.converters.convert shared.store.at_hand rank distill",
     ),
     "teach": (
         distill.teach,

@@ -1,0 +1,88 @@
+"""The toy shop from and to an object store: what a run on folders gives, and another machine goes on with it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prectr.data.__main__ import main as data_main
+from prectr.shared.run.steps import RECORD
+from prectr.shared.store.fetched import CACHE
+from prectr.shared.store.kept import copy_of
+from prectr.shared.store.uri import place_of
+from tests.shared.store.server import BUCKET, SECRET, holds
+
+ROOT = Path(__file__).parents[3]
+TABLES, ARTIFACTS = f"s3://{BUCKET}/tables/mine", f"s3://{BUCKET}/artifacts"
+OF_THE_RUN = ("seconds", "impressions_per_second", "encoder_share", "latency", "command", "date", "git_commit")
+
+pytestmark = pytest.mark.slow
+
+
+def command(cache: Path, *words: str) -> str:
+    """A command on a machine with that cache; what it printed."""
+    environment = {**os.environ, CACHE: str(cache)}
+    done = subprocess.run([sys.executable, "-m", *words], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert SECRET not in done.stdout + done.stderr
+    return done.stdout
+
+
+def make_rank(cache: Path, data: str, artifacts: str) -> str:
+    """The commands of `make rank PROFILE=smoke DATA=data ARTIFACTS=artifacts`."""
+    where = ("--name", "mine", "--artifacts", artifacts)
+    fetched = command(cache, "data", "fetch", data, *where)
+    distilled = command(cache, "distill", "run", "--profile", "smoke", *where)
+    return fetched + distilled + command(cache, "rank", "run", "--profile", "smoke", *where)
+
+
+def results(folder: Path) -> dict[str, Any]:
+    """Every file of every finished step, as bytes, or as figures without what tells of the run alone."""
+    found: dict[str, Any] = {}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder)
+        if path.is_dir() or any(part.startswith(".") for part in name.parts) or "runs" in name.parts:
+            continue
+        if path.suffix == ".json" and path.name != RECORD:
+            found[str(name)] = without_the_run(json.loads(path.read_text()))
+        elif path.name not in (RECORD, "README.md", "report.html"):
+            found[str(name)] = path.read_bytes()
+    return found
+
+
+def without_the_run(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: without_the_run(inner) for key, inner in value.items() if key not in OF_THE_RUN}
+    return [without_the_run(inner) for inner in value] if isinstance(value, list) else value
+
+
+def test_a_run_from_and_to_a_store_is_the_run_on_folders(server: dict[str, str], tmp_path: Path) -> None:
+    data_main(["build", "--profile", "smoke", "--artifacts", str(tmp_path / "source")])
+    tables = tmp_path / "source" / "toy" / "data"
+    for file in tables.iterdir():
+        if file.name != RECORD:
+            (place_of(TABLES) / file.name).put(file)
+
+    make_rank(tmp_path / "none", str(tables), str(tmp_path / "local"))
+    make_rank(tmp_path / "one", TABLES, ARTIFACTS)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv(CACHE, str(tmp_path / "one"))
+        first = copy_of(ARTIFACTS) / "mine"
+        patched.setenv(CACHE, str(tmp_path / "two"))
+        second = copy_of(ARTIFACTS) / "mine"
+    expected, found = results(tmp_path / "local" / "mine"), results(first)
+    assert found.keys() == expected.keys() and len(found) > 100
+    assert [name for name in expected if found[name] != expected[name]] == []
+    there = place_of(f"{ARTIFACTS}/mine").list_files()
+    assert there.keys() >= {"ranker/step.json", "ranker/metrics.json", "report.html"}
+    assert not (tmp_path / "none").exists()
+
+    again = make_rank(tmp_path / "two", TABLES, ARTIFACTS)
+    assert "building" not in again and "up to date" in again
+    assert results(second) == found
+    assert holds(tmp_path / "one", SECRET) == holds(tmp_path / "two", SECRET) == []
+    assert not any(SECRET.encode() in (place_of(f"{ARTIFACTS}/mine") / name).read() for name in there)
