@@ -20,7 +20,7 @@ from prectr.shared.errors import PrectrError
 from prectr.shared.run.schema import read_json
 
 ROWS = 100
-MINILM = {"num_hidden_layers": 6, "hidden_size": 384, "num_attention_heads": 12, "intermediate_size": 1536}
+MINILM: dict[str, Any] = dict(num_hidden_layers=6, hidden_size=384, num_attention_heads=12, intermediate_size=1536)
 """The sizes of cross-encoder/ms-marco-MiniLM-L6-v2; its weights may be any, what is timed is the arithmetic."""
 
 
@@ -46,7 +46,7 @@ class _CrossEncoder(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         torch.manual_seed(0)
-        config = BertConfig(**MINILM, num_labels=1, attn_implementation="eager")
+        config = BertConfig(**MINILM | {"num_labels": 1, "attn_implementation": "eager"})
         self.model, self.vocabulary = BertForSequenceClassification(config), config.vocab_size
 
     def forward(self, given: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor]:
