@@ -126,7 +126,10 @@ def watched(run: Run, cluster: Nodes | None) -> Iterator[Seen]:
             now = time.monotonic() - started
             is_due = len(seen.killed) < run.kills and now > run.seconds_between * (len(seen.killed) + 1)
             if is_due and (busy := at_work()):
-                kill(busy[-1]) if cluster is None else cluster.kill_one()
+                if cluster is None:
+                    kill(busy[-1])
+                else:
+                    cluster.kill_one()
                 seen.killed.append(now)
 
     with ExitStack() as stack:

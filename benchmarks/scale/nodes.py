@@ -69,7 +69,6 @@ class Nodes:
     """The nodes of a cluster, its head first. Attributes: `address`, of the head."""
 
     def __init__(self, folder: Path, count: int, cpus: float) -> None:
-        self._folder, self._cpus = folder, cpus
         self._nodes = [Node(folder, cpus)]
         self.address = self._nodes[0].address
         try:
@@ -84,10 +83,6 @@ class Nodes:
     def kill_one(self) -> None:
         """`kill -9` of the node that came last; the head cannot be spared."""
         self._nodes.pop().kill()
-
-    def add_one(self) -> None:
-        """Another node joins, whenever it is ready."""
-        self._nodes.append(Node(self._folder, self._cpus, self.address))
 
     def __len__(self) -> int:
         return len(self._nodes)
