@@ -144,7 +144,8 @@ def _reason(scheme: str, error: Exception) -> str:
     if _REFUSED.search(text):
         return f"the store refuses it, without credentials or with these: {CREDENTIALS[scheme]}"
     if _UNREACHABLE.search(text):
-        return "the store cannot be reached: look at the network, and at AWS_ENDPOINT_URL if it is not Amazon's own"
+        server = ", and at AWS_ENDPOINT_URL if it is not Amazon's own" if scheme == "s3" else ""
+        return f"the store cannot be reached: look at the network{server}"
     if isinstance(error, FileNotFoundError):
         return "there is no such file or folder: name one that is there"
     code = re.search(r"AWS Error \w+(?: \(HTTP status \d+\))? during \w+", text)
