@@ -120,6 +120,24 @@ def test_all_columns_that_are_missing_are_named_at_once(tmp_path: Path) -> None:
         convert_to(tmp_path, command, *WRITTEN)
 
 
+@pytest.mark.parametrize(
+    ("found", "other", "said"),
+    [
+        ("ratings.csv", "phrase;nr;stars", "'suche', 'artikel', 'note' are missing; found phrase, nr, stars: .*"
+         r"\(--judgements_query, --judgements_item_id, --level\)"),
+        ("catalogue.csv", "nummer;titel;euro", r"found nummer, titel, euro: .*\(--items_id, --item, --item_numeric\)"),
+        ("log.csv", "a;b;c", r"\(--context_numeric, --query, --item_id, --clicked, --timestamp, --user, --position\)"),
+    ],
+)  # fmt: skip
+def test_missing_columns_are_told_with_the_flags_of_their_file(
+    tmp_path: Path, found: str, other: str, said: str
+) -> None:
+    command = three_files(tmp_path)
+    (tmp_path / found).write_text(f"{other}\n1;2;3\n")
+    with pytest.raises(PrectrError, match=f"{found}: columns .*{said}"):
+        convert_to(tmp_path, command, *WRITTEN)
+
+
 def test_a_number_with_a_point_where_commas_are_expected_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PrectrError, match=r"log.csv: rabatt, row 3: found '1.5' where decimals stand behind a comma"):
         convert_to(tmp_path, three_files(tmp_path, rabatt="1.5"), *WRITTEN)
