@@ -60,9 +60,7 @@ def add_truths(staging: Staging, view: str, column: str, source: str) -> None:
 _MOST_WORDS = 8
 """A column of more different values is no answer to whether something was clicked."""
 
-_CLICKED = frozenset(
-    {"click", "clicked", "klick", "geklickt", "x", "ja", "oui", "sí", "si", "sì", "sim", "tak", "да", "是"}
-)
+_CLICKED = frozenset({"click", "clicked", "klick", "geklickt", "ja", "oui", "sí", "si", "sì", "sim", "tak", "да", "是"})
 """Words for a click, or for yes in languages that are not read as such by themselves."""
 
 
