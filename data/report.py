@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from prectr.data.contract import OPTIONAL
+from prectr.data.next_command import show_next
 from prectr.data.summary import figures
 from prectr.shared.atomic import atomic_write
 from prectr.shared.errors import PrectrError
@@ -16,12 +17,6 @@ from prectr.shared.run.schema import read_json
 
 SUMMARY = "summary.json"
 DEPTHS = (1, 5, 20)
-HOW_TO_NAME = {
-    "toy": " PROFILE=smoke",
-    "listings": " DATA=listings",
-    "toy-listings": " PROFILE=smoke DATA=listings",
-}
-"""What `make` has to be told of a built data set other than the default one."""
 
 
 def write_summary(
@@ -62,16 +57,9 @@ def show(folder: Path) -> None:
     table(title, ["split", "rows", "queries", "items", *level_columns], rows, legend)
     if "impressions" in summary:
         _show_clicks(summary, level_columns, legend, made)
-    command = _next(summary, Path(folder).parent.name)  # to be copied, so never wrapped
-    console.print(f"Data: {folder}    Next: {command}", highlight=False, soft_wrap=True)
-
-
-def _next(summary: dict[str, Any], name: str) -> str:
-    if "conversion" not in summary:
-        return f"make distill{HOW_TO_NAME.get(name, '')}"
-    # Without gold pairs nothing can be taught to judge.
-    teacher = "" if summary["pairs"]["train"]["rows"] else " TEACHER=A_CAUSAL_LANGUAGE_MODEL"
-    return f"make {'rank' if 'impressions' in summary else 'distill'} DATA={name}{teacher}"
+    console.print(f"Data: {folder}", highlight=False, soft_wrap=True)
+    gold, rows = summary["pairs"]["train"]["rows"], summary["rows"]
+    show_next(Path(folder).parent.name, gold, rows["pairs"], rows.get("impressions", 0))
 
 
 def _show_clicks(summary: dict[str, Any], level_columns: list[str], legend: str, made: str) -> None:

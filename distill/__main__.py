@@ -65,6 +65,11 @@ def work(command: Command) -> None:
     if command.verb == "publish":
         publish(command[WhereArguments], command[UploadArguments])
         return
+    if command.verb in ("run", "label"):
+        from prectr.distill.models.untaught import refuse_untaught
+
+        where = command[RunArguments]
+        refuse_untaught(command[TeacherArguments].teacher, Path(where.artifacts) / where.name / "data")
     silence_libraries()
     match command.verb:
         case "run":

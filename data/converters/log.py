@@ -114,6 +114,8 @@ def make_unlabelled_of_log(staging: Staging, unlabelled: Unlabelled, judged: boo
 def write_log(staging: Staging, source: str, judged: bool, time_unit: str) -> None:
     """Write `impressions` and `behaviours`, and `gold` if every pair shown in test was judged."""
     users, categories = (_any(staging, column) for column in ("user_id", "query_category"))
+    if not users:
+        staging.tell("no user is known (--user): personal history is off")
     features = [name for name in staging.columns("shown") if name.startswith("ctx_")]
     who = [*(["user_id"] if users else []), "query", *(["query_category"] if categories else [])]
     columns = ", ".join(["page_id", *who, "item_id", "position", "seconds", "clicked"])

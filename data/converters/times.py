@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable, Iterator
 from functools import partial
 
@@ -12,7 +13,7 @@ from prectr.data.converters.staging import Staging
 from prectr.shared.errors import PrectrError
 from prectr.shared.storage.duckdb import identifier
 from prectr.shared.values.times import CALENDARS, UNITS, find_unit, read_times, times_told
-from prectr.shared.values.truths import truth_of
+from prectr.shared.values.truths import YES, truth_of
 
 _PART = 1 << 17
 """Texts read together."""
@@ -58,9 +59,29 @@ def add_truths(staging: Staging, view: str, column: str, source: str) -> None:
             truths.append(bool(truth_of(text)))
         except PrectrError as error:
             truths.append(None)
-            said[text] = str(error)
+            said[text] = str(error).removesuffix(".")
     staging.keep(f"{view}_truths", pa.table({"text": texts, "truths": pa.array(truths, pa.bool_())}))
-    _refuse_null(staging, view, column, source, "truths", said.__getitem__)
+    named = _as_a_click(staging, view, column) if said else ""
+    _refuse_null(staging, view, column, source, "truths", lambda text: f"{said[text]}{named}.")
+
+
+_MOST_WORDS = 8
+"""A column of more different values is no answer to whether something was clicked."""
+
+_CLICKED = frozenset({"click", "clicked", "klick", "geklickt", "ja", "oui", "sí", "si", "sì", "sim", "tak", "да", "是"})
+"""Words for a click, or for yes in languages that are not read as such by themselves."""
+
+
+def _as_a_click(staging: Staging, view: str, column: str) -> str:
+    """How to say which value is a click: one that says so in some language, else the rarest, as clicks are."""
+    name = identifier(column)
+    counts = f"SELECT {name}, count(*) FROM {view} WHERE {name} IS NOT NULL GROUP BY 1 ORDER BY 2, 1"
+    values = [str(value) for value, _ in staging.rows(f"{counts} LIMIT {_MOST_WORDS + 1}")]
+    if len(values) > _MOST_WORDS:
+        return ""
+    yes = YES | _CLICKED | {"1"}
+    likely = next((value for value in values if value.strip().lower() in yes), values[0])[:40]
+    return f", or say which value is a click: --clicked_value {shlex.quote(likely)}"
 
 
 def _distinct(view: str, column: str) -> str:
@@ -94,14 +115,26 @@ def _refuse_null(staging: Staging, view: str, column: str, source: str, kind: st
 
 
 def _no_time(text: str, unit: str) -> str:
-    if "%" in unit:
-        return f"found {text[:80]!r}, which is no time as {unit} between 1990 and 2100: correct it, or --time_format."
-    if re.match(r"\s*\d{1,2}[./-]\d{1,2}[./-]\d{4}", text):
-        sign = next(each for each in text if each in "./-")
-        forms = " or ".join(sign.join(form) for form in (("%d", "%m", "%Y"), ("%m", "%d", "%Y")))
-        return f"found {text[:80]!r}, which is no time in iso: say which it is with --time_format, as {forms}."
+    form = "%" in unit
+    said = f"found {text[:80]!r}, which is no time {'as' if form else 'in'} {unit}"
+    if fitting := [f'"{each}"' if " " in each else each for each in _forms_of(text)]:
+        which = "correct it, or say --time_format" if form else "say which it is with --time_format"
+        return f"{said}: {which}, as {' or '.join(fitting)}."
+    if form:
+        return f"{said} between 1990 and 2100: correct it, or --time_format."
     others = ", ".join((*UNITS, *CALENDARS))
     return (
-        f"found {text[:80]!r}, which is no time in {unit} between 1990 and 2100: write ISO 8601 "
-        f"(2024-05-16T12:34:56Z), or name another --time_unit ({others})."
+        f"{said} between 1990 and 2100: write ISO 8601 (2024-05-16T12:34:56Z), or name another --time_unit ({others})."
     )
+
+
+_DATES = (("%d", "%m", "%Y"), ("%m", "%d", "%Y"), ("%d", "%m", "%y"), ("%m", "%d", "%y"), ("%Y", "%m", "%d"))
+_CLOCKS = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p", ", %H:%M", ", %H:%M:%S", " %H:%M Uhr")
+"""How dates in numbers and the clock behind them are written where ISO 8601 is not."""
+
+
+def _forms_of(text: str) -> list[str]:
+    """The formats in which a text is a time, day first before month first."""
+    found = re.match(r"\s*\d{1,4}([./-])\d", text)
+    forms = [found[1].join(date) + clock for date in _DATES for clock in _CLOCKS] if found else []
+    return [form for form in forms if not read_times(pa.array([text]), form).seconds.null_count]

@@ -24,6 +24,7 @@ from transformers.models.auto.modeling_auto import (
 
 from prectr.distill.config import TeacherArguments
 from prectr.distill.models.gguf_header import check_gguf
+from prectr.distill.models.untaught import no_gold
 from prectr.shared.errors import PrectrError
 from prectr.shared.hub import HUB_ID, package_of
 from prectr.shared.pretrained import check_weights
@@ -120,11 +121,7 @@ def check_head(source: Source, num_levels: int, arguments: TeacherArguments, has
     """
     learns = source.role == "similarity" or (source.role == "cross_encoder" and source.outputs != num_levels)
     if learns and not has_gold:
-        raise PrectrError(
-            f"teacher {source.name}: it has to learn what the {num_levels} levels are, and no pair of split 'train' "
-            "has a level; label some pairs, or name a teacher that judges as it comes: a causal language model, an "
-            f"endpoint, or a cross-encoder with {num_levels} outputs."
-        )
+        raise PrectrError(no_gold(source.name, num_levels))
     if source.role == "similarity" and not arguments.teacher_pairs:
         raise PrectrError(f"teacher {source.name}: it has to learn from gold pairs; set teacher_pairs above 0.")
     if source.role != "cross_encoder" or arguments.teacher_pairs or source.outputs == num_levels:

@@ -93,7 +93,7 @@ def test_what_is_reconstructed_is_said_when_shown(by_hand: Path) -> None:
     with console.capture() as capture:
         report.show(by_hand)
     printed = capture.get()
-    assert "econstructed" in printed and "Next: make distill" in printed
+    assert "econstructed" in printed and f"Next: make rank DATA={by_hand.parent.name} PROFILE=smoke" in printed
     assert "66.7% of the items" in " ".join(printed.split())
 
 

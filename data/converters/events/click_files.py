@@ -9,6 +9,7 @@ from typing import Any
 from prectr.data.converters.arguments.clicks import ClickArguments
 from prectr.data.converters.arguments.common import LogArguments, ReadingArguments
 from prectr.data.converters.events.joining import place_clicks
+from prectr.data.converters.reading.flags import naming_flags
 from prectr.data.converters.reading.values import as_text, value_at
 from prectr.data.converters.staging import Settings, Staging
 from prectr.data.converters.times import add_seconds
@@ -49,7 +50,9 @@ def read_click_files(staging: Staging, settings: Settings, item_id: str = "item_
 
     reading = settings[ReadingArguments].reading
     wanted = list(dict.fromkeys(filter(None, paths)))
-    staging.read_objects("click_rows", arguments.click_files, _NAMES, reading, rows_of, columns=wanted)
+    flags = ("click_page", "click_item", "click_user", "click_query", "click_timestamp", "click_type")
+    with naming_flags(dict(zip(flags, paths, strict=True))):
+        staging.read_objects("click_rows", arguments.click_files, _NAMES, reading, rows_of, columns=wanted)
     source = ", ".join(arguments.click_files)
     if not staging.value("SELECT count(item_id) FROM click_rows"):
         raise PrectrError(f"{source}: {item_id}: no row has one: name the column of the item with --click_item.")

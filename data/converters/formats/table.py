@@ -35,6 +35,7 @@ from prectr.data.converters.arguments.features import FeatureArguments
 from prectr.data.converters.arguments.table import TableArguments
 from prectr.data.converters.events.click_files import join_click_files
 from prectr.data.converters.formats.showings import add_snippets, query_of
+from prectr.data.converters.reading.flags import naming_flags
 from prectr.data.converters.staging import Settings, Staging
 from prectr.data.converters.times import add_seconds, add_truths
 from prectr.shared.errors import PrectrError
@@ -70,17 +71,21 @@ def read(staging: Staging, sources: Sequence[str], settings: Settings) -> None:
             "query": arguments.judgements_query or arguments.query,
             "item_id": arguments.judgements_item_id or arguments.item_id,
         }
-        staging.read("judgements", arguments.judgements, {**pair, **of_judgements}, reading, ["level"], ["level"])
+        of_judgements = {**pair, **of_judgements}
+        with naming_flags(of_judgements, query="--judgements_query", item_id="--judgements_item_id"):
+            staging.read("judgements", arguments.judgements, of_judgements, reading, ["level"], ["level"])
     else:
         of_rows |= of_judgements
     if arguments.items:
         catalogue = {"item_id": arguments.items_id or arguments.item_id, **texts, **of_items}
         numbers = [name for name in features.numbers if name in of_items]
-        staging.read("catalogue", arguments.items, catalogue, reading, numbers=numbers)
+        with naming_flags(catalogue, item_id="--items_id"):
+            staging.read("catalogue", arguments.items, catalogue, reading, numbers=numbers)
     else:
         of_rows = {**texts, **of_items, **of_rows}
     of_source = [name for name in (*features.numbers, "level") if name in of_rows]
-    staging.read("source", sources, of_rows, reading, as_written=["level"], numbers=of_source)
+    with naming_flags(of_rows):
+        staging.read("source", sources, of_rows, reading, as_written=["level"], numbers=of_source)
     where, judged_in = (
         ("catalogue" if arguments.items else "source"),
         ("judgements" if arguments.judgements else "source"),

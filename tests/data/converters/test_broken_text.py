@@ -69,6 +69,13 @@ def test_other_encodings_are_shown_as_what_they_read_as(tmp_path: Path, encoding
     assert read(tmp_path / "a.csv", encoding=encoding)[1] == (text, "x")
 
 
+@pytest.mark.parametrize("text", ["größe schuh", "men’s shoe – €20", "chaussures d'été", "zapatos niños"])
+def test_western_letters_are_first_said_to_be_cp1252(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.csv").write_bytes(f"q,t\nplain,row\n{text},x\n".encode("cp1252"))
+    with pytest.raises(PrectrError, match="say what the file is: --encoding cp1252 reads it as"):
+        read(tmp_path / "a.csv")
+
+
 @pytest.mark.parametrize("row", [1, 7, 60_000])
 def test_one_broken_character_is_a_line_and_not_an_encoding(tmp_path: Path, row: int) -> None:
     lines = [f"红色{number},鞋\n".encode() for number in range(60_001)]

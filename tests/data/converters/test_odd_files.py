@@ -258,6 +258,20 @@ def test_what_is_neither_a_click_nor_none_is_refused(tmp_path: Path, word: str) 
         log_of(tmp_path / "a.jsonl", lambda yes: 1 if yes else word, datetime.isoformat)
 
 
+@pytest.mark.parametrize(("yes", "no"), [("ja", "nein"), ("geklickt", "gezeigt"), ("so", "anders"), (1, "none seen")])
+def test_a_word_for_a_click_is_suggested_and_then_read(tmp_path: Path, yes: Any, no: str) -> None:
+    with pytest.raises(PrectrError, match=rf"write true or false, 1 or 0, or say .*: --clicked_value {yes}\.$"):
+        log_of(tmp_path / "a.jsonl", lambda click: yes if click else no, datetime.isoformat)
+    flags = ["--clicked_value", str(yes)]
+    assert log_of(tmp_path / "b.jsonl", lambda click: yes if click else no, datetime.isoformat, *flags) == same()
+
+
+def test_of_a_column_of_all_sorts_nothing_is_suggested(tmp_path: Path) -> None:
+    values = iter(range(10_000))
+    with pytest.raises(PrectrError, match=r"write true or false, 1 or 0\.$"):
+        log_of(tmp_path / "a.jsonl", lambda click: f"v{next(values)}", datetime.isoformat)
+
+
 TIMES: dict[str, tuple[Callable[[datetime], Any], list[str], Callable[[datetime], datetime]]] = {
     "ISO": (datetime.isoformat, [], lambda at: at),
     "another zone": (lambda at: (at + timedelta(hours=5.5)).strftime("%Y-%m-%dT%H:%M:%S+05:30"), [], lambda at: at),
@@ -280,6 +294,25 @@ TIMES: dict[str, tuple[Callable[[datetime], Any], list[str], Callable[[datetime]
 def test_times_in_every_spelling(tmp_path: Path, case: str) -> None:
     time, flags, at = TIMES[case]
     assert log_of(tmp_path / "a.jsonl", int, time, *flags) == same(at)
+
+
+FORMS = (
+    "%d.%m.%Y", "%d.%m.%Y %H:%M", "%d.%m.%Y %H:%M:%S", "%d.%m.%y %H:%M", "%m/%d/%Y %I:%M %p", "%d/%m/%Y, %H:%M",
+    "%Y.%m.%d %H:%M", "%d-%m-%Y %H:%M",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_format_that_fits_the_time_is_suggested_and_then_read(tmp_path: Path, form: str) -> None:
+    with pytest.raises(PrectrError, match="say which it is with --time_format, as (.*)") as error:
+        log_of(tmp_path / "a.jsonl", int, lambda at: at.strftime(form))
+    suggested = str(error.value).rpartition(", as ")[2].removesuffix(".").split(" or ")
+    assert form in [each.strip('"') for each in suggested]
+
+
+def test_a_format_that_leaves_the_clock_out_is_completed(tmp_path: Path) -> None:
+    with pytest.raises(PrectrError, match=r'as %d.%m.%Y: correct it, or say --time_format, as "%d.%m.%Y %H:%M"'):
+        log_of(tmp_path / "a.jsonl", int, lambda at: at.strftime("%d.%m.%Y %H:%M"), "--time_format", "%d.%m.%Y")
 
 
 NO_TIMES: dict[str, tuple[Callable[[datetime], Any], str]] = {

@@ -11,6 +11,7 @@ import pytest
 from prectr.data.contract import levels, read_table
 from prectr.data.converters.arguments.command import read_conversion
 from prectr.data.converters.convert import convert
+from prectr.shared.default_models import CAUSAL
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.steps import read_record
 from tests.data.converters.sources import convert_to, items, judgements, log_rows, rows_of, told, write_csv, write_lines
@@ -137,7 +138,8 @@ def test_a_log_of_what_was_shown(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert page["timestamp"] == datetime.fromtimestamp(log_rows()[150]["at"], UTC).replace(tzinfo=None)
     assert {row[0] for row in rows_of(folder, "pairs", "split")} == {"unlabelled"}
     assert levels(folder) == ["irrelevant", "related", "substitute", "exact"]
-    assert "make rank DATA=mine TEACHER=" in capsys.readouterr().out
+    assert "personal history" not in told(folder)
+    assert f"make rank DATA=mine TEACHER={CAUSAL}\n" in capsys.readouterr().out
     assert "positions count from 1: 1 subtracted" in told(folder) and "times are seconds since 1970" in told(folder)
 
 
@@ -150,6 +152,7 @@ def test_a_log_without_users_categories_or_positions(tmp_path: Path) -> None:
     assert "user_id" not in pq.read_schema(folder / "impressions.parquet").names
     assert set(rows_of(folder, "behaviours", "user_id", "query_category")) == {(None, None)}
     assert not {"new_users"} & {row[0] for row in rows_of(folder, "impressions", "split")}
+    assert "no user is known (--user): personal history is off" in told(folder).splitlines()
 
 
 def test_levels_of_some_rows_of_a_log_are_gold(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """A log, its judgements and its catalogue in files of their own, as tools export them: one call, nothing lost."""
 
 import csv
+import shlex
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 
 from prectr.data.contract import levels
 from prectr.data.converters.arguments.command import read_conversion
+from prectr.data.converters.convert import convert
 from prectr.shared.errors import PrectrError
 from tests.data.converters.sources import convert_to, items, judgements, log_rows, rows_of, told, write_csv
 
@@ -120,6 +122,24 @@ def test_all_columns_that_are_missing_are_named_at_once(tmp_path: Path) -> None:
         convert_to(tmp_path, command, *WRITTEN)
 
 
+@pytest.mark.parametrize(
+    ("found", "other", "said"),
+    [
+        ("ratings.csv", "phrase;nr;stars", "'suche', 'artikel', 'note' are missing; found phrase, nr, stars: .*"
+         r"\(--judgements_query, --judgements_item_id, --level\)"),
+        ("catalogue.csv", "nummer;titel;euro", r"found nummer, titel, euro: .*\(--items_id, --item, --item_numeric\)"),
+        ("log.csv", "a;b;c", r"\(--context_numeric, --query, --item_id, --clicked, --timestamp, --user, --position\)"),
+    ],
+)  # fmt: skip
+def test_missing_columns_are_told_with_the_flags_of_their_file(
+    tmp_path: Path, found: str, other: str, said: str
+) -> None:
+    command = three_files(tmp_path)
+    (tmp_path / found).write_text(f"{other}\n1;2;3\n")
+    with pytest.raises(PrectrError, match=f"{found}: columns .*{said}"):
+        convert_to(tmp_path, command, *WRITTEN)
+
+
 def test_a_number_with_a_point_where_commas_are_expected_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PrectrError, match=r"log.csv: rabatt, row 3: found '1.5' where decimals stand behind a comma"):
         convert_to(tmp_path, three_files(tmp_path, rabatt="1.5"), *WRITTEN)
@@ -182,3 +202,31 @@ def test_a_refused_row_is_refused_again_after_a_kill(tmp_path: Path, monkeypatch
     assert list((tmp_path / "artifacts" / "mine").glob(".data.*.part"))
     with pytest.raises(PrectrError, match="row 301"):
         convert_to(tmp_path, command, *WRITTEN)
+
+
+def test_the_readmes_spreadsheet_is_converted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files as Excel writes them in Germany, and the command of data/README.md, word for word."""
+    text = (Path(__file__).parents[3] / "data" / "README.md").read_text(encoding="utf-8")
+    block = text.partition("### A spreadsheet's file")[2].partition("```bash")[2].partition("```")[0]
+    command = shlex.split(block.replace("\\\n", " "))
+    log = [
+        {
+            "Suche": row["q"].replace("shoe", "größe"),
+            "Nr": row["sku"],
+            "Klick": "ja" if row["click"] else "nein",
+            "Datum": datetime.fromtimestamp(row["at"], UTC).strftime("%d.%m.%Y %H:%M"),
+            "Kunde": row["visitor"],
+        }
+        for row in log_rows()
+    ]
+    rated = [{"Suchbegriff": row["query"], "Artikelnr": row["id"], "Note": row["rating"]} for row in judgements()]
+    goods = [{"Nr": item["id"], "Titel": item["title"], "Preis": "1.234,50"} for item in items()]
+    for name, rows in (("log.csv", log), ("noten.csv", rated), ("katalog.csv", goods)):
+        write_csv(tmp_path / name, rows, ";", "cp1252")
+    monkeypatch.chdir(tmp_path)
+    assert command[:4] == ["python", "-m", "data", "convert"]
+    convert(read_conversion(command[4:]))
+    folder = tmp_path / "artifacts" / "mine" / "data"
+    assert {price for (price,) in rows_of(folder, "items", "num_preis")} == {1234.5}
+    assert any("größe" in query for (query,) in rows_of(folder, "behaviours", "query"))
+    assert sum(level is not None for (level,) in rows_of(folder, "pairs", "level")) == len(rated)
