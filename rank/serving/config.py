@@ -62,8 +62,8 @@ class ScoreArguments(Ranged):
         alike = f"--mapping {kept} " if kept.is_file() else ""
         command = f"python -m data convert table {path} {alike}--name new"
         raise PrectrError(
-            f"{path} is not a Parquet file: write its rows as one (pandas: read_csv, to_datetime, to_parquet), under the "
-            f"shop's own names if you like; or convert it (`{command}`) and score artifacts/new/data/impressions.parquet."
+            f"{path} is not a Parquet file: write its rows as one (pandas: read_csv, to_datetime, to_parquet), the "
+            f"shop's own names may stay; or convert it (`{command}`) and score artifacts/new/data/impressions.parquet."
         )
 
 
