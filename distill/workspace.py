@@ -13,7 +13,7 @@ import numpy as np
 from prectr.data.contract import PAIR_SPLITS, levels, read_table
 from prectr.distill.config import LabelArguments, RunArguments, StudentArguments, TeacherArguments
 from prectr.distill.labelling.strategies import WITHOUT_A_LOG, Chosen, choose_pairs
-from prectr.distill.models.convert import convert_teacher
+from prectr.distill.models.convert import convert_teacher, made_in
 from prectr.distill.models.output_names import output_names, output_order
 from prectr.distill.models.random_models import random_bert_config
 from prectr.distill.models.sources import Source, check_head, find_adapter, find_assistant, find_encoder, find_teachers
@@ -155,9 +155,17 @@ class Workspace:
 
     def convert(self, source: Source) -> tuple[str, StepRecord | None]:
         """Where to open a judge from, and what making it so cost."""
+        return convert_teacher(source, Path(self.run.artifacts), self._words, self.run.seed)
+
+    def made_in(self, source: Source) -> Path | None:
+        """The folder of a judge that has to be made; None: it is opened from where it is."""
+        return made_in(source, Path(self.run.artifacts), self._words, self.run.seed)
+
+    @cached_property
+    def _words(self) -> list[str]:
+        """All that a random judge is asked."""
         words = [*self.item_texts, *self.pairs["train"].query, *self.pairs["unlabelled"].query]
-        question = [self.prompt.before, self.prompt.between, self.prompt.after, *self.prompt.words]
-        return convert_teacher(source, Path(self.run.artifacts), [*words, *question], self.run.seed)
+        return [*words, self.prompt.before, self.prompt.between, self.prompt.after, *self.prompt.words]
 
     def teaching_inputs(self, panel: Panel) -> dict[str, Any]:
         """What decides `teacher/`."""

@@ -177,8 +177,11 @@ def serve(command: Command) -> None:
 def score_or_explain(command: Command) -> None:
     if command.verb == "explain":
         command[ExplainArguments].require_a_page()
-    silence_transformers()
     where, ranker, data = command[WhereArguments], command[RankerArguments], command[DataArguments]
+    if command.verb == "score":
+        beside = Path(ranker.ranker).parent if ranker.ranker else folder_of(where)
+        command[ScoreArguments].require_parquet(Path(data.data or beside / "data"))
+    silence_transformers()
     at_once = command[BatchArguments].evaluation_batch
     if command.verb == "score":
         from prectr.rank.serving.score_table import score

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -33,7 +34,9 @@ from prectr.shared.engine.job import Engine
 from prectr.shared.errors import PrectrError
 from prectr.shared.hub import local_folder
 from prectr.shared.run.fingerprint import file_fingerprint
+from prectr.shared.run.schema import read_json
 from prectr.shared.run.steps import StepRecord, fingerprint_of, is_finished, run_step, step_fingerprint
+from prectr.shared.run.trial import MADE_BY
 from prectr.shared.storage.duckdb import distinct, out_of_core
 from prectr.shared.storage.npy import open_array
 from prectr.shared.values.texts import plain_text
@@ -131,6 +134,13 @@ class Workspace:
                 f"{', '.join(self.level_names)}: {remedy}."
             )
         return encoder
+
+    def encoder_origin(self) -> dict[str, Any] | None:
+        """What the encoder says it was made from, whose terms go on to the ranker; None if it does not say."""
+        if not (self.encoder / "metrics.json").exists():
+            return None
+        facts = read_json(self.encoder / "metrics.json")
+        return {name: facts.get(name) for name in (*MADE_BY, "data")}
 
     def start_encoder(self) -> LevelEncoder:
         """The encoder that training starts from: that of the warm start, or stage one's."""

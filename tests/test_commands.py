@@ -133,11 +133,12 @@ def test_commands_are_found_and_wrong_ones_told(tmp_path: Path) -> None:
         check(["python", "-m", "data", "check"])
 
 
-def test_the_request_that_curl_sends_is_one_the_service_takes() -> None:
-    from prectr.rank.service.bodies import RankBody
+def test_what_curl_sends_is_what_the_service_takes() -> None:
+    from prectr.rank.service.bodies import EventsBody, RankBody
 
-    (line,) = re.findall(r"-d '(\{.*\})'", (ROOT / "rank" / "README.md").read_text(encoding="utf-8"))
-    assert RankBody.model_validate(json.loads(line)).floor == 0.5
+    page, events = re.findall(r"-d '(\{.*\})'", (ROOT / "rank" / "README.md").read_text(encoding="utf-8"))
+    assert RankBody.model_validate(json.loads(page)).floor == 0.5
+    assert EventsBody.model_validate(json.loads(events)).events[0].kind == "click"
 
 
 def snippets(name: str, holding: str) -> list[str]:

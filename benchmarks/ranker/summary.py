@@ -31,10 +31,12 @@ QUESTIONS = (
     Question(
         JOURNEY,
         "open.excess_low@10",
-        "Which share of a top ten of all on sale is irrelevant, beyond the least possible?",
+        "All on sale is ranked: which share of the first ten is irrelevant though there was better?",
     ),
     Question(JOURNEY, "new_users.0", "Which item is clicked by a user whom the log does not know? AUC"),
-    Question(JOURNEY, CALIBRATION, "How many clicks are predicted for each that is made? PCOC"),
+    Question(
+        JOURNEY, CALIBRATION, "How many clicks are predicted for each that is made? Predicted ÷ observed clicks (PCOC)"
+    ),
 )
 
 

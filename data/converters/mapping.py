@@ -56,7 +56,8 @@ def own_names(conversion: Conversion, tool: Tool | None) -> dict[str, list[str]]
 
 def _of_table(table: TableArguments) -> dict[str, list[str]]:
     single = ("query", "item_id", "timestamp", "position", "category", "query_category", "level")
-    return {"text": table.item, "user_id": [table.user]} | {name: [getattr(table, name)] for name in single}
+    renamed = {"text": table.item, "user_id": [table.user], "page_id": [table.page]}
+    return renamed | {name: [getattr(table, name)] for name in single}
 
 
 def _of_pages(pages: PageArguments) -> dict[str, list[str]]:

@@ -88,7 +88,7 @@ def judge_ranker(workspace: Workspace, work: Path) -> None:
         "command": workspace.command,
         "machine": machine(),
         "reconstructed": reconstructed(workspace.data),
-        "encoder": _origin_of_encoder(workspace.encoder),
+        "encoder": workspace.encoder_origin(),
         "lightgbm_settings": facts["settings"],
     }
     (work / "metrics.json").write_text(strict_json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
@@ -138,14 +138,6 @@ def _cost(work: Path) -> dict[str, Any]:
     """How fast the training was, and the text encoder's share of it."""
     cost = read_json(work / COST)
     return {name: cost[name] for name in ("impressions_per_second", "encoder_share")}
-
-
-def _origin_of_encoder(folder: Path) -> dict[str, Any] | None:
-    """What the encoder says it was made from, whose terms go on to the ranker; None if it does not say."""
-    if not (folder / "metrics.json").exists():
-        return None
-    facts = read_json(folder / "metrics.json")
-    return {name: facts.get(name) for name in ("teacher_source", "assistant_source", "init_from", "data")}
 
 
 def _split_of(name: str) -> str:

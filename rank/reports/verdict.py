@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from prectr.shared.run.trial import trial_of
+from prectr.shared.run.trial import MADE_BY, trial_of
 
 MEASURES = (
     ("exposed", "auc", "AUC on pages as shown", 1),
@@ -79,5 +79,5 @@ def _signed(value: float) -> str:
 def trial(metrics: Mapping[str, Any]) -> str | None:
     """Why the figures of `metrics.json` mean nothing, if they do."""
     origin = metrics.get("encoder") or {}
-    models = (origin.get(name) for name in ("teacher_source", "assistant_source", "init_from"))
+    models = (origin.get(name) for name in MADE_BY)
     return trial_of(metrics.get("command", ""), models, metrics.get("reconstructed", ""))

@@ -113,11 +113,15 @@ class OwnWords(Body):
         inside = {name for name in names.names if name.startswith(cls._begin)} if cls._folder in fields else set[str]()
         try:
             read = names.read(value, fields | inside)
+            features = {name: read.pop(name) for name in inside & read.keys()}
+            given = read.get(cls._folder, {})
+            if isinstance(given, dict) and all(isinstance(key, str) for key in given) and (features or given):
+                given = names.read(given, inside)
+                if twice := features.keys() & given.keys():
+                    raise ValueError(f"{min(twice)!r} is given twice: once by itself and once in {cls._folder}")
+                read[cls._folder] = features | given
         except PrectrError as error:
             raise ValueError(str(error)) from None
-        features = {name: read.pop(name) for name in inside & read.keys()}
-        if features and isinstance(given := read.get(cls._folder, {}), dict):
-            read[cls._folder] = features | given
         return read
 
 
@@ -183,7 +187,7 @@ class ExplainBody(Shopper):
     top_features: int = Field(default=5, ge=0, le=50, strict=True)
 
 
-class EventBody(Body):
+class EventBody(OwnWords):
     """Something a shopper was shown or did. One `event_id` counts once, however often it is sent."""
 
     event_id: Identifier
@@ -244,8 +248,10 @@ class EventsBody(Body):
     ubi_events: list[UbiEvent] = []
 
 
-class ItemBody(Body):
+class ItemBody(OwnWords):
     """A row of the catalogue."""
+
+    _begin: ClassVar[tuple[str, ...]] = ("cat_", "num_")
 
     item_id: Identifier
     text: str = Field(min_length=1)

@@ -34,8 +34,8 @@ class RefusedError(Exception):
 
 def refusal(status: int, sentence: str, headers: dict[str, str] | None = None) -> Response:
     """The answer to a request that is refused: {"error": sentence}."""
-    # A lone half of a surrogate pair, quoted from the request, cannot be written as UTF-8.
-    body = json.dumps({"error": sentence}).encode()
+    # Letters as they are; a lone half of a surrogate pair, quoted from the request, is no UTF-8 and stays an escape.
+    body = json.dumps({"error": sentence}, ensure_ascii=False).encode("utf-8", "backslashreplace")
     return Response(body, status, headers=headers, media_type="application/json")
 
 

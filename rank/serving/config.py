@@ -1,9 +1,13 @@
 """The settings of the verbs that serve: which ranker, which tables, and what is asked of them."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.ranges import COUNT, Ranged
+
+PARQUET = b"PAR1"
+"""How a Parquet file begins."""
 
 
 @dataclass
@@ -28,11 +32,41 @@ class DataArguments:
 class ScoreArguments(Ranged):
     """What is scored, and where the scores go."""
 
-    impressions: str = field(metadata={"help": "Parquet file of impressions, whole pages; `clicked` may be absent"})
+    impressions: str = field(
+        metadata={
+            "help": "Parquet file of whole pages: page_id, query, item_id, timestamp, ctx_* and, if known, user_id; by "
+            "these names or the shop's own"
+        }
+    )
     output: str = field(metadata={"help": "Parquet file of scores to write"})
     rows_at_once: int = field(
         default=65_536, metadata={"help": "impressions read at once; bounds the memory", "range": (1, COUNT)}
     )
+
+    def require_parquet(self, data: Path) -> None:
+        """Says what to do with a log that is none, before anything is loaded.
+
+        Args:
+            data: the folder whose conversion reads such a log, where it was converted.
+
+        Raises:
+            PrectrError: there is no such file, or it is no Parquet file.
+        """
+        if "://" in self.impressions:
+            return  # said once it is here
+        path = Path(self.impressions)
+        if not path.is_file():
+            raise PrectrError(f"{path}: no such file; name a Parquet file of impressions.")
+        with open(path, "rb") as file:
+            if file.read(len(PARQUET)) == PARQUET:
+                return
+        kept = data / "mapping.yaml"
+        alike = f"--mapping {kept} " if kept.is_file() else ""
+        command = f"python -m data convert table {path} {alike}--name new"
+        raise PrectrError(
+            f"{path} is not a Parquet file: write its rows as one (pandas: read_csv, to_datetime, to_parquet), the "
+            f"shop's own names may stay; or convert it (`{command}`) and score artifacts/new/data/impressions.parquet."
+        )
 
 
 @dataclass

@@ -103,8 +103,9 @@ class LiveRanker:
         self._seen = -1
         self._hearers: list[Callable[[News], None]] = []
         self._columns = scorer.ranker.columns
-        self.own_names = OwnNames(scorer.ranker.own_names)
-        """What the shop calls the columns: requests may use these names."""
+        own = scorer.ranker.own_names
+        self.own_names = OwnNames({column: names for column, names in own.items() if column != "page_id"})
+        """What the shop calls the columns: requests may use these names. Pages are numbered here, not by the shop."""
         self._means = {column.name: column.mean for column in scorer.ranker.feature_map.numeric}
         names = scorer.ranker.feature_map.numeric_names
         self._read = frozenset(names[place] for place in scorer.ranker.model.numeric_columns)

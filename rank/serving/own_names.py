@@ -48,6 +48,29 @@ class OwnNames:
             read[column] = " ".join(map(str, present)) if joined else next(iter(present), None)
         return {name: value for name, value in read.items() if name not in taken or name in columns}
 
+    def in_table(self, found: Collection[str], columns: Collection[str], where: str) -> dict[str, str]:
+        """What a table calls each of the columns that it has: column -> name.
+
+        Args:
+            found: the table's names. columns: of the contract, that are looked for. where: for messages.
+
+        Raises:
+            PrectrError: it has a column under both its names.
+        """
+        called = {}
+        for column in columns:
+            own = [name for name in self.names.get(column, ()) if name in found and name not in columns]
+            if own and column in found:
+                raise PrectrError(f"{where}: columns {own[0]!r} and {column!r} say the same: keep one of them.")
+            if own or column in found:
+                called[column] = own[0] if own else column
+        return called
+
+    def told(self, column: str) -> str:
+        """A column for messages, with what the shop calls it: `'text' (here 'title' and 'brand')`."""
+        own = [name for name in self.names.get(column, ()) if name != column]
+        return f"{column!r} (here {' and '.join(map(repr, own))})" if own else repr(column)
+
     @staticmethod
     def _refuse_slips(
         given: Mapping[str, Any], columns: Collection[str], own: Mapping[str, Sequence[str]], before: str
@@ -61,6 +84,10 @@ class OwnNames:
                 near = difflib.get_close_matches(key, absent, 1, cutoff=CLOSE)
                 if near:
                     raise PrectrError(f"{before}{key!r} is no name of this shop's: is it {near[0]!r}? If so rename it.")
+
+
+CONTRACT = OwnNames()
+"""No names but the contract's."""
 
 
 def _at(given: Mapping[str, Any], name: str) -> Iterator[Any]:

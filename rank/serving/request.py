@@ -53,7 +53,7 @@ def request_tables(
     of_items = (*OF_ITEMS, *columns.items, *columns.context)
     page = _page(context, columns, names)
     candidates = [
-        _item(names.read(item, of_items, f"candidate {number}"), f"candidate {number}", columns, columns.context)
+        _item(names.read(item, of_items, f"candidate {number}"), f"candidate {number}", columns, columns.context, names)
         for number, item in enumerate(given.mappings(items, "items", "candidate"))
     ]
     if not candidates:
@@ -61,7 +61,7 @@ def request_tables(
     happened = given.mappings([] if user_events is None else user_events, "user_events", "event")
     events = sorted(
         (
-            _event(names.read(event, (*of_items, *OF_EVENTS), f"event {number}"), f"event {number}", columns)
+            _event(names.read(event, (*of_items, *OF_EVENTS), f"event {number}"), f"event {number}", columns, names)
             for number, event in enumerate(happened)
         ),
         key=lambda event: event["timestamp"],
@@ -119,12 +119,17 @@ def _values(source: Mapping[str, Any], names: Iterable[str], where: str) -> dict
     return {name: read[name](source[name], f"{where}: {name!r}") for name in read if name in source}
 
 
-def _item(item: Mapping[str, Any], where: str, columns: Columns, others: Sequence[str]) -> dict[str, Any]:
+def _item(
+    item: Mapping[str, Any], where: str, columns: Columns, others: Sequence[str], names: OwnNames
+) -> dict[str, Any]:
     """An item with every column the tables need; one without an id gets one that is in no vocabulary."""
     given.check_keys(item, {*OF_ITEMS, *columns.items, *columns.context, *others}, where)
     text = given.text(item.get("text"), f"{where}: 'text'")
     if text is None:
-        raise PrectrError(f"{where}: 'text' is missing or empty; give the item's text.")
+        raise PrectrError(
+            f"{where}: {names.told('text')} is missing or empty; give the item's text: a ranker by itself has no "
+            "catalogue to look an item_id up in (`rank serve` and `rank explain --items` have)."
+        )
     return {
         "item_id": given.name(item.get("item_id"), f"{where}: 'item_id'") or f"unknown {where}",
         "text": text,
@@ -133,9 +138,9 @@ def _item(item: Mapping[str, Any], where: str, columns: Columns, others: Sequenc
     }
 
 
-def _event(event: Mapping[str, Any], where: str, columns: Columns) -> dict[str, Any]:
+def _event(event: Mapping[str, Any], where: str, columns: Columns, names: OwnNames) -> dict[str, Any]:
     """A past event, with its item's columns."""
-    item = _item(event, where, columns, OF_EVENTS)
+    item = _item(event, where, columns, OF_EVENTS, names)
     query = given.text(event.get("query"), f"{where}: 'query'")
     kind = given.text(event.get("event_type"), f"{where}: 'event_type'") or "purchase"
     category = given.name(event.get("query_category"), f"{where}: 'query_category'")

@@ -1,7 +1,8 @@
 """`python -m rank score --impressions new.parquet --output scores.parquet`: scores for any impressions table.
 
 The table is read in blocks of whole pages, so that memory grows with a block and with the log of past events, not with
-the table. Beforehand one pass over its page ids finds where each page ends: a page need not lie in one piece.
+the table. Beforehand one pass over its page ids finds where each page ends: a page need not lie in one piece. Of data
+that were converted, the table may have the shop's own names for its columns, and page ids that are no numbers.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,9 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from prectr.data.contract import MAY_BE_ABSENT, OPTIONAL_COLUMNS, PREFIXES, SCHEMAS, reconstructed
+from prectr.data.contract import MAY_BE_ABSENT, OPTIONAL_COLUMNS, PREFIXES, SCHEMAS, own_names, reconstructed
 from prectr.rank.config import WhereArguments
 from prectr.rank.serving.config import DataArguments, RankerArguments, ScoreArguments
+from prectr.rank.serving.own_names import CONTRACT, OwnNames
 from prectr.rank.serving.scorer import Scorer, ranker_and_data
 from prectr.shared.atomic import atomic_write
 from prectr.shared.errors import PrectrError
@@ -44,11 +46,12 @@ def score(
         PrectrError: ranker, data folder or table is missing or does not fit; nothing is written then.
     """
     impressions = here(arguments.impressions)
-    open_impressions(impressions)
     ranker, data = ranker_and_data(run, chosen, given)
+    names = OwnNames(own_names(data))
+    open_impressions(impressions, names)
     output = check_output(arguments.output, "--output", [impressions, ranker, data])
     scorer = Scorer.open(ranker, data, batch_size)
-    summary = score_file(scorer, impressions, output, arguments.rows_at_once)
+    summary = score_file(scorer, impressions, output, arguments.rows_at_once, names)
     show_table(
         f"Scores of {impressions} by {ranker}",
         ["impressions", "pages", "known users' share", "mean p_click", "mean tau"],
@@ -59,11 +62,16 @@ def score(
     console.print(f"Next:  python -m rank explain --page PAGE_ID --name {run.name}", highlight=False, soft_wrap=True)
 
 
-def score_file(scorer: Scorer, impressions: Path, output: Path, rows_at_once: int) -> dict[str, float]:
+def score_file(
+    scorer: Scorer, impressions: Path, output: Path, rows_at_once: int, names: OwnNames = CONTRACT
+) -> dict[str, float]:
     """Score every impression of a Parquet file into another, which appears only when it is whole.
 
     The output has a row per impression: `impression_id` (or `row`, from 0, where the table has none), `p_click`,
     `level_prob` [K], `p_click_given_level` [K] and `tau`.
+
+    Args:
+        names: what the shop calls the columns; the file may use these names, too.
 
     Returns:
         Counts and means: rows, pages, known_users (share of rows), p_click, tau.
@@ -71,7 +79,7 @@ def score_file(scorer: Scorer, impressions: Path, output: Path, rows_at_once: in
     Raises:
         PrectrError: the table lacks a column, or a page has two users, queries or times.
     """
-    file = open_impressions(impressions)
+    file = open_impressions(impressions, names)
     named = "impression_id" in file.schema_arrow.names
     levels = pa.list_(pa.float32(), scorer.ranker.model.config.num_levels)
     schema = pa.schema(
@@ -87,7 +95,7 @@ def score_file(scorer: Scorer, impressions: Path, output: Path, rows_at_once: in
         pq.ParquetWriter(temporary, schema, compression="zstd") as writer,
         progress_bar("scoring", file.metadata.num_rows, "impressions") as advance,
     ):
-        for rows, block in page_blocks(impressions, scorer.ranker.columns.context, rows_at_once):
+        for rows, block in page_blocks(impressions, scorer.ranker.columns.context, rows_at_once, names):
             shop, raw, prepared = scorer.prepare(block)
             found = scorer.predict(shop, prepared)
             columns = {
@@ -111,7 +119,7 @@ def _as_column(values: np.ndarray) -> pa.Array:
     return pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1])
 
 
-def open_impressions(path: Path) -> pq.ParquetFile:
+def open_impressions(path: Path, names: OwnNames = CONTRACT) -> pq.ParquetFile:
     """The file, seen to have every column that scoring needs; context columns are the ranker's affair.
 
     Raises:
@@ -123,43 +131,45 @@ def open_impressions(path: Path) -> pq.ParquetFile:
         file = open_parquet(path)
     except (pa.ArrowException, OSError) as error:
         raise PrectrError(f"{path} is not a Parquet file, or a damaged one: write it again.") from error
-    _require(path, file.schema_arrow.names, NEEDED)
+    _columns(path, file.schema_arrow.names, NEEDED, names)
     return file
 
 
-def _require(path: Path, found: Sequence[str], needed: Sequence[str]) -> None:
-    missing = [name for name in needed if name not in found]
+def _columns(path: Path, found: Sequence[str], needed: Sequence[str], names: OwnNames) -> dict[str, str]:
+    """What the file calls each column that is read: those that are needed, and others that it has."""
+    called = names.in_table(found, dict.fromkeys([*needed, *OPTIONAL]), str(path))
+    called |= {name: name for name in found if name in KEPT or name.startswith("label_")}
+    missing = [name for name in needed if name not in called]
     if missing:
         shown = ", ".join(str(name)[:40] for name in found[:30])
-        raise PrectrError(f"{path}: column {missing[0]!r} is missing; found {shown}: add it.")
+        raise PrectrError(f"{path}: column {names.told(missing[0])} is missing; found {shown}: add it.")
+    return called
 
 
-def page_blocks(path: Path, context: Sequence[str], rows_at_once: int) -> Iterator[tuple[np.ndarray, pa.Table]]:
+def page_blocks(
+    path: Path, context: Sequence[str], rows_at_once: int, names: OwnNames = CONTRACT
+) -> Iterator[tuple[np.ndarray, pa.Table]]:
     """Whole pages of an impressions file in the order in which they end, some `rows_at_once` rows at a time.
 
     Args:
-        context: names of the `ctx_*` columns that are read.
+        context: names of the `ctx_*` columns that are read. names: the shop's own, which the file may use, too.
 
     Yields:
         Row numbers in the file int64 [m], and those rows with the contract's columns and types; `clicked` is false
         where the file has none. Page ids are numbered anew where the file's repeat from split to split.
     """
-    file = open_impressions(path)
-    _require(path, file.schema_arrow.names, context)
-    found = file.schema_arrow.names
-    kept = (*OPTIONAL, *KEPT)
-    columns = [*NEEDED, *context, *(name for name in found if name in kept or name.startswith("label_"))]
-    page = _page_numbers(path)
+    file = open_impressions(path, names)
+    called = _columns(path, file.schema_arrow.names, [*NEEDED, *context], names)
+    page = _page_numbers(path, [called[name] for name in ("split", "page_id") if name in called])
     last_row = np.zeros(int(page.max(initial=-1)) + 1, np.int64)
     last_row[page] = np.arange(len(page))
     waiting_rows = np.zeros(0, np.int64)
     waiting: list[pa.Table] = []
     end = 0
-    for batch in file.iter_batches(rows_at_once, columns=columns):
+    for batch in file.iter_batches(rows_at_once, columns=list(called.values())):
         rows = np.concatenate([waiting_rows, np.arange(end, end + len(batch))])
-        read = _conform(path, pa.Table.from_batches([batch]), end).append_column(
-            "page", pa.array(page[rows[-len(batch) :]])
-        )
+        given = pa.table({name: batch[own] for name, own in called.items()})
+        read = _conform(path, given, end, names).append_column("page", pa.array(page[rows[-len(batch) :]]))
         table = pa.concat_tables([*waiting, read])
         end += len(batch)
         whole = last_row[page[rows]] < end
@@ -171,10 +181,9 @@ def page_blocks(path: Path, context: Sequence[str], rows_at_once: int) -> Iterat
         waiting_rows, waiting = rows[~whole], [table.filter(pa.array(~whole))]
 
 
-def _page_numbers(path: Path) -> np.ndarray:
-    """Which page each row belongs to, int64 [rows]; pages are told apart by (split, page_id)."""
-    keys = [name for name in ("split", "page_id") if name in pq.read_schema(path).names]
-    table = pq.read_table(path, columns=keys)
+def _page_numbers(path: Path, keys: Sequence[str]) -> np.ndarray:
+    """Which page each row belongs to, int64 [rows]; pages are told apart by the columns `keys`: (split, page_id)."""
+    table = pq.read_table(path, columns=list(keys))
     number = np.zeros(len(table), np.int64)
     for name in keys:
         codes = pc.fill_null(table[name].combine_chunks().dictionary_encode().indices, -1).to_numpy().astype(np.int64)
@@ -182,20 +191,22 @@ def _page_numbers(path: Path) -> np.ndarray:
     return number
 
 
-def _conform(path: Path, batch: pa.Table, first_row: int) -> pa.Table:
-    """The contract's types; a value in every row."""
+def _conform(path: Path, batch: pa.Table, first_row: int, names: OwnNames) -> pa.Table:
+    """The contract's types; a value in every row. Page ids, which are numbered anew, may be of any type."""
     schema = SCHEMAS["impressions"]
     for place, name in enumerate(batch.column_names):
         column = batch[name]
         if column.null_count and name in schema.names and name not in OPTIONAL:
             row = first_row + int(column.is_null().to_numpy().argmax())
             raise PrectrError(f"{path}: {name}, row {row}: a value is required: fill it in, or drop the page.")
+        if name == "page_id":
+            continue
         kind = _type_of(name)
         try:
             # A time may lose its milliseconds; nothing else may change.
             batch = batch.set_column(place, name, column.cast(kind, safe=not pa.types.is_timestamp(kind)))
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-            raise PrectrError(f"{path}: column {name!r} is {column.type}: write it as {kind}.") from error
+            raise PrectrError(f"{path}: column {names.told(name)} is {column.type}: write it as {kind}.") from error
         if pa.types.is_timestamp(kind):
             _require_times(path, name, batch[name], first_row)
     for name in OPTIONAL:
@@ -235,5 +246,5 @@ def _one_value_per_page(path: Path, rows: np.ndarray, block: pa.Table) -> None:
             at = int(differs.argmax())
             raise PrectrError(
                 f"{path}: {name}, row {rows[at]}: found {block[name][at].as_py()!r}, but page "
-                f"{block['page_id'][at].as_py()} has another {name} too: give each page one user, query and time."
+                f"{block['page_id'][at].as_py()!r} has another {name} too: give each page one user, query and time."
             )

@@ -41,6 +41,9 @@ from prectr.shared.errors import PrectrError
 from prectr.shared.run.steps import RECORD, fingerprint_of_tables, read_record
 from prectr.shared.store.at_hand import here
 
+SHOWN = 5
+"""Data sets that a refusal names."""
+
 
 class StageOne:
     """What stage one says of pairs: read where a run has stored it, computed where it has not.
@@ -242,13 +245,25 @@ def ranker_and_data(run: WhereArguments, chosen: RankerArguments, given: DataArg
     """The ranker's folder (or hub id) and the data folder that the settings name.
 
     Raises:
-        PrectrError: there is no data folder beside the ranker, and none is named.
+        PrectrError: the data set has no ranker; or there is no data folder beside one, and none is named.
     """
     ranker = str(here(chosen.ranker or Path(run.artifacts) / run.name / "ranker"))
     data = here(given.data) if given.data else Path(ranker).parent / "data"
+    if not chosen.ranker and not Path(ranker).is_dir():
+        raise PrectrError(f"{ranker} is not there: {_others(Path(run.artifacts))}.")
     if not data.is_dir():
         raise PrectrError(f"{data} is not there: name the folder of items.parquet and behaviours.parquet with --data.")
     return ranker, data
+
+
+def _others(artifacts: Path) -> str:
+    """What to do where a data set has no ranker: make one, or name one that is there."""
+    there = sorted(ranker.parent.name for ranker in artifacts.glob("*/ranker") if (ranker.parent / "data").is_dir())
+    if not there:
+        return "run `make rank`, or name a ranker's folder or hub id with --ranker"
+    more = f" and {len(there) - SHOWN} more" if len(there) > SHOWN else ""
+    are = "is" if len(there) == 1 else "are"
+    return f"run `make rank`, or give --name {', '.join(there[:SHOWN])}{more}, which {are} there"
 
 
 def _item_columns(ranker: TrainedRanker, items: pa.Table) -> pa.Table:

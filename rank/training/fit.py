@@ -29,6 +29,7 @@ from prectr.rank.training.warm_start import carry_over
 from prectr.rank.workspace import COST, PAIR_FEATURES, Workspace
 from prectr.shared import strict_json
 from prectr.shared.run import launch
+from prectr.shared.run.trial import MADE_BY, has_random
 from prectr.shared.seeds import set_seed
 
 
@@ -82,7 +83,11 @@ def train_ranker(workspace: Workspace, work: Path) -> None:
     objective = Objective(model, workspace.losses, workspace.run.seed, tables)
     started = time.perf_counter()
     validation = _validation(workspace, events, texts) if launch.is_first() else None
-    training = train(objective, schedule, texts, workspace.training, workspace.run.seed, work, validation)
+    origin = workspace.encoder_origin() or {}
+    training = train(
+        *(objective, schedule, texts, workspace.training, workspace.run.seed, work, validation),
+        advises=not has_random(origin.get(name) for name in MADE_BY),
+    )
     seconds = time.perf_counter() - started
     if not launch.is_first():
         return

@@ -42,6 +42,7 @@ class RankTrainer(PartTrainer):
         texts: Texts,
         arguments: TrainArguments,
         args: TrainingArguments,
+        advises: bool = True,
     ):
         super().__init__(model=objective, args=args, train_dataset=schedule, data_collator=_only)
         self.objective: Objective = objective
@@ -50,6 +51,7 @@ class RankTrainer(PartTrainer):
         self.cache = GradientCache(objective.model.encoder, texts, objective.tables, arguments.bf16)
         self.encoder_seconds = 0.0
         self._parts: dict[str, list[Tensor]] = {}
+        self._advises = advises and launch.is_first()
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> SequentialSampler:
         return SequentialSampler(self.train_dataset)  # type: ignore[arg-type]  # the order is the schedule's own
@@ -104,7 +106,8 @@ class RankTrainer(PartTrainer):
                 mean = sum_of_all(torch.stack(parts).mean()) / launch.num_processes()
                 logs[name] = round(mean.item(), 4)
             self._parts.clear()
-            if launch.is_first() and logs.get("level_fall", 1.0) < MIN_LEVEL_FALL:
+            if self._advises and logs.get("level_fall", MIN_LEVEL_FALL) < MIN_LEVEL_FALL:
+                self._advises = False  # once a run
                 logger.warning(
                     "The hard negatives' expected level falls by %.2f only (less than %.1f): their lowered label is "
                     "not true. Raise noise_scale, or use noise: toward_neighbour.",
@@ -158,13 +161,15 @@ def train(
     seed: int,
     folder: Path,
     validation: ValidationCurve | None = None,
+    advises: bool = True,
 ) -> Training:
     """Run the schedule, going on from the last checkpoint in `folder`/checkpoints if a killed run left one.
 
     TensorBoard's logs stay in `folder`/runs. Launched processes train together, each on its part of every batch.
 
     Args:
-        validation: what a few lines of the log say of the validation weeks; None: nothing.
+        validation: what a few lines of the log say of the validation weeks; None: nothing. advises: whether it is said,
+            once, that the hard negatives' level hardly falls; of levels by a random model that means nothing.
     """
     per_group = arguments.batches_per_encoder_step
     args = TrainingArguments(
@@ -187,7 +192,7 @@ def train(
         ddp_broadcast_buffers=False,  # every process renews the tables of texts alike
         report_to="none",
     )
-    trainer = RankTrainer(objective, schedule, texts, arguments, args)
+    trainer = RankTrainer(objective, schedule, texts, arguments, args, advises)
     if validation is not None:
         trainer.add_callback(LogPoints(validation, objective, trainer.log))
     trainer.train_or_resume("ranker")

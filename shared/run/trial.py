@@ -7,6 +7,9 @@ RANDOM = ("random", "random-cross-encoder")
 GENERATED = "toy shop"
 """What a data set says of itself (`reconstructed`) that is no data at all."""
 
+MADE_BY = ("teacher_source", "assistant_source", "init_from")
+"""What the metrics.json of an encoder calls the models it was made from."""
+
 MEANS_NOTHING = "TRIAL RUN: these figures mean nothing"
 
 
@@ -24,8 +27,13 @@ def trial_of(command: str, models: Iterable[str | None], reconstructed: str = ""
     reasons = []
     if re.search(r"--profile[ =]smoke\b|\bPROFILE=smoke\b", command):
         reasons.append("profile smoke")
-    if any(name.strip() in RANDOM for source in models if source for name in source.split(",")):
+    if has_random(models):
         reasons.append("a random model for a teacher or encoder")
     if GENERATED in reconstructed:
         reasons.append("generated data")
     return f"{MEANS_NOTHING} ({', '.join(reasons)})." if reasons else None
+
+
+def has_random(models: Iterable[str | None]) -> bool:
+    """Whether one of the sources of teachers and encoders, several in one as `a,b`, is a random model."""
+    return any(name.strip() in RANDOM for source in models if source for name in source.split(","))

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from prectr.data.converters.arguments.command import read_conversion
+from prectr.data.converters.mapping import own_names
 from prectr.shared.errors import PrectrError
 from tests.data.converters.formats.exports import GA4_FLAGS, ga4_events
 from tests.data.converters.sources import convert_to, items, judgements, log_rows, pages, told, write_csv, write_lines
@@ -118,6 +119,11 @@ def test_the_mapping_reads_another_log_alike_and_names_what_the_shop_says(tmp_pa
         "position": ["rank"],
         "num_price": ["price"],
     }
+
+
+def test_the_column_that_tells_pages_apart_is_a_name_of_the_shop_s(tmp_path: Path) -> None:
+    conversion = read_conversion(["table", "b.csv", *FLAGS.split(), "--page", "visit", "--name", "mine"])
+    assert own_names(conversion, None)["page_id"] == ["visit"]
 
 
 def test_result_pages_that_two_files_share_are_one(tmp_path: Path) -> None:

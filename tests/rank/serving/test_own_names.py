@@ -63,6 +63,8 @@ def test_a_saved_ranker_scores_a_page_in_the_shop_s_words(home: Path, tmp_path: 
         np.testing.assert_array_equal(found[name], values, err_msg=name)
     with pytest.raises(PrectrError, match="candidate 0: 'colur' is no name of this shop's: is it 'colour'"):
         opened.score("red shirt", [{"title": "red shirt", "colur": "red"}])
+    with pytest.raises(PrectrError, match=r"candidate 0: 'text' \(here 'title' and 'brand'\) is missing or"):
+        opened.score("red shirt", [{"sku": "1"}])
     with pytest.raises(PrectrError, match="event 0: 'q' and 'query' say the same"):
         opened.score("red shirt", own, [own_past | {"query": "shirt"}])
 

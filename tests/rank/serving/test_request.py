@@ -186,7 +186,7 @@ def test_a_query_is_a_text(ranker: Ranker, query: Any) -> None:
 def test_there_have_to_be_items(ranker: Ranker) -> None:
     refused("at least one item", ranker, [])
     refused("at least one item", ranker, iter([]))
-    refused("candidate 0: 'text' is missing", ranker, [{"item_id": "1"}])
+    refused("candidate 0: 'text' is missing or empty; give the item's text: a ranker by", ranker, [{"item_id": "1"}])
 
 
 @pytest.mark.parametrize("slip", ["{}s", "{}_", "x{}", "no_such"])

@@ -1,5 +1,9 @@
 """`python -m rank score`: the run's own numbers for any table, in any order, or one sentence and no file."""
 
+import json
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +17,8 @@ from hypothesis import strategies as st
 from prectr.data.contract import read_table
 from prectr.rank.__main__ import main
 from prectr.rank.history.score_log import kept_encoder
+from prectr.rank.serving.config import ScoreArguments
+from prectr.rank.serving.own_names import OwnNames
 from prectr.rank.serving.score_table import page_blocks, score_file
 from prectr.rank.serving.scorer import Scorer, StageOne
 from prectr.rank.serving.stored import StoredPairs
@@ -159,9 +165,78 @@ def test_no_such_table_and_no_parquet_are_said_before_a_model_is_opened(home: Pa
     flags = ["--profile", "smoke", "--ranker", str(tmp_path / "none"), "--output", str(tmp_path / "out.parquet")]
     with pytest.raises(PrectrError, match="no such file"):
         main(["score", *flags, "--impressions", str(tmp_path / "in.parquet")])
-    (tmp_path / "in.parquet").write_text("user,query")
-    with pytest.raises(PrectrError, match="not a Parquet file"):
-        main(["score", *flags, "--impressions", str(tmp_path / "in.parquet")])
+    (tmp_path / "in.parquet").write_bytes(b"PAR1 and no more")
+    where = ["--data", str(home / "data")]
+    with pytest.raises(PrectrError, match="not a Parquet file, or a damaged one"):
+        main(["score", *flags, *where, "--impressions", str(tmp_path / "in.parquet")])
+
+
+def test_a_log_that_is_no_parquet_is_told_what_to_do_before_anything_is_loaded(tmp_path: Path) -> None:
+    log, data = tmp_path / "log.csv", tmp_path / "data"
+    log.write_text("Kunde;Suchbegriff")
+    asked = ScoreArguments(impressions=str(log), output="out.parquet")
+    with pytest.raises(PrectrError, match=r"data convert table .*log\.csv --name new`\) and score artifacts/new/data"):
+        asked.require_parquet(data)
+    data.mkdir()
+    (data / "mapping.yaml").write_text("query: Suchbegriff")
+    with pytest.raises(PrectrError, match=rf"log\.csv --mapping {data}/mapping\.yaml --name new`"):
+        asked.require_parquet(data)
+    code = f"from prectr.rank.__main__ import main; main(['score', '--impressions', {str(log)!r}, '--output', 'o'])"
+    timed = subprocess.run([sys.executable, "-X", "importtime", "-c", code], capture_output=True, text=True)
+    assert "log.csv is not a Parquet file: write its rows as one" in timed.stderr
+    assert not {"torch", "transformers"} & {line.rpartition("|")[2].strip() for line in timed.stderr.splitlines()}
+
+
+OWN = {"page_id": ["Suche-Nr."], "user_id": ["Kunde"], "query": ["Suchbegriff"], "timestamp": ["Zeitpunkt"]}
+OWN |= {"item_id": ["Artikelnr"], "ctx_num_price": ["Preis"], "position": ["Platz"], "ctx_cat_weekday": ["Tag"]}
+
+
+def own(table: pa.Table) -> pa.Table:
+    """The table in the shop's words; its pages are called by texts."""
+    pages = pa.array([f"S{page:04d}" for page in table["page_id"].to_pylist()])
+    table = table.set_column(table.column_names.index("page_id"), "page_id", pages)
+    return table.rename_columns([OWN.get(name, [name])[0] for name in table.column_names])
+
+
+def test_a_table_in_the_shop_s_words_has_the_same_scores(home: Path, scorer: Scorer, tmp_path: Path) -> None:
+    table = split_of(home, "test")
+    expected = scores(scorer, table, tmp_path)
+    pq.write_table(own(table), tmp_path / "own.parquet")
+    score_file(scorer, tmp_path / "own.parquet", tmp_path / "out.parquet", 700, OwnNames(OWN))
+    found = pq.read_table(tmp_path / "out.parquet").sort_by("impression_id")
+    expected = expected.sort_by("impression_id")
+    assert found["impression_id"].equals(expected["impression_id"])
+    np.testing.assert_allclose(found["p_click"], expected["p_click"], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda table: table.drop_columns("Suche-Nr."), r"column 'page_id' \(here 'Suche-Nr\.'\) is missing; found"),
+        (lambda table: table.drop_columns("Preis"), r"column 'ctx_num_price' \(here 'Preis'\) is missing"),
+        (lambda table: table.append_column("query", table["Suchbegriff"]), "'Suchbegriff' and 'query' say the same"),
+        (
+            lambda table: table.set_column(7, "Zeitpunkt", pa.array(["20.04.2024 10:00"] * len(table))),
+            r"column 'timestamp' \(here 'Zeitpunkt'\) is string: write it as timestamp",
+        ),
+    ],
+)
+def test_what_is_wrong_is_said_in_the_shop_s_words(
+    home: Path, tmp_path: Path, change: Callable[[pa.Table], pa.Table], sentence: str
+) -> None:
+    pq.write_table(change(own(split_of(home, "test"))), tmp_path / "in.parquet")
+    with pytest.raises(PrectrError, match=sentence):
+        list(page_blocks(tmp_path / "in.parquet", CONTEXT, 1000, OwnNames(OWN)))
+
+
+def test_the_names_are_those_in_the_data_folder(home: Path, tmp_path: Path) -> None:
+    summary = home / "data" / "summary.json"
+    summary.write_text(json.dumps({"conversion": {"names": OWN}}))
+    pq.write_table(own(split_of(home, "test")), tmp_path / "own.parquet")
+    where = ["--ranker", str(home / "ranker"), "--output", str(tmp_path / "out.parquet")]
+    main(["score", "--profile", "smoke", "--impressions", str(tmp_path / "own.parquet"), *where])
+    summary.unlink()
+    assert pq.read_metadata(tmp_path / "out.parquet").num_rows == len(split_of(home, "test"))
 
 
 @given(st.lists(st.tuples(st.sampled_from(["train", "test"]), st.integers(0, 4)), max_size=30), st.integers(1, 40))

@@ -115,6 +115,15 @@ def test_a_killed_run_goes_on_and_ends_where_an_undisturbed_one_does(make, tmp_p
     assert any("text_encoder.encoder" in name for name in moved)
 
 
+@pytest.mark.parametrize(("advises", "times"), [(True, 1), (False, 0)])
+def test_that_levels_hardly_fall_is_said_once_or_where_it_means_nothing_never(
+    make, tmp_path, caplog, monkeypatch, advises, times
+):
+    monkeypatch.setattr("prectr.rank.training.trainer.MIN_LEVEL_FALL", 99.0)
+    train(*make(), replace(ARGUMENTS, logging_steps=2), 0, tmp_path, advises=advises)
+    assert sum("expected level falls by" in record.getMessage() for record in caplog.records) == times
+
+
 @torch.no_grad()
 def last_loss(objective: Objective, schedule: BatchSchedule, texts: Texts) -> float:
     batch, cache = schedule[len(schedule) - 1], GradientCache(objective.model.encoder, texts, objective.tables, False)
