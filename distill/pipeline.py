@@ -192,7 +192,7 @@ def remember(workspace: Workspace) -> None:
         return
     made = ("data", "teacher", LABELLER, LABELS, "assistant", ASSISTANT_LABELS, "student", "encoder")
     given = [Path(each).expanduser() for each in (teaching.teacher_adapter, teaching.endpoint_chat_template) if each]
-    unpacked = [made for judge in judges if (made := workspace.made_in(judge))]
+    unpacked = [place for judge in judges if (place := workspace.made_in(judge))]
     paths = [*(folder / name for name in made), *unpacked, *models, *given, prompt_file(teaching.prompt)]
     remember_run(folder, "distill", workspace.asked, paths, [__name__])
 

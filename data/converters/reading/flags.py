@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from prectr.data.converters.reading.readers import MissingColumnsError
+from prectr.data.converters.reading.missing import MissingColumnsError
 from prectr.shared.errors import PrectrError
 
 _OF_SEVERAL = {
