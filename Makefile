@@ -65,7 +65,7 @@ listings   := $(filter listings,$(DATA))
 name_smoke := toy-listings
 name_full  := listings-full
 name       := $(if $(listings),$(or $(name_$(PROFILE)),listings),$(dataset))
-named       = $(if $(name),--name "$(name)") $(where)
+named       = $(if $(name),--name "$(name)")$(if $(where), $(where))
 foreign    := $(if $(DATA),$(if $(filter listings/% journey/default,$(DATA)/$(PROFILE)),,$(DATA)))
 # An id that lives one week has no embedding worth learning.
 ranked      = $(named) $(if $(listings),--no_item_id_embedding)
@@ -131,7 +131,7 @@ publish: $(STAMP) ## upload the encoder, the ranker, labels or pairs to a hub: m
 	@$(RUN) -m $(if $(filter ranker,$(MODEL)),rank,distill) publish $(call settings,$@) $(named) --repo "$(REPO)" $(if $(filter labels data,$(MODEL)),--what "$(MODEL)") $(if $(DRY_RUN),--dry_run) $(if $(PRIVATE),--private)
 
 # What tests and checks need beyond that.
-$(CHECKS): $(STAMP) tests/object_store.txt
+$(CHECKS): $(STAMP) $(wildcard tests/object_store.txt)
 	@$(INSTALL) -e '.[$(EXTRAS),export,ray,dev]'
 	@$(INSTALL) --no-deps -r tests/object_store.txt
 	@touch $@

@@ -95,7 +95,7 @@ def _fetch_one(place: Place, file: Path, seen: list[Any]) -> list[Any]:
 def _version(place: Place, info: fs.FileInfo) -> list[Any]:
     """What tells a changed file: bytes, nanoseconds, and the store's own mark of its contents."""
     with told(place.uri), place.files.open_input_stream(place.path) as stream:
-        mark = (stream.metadata() or {}).get(b"ETag", b"")
+        mark = (stream.metadata() or {}).get("ETag", b"")
     return [info.size, info.mtime_ns, mark.decode(errors="replace")]
 
 

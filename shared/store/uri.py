@@ -32,6 +32,7 @@ _REFUSED = re.compile(
     r"permission.?denied|unauthorized|http status 40[13]",
     re.IGNORECASE,
 )
+_NO_SUCH_BUCKET = "there is no such bucket: correct its name, or make it first"
 _NO_BUCKET = re.compile(r"no.?such.?bucket|bucket.{0,80}(does not exist|not found)", re.IGNORECASE)
 _UNREACHABLE = re.compile(
     r"network.?connection|curl|could ?n[o']t (connect|resolve)|unavailable|timed? ?out|slow.?down|endpoint.?resolution",
@@ -68,6 +69,10 @@ class Place:
         """
         with told(self.uri):
             found = self.files.get_file_info(fs.FileSelector(self.path, recursive=True, allow_not_found=True))
+            bucket = self.path.partition("/")[0]
+            missing = not (found or self.is_here) and self.files.get_file_info(bucket).type == fs.FileType.NotFound
+        if missing:
+            raise PrectrError(f"{self.uri}: {_NO_SUCH_BUCKET}.")
         return {each.path[len(self.path) :].lstrip("/"): each for each in found if each.is_file}
 
     def info(self) -> fs.FileInfo:
@@ -140,7 +145,7 @@ def told(uri: str) -> Iterator[None]:
 def _reason(scheme: str, error: Exception) -> str:
     text = " ".join(str(error).split())
     if _NO_BUCKET.search(text):
-        return "there is no such bucket: correct its name, or make it first"
+        return _NO_SUCH_BUCKET
     if _REFUSED.search(text):
         return f"the store refuses it, without credentials or with these: {CREDENTIALS[scheme]}"
     if _UNREACHABLE.search(text):
