@@ -88,7 +88,9 @@ def test_a_run_from_and_to_a_store_is_the_run_on_folders(server: dict[str, str],
     assert not (tmp_path / "none").exists()
 
     again = make_rank(tmp_path / "two", TABLES, ARTIFACTS)
-    assert "building" not in again and "up to date" in again
+    # Only the random teacher, which no store keeps, is made on each machine.
+    assert all("convert: building" in line for line in again.splitlines() if "building" in line)
+    assert again.count("up to date") > 10
     assert results(second) == found
     assert holds(tmp_path / "one", SECRET) == holds(tmp_path / "two", SECRET) == []
     assert not any(SECRET.encode() in (place_of(f"{ARTIFACTS}/mine") / name).read() for name in there)
