@@ -98,8 +98,8 @@ def ranked(home: Path) -> Path:
     return home / "rank" / "toy" / "ranker"
 
 
-def test_two_processes_distil_what_one_does(home: Path) -> None:
-    in_two(home / "two.log", "-m", "distill", "run", *distill(home), *where(home / "two"))
+def assert_distilled_alike(home: Path) -> None:
+    """Students and figures of `two`, by several processes, are those of `one`."""
     one, two = home / "one" / "toy", home / "two" / "toy"
     for student in STUDENTS:
         for name in ("model.safetensors", "level_head/model.safetensors"):
@@ -109,6 +109,11 @@ def test_two_processes_distil_what_one_does(home: Path) -> None:
     figures = ("student", "teacher", "temperature")
     expected, found = ({key: read(each / "encoder" / "metrics.json")[key] for key in figures} for each in (one, two))
     assert_close(expected, found, 1e-3)
+
+
+def test_two_processes_distil_what_one_does(home: Path) -> None:
+    in_two(home / "two.log", "-m", "distill", "run", *distill(home), *where(home / "two"))
+    assert_distilled_alike(home)
 
 
 def test_two_processes_rank_what_one_does(home: Path, ranked: Path) -> None:

@@ -84,21 +84,13 @@ def main(argv: list[str]) -> None:
     Raises:
         PrectrError: no `distill run` of the data set is finished, or it has no human levels to compare by.
     """
-    groups = (RunArguments, TeacherArguments, LabelArguments, StudentArguments, BesideArguments)
-    run, teaching, labelling, training, arguments = parse_arguments(
-        groups, CONFIGS, argv, program="python -m benchmarks.encoder.beside"
-    )
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    workspace = Workspace(run, teaching, labelling, training)
-    if not (workspace.folder / "encoder").is_dir():
-        raise PrectrError(f"{workspace.folder / 'encoder'} is not there: run `make distill DATA={run.name}` first.")
+    workspace, arguments = of_finished_run(argv, "benchmarks.encoder.beside")
+    run = workspace.run
     test = workspace.pairs["test"]
     if not len(test):
         raise PrectrError(f"{run.name} has no graded pairs in the split `test`: nothing to compare by.")
     judges = {name: [judge] for name, judge in untaught(workspace, arguments.rival).items()}
-    for name in (GOLD_ONLY, STUDENT):
-        judges[name] = [of_encoder(train(workspace, name, seed)) for seed in arguments.seeds]
+    judges |= students(workspace, arguments.seeds)
     result = {
         **provenance("benchmarks.encoder.beside", argv),
         "data": run.name,
@@ -111,6 +103,28 @@ def main(argv: list[str]) -> None:
         temporary.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     show(result)
     print_line(f"Figures of every seed: {path}")
+
+
+def of_finished_run(argv: list[str], module: str) -> tuple[Workspace, BesideArguments]:
+    """What a finished `distill run` of the named data set left, and what is compared, by the flags of a command.
+
+    Raises:
+        PrectrError: it is not finished.
+    """
+    groups = (RunArguments, TeacherArguments, LabelArguments, StudentArguments, BesideArguments)
+    *settings, arguments = parse_arguments(groups, CONFIGS, argv, program=f"python -m {module}")
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    workspace = Workspace(*settings)
+    if not (workspace.folder / "encoder").is_dir():
+        name = workspace.run.name
+        raise PrectrError(f"{workspace.folder / 'encoder'} is not there: run `make distill DATA={name}` first.")
+    return workspace, arguments
+
+
+def students(workspace: Workspace, seeds: Sequence[int]) -> dict[str, list[Judge]]:
+    """The student and its twin that learns from gold alone, of every seed."""
+    return {name: [of_encoder(train(workspace, name, seed)) for seed in seeds] for name in (GOLD_ONLY, STUDENT)}
 
 
 def untaught(workspace: Workspace, rival: str) -> dict[str, Judge]:

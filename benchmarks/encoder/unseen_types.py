@@ -9,18 +9,13 @@ from __future__ import annotations
 
 import json
 
-from transformers.utils import logging
-
-from benchmarks.encoder.beside import GOLD_ONLY, STUDENT, BesideArguments, compare, of_encoder, train, untaught
+from benchmarks.encoder.beside import GOLD_ONLY, compare, of_finished_run, students, untaught
 from benchmarks.encoder.cells import RESULTS
 from benchmarks.provenance import provenance
-from prectr.distill.config import CONFIGS, LabelArguments, RunArguments, StudentArguments, TeacherArguments
-from prectr.distill.workspace import Workspace
 from prectr.shared.atomic import atomic_write
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.cli import run_main
 from prectr.shared.run.console import print_line, table
-from prectr.shared.run.settings import parse_arguments
 
 MEASURES = ("spearman", "within_query_spearman", "within_query_ndcg", "auc_random")
 
@@ -31,38 +26,28 @@ def main(argv: list[str]) -> None:
     Raises:
         PrectrError: no graded query of an unseen type, or no finished `distill run`.
     """
-    groups = (RunArguments, TeacherArguments, LabelArguments, StudentArguments, BesideArguments)
-    run, teaching, labelling, training, arguments = parse_arguments(
-        groups, CONFIGS, argv, program="python -m benchmarks.encoder.unseen_types"
-    )
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    workspace = Workspace(run, teaching, labelling, training)
+    workspace, arguments = of_finished_run(argv, "benchmarks.encoder.unseen_types")
+    name = workspace.run.name
     test = workspace.pairs["test_types"]
     if not len(test):
-        raise PrectrError(
-            f"{run.name} has no graded pairs in the split `test_types`: every type has gold to learn from."
-        )
-    if not (workspace.folder / "encoder").is_dir():
-        raise PrectrError(f"{workspace.folder / 'encoder'} is not there: run `make distill DATA={run.name}` first.")
-    judges = {name: [judge] for name, judge in untaught(workspace, arguments.rival).items()}
-    for name in (GOLD_ONLY, STUDENT):
-        judges[name] = [of_encoder(train(workspace, name, seed)) for seed in arguments.seeds]
+        raise PrectrError(f"{name} has no graded pairs in the split `test_types`: every type has gold to learn from.")
+    judges = {system: [judge] for system, judge in untaught(workspace, arguments.rival).items()}
+    judges |= students(workspace, arguments.seeds)
     found = compare(workspace, test, judges)
-    systems = {name: {measure: each[measure] for measure in MEASURES} for name, each in found["systems"].items()}
+    systems = {system: {of: each[of] for of in MEASURES} for system, each in found["systems"].items()}
     result = {
         **provenance("benchmarks.encoder.unseen_types", argv),
-        "data": run.name,
+        "data": name,
         "pairs": len(test),
         "seeds": arguments.seeds,
         "systems": systems,
         "versus": found["versus"],
     }
-    path = RESULTS / f"unseen_types_{run.name}.json"
+    path = RESULTS / f"unseen_types_{name}.json"
     with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    rows = [[name, *(sum(each[of]) / len(each[of]) for of in MEASURES)] for name, each in systems.items()]
-    table(f"{run.name}, queries of types without gold", ["judge", *MEASURES], rows)
+    rows = [[system, *(sum(each[of]) / len(each[of]) for of in MEASURES)] for system, each in systems.items()]
+    table(f"{name}, queries of types without gold", ["judge", *MEASURES], rows)
     over_gold = found["versus"][GOLD_ONLY]["within_query_spearman"]
     low, high = over_gold["ci95"]
     print_line(

@@ -8,12 +8,20 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
-from safetensors.numpy import load_file
 
 from tests.shared.run.processes import ROOT, end
-from tests.test_launched import PATIENCE, RANK, STUDENTS, assert_close, checkpoint, distill, read, where
+from tests.test_launched import (
+    PATIENCE,
+    RANK,
+    STUDENTS,
+    assert_close,
+    assert_distilled_alike,
+    checkpoint,
+    distill,
+    read,
+    where,
+)
 from tests.test_launched import home as home  # a fixture
 
 pytest.importorskip("ray.train")
@@ -60,15 +68,7 @@ def trainers() -> list[int]:
 def test_two_processes_of_a_cluster_distil_what_one_does(home: Path) -> None:
     printed = run(home / "ray.log", "-m", "distill", "run", *distill(home), *where(home / "two"))
     assert printed.count("training in 2 processes of the Ray cluster") == len(STUDENTS), printed
-    one, two = home / "one" / "toy", home / "two" / "toy"
-    for student in STUDENTS:
-        for name in ("model.safetensors", "level_head/model.safetensors"):
-            expected, found = (load_file(folder / "student" / student / name) for folder in (one, two))
-            for weight, value in expected.items():
-                assert np.allclose(found[weight], value, atol=1e-3), (student, weight)
-    figures = ("student", "teacher", "temperature")
-    expected, found = ({key: read(each / "encoder" / "metrics.json")[key] for key in figures} for each in (one, two))
-    assert_close(expected, found, 1e-3)
+    assert_distilled_alike(home)
 
 
 def test_two_processes_of_a_cluster_rank_what_one_does_and_a_killed_one_is_replaced(home: Path, tmp_path: Path) -> None:
