@@ -292,6 +292,13 @@ class StudentArguments(StartArguments):
         default=0.1,
         metadata={"help": "beta: weight of 1 - cos(W h_S, h_T)", "was": ("state_weight", "0.2.0"), "range": (0, 1000)},
     )
+    distill_confidence_power: float = field(
+        default=0.0,
+        metadata={
+            "help": "gamma: labels weigh c^gamma, c = 1 - entropy / log K, the teacher's confidence; 0: all alike",
+            "range": (0, 100),
+        },
+    )
     distill_epochs: float = field(default=2.0, metadata={"help": "passes over the teacher's labels", "range": EPOCHS})
     distill_learning_rate: float = field(
         default=1e-4, metadata={"help": "of the text encoder, distilling", "range": RATE}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -17,9 +19,10 @@ def distillation_loss(
     temperature: float,
     hidden_state_weight: float,
     censored: Tensor | None = None,
+    confidence_power: float = 0.0,
 ) -> Tensor:
-    """L_KD = T² · KL(softmax(z_T/T) ‖ softmax(z_S/T)) + β · (1 − cos(W·h_S, h_T)), averaged over pairs [O: the exact
-    form].
+    """L_KD = T² · KL(softmax(z_T/T) ‖ softmax(z_S/T)) + β · (1 − cos(W·h_S, h_T)), averaged over pairs, the first term
+    with weights c^γ [O: the exact form].
 
     Args:
         student_logits, teacher_log_odds: [B, K]; a constant added to a row changes nothing.
@@ -28,16 +31,27 @@ def distillation_loss(
         temperature: T > 0. T² keeps the gradient's size when T grows [Hinton et al., 2015].
         hidden_state_weight: β >= 0.
         censored: [B, K] bool, True where the teacher's log-odds are an upper bound; see `within_bounds`.
+        confidence_power: γ >= 0 of c, the teacher's `confidence`; 0: all pairs weigh alike.
     """
     if censored is not None:
         teacher_log_odds = within_bounds(teacher_log_odds, student_logits, censored)
     target = F.log_softmax(teacher_log_odds.float() / temperature, dim=-1)
     found = F.log_softmax(student_logits.float() / temperature, dim=-1)
-    loss = temperature**2 * batch_mean(F.kl_div(found, target, reduction="none", log_target=True).sum(-1))
+    divergence = F.kl_div(found, target, reduction="none", log_target=True).sum(-1)
+    weight = confidence(teacher_log_odds) ** confidence_power if confidence_power > 0 else None
+    loss = temperature**2 * batch_mean(divergence, weight)
     if teacher_state is not None and hidden_state_weight > 0:
         cosine = F.cosine_similarity(student_state.float(), teacher_state.float(), dim=-1)
         loss = loss + hidden_state_weight * batch_mean(1 - cosine)
     return loss
+
+
+def confidence(log_odds: Tensor) -> Tensor:
+    """How sure a judge is of a pair's level, [B] from log-odds [B, K], K >= 2: 1 − entropy / log K; 0 where all levels
+    are as likely, 1 where one is certain [O]."""
+    log_prob = F.log_softmax(log_odds.float(), dim=-1)
+    entropy = -(log_prob.exp() * log_prob).nan_to_num().sum(-1)
+    return (1 - entropy / math.log(log_odds.shape[-1])).clamp(0, 1)
 
 
 def within_bounds(teacher_log_odds: Tensor, student_logits: Tensor, censored: Tensor) -> Tensor:

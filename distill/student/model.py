@@ -24,13 +24,14 @@ from prectr.shared.encoder.level_head import TokenVectors
 
 @dataclass(frozen=True)
 class SoftTarget:
-    """How the teacher's judgement enters the loss: T and β of `distillation_loss`, and the width of the teacher's
+    """How the teacher's judgement enters the loss: T, β and γ of `distillation_loss`, and the width of the teacher's
     state.
     """
 
     temperature: float
     hidden_state_weight: float
     teacher_width: int
+    confidence_power: float = 0.0
 
 
 class StudentModel(nn.Module):
@@ -75,6 +76,7 @@ class StudentModel(nn.Module):
                 target.temperature,
                 target.hidden_state_weight,
                 censored,
+                target.confidence_power,
             )
         else:
             assert labels is not None, "a batch has soft labels or gold levels"

@@ -108,7 +108,7 @@ class Recipe:
     def distilling_inputs(self) -> dict[str, Any]:
         """What decides a training on the teacher's labels, beside them and the start."""
         arguments = self.arguments
-        loss = [arguments.distill_temperature, arguments.hidden_state_weight]
+        loss = [arguments.distill_temperature, arguments.hidden_state_weight, arguments.distill_confidence_power]
         return {**self._training_inputs, "distill": [arguments.distill_epochs, arguments.distill_learning_rate, *loss]}
 
     @property
@@ -206,7 +206,8 @@ class Recipe:
         """Trains on the teacher's judgement of `pairs` and saves the encoder to `work`."""
         arguments = self.arguments
         width = 0 if judgement.state is None else judgement.state.shape[1]
-        target = SoftTarget(arguments.distill_temperature, arguments.hidden_state_weight, width)
+        power = arguments.distill_confidence_power
+        target = SoftTarget(arguments.distill_temperature, arguments.hidden_state_weight, width, power)
         schedule = self._schedule(arguments.distill_epochs, arguments.distill_learning_rate)
         rows = work / "checkpoints" / "rows"
         if len(self.validation):

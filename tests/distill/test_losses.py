@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from prectr.distill.losses import distillation_loss, gold_loss, within_bounds, within_query_loss
+from prectr.distill.losses import confidence, distillation_loss, gold_loss, within_bounds, within_query_loss
 
 STATE = torch.tensor([[1.0, 0.0]])
 
@@ -40,6 +40,29 @@ def test_a_student_that_agrees_costs_nothing_whatever_constant_is_added() -> Non
 def test_a_teacher_without_states_leaves_the_second_term_out() -> None:
     logits = torch.tensor([[0.3, -0.2]])
     assert distillation_loss(logits, logits, STATE, None, 1.0, 5.0).item() == pytest.approx(0.0, abs=1e-6)
+
+
+def test_confidence_by_hand() -> None:
+    # Nothing is known; (3/4, 1/4); all but certain; certain.
+    log_odds = torch.tensor([[5.0, 5.0], [math.log(3), 0.0], [60.0, 0.0], [0.0, -torch.inf]])
+    entropy = -(0.75 * math.log2(0.75) + 0.25 * math.log2(0.25))
+    torch.testing.assert_close(confidence(log_odds), torch.tensor([0.0, 1 - entropy, 1.0, 1.0]))
+
+
+def test_labels_weigh_by_the_teachers_confidence() -> None:
+    teacher = torch.tensor([[math.log(3), 0.0], [math.log(9), 0.0]])
+    student, state = torch.zeros(2, 2), torch.zeros(2, 2)
+    each = torch.tensor([kd([0.0, 0.0], row) for row in teacher.tolist()])
+    for power in (0.0, 1.0, 2.0):
+        weight = confidence(teacher) ** power
+        found = distillation_loss(student, teacher, state, None, 1.0, 0.0, confidence_power=power)
+        torch.testing.assert_close(found, (each * weight).sum() / weight.sum())
+
+
+def test_a_batch_of_labels_that_say_nothing_teaches_nothing() -> None:
+    student = torch.tensor([[2.0, 0.0]], requires_grad=True)
+    distillation_loss(student, torch.zeros(1, 2), STATE, None, 1.0, 0.0, confidence_power=1.0).backward()
+    assert student.grad is not None and student.grad.abs().max() == 0
 
 
 def test_gold_loss_by_hand() -> None:
