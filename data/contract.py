@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.schema import read_json
 from prectr.shared.storage.unpacking import open_parquet
+from prectr.shared.strict_json import loads
 
 PAIR_SPLITS = ("train", "validation", "test", "test_types", "unlabelled")
 IMPRESSION_SPLITS = ("train", "validation", "test", "new_users", "open")
@@ -248,8 +249,8 @@ def level_remedy(names: Sequence[str]) -> str:
 
 def _parse_names(path: Path, stored: bytes) -> list[str]:
     try:
-        names = json.loads(stored)
-    except (ValueError, RecursionError):
+        names = loads(stored)
+    except ValueError:
         names = None
     is_list = isinstance(names, list) and all(isinstance(name, str) and name.strip() for name in names)
     if not is_list or len(set(names)) < len(names):

@@ -7,7 +7,6 @@ safetensors alone, which cannot hold code.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -21,6 +20,7 @@ from torch import Tensor
 from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from prectr.shared.errors import PrectrError
+from prectr.shared.strict_json import loads
 from prectr.shared.text_file import require_file
 
 DAMAGES = (
@@ -105,8 +105,8 @@ def check_weights(source: str | Path, role: str = "") -> None:
     index = folder / "model.safetensors.index.json"
     if index.is_file():
         try:
-            parts = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            parts = set(loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise PrectrError(f"{index} is damaged: save the model again, or download it again.") from error
         for part in sorted(map(str, parts)):
             if not part.endswith(".safetensors") or Path(part).name != part:

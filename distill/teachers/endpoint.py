@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -38,6 +37,7 @@ from prectr.distill.teachers.endpoint_transport import http_client
 from prectr.distill.teachers.prompt import Prompt, one_line
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.console import console
+from prectr.shared.strict_json import loads
 
 FAILURES_IN_A_ROW = 8
 """An outage: the server goes on failing after every retry."""
@@ -316,14 +316,14 @@ class EndpointTeacher:
                 return (await client.models.with_raw_response.list()).text
 
         try:
-            names = [one["id"] for one in json.loads(asyncio.run(listing()))["data"]]
+            names = [one["id"] for one in loads(asyncio.run(listing()))["data"]]
         except APIStatusError as error:
             if error.status_code in (401, 403) or 300 <= error.status_code < 400:
                 raise PrectrError(self._refusal(error.status_code, error)) from None
             raise PrectrError(f"endpoint {self.url}/models: {self._reason(error)}; is this the address?") from None
         except OpenAIError as error:
             raise PrectrError(f"endpoint {self.url}: {self._reason(error)}; is the server running?") from None
-        except (ValueError, TypeError, LookupError, RecursionError) as error:
+        except (ValueError, TypeError, LookupError) as error:
             raise PrectrError(f"endpoint {self.url}/models names no model; set endpoint_model.") from error
         if len(names) != 1:
             listed = ", ".join(sorted(self._said(name) for name in names)[:10]) or "none"

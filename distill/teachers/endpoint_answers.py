@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from scipy.special import log_softmax
 
+from prectr.shared.strict_json import loads
+
 UNLIKELY = -9999.0
 """What servers write for probability 0, or for a token they know nothing of."""
 
@@ -37,10 +39,7 @@ def read_answer(answer: str) -> tuple[dict[str, Any], int]:
     Raises:
         ValueError, TypeError, LookupError, AttributeError: a garbled answer.
     """
-    try:
-        content = json.loads(answer)
-    except RecursionError as error:
-        raise ValueError("nested too deeply") from error
+    content = loads(answer)
     usage = content.get("usage")
     used = usage.get("total_tokens") if isinstance(usage, dict) else None
     is_number = isinstance(used, int | float) and not isinstance(used, bool)

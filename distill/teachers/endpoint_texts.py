@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 
 from prectr.shared.errors import PrectrError
+from prectr.shared.strict_json import loads
 from prectr.shared.text_file import read_text
 
 CHARACTERS_PER_TOKEN = 4
@@ -36,11 +36,11 @@ def read_messages(path: Path) -> list[dict[str, str]]:
     text = read_text(path, "no such file, which --endpoint_chat_template names.")
     wanted = 'a JSON list of {"role": "user", "content": "…"}, with {prompt} in one content'
     try:
-        messages = json.loads(text)
+        messages = loads(text)
         parts = [{"role": one["role"], "content": one["content"]} for one in messages]
         if not all(isinstance(part, str) for one in parts for part in one.values()):
             raise ValueError("a role or a content is no string")
-    except (ValueError, TypeError, LookupError, RecursionError) as error:
+    except (ValueError, TypeError, LookupError) as error:
         raise PrectrError(f"endpoint_chat_template {path}: not {wanted} ({error}).") from error
     if not any("{prompt}" in one["content"] for one in parts):
         raise PrectrError(f"endpoint_chat_template {path}: {{prompt}} is missing; write {wanted}.")

@@ -24,6 +24,7 @@ from prectr.rank.serving.live import Candidate, LiveRanker, RankRequest
 from prectr.rank.serving.scorer import Scorer, ranker_and_data
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.console import visible
+from prectr.shared.strict_json import loads
 
 NAMED = 5
 """Pages that a refusal names."""
@@ -123,8 +124,8 @@ def candidate_of(live: LiveRanker, word: str, number: int, ids: set[str]) -> Can
 def _described(live: LiveRanker, word: str, where: str) -> Candidate:
     """An item given as JSON."""
     try:
-        found = json.loads(word)
-    except (ValueError, RecursionError) as error:
+        found = loads(word)
+    except ValueError as error:
         raise PrectrError(f'{where}: {word[:60]!r} is no JSON ({error}): write it as {{"text": "…"}}.') from None
     columns = live.scorer.ranker.columns
     features = (*columns.items, *columns.context)

@@ -1,11 +1,12 @@
 """Where a killed training goes on."""
 
-import json
 import re
 import zipfile
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
+
+from prectr.shared.strict_json import loads
 
 PICKLED = ("optimizer.pt", "scheduler.pt")
 """What Trainer writes with torch.save: zip archives, whose directory stands at the end."""
@@ -28,12 +29,12 @@ def latest_checkpoint(folder: Path) -> str | None:
 def _is_whole(checkpoint: Path) -> bool:
     """Whether every part can be read: training that goes on without its optimizer is another training."""
     try:
-        state = json.loads((checkpoint / STATE).read_text(encoding="utf-8"))
+        state = loads((checkpoint / STATE).read_text(encoding="utf-8"))
         weights = sorted(checkpoint.glob("*.safetensors"))
         for file in weights:
             with safe_open(file, "np"):  # its header has to fit its length
                 pass
-    except (OSError, ValueError, RecursionError, SafetensorError):
+    except (OSError, ValueError, SafetensorError):
         return False
     pickled = [checkpoint / name for name in PICKLED]
     return bool(weights) and isinstance(state, dict) and all(zipfile.is_zipfile(file) for file in pickled)

@@ -13,6 +13,7 @@ from typing import Any
 from prectr.shared.atomic import atomic_write
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.fingerprint import file_fingerprint
+from prectr.shared.strict_json import loads
 
 RECORD = "step.json"
 REWRITTEN = {RECORD, "README.md"}
@@ -86,7 +87,7 @@ def _counts(name: str) -> bool:
 
 def _read(cache: Path) -> dict[str, Any]:
     try:
-        checked = json.loads(cache.read_text(encoding="utf-8")) if cache.is_file() else {}
-    except (OSError, ValueError, RecursionError):
+        checked = loads(cache.read_text(encoding="utf-8")) if cache.is_file() else {}
+    except (OSError, ValueError):
         return {}
     return checked if isinstance(checked, dict) else {}

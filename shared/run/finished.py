@@ -20,6 +20,7 @@ from typing import Any
 from prectr.shared.atomic import atomic_write
 from prectr.shared.run import launch
 from prectr.shared.run.sources import files_of
+from prectr.shared.strict_json import loads
 
 BFLOAT16 = {"avx512_bf16", "amx_bf16", "bf16"}
 """A processor's names for being able to multiply in bfloat16."""
@@ -38,11 +39,11 @@ def finished_run(folder: Path, stage: str, settings: Mapping[str, Any]) -> bool:
     if launch.is_launched():
         return False
     try:
-        note = json.loads(_note(folder, stage).read_text(encoding="utf-8"))
+        note = loads(_note(folder, stage).read_text(encoding="utf-8"))
         given = json.loads(json.dumps({name: settings.get(name) for name in note["settings"]}))
         same = (note["settings"], note["machine"]) == (given, _machine())
         return bool(same and note["files"] == _look(note["paths"]))
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError):
         return False
 
 

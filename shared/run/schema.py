@@ -2,7 +2,6 @@
 half-understood.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import fields
 from math import isfinite
@@ -11,6 +10,7 @@ from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from prectr.shared.errors import PrectrError
+from prectr.shared.strict_json import loads
 from prectr.shared.text_file import require_file
 
 T = TypeVar("T")
@@ -30,8 +30,8 @@ def read_json(path: Path) -> Any:
     """
     require_file(Path(path), "it is missing: make it again, or download it again.")
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        return loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         raise PrectrError(f"{path} is not JSON ({error}): save or download it again.") from error
 
 

@@ -33,6 +33,7 @@ from prectr.shared.run.fingerprint import differences, fingerprint_inputs
 from prectr.shared.run.provenance import git_commit
 from prectr.shared.run.sources import code_of
 from prectr.shared.store.at_hand import keep
+from prectr.shared.strict_json import loads
 
 ATTEMPT = ".attempt.json"
 
@@ -282,11 +283,11 @@ def read_record(folder: Path) -> StepRecord:
     if not path.is_file():
         raise PrectrError(f"{folder} is not there or not finished (no {RECORD}); run {command} first.")
     try:
-        record = StepRecord(**json.loads(path.read_text(encoding="utf-8")))
+        record = StepRecord(**loads(path.read_text(encoding="utf-8")))
         if not (isinstance(record.fingerprint, str) and isinstance(record.inputs, dict)):
             raise TypeError("its fingerprint is no text, or its inputs are no mapping")
         return record
-    except (OSError, ValueError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, TypeError) as error:
         raise PrectrError(f"{path} is not a step record ({error}); remove {folder} and run {command}.") from error
 
 
@@ -362,8 +363,8 @@ def _build(step: _Step, work: Path) -> StepRecord:
 def _seconds_of_earlier_attempts(work: Path) -> float:
     """A killed process cannot say how long it ran, but the last file it wrote can."""
     try:
-        attempt = json.loads((work / ATTEMPT).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        attempt = loads((work / ATTEMPT).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
         return 0.0
     last_written = max(path.stat().st_mtime for path in work.rglob("*"))
     return float(attempt["seconds_before"] + max(0.0, last_written - attempt["started"]))

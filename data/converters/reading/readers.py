@@ -29,6 +29,7 @@ from prectr.data.converters.reading.missing import require_columns
 from prectr.data.converters.reading.values import as_text, value_at
 from prectr.shared.errors import PrectrError
 from prectr.shared.storage.unpacking import open_parquet
+from prectr.shared.strict_json import loads
 
 BATCH = 1 << 15
 DELIMITERS = {"tab": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}
@@ -280,8 +281,8 @@ def _lines(path: Path, text: IO[str]) -> Iterator[tuple[int, Any]]:
     for number, line in enumerate(Lines(path, text), 1):
         if line.strip():
             try:
-                yield number, json.loads(line)
-            except (ValueError, RecursionError) as error:
+                yield number, loads(line)
+            except ValueError as error:
                 raise PrectrError(
                     f"{path}: line {number} is not a JSON object ({error}): mend it, or name the --file_format."
                 ) from error

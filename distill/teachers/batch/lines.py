@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from prectr.distill.teachers.endpoint_answers import printable
+from prectr.shared.strict_json import loads
 
 AGAIN = (408, 409, 429)
 """Beside 5xx, status codes of a line that may be answered another time."""
@@ -50,9 +51,9 @@ def read_answers(files: Sequence[bytes], size: int) -> list[str | Unanswered]:
 def _lines(files: Sequence[bytes]) -> Iterator[tuple[int, str | Unanswered]]:
     for text in b"\n".join(files).split(b"\n"):
         try:
-            line = json.loads(text)
+            line = loads(text)
             yield int(line["custom_id"]), _outcome(line)
-        except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
+        except (ValueError, TypeError, LookupError, AttributeError):
             continue  # it names no request, so the one it was for stays without an answer
 
 

@@ -20,6 +20,7 @@ from prectr.distill.teachers.endpoint_answers import printable
 from prectr.shared.atomic import atomic_write
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.console import print_line
+from prectr.shared.strict_json import loads
 
 ENDED = ("completed", "expired", "cancelled", "failed")
 LISTED = 100
@@ -149,8 +150,8 @@ async def _identified(call: Awaitable[Any]) -> dict[str, Any]:
 async def _content(call: Awaitable[Any]) -> dict[str, Any]:
     """What the server says, as JSON; nothing where it is garbled."""
     try:
-        found = json.loads((await call).text)
-    except (ValueError, RecursionError):
+        found = loads((await call).text)
+    except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
 
@@ -162,8 +163,8 @@ def _reason(batch: dict[str, Any]) -> str:
 
 def _read(note: Path) -> dict[str, str]:
     try:
-        found = json.loads(note.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        found = loads(note.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
 
