@@ -19,7 +19,8 @@ from typing import Any, NamedTuple
 from benchmarks.command_line import read_arguments
 from benchmarks.provenance import provenance
 from benchmarks.serving.events import kill_under_load, take
-from benchmarks.serving.latency import USUAL, cold, latencies, requests_per_second
+from benchmarks.serving.latency import USUAL, cold, latencies, requests_per_second, usual_bodies
+from benchmarks.serving.load import under_load
 from benchmarks.serving.pages import Larger, Page, cut, judged_pages
 from benchmarks.serving.parity import live_parity, parity, some_of
 from benchmarks.serving.rivals import lightgbm_milliseconds, minilm_milliseconds
@@ -38,6 +39,8 @@ OF_PART = {
     "latency": ("p50_ms", "p99_ms", "cold_100_texts_ms", "requests_per_s"),
     "lightgbm": ("lightgbm_100_rows_ms",),
     "minilm": ("minilm_ort_int8_100_pairs_ms",),
+    "load": ("load",),
+    "workers": ("requests_per_s_2_workers",),
     "events": ("events_per_s", "bytes_per_user"),
     "live_parity": ("live_parity_max_delta",),
     "kills": ("lost_events", "doubled_events"),
@@ -47,7 +50,7 @@ sees none."""
 KEYS = (
     "p50_ms", "p99_ms", "cold_100_texts_ms", "events_per_s", "bytes_per_user", "lightgbm_100_rows_ms",
     "minilm_ort_int8_100_pairs_ms", "requests_per_s", "parity_max_delta", "live_parity_max_delta", "lost_events",
-    "doubled_events",
+    "doubled_events", "load", "requests_per_s_2_workers",
 )  # fmt: skip
 
 
@@ -61,6 +64,7 @@ class ServingArguments:
     requests: int = field(default=1000, metadata={"help": "pages of each size whose latency is taken"})
     pages: int = field(default=1000, metadata={"help": "pages of the test weeks whose scores are compared"})
     seconds: float = field(default=20.0, metadata={"help": "how long callers ask as fast as they are answered"})
+    load_seconds: float = field(default=180.0, metadata={"help": "how long 80, then 200 % of its capacity are asked"})
     users: int = field(default=150_000, metadata={"help": "new users whose seven events each are sent"})
     kills: int = field(default=20, metadata={"help": "times the server is killed while events come"})
     again: bool = field(default=False, metadata={"help": "measure also what is written down already"})
@@ -69,7 +73,8 @@ class ServingArguments:
 
     def __post_init__(self) -> None:
         if self.quick:
-            self.requests, self.pages, self.seconds, self.users, self.kills = 10, 10, 0.5, 200, 1
+            self.requests, self.pages, self.users, self.kills = 10, 10, 200, 1
+            self.seconds, self.load_seconds = 0.5, 1.5
         for part in self.parts:
             if part not in OF_PART:
                 raise PrectrError(f"command line: --parts {part}: name some of {', '.join(OF_PART)}.")
@@ -84,7 +89,7 @@ class ServingArguments:
     @property
     def amount(self) -> dict[str, Any]:
         """How much of what is measured: figures of another amount are others."""
-        amounts = ("name", "requests", "pages", "seconds", "users", "kills")
+        amounts = ("name", "requests", "pages", "seconds", "load_seconds", "users", "kills")
         return {name: value for name, value in asdict(self).items() if name in amounts}
 
 
@@ -168,6 +173,10 @@ class Figures:
         self._facts["seconds_to_ready"] = round(server.seconds_to_ready, 1)
         return server
 
+    @cached_property
+    def _bodies(self) -> list[bytes]:
+        return usual_bodies(self._pages, Larger(self.run, self._end))
+
     def _parity(self) -> dict[str, Any]:
         pages = self._compared()
         found = parity(self._server, pages)
@@ -177,7 +186,7 @@ class Figures:
     def _latency(self) -> dict[str, Any]:
         larger, arguments, server = Larger(self.run, self._end), self.arguments, self._server
         found = latencies(server, self._pages, larger, arguments.requests)
-        found["requests_per_s"] = requests_per_second(server, self._pages, larger, arguments.seconds)
+        found["requests_per_s"] = requests_per_second(server, self._bodies, arguments.seconds)
         found["cold_100_texts_ms"] = cold(server, self.run, self._pages, min(arguments.requests, 50))
         return found
 
@@ -189,6 +198,21 @@ class Figures:
         page = larger.of(self._pages[int(draws.integers(len(self._pages)))], USUAL, draws)
         repeats = min(self.arguments.requests, 200)
         return {"minilm_ort_int8_100_pairs_ms": minilm_milliseconds(self.run, page, repeats, self._folder)}
+
+    def _load(self) -> dict[str, Any]:
+        arguments, bodies = self.arguments, self._bodies
+        capacity = requests_per_second(self._server, bodies, arguments.seconds)
+        return {"load": under_load(self._server, bodies, capacity, arguments.load_seconds)}
+
+    def _workers(self) -> dict[str, Any]:
+        """Two servers in turn, the same pages: whoever asks shares the cores of two."""
+        found = []
+        for workers in (1, 2):
+            with Server(self.run, self._folder / f"{workers} workers.sqlite", workers=workers) as server:
+                requests_per_second(server, self._bodies, self.arguments.seconds / 4)  # whatever is kept is kept
+                found.append(requests_per_second(server, self._bodies, self.arguments.seconds))
+        self._facts["requests_per_s_1_worker"] = found[0]
+        return {"requests_per_s_2_workers": found[1]}
 
     def _events(self) -> dict[str, Any]:
         self._facts["users"] = self.arguments.users

@@ -61,10 +61,14 @@ def cold(server: Server, run: Path, pages: Sequence[Page], requests: int) -> flo
     return round(float(np.median(milliseconds)), 2)
 
 
-def requests_per_second(server: Server, pages: Sequence[Page], larger: Larger, seconds: float) -> float:
-    """Answers to pages of 100 candidates, while `CLIENTS` callers each ask as soon as they have been answered."""
+def usual_bodies(pages: Sequence[Page], larger: Larger) -> list[bytes]:
+    """200 pages of 100 candidates."""
     draws = generator(0, "serving", "rate")
-    bodies = [encoded(larger.of(pages[place], USUAL, draws)) for place in draws.integers(0, len(pages), 200)]
+    return [encoded(larger.of(pages[place], USUAL, draws)) for place in draws.integers(0, len(pages), 200)]
+
+
+def requests_per_second(server: Server, bodies: Sequence[bytes], seconds: float) -> float:
+    """Answers while `CLIENTS` callers each ask as soon as they have been answered."""
     number, started = count(), time.perf_counter()
 
     def ask(_: int) -> int:

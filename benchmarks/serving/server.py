@@ -1,4 +1,4 @@
-"""`rank serve` of a finished run as a process of its own on one core, and somebody who calls it."""
+"""`rank serve` of a finished run as a process of its own, on one core a worker, and somebody who calls it."""
 
 from __future__ import annotations
 
@@ -27,17 +27,25 @@ class Caller:
     def __init__(self, port: int) -> None:
         self._connection = http.client.HTTPConnection(HOST, port, timeout=SECONDS_TO_START)
 
+    def ask(self, path: str, body: bytes) -> tuple[int, bytes]:
+        """Status and content of what the server answers to a POST.
+
+        Raises:
+            OSError, http.client.HTTPException: it is gone.
+        """
+        self._connection.request("POST", path, body, {"content-type": "application/json"})
+        answer = self._connection.getresponse()
+        return answer.status, answer.read()
+
     def send(self, path: str, body: bytes) -> bytes:
         """What the server answers to a POST.
 
         Raises:
             PrectrError: it answers anything but 200. OSError, http.client.HTTPException: it is gone.
         """
-        self._connection.request("POST", path, body, {"content-type": "application/json"})
-        answer = self._connection.getresponse()
-        content = answer.read()
-        if answer.status != 200:
-            raise PrectrError(f"{path} answers {answer.status}, {content[:300].decode()}: it should answer 200.")
+        status, content = self.ask(path, body)
+        if status != 200:
+            raise PrectrError(f"{path} answers {status}, {content[:300].decode()}: it should answer 200.")
         return content
 
     def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -58,7 +66,7 @@ class Server:
 
     Args:
         run: artifacts/<name>, of a finished `rank run`. journal: its file of events. data: what its memory begins with;
-            None: the run's.
+            None: the run's. workers: processes that answer.
 
     Attributes:
         seconds_to_ready: from the start of the process to the first answer.
@@ -66,17 +74,21 @@ class Server:
 
     seconds_to_ready = 0.0
 
-    def __init__(self, run: Path, journal: Path, data: Path | None = None) -> None:
+    def __init__(self, run: Path, journal: Path, data: Path | None = None, workers: int = 1) -> None:
+        self._workers = workers
         self._command = [sys.executable, "-m", "prectr", "rank", "serve", "--port", "0", "--journal", str(journal)]
         self._command += ["--artifacts", str(run.parent), "--name", run.name]
         self._command += [] if data is None else ["--data", str(data)]
+        self._command += [] if workers == 1 else ["--workers", str(workers)]
         self._process: subprocess.Popen[str] | None = None
         self._port = 0
 
     def __enter__(self) -> Self:
         self._errors = tempfile.TemporaryFile("w+")
         started, cores = time.perf_counter(), os.sched_getaffinity(0)
-        os.sched_setaffinity(0, {min(cores)})  # what is started inherits it, from its first instruction on
+        os.sched_setaffinity(
+            0, sorted(cores)[: self._workers]
+        )  # what is started inherits it, from its first instruction on
         try:
             self._process = subprocess.Popen(
                 self._command,

@@ -56,7 +56,7 @@ class Here:
 
     seconds_to_ready = 0.0
 
-    def __init__(self, run: Path, journal: Path, data: Path | None = None) -> None:
+    def __init__(self, run: Path, journal: Path, data: Path | None = None, workers: int = 1) -> None:
         self._opened = run / "ranker", data or run / "data", journal
 
     def __enter__(self) -> "Here":
@@ -77,7 +77,10 @@ class Here:
             return answer.content
 
         return SimpleNamespace(
-            send=send, post=lambda path, body: json.loads(send(path, encoded(body))), close=lambda: None
+            ask=lambda path, body: (200, send(path, body)),
+            send=send,
+            post=lambda path, body: json.loads(send(path, encoded(body))),
+            close=lambda: None,
         )
 
     def kill(self) -> None:
@@ -114,6 +117,7 @@ def test_every_figure_is_measured_or_says_why_not(run: Path, here: None, tmp_pat
     # Seven events of a user are six rows: the click is on a row that was shown.
     assert written["bytes_per_user"] == 6000
     assert min(written[key] for key in ("cold_100_texts_ms", "events_per_s", "requests_per_s")) > 0
+    assert written["load"]["below"]["answers"].keys() == {"200"} and written["requests_per_s_2_workers"] > 0
     assert written["lightgbm_100_rows_ms"] > 0 and written["minilm_ort_int8_100_pairs_ms"] > 0
 
 
@@ -157,12 +161,14 @@ def test_what_is_written_down_is_not_measured_again(
         "live_parity",
         "lightgbm",
         "minilm",
+        "load",
+        "workers",
         "events",
         "live_parity",
         "kills",
     ]
     written = json.loads((tmp_path / "serving.json").read_text())
-    assert written["parity_max_delta"] == 1 and written["lost_events"] == 9 and not written["not_measured"]
+    assert written["parity_max_delta"] == 1 and written["lost_events"] == 11 and not written["not_measured"]
     serving.main([*where, "--pages", "9", "--quick", "false"])
     assert asked.count("parity") == 2
     serving.main([*where, "--pages", "9", "--quick", "false", "--again", "true", "--parts", "parity"])
