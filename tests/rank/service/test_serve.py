@@ -128,6 +128,13 @@ def test_a_taken_port_is_said() -> None:
         listen("127.0.0.1", taken.getsockname()[1])
 
 
+def test_an_answer_does_not_wait_for_the_receipt_of_its_head() -> None:
+    with listen("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
+        accepted, _ = listener.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 @pytest.mark.parametrize("wrong", [{"port": 70_000}, {"most_candidates": 0}, {"most_waiting": -1}])
 def test_settings_that_cannot_be(wrong: dict[str, int]) -> None:
     with pytest.raises(PrectrError, match=next(iter(wrong))):
