@@ -10,7 +10,7 @@ from torch import Tensor
 
 from prectr.rank.inputs.texts import Texts, number_pairs, token_tensors
 from prectr.shared.atomic import atomic_write
-from prectr.shared.encoder.level_encoder import FEW_PAIRS, LevelEncoder
+from prectr.shared.encoder.level_encoder import LevelEncoder
 from prectr.shared.encoder.level_head import TokenVectors
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.console import progress_bar
@@ -84,21 +84,9 @@ class TokenTables:
         with torch.inference_mode(), autocast(encoder.device, bf16):
             self.query, self.item = (_encoded(encoder, *token_tensors(tokens)) for tokens in (texts.query, texts.item))
 
-    @classmethod
-    def of_vectors(cls, encoder: LevelEncoder, query: TokenVectors, item: TokenVectors) -> "TokenTables":
-        """Of texts whose vectors are kept."""
-        self = cls.__new__(cls)
-        self.encoder, self.query, self.item = encoder, query, item
-        return self
-
     def states(self, query_text: np.ndarray, item_text: np.ndarray) -> tuple[Tensor, np.ndarray]:
-        """States [D, S] of the distinct pairs among n, and the place of each of the n among them [n]; of one query all
-        the texts of a few are compared with it as they stand."""
+        """States [D, S] of the distinct pairs among n, and the place of each of the n among them [n]."""
         width = len(self.item.mask)
-        if len(self.query.mask) == 1 and 0 < width <= FEW_PAIRS:
-            query, item = (vectors.cut(int(vectors.lengths().max())) for vectors in (self.query, self.item))
-            query = query.take(torch.zeros(width, dtype=torch.int64, device=query.mask.device))
-            return self.encoder.state(query, item).float(), item_text.astype(np.int64)
         pairs, place = np.unique(number_pairs(query_text, item_text, width), return_inverse=True)
         device = self.encoder.device
         query_row, item_row = (torch.from_numpy(part).to(device) for part in np.divmod(pairs, width))

@@ -20,7 +20,6 @@ from prectr.rank.history.event import Event
 from prectr.rank.history.live_log import LiveLog
 from prectr.rank.history.score_log import kept_encoder
 from prectr.rank.history.stage_one import LevelProb
-from prectr.rank.inputs.frozen_text import TokenTables
 from prectr.rank.model.predictor import Predictor, ProjectedVectors
 from prectr.rank.model.trained import ENCODER
 from prectr.rank.serving.catalogue import Catalogue, Mark
@@ -54,7 +53,7 @@ class _Levels(LevelProb):
 
 
 class _States(NamedTuple):
-    """The relevance states of a page's pairs, [D, S]: as of `TokenTables`."""
+    """The relevance states of a page's pairs, [D, S]: a `PairStates`."""
 
     values: np.ndarray
 
@@ -255,7 +254,4 @@ class LiveScorer(Scorer):
     @torch.inference_mode()
     def _compared(self, query: str, texts: np.ndarray) -> np.ndarray:
         """Relevance states [n, S] of the query with n distinct texts."""
-        encoder = self.texts.encoder
-        tables = TokenTables.of_vectors(encoder, self.texts.query(query), self.texts.items(texts))
-        states, place = tables.states(np.zeros(len(texts), np.int64), np.arange(len(texts)))
-        return states.cpu().numpy()[place]
+        return self.texts.states(query, texts).cpu().numpy()

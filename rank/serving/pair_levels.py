@@ -10,7 +10,6 @@ import torch
 
 from prectr.rank.history.codes import Grown, encode
 from prectr.rank.history.stage_one import LevelProb
-from prectr.rank.inputs.frozen_text import TokenTables
 from prectr.rank.serving.texts.kept_pairs import KeptPairs
 from prectr.rank.serving.texts.text_store import TextStore
 
@@ -84,7 +83,5 @@ class PairLevels:
     @torch.inference_mode()
     def _scored(self, query: str, texts: np.ndarray) -> np.ndarray:
         """[n, K] of n distinct texts; in float32, as the run's were."""
-        encoder = self._texts.encoder
-        tables = TokenTables.of_vectors(encoder, self._texts.query(query), self._texts.items(texts))
-        states, place = tables.states(np.zeros(len(texts), np.int64), np.arange(len(texts)))
-        return encoder.level_logits(states).softmax(-1).float().cpu().numpy()[place]
+        states = self._texts.states(query, texts)
+        return self._texts.encoder.level_logits(states).softmax(-1).cpu().numpy()

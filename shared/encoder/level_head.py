@@ -166,18 +166,32 @@ class LevelHead(nn.Module):
     def features(self, query: TokenVectors, item: TokenVectors) -> Tensor:
         """[B, 2 * (kernels + 2) + 3] in float32; finite (zeros) where a text has no token."""
         absent = ~(query.mask[:, :, None] & item.mask[:, None, :])
-        query_weight = _share(query.weight)
-        item_weight = _share(item.weight)
+        contextual, static = (
+            (of_query @ of_item.transpose(1, 2)).float().masked_fill(absent, ABSENT)
+            for of_query, of_item in ((query.contextual, item.contextual), (query.static, item.static))
+        )
+        cosine = (query.pooled.float() * item.pooled.float()).sum(1)
+        return self.features_of(contextual, static, cosine, query.weight, item.weight)
+
+    def features_of(
+        self, contextual: Tensor, static: Tensor, cosine: Tensor, query_weight: Tensor, item_weight: Tensor
+    ) -> Tensor:
+        """As `features`, of what was compared already.
+
+        Args:
+            contextual, static: [B, Lq, Li] similarities of tokens, `ABSENT` where there are no such two. cosine: [B],
+                of the pooled vectors. query_weight, item_weight: [B, Lq] and [B, Li], idf.
+        """
+        query_share, item_share = _share(query_weight), _share(item_weight)
         parts = []
         kernel_sums: Callable[..., Tensor] = KernelSums.apply
-        for query_vectors, item_vectors in ((query.contextual, item.contextual), (query.static, item.static)):
-            similarity = (query_vectors @ item_vectors.transpose(1, 2)).float().masked_fill(absent, ABSENT)
+        for similarity in (contextual, static):
             sums = kernel_sums(similarity, self.means, self.widths)
-            parts.append((torch.log1p(sums) * query_weight[..., None]).sum(1))
-            parts.append(_weighted_max(similarity, query_weight, dim=2))
-            parts.append(_weighted_max(similarity, item_weight, dim=1))
-        parts.append((query.pooled.float() * item.pooled.float()).sum(1, keepdim=True))
-        parts.extend(torch.log1p(weight.float().sum(1, keepdim=True)) for weight in (query.weight, item.weight))
+            parts.append((torch.log1p(sums) * query_share[..., None]).sum(1))
+            parts.append(_weighted_max(similarity, query_share, dim=2))
+            parts.append(_weighted_max(similarity, item_share, dim=1))
+        parts.append(cosine[:, None])
+        parts.extend(torch.log1p(weight.float().sum(1, keepdim=True)) for weight in (query_weight, item_weight))
         return torch.cat(parts, dim=-1)
 
     def forward(self, query: TokenVectors, item: TokenVectors) -> Tensor:

@@ -2,7 +2,7 @@
 
 Of one short text ONNX Runtime makes vectors in a third of torch's time; of a hundred in the same, and torch's bfloat16
 takes four tenths of that where a processor has it; a hundred pairs take 3.4 ms, with torch 2.7 [measured]. So serving
-reads queries here, and leaves item texts and pairs to torch.
+reads queries here, and leaves item texts and pairs to torch; the graph of pairs is for whoever serves elsewhere.
 """
 
 from __future__ import annotations
@@ -57,12 +57,10 @@ def write_encoder(encoder: LevelEncoder, vectors: Path, states: Path) -> None:
     write_graph(_Compare(encoder), example, (STATE,), sizes, states)
 
 
-def read_by_graphs(encoder: LevelEncoder, vectors: Graph, states: Graph | None = None) -> LevelEncoder:
-    """The encoder, whose `encode` runs what `write_encoder` wrote of it, and with `states` its `state` too."""
+def read_by_graph(encoder: LevelEncoder, vectors: Graph) -> LevelEncoder:
+    """The encoder, whose `encode` runs what `write_encoder` wrote of it."""
     reader = copy(encoder)
     reader.encode = partial(_encoded, vectors)  # type: ignore[method-assign]
-    if states is not None:
-        reader.state = partial(_compared, states)  # type: ignore[method-assign]
     return reader
 
 
@@ -71,7 +69,7 @@ def _encoded(graph: Graph, input_ids: Tensor, attention_mask: Tensor) -> TokenVe
     return TokenVectors(**graph({IDS: input_ids, MASK: attention_mask}))
 
 
-def _compared(graph: Graph, query: TokenVectors, item: TokenVectors) -> Tensor:
+def pair_states(graph: Graph, query: TokenVectors, item: TokenVectors) -> Tensor:
     """As `LevelEncoder.state`."""
     return graph(_sides(query, item))[STATE]
 

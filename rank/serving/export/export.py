@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby, islice
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import torch
 
 from prectr.data.contract import has_table, read_table, table_path
 from prectr.data.scan import scan_file
 from prectr.rank.history.rows import seconds_of
+from prectr.rank.inputs.texts import token_tensors
 from prectr.rank.model.trained import TrainedRanker
-from prectr.rank.serving.export.encoder import write_encoder
+from prectr.rank.serving.export.encoder import pair_states, write_encoder
 from prectr.rank.serving.export.exported import NETWORK, Exported, files_of, folder_of, inputs_of, judge_of
+from prectr.rank.serving.export.graph import Graph
 from prectr.rank.serving.export.page_network import write_page_network
 from prectr.rank.serving.live import Candidate, LiveRanker, RankRequest
 from prectr.rank.serving.texts.kept_texts import JUDGED, LEARNT
@@ -30,8 +33,9 @@ from prectr.shared.training.device import compute_device
 LARGEST_DIFFERENCE = 1e-4
 """Of P(click) from what torch says; what is farther off is no export."""
 
-PAGES, ROWS, SIZE = 20, 2_000, 20
-"""Pages that are compared, rows of the test weeks that they are taken from, and candidates of a page that is drawn."""
+PAGES, ROWS, SIZE, TEXTS = 20, 2_000, 20, 100
+"""Pages that are compared, rows of the test weeks that they are taken from, candidates of a page that is drawn, and
+item texts that are compared as pairs."""
 
 PARITY = "parity.json"
 SOURCES = ["prectr.rank.serving.export.encoder", "prectr.rank.serving.export.page_network"]
@@ -55,13 +59,16 @@ def export(folder: Path, data: Path | None) -> None:
     inputs = inputs_of(folder)
 
     def build(work: Path) -> None:
-        write_graphs(folder, work)
-        distance = largest_difference(folder, data, Exported(work, pairs=True))
-        if not distance <= LARGEST_DIFFERENCE:
-            raise PrectrError(
-                f"the graphs move P(click) by up to {distance:.1g} on {data}, more than {LARGEST_DIFFERENCE:g}: serve "
-                "without them, and report the versions of torch and onnxruntime."
-            )
+        written = write_graphs(folder, work)
+        texts = read_table(data, "items", ["text"])["text"][:TEXTS].to_pylist()
+        of_pairs = [pairs_difference(encoder, work / file, texts) for encoder, file in written]
+        distance = largest_difference(folder, data, Exported(work))
+        for name, moved in (("P(click)", [distance]), ("P(level)", of_pairs)):
+            if not all(each <= LARGEST_DIFFERENCE for each in moved):
+                raise PrectrError(
+                    f"the graphs move {name} by up to {max(moved):.1g} on {data}, more than {LARGEST_DIFFERENCE:g}: "
+                    "serve without them, and report the versions of torch and onnxruntime."
+                )
         (work / PARITY).write_text(json.dumps({"p_click_max_delta": distance, "pages": PAGES}) + "\n")
 
     target = folder_of(folder)
@@ -70,8 +77,9 @@ def export(folder: Path, data: Path | None) -> None:
     print_line(f"{target}: P(click) within {found['p_click_max_delta']:.1g} of torch's; `rank serve` uses it.")
 
 
-def write_graphs(folder: Path, work: Path) -> None:
-    """Write what `Exported` reads of a ranker's folder."""
+def write_graphs(folder: Path, work: Path) -> list[tuple[LevelEncoder, str]]:
+    """Write what `Exported` reads of a ranker's folder, and the graphs of pairs; returns the encoder of each of
+    these."""
     ranker, judge = TrainedRanker.from_pretrained(folder), judge_of(folder)
     encoders = {LEARNT: ranker.model.encoder}
     if judge is not None:
@@ -79,6 +87,17 @@ def write_graphs(folder: Path, work: Path) -> None:
     for name, encoder in encoders.items():
         write_encoder(encoder, *(work / file for file in files_of(name)))
     write_page_network(ranker.model, ranker.history, work / NETWORK)
+    return [(encoder, files_of(name)[1]) for name, encoder in encoders.items()]
+
+
+@torch.inference_mode()
+def pairs_difference(encoder: LevelEncoder, graph: Path, texts: Sequence[str]) -> float:
+    """Of P(level) by the graph of pairs from what torch says, each text the query of the next."""
+    query = encoder.encode(*token_tensors(encoder.tokenize(texts, "query")))
+    item = encoder.encode(*token_tensors(encoder.tokenize([*texts[1:], *texts[:1]], "item")))
+    states = encoder.state(query, item), pair_states(Graph(graph), query, item)
+    ours, theirs = (encoder.level_logits(state).softmax(-1) for state in states)
+    return float((ours - theirs).abs().max())
 
 
 def largest_difference(folder: Path, data: Path, exported: Exported) -> float:

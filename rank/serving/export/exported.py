@@ -12,7 +12,7 @@ from torch import Tensor
 from prectr.rank.history.score_log import kept_encoder
 from prectr.rank.model.ranker_model import RankerModel
 from prectr.rank.model.trained import CONFIG, ENCODER, WEIGHTS
-from prectr.rank.serving.export.encoder import read_by_graphs
+from prectr.rank.serving.export.encoder import read_by_graph
 from prectr.rank.serving.export.graph import Graph
 from prectr.rank.serving.export.page_network import PageNetwork
 from prectr.rank.serving.stored import LEVEL_PROB, SERVING, run_of
@@ -42,16 +42,16 @@ class Exported:
     """The graphs of a ranker, run by ONNX Runtime: float32, on a CPU.
 
     Args:
-        folder: what `write_graphs` wrote. pairs: their graphs are run too, to see that they are right; torch is faster.
+        folder: what `write_graphs` wrote.
 
     Raises:
         PrectrError: a graph is missing or damaged.
     """
 
-    def __init__(self, folder: Path, pairs: bool = False) -> None:
+    def __init__(self, folder: Path) -> None:
         self._network = Graph(folder / NETWORK)
         self._encoders = {
-            name: [Graph(folder / file) for file in files_of(name)[: 2 if pairs else 1]]
+            name: Graph(folder / files_of(name)[0])
             for name in (LEARNT, JUDGED)
             if (folder / files_of(name)[0]).exists()
         }
@@ -78,8 +78,8 @@ class Exported:
         return cls(folder)
 
     def reader(self, name: str, encoder: LevelEncoder) -> LevelEncoder:
-        """The encoder `name`, `LEARNT` or `JUDGED`, that computes by its graphs."""
-        return read_by_graphs(encoder, *self._encoders.get(name, self._encoders[LEARNT]))
+        """The encoder `name`, `LEARNT` or `JUDGED`, that encodes by its graph."""
+        return read_by_graph(encoder, self._encoders.get(name, self._encoders[LEARNT]))
 
     def page_network(self, model: RankerModel) -> PageNetwork:
         return PageNetwork(model, self._network)

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from prectr.shared.encoder.level_encoder import LevelEncoder
-from prectr.shared.encoder.level_head import TokenVectors
+from prectr.shared.encoder.level_head import ABSENT, TokenVectors
 from prectr.shared.errors import PrectrError
 from prectr.shared.storage.npy import NpyWriter
 
@@ -67,11 +67,40 @@ class TextBlock(NamedTuple):
 
     def rows(self, rows: Tensor) -> Self:
         """The texts `rows` [m], in that order."""
+        begin, token = self._tokens(rows)
+        return type(self)(begin, self.ids[token], self.weight[token], self.contextual[token], self.pooled[rows])
+
+    def _tokens(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """The tokens [t] of the texts `rows` [m], one text behind the other; and where each begins [m + 1]."""
         lengths = self.begin[rows + 1] - self.begin[rows]
         begin = F.pad(lengths.cumsum(0), (1, 0))
         token = torch.arange(int(begin[-1]), device=rows.device)
-        token = token + (self.begin[rows] - begin[:-1]).repeat_interleave(lengths)
-        return type(self)(begin, self.ids[token], self.weight[token], self.contextual[token], self.pooled[rows])
+        return begin, token + (self.begin[rows] - begin[:-1]).repeat_interleave(lengths)
+
+    def states(self, query: TokenVectors, rows: Tensor, encoder: LevelEncoder) -> Tensor:
+        """Relevance states [m, S] of one query [1, Lq] with the texts `rows` [m], as `LevelEncoder.state` has them.
+
+        Only tokens that are there are compared, a word of many texts once: a page's texts have most in common.
+        """
+        begin, token = self._tokens(rows)
+        lengths = begin.diff()
+        row = torch.arange(len(rows), device=rows.device).repeat_interleave(lengths)
+        place = torch.arange(len(token), device=rows.device) - begin[row]
+        shape = len(rows), max(int(lengths.max()) if len(rows) else 0, 1)
+        used, of_token = torch.unique(self.ids[token], return_inverse=True)
+        static = F.normalize(encoder.text_encoder.get_input_embeddings()(used).float(), dim=-1)
+        similarities = []
+        for values in (self.contextual[token] @ query.contextual[0].T, (static @ query.static[0].T)[of_token]):
+            padded = values.new_full((*shape, query.mask.shape[1]), ABSENT)
+            padded[row, place] = values.masked_fill(~query.mask[0], ABSENT)
+            similarities.append(padded.transpose(1, 2))
+        contextual, of_words = similarities
+        weight = self.weight.new_zeros(shape)
+        weight[row, place] = self.weight[token]
+        cosine = self.pooled[rows] @ query.pooled[0].float()
+        of_query = query.weight.expand(len(rows), -1)
+        features = encoder.head.features_of(contextual, of_words, cosine, of_query, weight)
+        return encoder.head.state_of(features)
 
     def vectors(self, rows: Tensor, encoder: LevelEncoder) -> TokenVectors:
         """Token vectors of the texts `rows` [m], as long as the longest needs; at least one place."""

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from prectr.rank.history.codes import Grown
 from prectr.rank.serving.texts.kept_texts import KeptTexts
-from prectr.rank.serving.texts.text_block import TextBlock, encoded, nothing
+from prectr.rank.serving.texts.text_block import TEXTS_AT_ONCE, TextBlock, encoded, nothing
 from prectr.shared.encoder.level_encoder import LevelEncoder
 from prectr.shared.encoder.level_head import TokenVectors
 from prectr.shared.training.device import compute_device
@@ -81,12 +81,19 @@ class TextStore:
             self._blocks = kept
 
     @torch.inference_mode()
-    def items(self, numbers: np.ndarray) -> TokenVectors:
-        """Token vectors of the texts `numbers` [n], as long as the longest needs."""
+    def states(self, query: str, numbers: np.ndarray) -> Tensor:
+        """Relevance states [n, S], float32, of a query with the item texts `numbers` [n]."""
+        block, rows = self._rows(numbers)
+        asked = self.query(query)
+        parts = [block.states(asked, some, self.encoder) for some in rows.split(TEXTS_AT_ONCE)]
+        return torch.cat(parts)
+
+    def _rows(self, numbers: np.ndarray) -> tuple[TextBlock, Tensor]:
+        """A block that holds the texts `numbers` [n], and their rows in it."""
         blocks = self._blocks
         rows = torch.from_numpy(numbers.astype(np.int64)).to(self.encoder.device)
         if len(blocks) == 1 or not len(rows) or int(rows.max()) < blocks[0].size:
-            return blocks[0].vectors(rows, self.encoder)
+            return blocks[0], rows
         taken, order, start = [], [], 0
         for block in blocks:
             mine = torch.nonzero((rows >= start) & (rows < start + block.size)).flatten()
@@ -94,7 +101,7 @@ class TextStore:
                 taken.append(block.rows(rows[mine] - start))
                 order.append(mine)
             start += block.size
-        return TextBlock.joined(taken).vectors(torch.argsort(torch.cat(order)), self.encoder)
+        return TextBlock.joined(taken), torch.argsort(torch.cat(order))
 
     def query(self, query: str) -> TokenVectors:
         """Token vectors of one query [1, L], kept for the next time."""

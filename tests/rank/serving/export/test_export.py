@@ -77,12 +77,22 @@ def test_without_onnxruntime_nothing_changes_but_a_line(
     assert "run `pip install 'prectr[serve]'`" in capsys.readouterr().out
 
 
-def test_graphs_that_move_a_click_are_refused(exported: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("measured", "moved"), [("largest_difference", r"P\(click\)"), ("pairs_difference", r"P\(level\)")]
+)
+def test_graphs_that_move_a_probability_are_refused(
+    exported: Path, home: Path, monkeypatch: pytest.MonkeyPatch, measured: str, moved: str
+) -> None:
     graphs = list(folder_of(exported).glob("*.onnx"))
-    monkeypatch.setattr(exporting, "write_graphs", lambda _, work: [shutil.copy(graph, work) for graph in graphs])
-    monkeypatch.setattr(exporting, "largest_difference", lambda *_: 2e-4)
+
+    def copied(_: Path, work: Path) -> list[tuple[None, str]]:
+        return [(None, Path(shutil.copy(graph, work)).name) for graph in graphs]
+
+    monkeypatch.setattr(exporting, "write_graphs", copied)
+    for name in ("largest_difference", "pairs_difference"):
+        monkeypatch.setattr(exporting, name, lambda *_, found=2e-4 if name == measured else 0.0: found)
     monkeypatch.setattr(exporting, "inputs_of", lambda folder: {"network": "another"})
-    with pytest.raises(PrectrError, match=r"the graphs move P\(click\) by up to 0.0002"):
+    with pytest.raises(PrectrError, match=f"the graphs move {moved} by up to 0.0002"):
         main(["export", str(home / "ranker")])
 
 

@@ -32,11 +32,6 @@ def encoder(folder: Path) -> LevelEncoder:
     return LevelEncoder.from_pretrained(folder)
 
 
-def features(encoder: LevelEncoder, store: TextStore, query: str, places: list[int]) -> torch.Tensor:
-    asked = store.query(query).take(torch.zeros(len(places), dtype=torch.int64))
-    return encoder.head.features(asked, store.items(np.array(places)))
-
-
 def test_texts_are_compared_as_the_encoder_compares_them(encoder: LevelEncoder) -> None:
     store = TextStore(encoder)
     store.add(TEXTS[:3])
@@ -45,10 +40,9 @@ def test_texts_are_compared_as_the_encoder_compares_them(encoder: LevelEncoder) 
     with torch.inference_mode():
         items = encoder.encode_by_length(*token_tensors(encoder.tokenize(TEXTS, "item")))
         query = encoder.encode(*token_tensors(encoder.tokenize(QUERIES[1:], "query")))
-        expected = encoder.head.features(query.take(torch.zeros(4).long()), items.take(torch.tensor(places)))
-        found = features(encoder, store, QUERIES[1], places)
-    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
-    assert store.items(np.array(places)).mask.sum(1).tolist() == items.mask.sum(1)[places].tolist()
+        expected = encoder.state(query.take(torch.zeros(4).long()), items.take(torch.tensor(places)))
+    torch.testing.assert_close(store.states(QUERIES[1], np.array(places)), expected, rtol=0, atol=1e-5)
+    assert expected.std(0).max() > 1e-3
 
 
 def test_another_reader_reads_queries_alone(encoder: LevelEncoder) -> None:
@@ -71,9 +65,12 @@ def test_another_reader_reads_queries_alone(encoder: LevelEncoder) -> None:
 def test_a_text_of_no_word_is_compared_with_nothing(encoder: LevelEncoder) -> None:
     store = TextStore(encoder)
     store.add([""])
-    assert torch.isfinite(features(encoder, store, "", [0, 0])).all()
+    nothing = store.states("", np.array([0, 0]))
+    assert torch.isfinite(nothing).all() and nothing[0].equal(nothing[1])
     store.add(TEXTS)
-    assert torch.isfinite(features(encoder, store, "red", [0, 1])).all()
+    found = store.states("red", np.array([0, 1]))
+    assert torch.isfinite(found).all() and not found[0].equal(found[1])
+    assert store.states("red", np.array([], np.int64)).shape == (0, encoder.state_size)
 
 
 def test_texts_that_are_taken_back_make_room_for_others(encoder: LevelEncoder) -> None:
@@ -85,10 +82,12 @@ def test_texts_that_are_taken_back_make_room_for_others(encoder: LevelEncoder) -
     store.keep(3)
     assert len(store) == 3
     again = store.add(["cheap hat"])
-    found = store.items(np.array([0, 1, 3]))
-    torch.testing.assert_close(found.pooled, torch.cat([first, again]))
+    torch.testing.assert_close(store.pooled()[[0, 1, 3]], torch.cat([first, again]))
+    fresh = TextStore(encoder)
+    fresh.add([TEXTS[0], "cheap hat"])
+    torch.testing.assert_close(store.states("red", np.array([0, 3])), fresh.states("red", np.array([0, 1])))
     store.keep(2)
-    assert len(store) == 2 and len(store.items(np.array([1])).pooled) == 1
+    assert len(store) == 2 and len(store.states("red", np.array([1]))) == 1
 
 
 def opened(folder: Path, encoder: LevelEncoder, work: Path, texts: list[str], queries: list[str]) -> KeptTexts:
@@ -103,8 +102,8 @@ def test_what_is_kept_on_disk_is_what_is_made(folder: Path, encoder: LevelEncode
     fresh.add(["cheap hat"])
     assert len(ours) == len(TEXTS) + 1
     for query in (*QUERIES, "large lamp"):
-        theirs = features(encoder, fresh, query, [5, 0, 3])
-        torch.testing.assert_close(features(encoder, ours, query, [5, 0, 3]), theirs, rtol=0, atol=1e-6)
+        found, theirs = (store.states(query, np.array([5, 0, 3])) for store in (ours, fresh))
+        torch.testing.assert_close(found, theirs, rtol=0, atol=1e-6)
 
 
 def test_it_is_made_once_and_grows_by_what_is_new(
