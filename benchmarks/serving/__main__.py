@@ -27,6 +27,7 @@ from benchmarks.serving.rivals import lightgbm_milliseconds, minilm_milliseconds
 from benchmarks.serving.server import Server
 from prectr.data.contract import read_table
 from prectr.rank.history.rows import seconds_of
+from prectr.rank.serving.export.exported import folder_of
 from prectr.shared.atomic import atomic_write
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.cli import run_main
@@ -171,6 +172,7 @@ class Figures:
             pass
         server = self._stack.enter_context(Server(self.run, self._folder / "journal.sqlite"))
         self._facts["seconds_to_ready"] = round(server.seconds_to_ready, 1)
+        self._facts["exported"] = folder_of(self.run / "ranker").is_dir()
         return server
 
     @cached_property
