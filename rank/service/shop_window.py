@@ -31,13 +31,33 @@ class Shopper:
     past: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=PAST))
 
 
+class LoggedClicks:
+    """Clicks under each query of a log, in columns: an object for every query and item would take a hundred bytes."""
+
+    def __init__(self, clicked: pa.Table) -> None:
+        """`clicked`: columns query, which no row lacks, and item_id."""
+        pairs = clicked.group_by(["query", "item_id"]).aggregate([([], "count_all")]).sort_by("query").combine_chunks()
+        queries = pairs["query"].combine_chunks().dictionary_encode()
+        self._number = {query: number for number, query in enumerate(queries.dictionary.to_pylist())}
+        self._begin = np.searchsorted(queries.indices.to_numpy(), np.arange(len(self._number) + 1))
+        self._of_pairs = pairs.select(["item_id", "count_all"])
+
+    def under(self, query: str) -> Counter[str]:
+        if (number := self._number.get(query)) is None:
+            return Counter()
+        begin, end = self._begin[number : number + 2].tolist()
+        items, counts = (column.to_pylist() for column in self._of_pairs.slice(begin, end - begin).columns)
+        return Counter(dict(zip(items, counts, strict=True)))
+
+
 class ShopWindow:
     """Safe to use from several threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._typed = Counter[str]()
-        self._clicks = defaultdict[str, Counter[str]](Counter)
+        self._logged: LoggedClicks | None = None
+        self._clicks = defaultdict[str, Counter[str]](Counter)  # since then
         self._shoppers = dict[str, Shopper]()
 
     @classmethod
@@ -48,14 +68,10 @@ class ShopWindow:
             return window
         pages = behaviours.select(["query", "page_id"]).filter(pc.field("query").is_valid())
         typed = pages.group_by("query").aggregate([("page_id", "count_distinct")])
-        for query, pages_of_it in zip(*(typed[name].to_pylist() for name in typed.column_names), strict=True):
-            window._typed[query] = pages_of_it
+        queries, pages_of_them = (typed[name].to_pylist() for name in ("query", "page_id_count_distinct"))
+        window._typed.update(dict(zip(queries, pages_of_them, strict=True)))
         clicked = behaviours.filter(pc.field("clicked"))
-        under = (
-            clicked.filter(pc.field("query").is_valid()).group_by(["query", "item_id"]).aggregate([([], "count_all")])
-        )
-        for query, item_id, count in zip(*(under[name].to_pylist() for name in under.column_names), strict=True):
-            window._clicks[query][item_id] = count
+        window._logged = LoggedClicks(clicked.filter(pc.field("query").is_valid()))
         window._choose(clicked)
         return window
 
@@ -104,8 +120,10 @@ class ShopWindow:
 
     def clicks_under(self, query: str) -> Mapping[str, int]:
         """How often each item was clicked under exactly this query."""
+        logged = Counter[str]() if self._logged is None else self._logged.under(query)
         with self._lock:
-            return dict(self._clicks.get(query, {}))
+            logged.update(self._clicks.get(query, {}))
+        return logged
 
     def user_of(self, name: str | None) -> str | None:
         """The user behind a name of the page; any other name is the user's own id."""
