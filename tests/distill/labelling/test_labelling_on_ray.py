@@ -13,7 +13,7 @@ from prectr.shared.engine.job import Engine
 from prectr.shared.engine.plain import PLAIN
 from prectr.shared.errors import PrectrError
 from tests.distill.labelling.test_labelling_job import SHARD_SIZE, Slow, job
-from tests.shared.engine.clusters import cluster, killing, losing, started
+from tests.shared.engine.clusters import cluster, killing
 
 pytest.importorskip("ray")
 pytestmark = pytest.mark.slow
@@ -49,15 +49,6 @@ def test_the_table_is_that_of_one_process(engine, tmp_path) -> None:
     assert len(killed) == 1
     asked = (tmp_path / "cluster" / "notes").read_text().splitlines()
     assert len(set(asked)) == 100 and len(asked) <= 100 + SHARD_SIZE
-
-
-def test_a_lost_node_loses_no_label(tmp_path) -> None:
-    from prectr.shared.engine.ray import RayEngine
-
-    expected = labelled_plainly(tmp_path)
-    with started(3) as nodes, losing(nodes, 1) as died:
-        assert labelled(tmp_path / "cluster", RayEngine(), seconds=0.05) == expected
-    assert len(died) == 1
 
 
 def labelled_plainly(folder: Path) -> bytes:
