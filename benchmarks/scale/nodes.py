@@ -74,9 +74,10 @@ class Nodes:
         self.address = self._nodes[0].address
         try:
             self._nodes[0].wait()
-            self._nodes += [Node(folder, cpus, self.address) for _ in range(count - 1)]
-            for node in self._nodes[1:]:
-                node.wait()
+            for _ in range(count - 1):
+                # One by one: two that begin at once choose the same names for their sockets, and one of them dies.
+                self._nodes.append(Node(folder, cpus, self.address))
+                self._nodes[-1].wait()
         except BaseException:
             self.end()
             raise
