@@ -40,9 +40,8 @@ class Node:
         head = [] if address else ["--include-dashboard", "false", "--no-monitor"]
         command = [*RAY, "start", *where, *ports, *size, *others, *head]
         # Results are the same bytes where every worker computes with one thread; nodes that begin on the same few cores
-        # are slow to. The driver finds the token by itself: a mode that is set after Ray was imported is not seen.
-        wanted = {"OMP_NUM_THREADS": "1", "RAY_raylet_start_wait_time_s": f"{PATIENCE:.0f}", "RAY_AUTH_MODE": "token"}
-        inherited = {**os.environ, **wanted}
+        # are slow to.
+        inherited = {**os.environ, "OMP_NUM_THREADS": "1", "RAY_raylet_start_wait_time_s": f"{PATIENCE:.0f}"}
         with open(self._log, "w") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=inherited)
 
@@ -97,9 +96,12 @@ class Nodes:
 @contextmanager
 def nodes(count: int, cpus: float = 1.0) -> Iterator[Nodes]:
     """So many nodes, at `RAY_ADDRESS` within; the first of them is the head."""
+    from ray._raylet import Config
+
     # Not in a test's folder: the paths of Ray's sockets must be short.
     folder = tempfile.TemporaryDirectory(prefix="ray", ignore_cleanup_errors=True)
-    with folder as place:
+    with folder as place, environment(RAY_AUTH_MODE="token"):
+        Config.initialize("")  # Ray has read its environment when it was imported, perhaps before
         # Nodes and driver know each other by the token of this user, whom others are refused for.
         subprocess.run([*RAY, "get-auth-token", "--generate"], check=True, capture_output=True)
         cluster = Nodes(Path(place), count, cpus)
