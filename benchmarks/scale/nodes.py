@@ -96,7 +96,7 @@ class Nodes:
 @contextmanager
 def nodes(count: int, cpus: float = 1.0) -> Iterator[Nodes]:
     """So many nodes, at `RAY_ADDRESS` within; the first of them is the head."""
-    from ray._raylet import Config
+    from ray._raylet import Config  # type: ignore[attr-defined]
 
     # Not in a test's folder: the paths of Ray's sockets must be short.
     folder = tempfile.TemporaryDirectory(prefix="ray", ignore_cleanup_errors=True)

@@ -110,11 +110,12 @@ class GradientCache:
                 )
         self._groups = {}
         if launch.num_processes() > 1:
-            for parameter in self._encoded_by():
+            for parameter in self.learnt:
                 if parameter.grad is not None:  # the pooler that some encoders have is read by nobody
                     parameter.grad = sum_of_all(parameter.grad)
 
-    def _encoded_by(self) -> list[Tensor]:
+    @property
+    def learnt(self) -> list[Tensor]:
         """The parameters that vectors of texts depend on; the level head has its gradient from every batch."""
         head = {id(parameter) for parameter in self.encoder.head.parameters()}
         return [each for each in self.encoder.parameters() if each.requires_grad and id(each) not in head]

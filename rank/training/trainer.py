@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import Dataset, SequentialSampler
 from transformers import TrainingArguments
 
@@ -49,6 +50,10 @@ class RankTrainer(PartTrainer):
         self.schedule: BatchSchedule = schedule
         self.arguments: TrainArguments = arguments
         self.cache = GradientCache(objective.model.encoder, texts, objective.tables, arguments.bf16)
+        # Their gradients come from no batch, and the cache sums them over the processes.
+        learnt = {id(parameter) for parameter in self.cache.learnt}
+        others = [name for name, parameter in objective.named_parameters() if id(parameter) in learnt]
+        DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(objective, others)
         self.encoder_seconds = 0.0
         self._parts: dict[str, list[Tensor]] = {}
         self._advises = advises and launch.is_first()
