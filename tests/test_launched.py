@@ -58,7 +58,7 @@ def numbers(value: Any, name: str = "") -> Iterator[tuple[str, float]]:
     """Every number in nested results but what tells of the run alone."""
     if isinstance(value, dict):
         for key, inner in value.items():
-            told_of_one = ("seconds", "runtime", "grad_norm")
+            told_of_one = ("seconds", "runtime", "grad_norm", "latency", "encoder_share")
             if key not in told_of_one and not key.endswith(("_runtime", "_per_second")):
                 yield from numbers(inner, f"{name}.{key}")
     elif isinstance(value, list):
