@@ -18,7 +18,7 @@ import ast
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from importlib.util import find_spec
 from pathlib import Path
 from sys import modules
@@ -50,12 +50,44 @@ DIGITS = 12
 
 
 @dataclass(frozen=True)
+class _Definition:
+    """A statement that gives names."""
+
+    given: set[str]
+    node: ast.stmt
+
+    @cached_property
+    def mentioned(self) -> set[str]:
+        return _mentioned([self.node])
+
+
+@dataclass(frozen=True)
 class _Module:
-    """What a module does, and the project's modules that it imports: as its file was when it had this stamp."""
+    """What a module does, and the project's modules that it imports: as its file was when it had this stamp.
+
+    What follows from the tree is worked out once, since every step asks for it of nearly every module.
+    """
 
     stamp: tuple[int, int]
     tree: ast.Module
     imports: set[str]
+
+    @cached_property
+    def digest(self) -> str:
+        return _digest(self.tree.body)
+
+    @cached_property
+    def mentioned(self) -> set[str]:
+        return _mentioned(self.tree.body)
+
+    @cached_property
+    def definitions(self) -> list[_Definition]:
+        return _definitions(self.tree.body)
+
+    @cached_property
+    def members(self) -> list[_Definition]:
+        """The definitions with those of a class in the place of each."""
+        return _definitions(_members(self.tree.body))
 
 
 _parsed: dict[Path, _Module] = {}
@@ -81,15 +113,15 @@ def code_of(build: Callable[..., Any], sources: Sequence[str]) -> dict[str, str]
     if not sources:
         return {}
     whole = closure(sources)
-    code = {name: _digest(_parse(name).tree.body) for name in whole - set(HANDS_ON)}
-    used = {name: _mentioned(_parse(name).tree.body) for name in whole - set(HANDS_ON)}
+    code = {name: _parse(name).digest for name in whole - set(HANDS_ON)}
+    used = {name: _parse(name).mentioned for name in whole - set(HANDS_ON)}
     own, outermost = _where(build)
     if own not in code and _file_of(own) is not None:
-        nodes = _used(_definitions(_parse(own).tree.body), {outermost})
+        nodes = _used(_parse(own).definitions, {outermost})
         code[own], used[own] = _digest(nodes), _mentioned(nodes)
     for workspace in HANDS_ON:
         asked = set[str]().union(*(names for name, names in used.items() if workspace in imports(name)))
-        if members := _used(_definitions(_members(_parse(workspace).tree.body)), asked):
+        if members := _used(_parse(workspace).members, asked):
             code[workspace] = _digest(members)
     return dict(sorted(code.items()))
 
@@ -210,15 +242,15 @@ def _where(build: Callable[..., Any]) -> tuple[str, str]:
     return module, name.partition(".")[0]
 
 
-def _definitions(body: Iterable[ast.stmt]) -> list[tuple[set[str], ast.stmt]]:
+def _definitions(body: Iterable[ast.stmt]) -> list[_Definition]:
     """The statements that give names, with the names."""
-    found = list[tuple[set[str], ast.stmt]]()
+    found = list[_Definition]()
     for node in body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            found.append(({node.name}, node))
+            found.append(_Definition({node.name}, node))
         elif isinstance(node, ast.Assign | ast.AnnAssign):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-            found.append((_mentioned(targets), node))
+            found.append(_Definition(_mentioned(targets), node))
     return found
 
 
@@ -227,14 +259,14 @@ def _members(body: Iterable[ast.stmt]) -> list[ast.stmt]:
     return [each for node in body for each in (node.body if isinstance(node, ast.ClassDef) else [node])]
 
 
-def _used(definitions: Sequence[tuple[set[str], ast.stmt]], names: set[str]) -> list[ast.stmt]:
+def _used(definitions: Sequence[_Definition], names: set[str]) -> list[ast.stmt]:
     """The definitions of `names`, and those that they use, however deep, in their order."""
-    known, chosen = set(names), list[ast.stmt]()
+    known = set(names)
     while True:
-        chosen = [node for given, node in definitions if given & known]
-        more = known | _mentioned(chosen)
+        chosen = [each for each in definitions if each.given & known]
+        more = known.union(*(each.mentioned for each in chosen))
         if more == known:
-            return chosen
+            return [each.node for each in chosen]
         known = more
 
 
