@@ -23,6 +23,7 @@ from prectr.rank.reports.model_card import FILES as RANKER
 from prectr.rank.reports.terminal import next_commands
 from prectr.shared.errors import PrectrError
 from prectr.shared.hub import published_files
+from prectr.shared.run.cli import run_main
 from prectr.shared.run.steps import read_record, require_whole
 from tests.damages import DAMAGES, damaged, is_sentence
 
@@ -97,8 +98,6 @@ def test_text_and_history_are_worth_something_even_in_the_toy_shop(shop: Path) -
 
 
 def test_every_judged_impression_has_a_prediction(shop: Path) -> None:
-    import pyarrow.parquet as pq
-
     table = pq.read_table(shop / "ranker" / "predictions.parquet")
     n = read(shop / "ranker" / "metrics.json")
     expected = n["exposed"]["n"]["impressions"] + n["open"]["n"]["impressions"] + 5 * n["new_users_n"]["impressions"]
@@ -120,20 +119,8 @@ def test_score_repeats_the_predictions_of_the_run(shop: Path, tmp_path: Path) ->
 def test_a_warm_start_goes_on_from_the_trained_ranker(shop: Path, tmp_path: Path) -> None:
     shutil.copytree(shop, tmp_path / "toy")
     where = ["--profile", "smoke", "--artifacts", str(tmp_path), "--warm_start", str(shop / "ranker")]
-    rank_main(
-        [
-            "run",
-            *where,
-            "--learning_rate",
-            "0",
-            "--embedding_learning_rate",
-            "0",
-            "--encoder_learning_rate",
-            "0",
-            "--warmup_share",
-            "0",
-        ]
-    )
+    still = [f"--{rate}=0" for rate in ("learning_rate", "embedding_learning_rate", "encoder_learning_rate")]
+    rank_main(["run", *where, *still, "--warmup_share", "0", "--epochs", "0.2", "--frozen_epochs", "0.2"])
     first, second = (Ranker.from_pretrained(folder / "ranker") for folder in (shop, tmp_path / "toy"))
     assert first.feature_map == second.feature_map
     theirs = second.model.state_dict()
@@ -162,16 +149,11 @@ def test_a_second_run_does_nothing(shop: Path, capsys: pytest.CaptureFixture[str
     assert finished(shop) == before
 
 
-def test_the_same_seed_gives_the_same_figures_in_both_stages(shop: Path, tmp_path: Path) -> None:
-    again = run_all(tmp_path / "artifacts")
-    for part in ("encoder", "ranker"):
-        first, second = (without_seconds(read(folder / part / "metrics.json")) for folder in (shop, again))
-        assert first == second
-
-
 FAULTS = {
+    "data": "items.parquet",
     "teacher": "adapter_config.json",
     "labels": "labels.parquet",
+    "student/distilled": "model.safetensors",
     "student/sft": "model.safetensors",
     "encoder": "model.safetensors",
     "level_prob": "level_prob.parquet",
@@ -209,53 +191,78 @@ def test_what_stage_one_left_is_not_used_once_it_is_damaged(shop: Path, kind: st
     assert not (shop / "merged").exists()
 
 
-def test_whatever_is_damaged_is_made_again(shop: Path, tmp_path: Path) -> None:
-    run = Path(shutil.copytree(shop, tmp_path / "artifacts" / "toy"))
+@pytest.fixture(scope="module")
+def remade(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run again, after every one of its steps was damaged."""
+    run = Path(shutil.copytree(shop, tmp_path_factory.mktemp("second") / "artifacts" / "toy"))
+    shutil.rmtree(run / "label_cache")  # or the teacher would not be asked again
     for (step, file), kind in zip(FAULTS.items(), itertools.cycle(DAMAGES), strict=False):
         DAMAGES[kind](run / step / file)
         with pytest.raises(PrectrError):
             require_whole(run / step)
-    run_all(run.parent)
+    return run_all(run.parent)
+
+
+def test_whatever_is_damaged_is_made_again(shop: Path, remade: Path) -> None:
     for step in FAULTS:
-        assert require_whole(run / step).fingerprint == read_record(shop / step).fingerprint
+        assert require_whole(remade / step).fingerprint == read_record(shop / step).fingerprint
+
+
+def test_the_same_seed_gives_the_same_figures_in_both_stages(shop: Path, remade: Path) -> None:
     for part in ("encoder", "ranker"):
-        first, second = (without_seconds(read(folder / part / "metrics.json")) for folder in (shop, run))
+        first, second = (without_seconds(read(folder / part / "metrics.json")) for folder in (shop, remade))
         assert first == second
 
 
-def test_another_setting_of_stage_two_reruns_stage_two_alone(shop: Path) -> None:
-    before = finished(shop)
-    rank_main(["run", "--profile", "smoke", "--artifacts", str(shop.parent), "--debias_weight", "0.02"])
-    after = finished(shop)
-    assert {step for step in STEPS if after[step] != before[step]} == {"trained", "ranker"}
-    assert read(shop / "trained" / "step.json")["inputs"]["debias_weight"] == 0.02
+def with_another_setting(shop: Path, tmp_path: Path, *flags: str) -> tuple[Path, set[str]]:
+    """A copy of the run on which stage two ran again with another setting, and the steps that it took."""
+    copy = Path(shutil.copytree(shop, tmp_path / "artifacts" / "toy"))
+    before = finished(copy)
+    rank_main(["run", "--profile", "smoke", "--artifacts", str(copy.parent), *flags])
+    after = finished(copy)
+    return copy, {step for step in STEPS if after[step] != before[step]}
 
 
-def test_another_setting_of_the_evaluation_trains_nothing(shop: Path) -> None:
-    flags = ["run", "--profile", "smoke", "--artifacts", str(shop.parent)]
-    rank_main(flags)
-    before = finished(shop)
-    rank_main([*flags, "--bootstrap_resamples", "7"])
-    after = finished(shop)
-    assert {step for step in STEPS if after[step] != before[step]} == {"ranker"}
+def test_another_setting_of_stage_two_reruns_stage_two_alone_and_says_what_is_ahead(
+    shop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy, again = with_another_setting(shop, tmp_path, "--debias_weight", "0.02")
+    assert again == {"trained", "ranker"}
+    assert read(copy / "trained" / "step.json")["inputs"]["debias_weight"] == 0.02
+    first, second, *_ = capsys.readouterr().out.splitlines()
+    assert first.startswith("11 steps: 9 done, 2 to do, about ") and first.endswith("(as before)")
+    assert "✓ pair_features · trained " in second and " · ranker " in second and "✓ ranker" not in second
 
 
-def test_the_next_commands_run_as_they_are_printed(shop: Path, tmp_path: Path) -> None:
+def test_another_setting_of_the_evaluation_trains_nothing(shop: Path, tmp_path: Path) -> None:
+    _, again = with_another_setting(shop, tmp_path, "--bootstrap_resamples", "7")
+    assert again == {"ranker"}
+
+
+def test_the_next_commands_run_as_they_are_printed(
+    shop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Of another data set's name, in another folder of artifacts, and none of the settings typed again."""
     shutil.copytree(shop.parent, tmp_path / "my artifacts")
     folder = (tmp_path / "my artifacts" / "toy").rename(tmp_path / "my artifacts" / "mine") / "ranker"
     commands = next_commands(read(folder / "metrics.json"), folder)
     assert [shlex.split(command)[3] for command in commands[:3]] == ["explain", "serve", "publish"]
     for command in commands:
-        words = [sys.executable, *shlex.split(command)[1:]]
-        assert command.startswith("python ")
+        program, *words = shlex.split(command)
+        assert program == "python"
         if "serve" in words:
-            with subprocess.Popen([*words, "--port", "0"], cwd=ROOT, stdout=subprocess.PIPE, text=True) as service:
+            with subprocess.Popen(
+                [sys.executable, *words, "--port", "0"], cwd=ROOT, stdout=subprocess.PIPE, text=True
+            ) as service:
                 assert service.stdout is not None and any("The page: http" in line for line in service.stdout)
                 service.kill()
-            continue
-        done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=120)
-        assert done.returncode == 0 and done.stdout, f"{command}: {done.stderr}"
+        elif words[:2] == ["-m", "rank"]:  # in this process: another would load the libraries again
+            rank_main(words[2:])
+        else:
+            option, code = words
+            assert option == "-c"
+            exec(code, {})
+        assert "serve" in words or capsys.readouterr().out, command
 
 
 def test_a_trial_says_everywhere_that_its_figures_mean_nothing(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -266,16 +273,6 @@ def test_a_trial_says_everywhere_that_its_figures_mean_nothing(shop: Path, capsy
     rank_main(["publish", *where, "--repo", "someone/model", "--dry_run"])
     for page in ("report.html", "ranker/README.md", "encoder/README.md"):
         assert "TRIAL RUN: these figures mean nothing" in (shop / page).read_text(encoding="utf-8"), page
-
-
-def test_what_is_ahead_is_known_before_it_begins(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    flags = ["run", "--profile", "smoke", "--artifacts", str(shop.parent)]
-    rank_main(flags)
-    capsys.readouterr()
-    rank_main([*flags, "--debias_weight", "0.03"])
-    first, second, *_ = capsys.readouterr().out.splitlines()
-    assert first.startswith("11 steps: 9 done, 2 to do, about ") and first.endswith("(as before)")
-    assert "✓ pair_features · trained " in second and " · ranker " in second and "✓ ranker" not in second
 
 
 @pytest.mark.slow
@@ -338,8 +335,6 @@ def test_an_event_of_the_future_changes_no_score(shop: Path) -> None:
 
 
 def test_a_published_ranker_holds_no_people_queries_or_behaviours(shop: Path) -> None:
-    import pyarrow.parquet as pq
-
     users = set(pq.read_table(shop / "data" / "users.parquet")["user_id"].to_pylist())
     queries = {q for q in pq.read_table(shop / "data" / "queries.parquet")["query"].to_pylist() if " " in q}
     assert users and queries
@@ -351,8 +346,6 @@ def test_a_published_ranker_holds_no_people_queries_or_behaviours(shop: Path) ->
 
 
 def test_both_models_are_ready_to_be_published_and_name_nobody(shop: Path) -> None:
-    import pyarrow.parquet as pq
-
     flags = ["publish", "--profile", "smoke", "--artifacts", str(shop.parent), "--repo", "someone/model", "--dry_run"]
     distill_main(flags)
     rank_main(flags)
@@ -366,22 +359,16 @@ def test_both_models_are_ready_to_be_published_and_name_nobody(shop: Path) -> No
             assert not [word for word in users | queries if word.encode() in content], name
 
 
-def test_a_wrong_teacher_is_one_sentence_and_touches_nothing(shop: Path) -> None:
+def test_a_wrong_teacher_is_one_sentence_and_touches_nothing(
+    shop: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     before = finished(shop)
-    command = [
-        "-m",
-        "distill",
-        "run",
-        "--profile",
-        "smoke",
-        "--artifacts",
-        str(shop.parent),
-        "--teacher",
-        "no/such/folder",
-    ]
-    result = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True, timeout=120)
-    assert result.returncode == 2
-    assert "no/such/folder" in result.stderr and len(result.stderr.strip().splitlines()) == 1
+    where = ["--profile", "smoke", "--artifacts", str(shop.parent)]
+    monkeypatch.setattr(sys, "argv", ["distill", "run", *where, "--teacher", "no/such/folder"])
+    with pytest.raises(SystemExit) as stop:
+        run_main(distill_main)
+    said = capsys.readouterr().err.strip()
+    assert stop.value.code == 2 and "no/such/folder" in said and len(said.splitlines()) == 1
     assert finished(shop) == before
 
 
