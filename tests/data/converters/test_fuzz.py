@@ -2,6 +2,7 @@
 
 import json
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -134,30 +135,52 @@ def test_random_tables_end_in_tables_or_one_sentence(table: tuple[str, bytes], f
     _write_and_attempt(table, flags, ending)
 
 
-def _sources(folder: Path) -> dict[str, tuple[str, list[Path]]]:
-    """A sound command of every format, and its files."""
-    judged = write_csv(folder / "judged.csv", judgements())
-    log = write_csv(folder / "log.csv", log_rows())
-    lines = write_lines(folder / "pages.jsonl", pages())
-    home = write_zip(
-        folder, [HEADER, *(f'"{n}","{n % 9}","title {n % 9}","query {n % 5}","{1 + n % 3}"' for n in range(60))]
-    )
-    esci, wands, ubi = write_esci(folder / "esci"), write_wands(folder / "wands"), write_ubi(folder)
-    return {
-        "judged": (f"table {judged} --query query --item title --item_id id --level rating", [judged]),
-        "log": (
-            f"table {log} --query q --item title --item_id sku --timestamp at --clicked click --user visitor "
-            "--position rank --category kind --context_numeric price",
-            [log],
-        ),
-        "clicks": (f"table {log} --query q --item title --item_id sku --timestamp at --category kind", [log]),
-        "pages": (f"result_pages {lines}", [lines]),
-        "homedepot": (f"homedepot {home}", [home]),
-        "esci": (f"esci {esci}", sorted(esci.iterdir())),
-        "wands": (f"wands {wands}", sorted(wands.iterdir())),
-        "ubi": (ubi, [folder / name for name in ("queries.ndjson", "events.ndjson", "products.csv")]),
-    }
+def _judged(folder: Path) -> tuple[str, list[Path]]:
+    file = write_csv(folder / "judged.csv", judgements())
+    return f"table {file} --query query --item title --item_id id --level rating", [file]
 
+
+def _log(folder: Path) -> tuple[str, list[Path]]:
+    file = write_csv(folder / "log.csv", log_rows())
+    flags = "--timestamp at --clicked click --user visitor --position rank --category kind --context_numeric price"
+    return f"table {file} --query q --item title --item_id sku {flags}", [file]
+
+
+def _clicks(folder: Path) -> tuple[str, list[Path]]:
+    file = write_csv(folder / "log.csv", log_rows())
+    return f"table {file} --query q --item title --item_id sku --timestamp at --category kind", [file]
+
+
+def _pages(folder: Path) -> tuple[str, list[Path]]:
+    file = write_lines(folder / "pages.jsonl", pages())
+    return f"result_pages {file}", [file]
+
+
+def _homedepot(folder: Path) -> tuple[str, list[Path]]:
+    rows = [f'"{n}","{n % 9}","title {n % 9}","query {n % 5}","{1 + n % 3}"' for n in range(60)]
+    file = write_zip(folder, [HEADER, *rows])
+    return f"homedepot {file}", [file]
+
+
+def _ubi(folder: Path) -> tuple[str, list[Path]]:
+    return write_ubi(folder), [folder / name for name in ("queries.ndjson", "events.ndjson", "products.csv")]
+
+
+def _folder_of(kind: str, write: Callable[[Path], Path]) -> Callable[[Path], tuple[str, list[Path]]]:
+    """A format whose source is a folder of files."""
+
+    def source(folder: Path) -> tuple[str, list[Path]]:
+        written = write(folder / kind)
+        return f"{kind} {written}", sorted(written.iterdir())
+
+    return source
+
+
+SOURCES: dict[str, Callable[[Path], tuple[str, list[Path]]]] = {
+    **{"judged": _judged, "log": _log, "clicks": _clicks, "pages": _pages, "homedepot": _homedepot, "ubi": _ubi},
+    **{"esci": _folder_of("esci", write_esci), "wands": _folder_of("wands", write_wands)},
+}
+"""Writes a sound source of a format into a folder: the command, and its files."""
 
 TOOLS = {
     "elasticsearch": exports.elasticsearch,
@@ -169,13 +192,13 @@ TOOLS = {
     "solr": exports.solr,
 }
 
-FORMATS = ("judged", "log", "clicks", "pages", "homedepot", "esci", "wands", "ubi", *TOOLS)
+FORMATS = (*SOURCES, *TOOLS)
 
 
 def _source(folder: Path, kind: str) -> tuple[str, list[Path]]:
     """A sound command, and its files."""
     if kind not in TOOLS:
-        return _sources(folder)[kind]
+        return SOURCES[kind](folder)
     own = folder / kind
     own.mkdir()
     return TOOLS[kind](own), sorted(own.iterdir())
