@@ -12,10 +12,13 @@ os.environ["MKL_NUM_THREADS"] = "1"
 
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import settings
+
+from tests.made_once import made_once
 
 settings.register_profile("prectr", deadline=None, derandomize=True, database=None, max_examples=50)
 settings.load_profile("prectr")
@@ -63,6 +66,28 @@ LONGEST = ("test_end_to_end.py", "test_partial_data.py", "test_assistant.py", "t
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_commit() -> Iterator[None]:
+    """The commit of this checkout is asked for once: every step would start two processes of git."""
+    from prectr.shared.run import steps
+
+    commit = steps.git_commit()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(steps, "git_commit", lambda: commit)
+        yield
+
+
+@pytest.fixture(scope="session")
+def smoke_artifacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Artifacts with the toy shop's tables, as `python -m data build --profile smoke` leaves them; read only."""
+    from prectr.data.__main__ import main
+
+    def make(folder: Path) -> None:
+        main(["build", "--profile", "smoke", "--artifacts", str(folder)])
+
+    return made_once(tmp_path_factory, "smoke", make)
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from prectr.shared.encoder.level_encoder import LevelEncoder
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.steps import fingerprint_of_tables, run_step
 from tests.damages import ABSENT, DAMAGES, damaged, is_sentence
-from tests.rank.toy_run import build_run, split_of
+from tests.rank.toy_run import copy_run, split_of
 
 ITEMS = [{"text": "red wool scarf small", "category": "clothing"}, {"text": "steel pot large", "category": "kitchen"}]
 
@@ -49,8 +49,7 @@ def show(run: Path) -> np.ndarray:
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run, each of its folders with the record that a step leaves."""
-    folder = tmp_path_factory.mktemp("run")
-    build_run(folder)
+    folder = copy_run(tmp_path_factory, tmp_path_factory.mktemp("run"))
     for name in ("level_prob", "text_vectors"):
         made = folder / f"{name}.made"
         (folder / name).rename(made)

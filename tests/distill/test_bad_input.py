@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from prectr.data.__main__ import main as data_main
 from prectr.data.checks.defects import SHOWN
 from prectr.data.contract import PAIR_SPLITS, levels, write_table
 from prectr.distill.__main__ import main as distill_main
@@ -54,14 +53,6 @@ ODD_TEXTS = (
     "red" * 2_000,
     "red shirt " * 10_000,
 )
-
-
-@pytest.fixture(scope="module")
-def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The toy shop, as `python -m data build --profile smoke` leaves it; read only."""
-    folder = tmp_path_factory.mktemp("artifacts")
-    data_main(["build", "--profile", "smoke", "--artifacts", str(folder)])
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +134,7 @@ def repeat(**changes: object) -> Callable[[pa.Table], pa.Table]:
     ],
 )
 def test_stage_one_says_it_in_a_sentence_each_and_touches_nothing(
-    artifacts: Path,
+    smoke_artifacts: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -151,7 +142,7 @@ def test_stage_one_says_it_in_a_sentence_each_and_touches_nothing(
     change: Callable[[pa.Table], pa.Table] | None,
     message: str,
 ) -> None:
-    shutil.copytree(artifacts, tmp_path, dirs_exist_ok=True)
+    shutil.copytree(smoke_artifacts, tmp_path, dirs_exist_ok=True)
     path = tmp_path / "toy" / "data" / f"{table}.parquet"
     if change is None:
         path.write_bytes(path.read_bytes()[:-50])

@@ -6,16 +6,14 @@ import pytest
 
 from prectr.rank.serving.scorer import Scorer
 from prectr.rank.training.trees import FittedTrees, Rows, fit_lightgbm
-from tests.rank.toy_run import build_run
+from tests.rank.toy_run import copy_run
 from tests.rank.training.random_rows import SMALL, make_rows
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run's folder; a module's own, since some tests write into it."""
-    folder = tmp_path_factory.mktemp("run")
-    build_run(folder)
-    return folder
+    return copy_run(tmp_path_factory, tmp_path_factory.mktemp("run"))
 
 
 @pytest.fixture(scope="module")

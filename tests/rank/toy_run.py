@@ -1,6 +1,7 @@
 """What a run of stage two leaves behind, on the toy shop, with an untrained ranker and seeded random probabilities."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+import pytest
 import torch
 
 import prectr.data.toy as toy
@@ -29,6 +31,7 @@ from prectr.rank.model.predictor import Predictor
 from prectr.rank.model.ranker_model import RankerConfig, RankerModel
 from prectr.rank.serving.ranker import Ranker
 from prectr.shared.run.steps import fingerprint_of_tables, run_step
+from tests.made_once import made_once
 from tests.rank.history.toy_level_prob import random_level_prob
 from tests.shared.encoder.tiny_encoder import tiny_encoder
 
@@ -71,6 +74,11 @@ def build_run(home: Path, **network: Any) -> None:
         (work / "metrics.json").write_text(json.dumps({"exposed": figures}))
 
     run_step("ranker", home / "ranker", {}, save)
+
+
+def copy_run(factory: pytest.TempPathFactory, home: Path) -> Path:
+    """`home`, filled as by `build_run`: a copy of what one process made for all."""
+    return Path(shutil.copytree(made_once(factory, "toy_run", build_run), home, dirs_exist_ok=True))
 
 
 def untrained(feature_map: FeatureMap, home: Path, columns: Columns, seed: int = 0, **network: Any) -> Ranker:

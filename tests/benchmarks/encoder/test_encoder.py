@@ -14,7 +14,6 @@ from benchmarks.encoder.cells import UNSEEDED
 from benchmarks.encoder.hidden_levels import hidden_levels
 from benchmarks.encoder.results import SYSTEMS as EVERY_SYSTEM
 from benchmarks.encoder.results import keep_others, name_of
-from prectr.data.__main__ import main as data_main
 from prectr.data.contract import read_table
 from prectr.distill.labelling.job import labels_fingerprint
 from prectr.distill.models.random_models import random_text_encoder
@@ -43,9 +42,8 @@ SMALL: dict[str, Any] = {
 
 
 @pytest.fixture(scope="module")
-def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("bench")
-    data_main(["build", "--profile", "smoke", "--artifacts", str(folder)])
+def artifacts(smoke_artifacts: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = Path(shutil.copytree(smoke_artifacts, tmp_path_factory.mktemp("bench"), dirs_exist_ok=True))
     texts = read_table(folder / "toy" / "data", "items", ["text"])["text"].to_pylist()
     random_text_encoder(folder / "encoder", texts, seed=0)
     return folder

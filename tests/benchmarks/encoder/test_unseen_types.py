@@ -8,7 +8,6 @@ import pytest
 from benchmarks.encoder.beside import SYSTEMS
 from benchmarks.encoder.cells import RESULTS
 from benchmarks.encoder.unseen_types import MEASURES, main
-from prectr.data.__main__ import main as data_main
 from prectr.shared.errors import PrectrError
 
 
@@ -20,8 +19,7 @@ def test_the_file_of_record_has_every_measure_of_every_system() -> None:
         assert len(figures["spearman"]) == (len(result["seeds"]) if "student" in system else 1)
 
 
-def test_what_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    where = ["--profile", "smoke", "--artifacts", str(tmp_path)]
-    data_main(["build", *where])
+def test_what_is_missing_is_named(smoke_artifacts: Path) -> None:
+    where = ["--profile", "smoke", "--artifacts", str(smoke_artifacts)]
     with pytest.raises(PrectrError, match="encoder is not there: run `make distill DATA=toy`"):
         main(where)

@@ -10,14 +10,12 @@ from benchmarks.serving.loop import LoopArguments, close_the_loop
 from benchmarks.serving.shoppers import Shoppers
 from prectr.data.checks.validate import validate
 from prectr.data.contract import read_table
-from tests.rank.toy_run import build_run
+from tests.rank.toy_run import copy_run
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    home = tmp_path_factory.mktemp("artifacts") / "toy"
-    build_run(home)
-    return home
+    return copy_run(tmp_path_factory, tmp_path_factory.mktemp("artifacts") / "toy")
 
 
 def test_people_want_what_the_shops_own_generator_says(home: Path) -> None:

@@ -28,15 +28,14 @@ from prectr.rank.serving.live import LiveRanker
 from prectr.rank.training.trees import Rows, fit_lightgbm
 from prectr.rank.workspace import TREES_FILE
 from prectr.shared.errors import PrectrError
-from tests.rank.toy_run import build_run, predictions, split_of
+from tests.rank.toy_run import copy_run, predictions, split_of
 from tests.rank.training.random_rows import SMALL
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run with what it predicts of the test weeks, and features of every split."""
-    home = tmp_path_factory.mktemp("artifacts") / "toy"
-    build_run(home)
+    home = copy_run(tmp_path_factory, tmp_path_factory.mktemp("artifacts") / "toy")
     table = split_of(home, "test")
     predicted = {"impression_id": table["impression_id"], "split": pa.array(["test"] * table.num_rows)}
     p_click = pa.array(predictions(home, "test")["p_click"].astype(np.float32))

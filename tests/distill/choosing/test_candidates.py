@@ -1,5 +1,6 @@
 """Several teachers on the same validation pairs: their figures, what the job would cost, and who is recommended."""
 
+import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from prectr.data.__main__ import main as data_main
 from prectr.distill.__main__ import main as distill_main
 from prectr.distill.choosing.candidates import TOGETHER, Candidate, ask_all, recommendation, show_candidates
 from prectr.distill.choosing.likeness import LIKENESS
@@ -88,10 +88,10 @@ def test_the_table_tells_cost_only_where_something_costs(capsys: pytest.CaptureF
 
 
 def test_the_command_compares_what_can_judge_and_names_what_cannot(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    smoke_artifacts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    shutil.copytree(smoke_artifacts, tmp_path, dirs_exist_ok=True)
     where = ["--profile", "smoke", "--artifacts", str(tmp_path), "--endpoint_model", "m", "--labeller_pairs", "40"]
-    data_main(["build", *where[:4]])
     random_text_encoder(encoder := tmp_path / "encoder", ["red milk lamp", "blue shoes and bread"], seed=0)
     with EndpointServer() as server:
         where += ["--teacher", f"random,random-cross-encoder,{server.url}", "--endpoint_price", "2"]
@@ -106,10 +106,10 @@ def test_the_command_compares_what_can_judge_and_names_what_cannot(
 
 
 def test_without_validation_pairs_there_is_nothing_to_compare_by(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    smoke_artifacts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    shutil.copytree(smoke_artifacts, tmp_path, dirs_exist_ok=True)
     where = ["--profile", "smoke", "--artifacts", str(tmp_path)]
-    data_main(["build", *where])
     monkeypatch.setattr(Sheet, "__len__", lambda self: 0)
     with pytest.raises(PrectrError, match="no validation pairs with levels"):
         distill_main(["check-teacher", *where, "--teacher", "random,http://127.0.0.1:9/v1", "--endpoint_model", "m"])

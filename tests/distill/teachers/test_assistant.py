@@ -1,13 +1,13 @@
 """A teacher's assistant learns the teacher's labels, judges the same pairs anew, and the student learns from it."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from prectr.data.__main__ import main as data_main
 from prectr.distill.__main__ import main as distill_main
 from prectr.distill.config import TeacherArguments
 from prectr.distill.labelling.job import labels_fingerprint, read_labels
@@ -36,10 +36,9 @@ def stage_one(artifacts: Path, verb: str, *flags: str) -> Path:
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def shop(smoke_artifacts: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The toy shop, labelled by a teacher and by its assistant."""
-    artifacts = tmp_path_factory.mktemp("artifacts")
-    data_main(["build", "--profile", "smoke", "--artifacts", str(artifacts)])
+    artifacts = shutil.copytree(smoke_artifacts, tmp_path_factory.mktemp("artifacts"), dirs_exist_ok=True)
     return stage_one(artifacts, "label", "--assistant", "random-cross-encoder")
 
 

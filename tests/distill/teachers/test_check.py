@@ -1,5 +1,6 @@
 """What check-teacher shows, and how it reckons time and cost."""
 
+import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from prectr.data.__main__ import main as data_main
 from prectr.distill.__main__ import main as distill_main
 from prectr.distill.pairs import Pairs, read_pairs
 from prectr.distill.teachers.base import Judgement, Pair
@@ -82,9 +82,11 @@ def test_a_teacher_that_counts_nothing_is_shown_all_the_same(capsys: pytest.Capt
     assert "does not count its tokens" in shown
 
 
-def test_the_job_is_what_the_strategies_find(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_job_is_what_the_strategies_find(
+    smoke_artifacts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(smoke_artifacts, tmp_path, dirs_exist_ok=True)
     where = ["--profile", "smoke", "--artifacts", str(tmp_path)]
-    data_main(["build", *where])
     keys = {split: set(found.keys()) for split, found in read_pairs(tmp_path / "toy" / "data").items()}
     without_gold = keys.pop("unlabelled").difference(*keys.values())
     for asked, size in ((100, 100), (100_000, len(without_gold))):

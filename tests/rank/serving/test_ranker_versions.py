@@ -8,13 +8,12 @@ import pytest
 from prectr.rank.model.trained import SCHEMA_VERSION
 from prectr.rank.serving.ranker import Ranker
 from prectr.shared.errors import PrectrError
-from tests.rank.toy_run import build_run
+from tests.rank.toy_run import copy_run
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    home = tmp_path_factory.mktemp("run")
-    build_run(home)
+    home = copy_run(tmp_path_factory, tmp_path_factory.mktemp("run"))
     (home / "ranker" / "step.json").unlink()  # as of a hub: what a test changes is nobody's damage
     return home / "ranker"
 

@@ -1,13 +1,13 @@
 """A teacher that is asked in batches: the judgements of the live one, once paid for, whatever happens meanwhile."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from prectr.data.__main__ import main as data_main
 from prectr.distill.__main__ import main as distill_main
 from prectr.distill.config import TeacherArguments
 from prectr.distill.labelling.cache import LabelCache
@@ -222,12 +222,14 @@ def test_an_address_with_batch_before_it_is_the_same_judge() -> None:
     assert opened.kept == Path("somewhere")
 
 
-def test_the_toy_shop_is_labelled_by_one_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_toy_shop_is_labelled_by_one_batch(
+    smoke_artifacts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     init: Any = batch_teacher.BatchTeacher.__init__
     monkeypatch.setitem(init.__kwdefaults__, "live_pairs", 200)
     monkeypatch.setitem(init.__kwdefaults__, "seconds", 0.01)
+    shutil.copytree(smoke_artifacts, tmp_path, dirs_exist_ok=True)
     where = ["--profile", "smoke", "--artifacts", str(tmp_path)]
-    data_main(["build", *where])
     with BatchServer() as server:
         distill_main(["label", *where, "--teacher", f"batch:{server.url}", "--endpoint_model", "m"])
     assert [len(lines) for lines in server.uploads] == [320]
