@@ -10,7 +10,7 @@ import numpy as np
 from scipy.special import softmax
 
 from prectr.distill.pairs import Pairs
-from prectr.shared.metrics import auc, query_order, spearman, user_bootstrap, within_query_spearman
+from prectr.shared.metrics import auc_of_weights, query_order, spearman, user_bootstrap, within_query_spearman
 
 
 def order(pairs: Pairs, score: np.ndarray, random_score: np.ndarray) -> float:
@@ -64,11 +64,12 @@ def _order_of_weights(graded: Pairs, scores: np.ndarray) -> Callable[[np.ndarray
         value = within_query_spearman(row_query[rows], graded.level[rows], scores[rows])
         within[query] = np.nan if value is None else value
     ordered = np.flatnonzero(np.isfinite(within))
+    above_random = auc_of_weights(is_graded, scores)
 
     def order_of(weights: np.ndarray) -> float:
         drawn = weights[first[ordered]]
         mean = float(drawn @ within[ordered] / drawn.sum()) if drawn.sum() else 0.0
-        return mean + (auc(is_graded, scores, weights) or 0.0)
+        return mean + (above_random(weights) or 0.0)
 
     return order_of
 
