@@ -6,32 +6,28 @@ import pytest
 import torch
 
 from prectr.rank.inputs.texts import token_tensors
-from prectr.rank.serving.export.encoder import pair_states, read_by_graph, write_encoder
+from prectr.rank.model.trained import TrainedRanker
+from prectr.rank.serving.export.encoder import pair_states, read_by_graph
+from prectr.rank.serving.export.exported import files_of, folder_of
 from prectr.rank.serving.export.graph import Graph
+from prectr.rank.serving.texts.kept_texts import LEARNT
 from prectr.shared.encoder.level_encoder import LevelEncoder
 from prectr.shared.encoder.level_head import TokenVectors
 from prectr.shared.errors import PrectrError
-from tests.shared.encoder.tiny_encoder import tiny_encoder
 
 TEXTS = ["red", "a red shoe", "blue shoe a b c d e f small large", "", "2 liter soda"]
 CLOSE = 1e-5
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("graphs")
+def encoder(home: Path) -> LevelEncoder:
+    return TrainedRanker.from_pretrained(home / "ranker").model.encoder
 
 
 @pytest.fixture(scope="module")
-def encoder(folder: Path) -> LevelEncoder:
-    return tiny_encoder(folder / "vocabulary")
-
-
-@pytest.fixture(scope="module")
-def reader(folder: Path, encoder: LevelEncoder) -> LevelEncoder:
-    paths = folder / "vectors.onnx", folder / "states.onnx"
-    write_encoder(encoder, *paths)
-    return read_by_graph(encoder, Graph(paths[0]))
+def reader(home: Path, encoder: LevelEncoder) -> LevelEncoder:
+    """The encoder by what `write_encoder` wrote of it."""
+    return read_by_graph(encoder, Graph(folder_of(home / "ranker") / files_of(LEARNT)[0]))
 
 
 def same(ours: TokenVectors, theirs: TokenVectors) -> None:
@@ -52,11 +48,10 @@ def test_texts_of_any_number_and_length(encoder: LevelEncoder, reader: LevelEnco
 
 @torch.inference_mode()
 @pytest.mark.parametrize("pairs", [1, 2, 5])
-@pytest.mark.usefixtures("reader")
-def test_pairs_of_any_number(encoder: LevelEncoder, folder: Path, pairs: int) -> None:
+def test_pairs_of_any_number(encoder: LevelEncoder, home: Path, pairs: int) -> None:
     item = encoder.encode(*token_tensors(encoder.tokenize(TEXTS[:pairs], "item")))
     query = encoder.encode(*token_tensors(encoder.tokenize(TEXTS[-pairs:], "query")))
-    found = pair_states(Graph(folder / "states.onnx"), query, item)
+    found = pair_states(Graph(folder_of(home / "ranker") / files_of(LEARNT)[1]), query, item)
     expected = encoder.state(query, item)
     torch.testing.assert_close(found, expected, rtol=0, atol=CLOSE)
     assert expected.std() > 100 * CLOSE

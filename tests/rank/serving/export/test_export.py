@@ -22,7 +22,6 @@ from tests.rank.toy_run import split_of
 @pytest.fixture(scope="module")
 def exported(home: Path) -> Path:
     """The ranker's folder, with its graphs."""
-    main(["export", str(home / "ranker")])
     return home / "ranker"
 
 
