@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from tests.made_once import made_once
+from tests.shared.made_once import made_once
 
 settings.register_profile("prectr", deadline=None, derandomize=True, database=None, max_examples=50)
 settings.load_profile("prectr")

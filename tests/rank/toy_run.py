@@ -31,9 +31,9 @@ from prectr.rank.model.predictor import Predictor
 from prectr.rank.model.ranker_model import RankerConfig, RankerModel
 from prectr.rank.serving.ranker import Ranker
 from prectr.shared.run.steps import fingerprint_of_tables, run_step
-from tests.made_once import made_once
 from tests.rank.history.toy_level_prob import random_level_prob
 from tests.shared.encoder.tiny_encoder import tiny_encoder
+from tests.shared.made_once import made_once
 
 LEVEL_NAMES = ["irrelevant", "related", "substitute", "exact"]
 HISTORY = HistoryArguments(history_in_category=6, history_overall=6, cross_history=6, cold_share=0.0)

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from prectr.rank.__main__ import main
-from tests.made_once import made_once
 from tests.rank.toy_run import copy_run
+from tests.shared.made_once import made_once
 
 
 @pytest.fixture(scope="module")
