@@ -73,7 +73,9 @@ def test_the_order_of_pages_changes_neither_loss_nor_gradient(scene, order):
     expected, found = loss_and_gradients(scene, plain), loss_and_gradients(scene, mixed)
     assert expected.keys() == found.keys() and len(found) > 20
     for name, value in expected.items():
-        assert torch.allclose(found[name], value, rtol=1e-4, atol=1e-5), name
+        # A small part of a gradient is a sum of large ones, which processors add up in their own ways.
+        rounding = 1e-5 * max(1.0, float(value.abs().max()))
+        assert torch.allclose(found[name], value, rtol=1e-4, atol=rounding), name
 
 
 @pytest.mark.parametrize("seed", range(4))
