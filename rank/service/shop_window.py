@@ -32,7 +32,7 @@ class Shopper:
 
 
 class LoggedClicks:
-    """Clicks under each query of a log, in columns: an object for every query and item would take a hundred bytes."""
+    """Clicks under each query of a log, in columns, not as an object for every query and item."""
 
     def __init__(self, clicked: pa.Table) -> None:
         """`clicked`: columns query, which no row lacks, and item_id."""

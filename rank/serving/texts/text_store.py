@@ -29,17 +29,17 @@ class TextStore:
 
     Args:
         kept: the first texts, and queries that are known; None: there are none. reader: the same encoder, faster with
-            one query and with pairs (`Exported.reader`), though not with many texts; None: torch reads all.
+            one query (`Exported.reader`), though not with many texts; None: torch reads all.
 
     Attributes:
-        encoder: what compares texts.
+        encoder: what reads queries, and compares texts.
     """
 
     def __init__(
         self, encoder: LevelEncoder, kept: KeptTexts | None = None, reader: LevelEncoder | None = None
     ) -> None:
         encoder = encoder.to(compute_device()).eval()
-        self.encoder, self._reader, self._asked = reader or encoder, encoder, reader or encoder
+        self.encoder, self._reader = reader or encoder, encoder
         self._blocks: list[TextBlock] = []
         self._known, self._of_known = Grown(pa.array([], pa.string())), nothing(self.encoder)
         if kept is not None:
@@ -122,5 +122,5 @@ class TextStore:
     def _read(self, query: str) -> TokenVectors:
         row, block = int(self._known.encode(pa.array([query], pa.string()))[0]), self._of_known
         if row < 0:
-            row, block = 0, next(encoded(self._asked, [query], "query"))
+            row, block = 0, next(encoded(self.encoder, [query], "query"))
         return block.vectors(torch.tensor([row], device=self.encoder.device), self.encoder)
