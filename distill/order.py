@@ -1,5 +1,5 @@
-"""What a judge of relevance is chosen by: how it orders the items of a query, and whether it knows what was never a
-candidate.
+"""What a judge of relevance is chosen by: how it orders the items of a query, and whether it knows what is relevant
+from what was never a candidate.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from prectr.shared.metrics import auc_of_weights, query_order, spearman, user_bo
 
 
 def order(pairs: Pairs, score: np.ndarray, random_score: np.ndarray) -> float:
-    """Mean Spearman within the queries of `pairs`, in [-1, 1], plus how often a graded pair scores above one with a
-    random item, in [0, 1]: their sum, since a judge that is good at one and bad at the other teaches the bad one too
-    [O]. Where no query has two levels the first is of all pairs; where there are no random pairs the second is left
-    out.
+    """Mean Spearman within the queries of `pairs`, in [-1, 1], plus how often a pair of a level above 0 scores above a
+    pair with a random item, in [0, 1]: their sum, since a judge that is good at one and bad at the other teaches the
+    bad one too [O]. Graded pairs of level 0 are left out of the second: who says the same of them and of random pairs
+    is right, and the more of them there are, the more it would cost to know. Where no query has two levels the first is
+    of all pairs; where there are no random pairs, or none above level 0, the second is left out.
 
     Args:
         pairs: n with gold levels. score: [n], more is better. random_score: [m], of pairs with random items.
@@ -25,7 +26,7 @@ def order(pairs: Pairs, score: np.ndarray, random_score: np.ndarray) -> float:
     found = query_order(pairs.query, pairs.level, score, random_score)
     within = found["within_query_spearman"]
     within = (spearman(pairs.level, score) or 0.0) if within is None else within
-    return within + (found["auc_random"] or 0.0)
+    return within + (found["auc_relevant_random"] or 0.0)
 
 
 def leads(
@@ -56,7 +57,8 @@ def leads(
 
 def _order_of_weights(graded: Pairs, scores: np.ndarray) -> Callable[[np.ndarray], float]:
     """`order` of scores [n + m] as a function of how often each pair's query was drawn [n + m]."""
-    is_graded = np.arange(len(scores)) < len(graded)
+    relevant = np.flatnonzero(graded.level > 0)
+    told_apart = np.append(relevant, np.arange(len(graded), len(scores)))
     queries, first, row_query = np.unique(graded.query, return_index=True, return_inverse=True)
     within = np.full(len(queries), np.nan)
     for query in range(len(queries)):
@@ -64,12 +66,12 @@ def _order_of_weights(graded: Pairs, scores: np.ndarray) -> Callable[[np.ndarray
         value = within_query_spearman(row_query[rows], graded.level[rows], scores[rows])
         within[query] = np.nan if value is None else value
     ordered = np.flatnonzero(np.isfinite(within))
-    above_random = auc_of_weights(is_graded, scores)
+    above_random = auc_of_weights(np.arange(len(told_apart)) < len(relevant), scores[told_apart])
 
     def order_of(weights: np.ndarray) -> float:
         drawn = weights[first[ordered]]
         mean = float(drawn @ within[ordered] / drawn.sum()) if drawn.sum() else 0.0
-        return mean + (above_random(weights) or 0.0)
+        return mean + (above_random(weights[told_apart]) or 0.0)
 
     return order_of
 

@@ -90,7 +90,7 @@ def show_candidates(candidates: Sequence[Candidate], sheet: Sheet, job_size: int
     rows = [
         [
             one.name,
-            *(_told(one.figures.get(name)) for name in ("within_query_spearman", "auc_random", "qwk")),
+            *(_told(one.figures.get(name)) for name in ("within_query_spearman", "auc_relevant_random", "qwk")),
             f"{1 / one.seconds:,.1f}",
             one.takes(job_size),
             *([None if one.cost is None else f"{one.cost * job_size:,.2f}"] if paid else []),
@@ -103,7 +103,7 @@ def show_candidates(candidates: Sequence[Candidate], sheet: Sheet, job_size: int
         ["teacher", "within query", "against random", "QWK", "pairs/s", f"time for {job_size:,} pairs", *costs],
         rows,
         f"On {len(sheet):,} validation pairs of {len(np.unique(sheet.graded.query)):,} queries: Spearman within the "
-        f"query, AUC of graded against {len(sheet.random):,} random pairs.",
+        f"query, AUC of relevant against {len(sheet.random):,} random pairs.",
     )
 
 
@@ -113,7 +113,7 @@ def recommendation(candidates: Sequence[Candidate], job_size: int) -> str:
     if not known:
         return "None of them could judge a single validation pair, so none is recommended."
     best = max(known, key=lambda one: (one.order, -(one.cost or 0.0), -one.seconds))
-    within, random = (_told(best.figures[name]) or "–" for name in ("within_query_spearman", "auc_random"))
+    within, random = (_told(best.figures[name]) or "–" for name in ("within_query_spearman", "auc_relevant_random"))
     takes = f"{job_size:,} pairs take {best.takes(job_size)}"
     if best.price:
         takes += " and cost what it does not tell" if best.cost is None else f" and cost {best.cost * job_size:,.2f}"

@@ -117,11 +117,11 @@ def open_labeller(panel: Panel, taught: Path, choice: Path, likeness: str) -> Te
 def sentence(figures: dict[str, Any], chosen: str) -> str:
     """Who labels, and how the others did, as one line of the log."""
     told = ", ".join(
-        f"{name} {_told(found['within_query_spearman'])} / {_told(found['auc_random'])}"
+        f"{name} {_told(found['within_query_spearman'])} / {_told(found['auc_relevant_random'])}"
         for name, found in figures.items()
         if found["order"] is not None
     )
-    return f"{chosen} labels: on validation, Spearman within the query / AUC of graded against random: {told}."
+    return f"{chosen} labels: on validation, Spearman within the query / AUC of relevant against random: {told}."
 
 
 def chosen_in(choice: Path) -> str:

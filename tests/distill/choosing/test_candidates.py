@@ -67,7 +67,7 @@ def test_one_alone_is_no_ensemble_and_what_is_not_told_costs_nobody_knows_what()
 
 
 def candidate(name: str, order: float | None, seconds: float = 0.01, price: float = 0.0) -> Candidate:
-    figures = {"order": order, "within_query_spearman": 0.5, "auc_random": 0.75, "qwk": 0.25}
+    figures = {"order": order, "within_query_spearman": 0.5, "auc_relevant_random": 0.75, "qwk": 0.25}
     return Candidate(name, figures, seconds, 50.0, price)
 
 
