@@ -66,11 +66,16 @@ def _order_of_weights(graded: Pairs, scores: np.ndarray) -> Callable[[np.ndarray
         value = within_query_spearman(row_query[rows], graded.level[rows], scores[rows])
         within[query] = np.nan if value is None else value
     ordered = np.flatnonzero(np.isfinite(within))
+    said = scores[: len(graded)]
     above_random = auc_of_weights(np.arange(len(told_apart)) < len(relevant), scores[told_apart])
 
     def order_of(weights: np.ndarray) -> float:
-        drawn = weights[first[ordered]]
-        mean = float(drawn @ within[ordered] / drawn.sum()) if drawn.sum() else 0.0
+        if len(ordered):
+            drawn = weights[first[ordered]]
+            mean = float(drawn @ within[ordered] / drawn.sum()) if drawn.sum() else 0.0
+        else:
+            rows = np.repeat(np.arange(len(graded)), weights[: len(graded)].astype(int))
+            mean = spearman(graded.level[rows], said[rows]) or 0.0
         return mean + (above_random(weights[told_apart]) or 0.0)
 
     return order_of

@@ -25,17 +25,17 @@ class Node:
     """Processes of one node: `ray start`, Ray's own and the workers that they begin.
 
     Args:
-        cpus: how many parts it works on at once. address: of the head; None: it is the head.
+        cpus: how many parts it works on at once. gpus: that Ray is told of. address: of the head; None: it is the head.
     """
 
-    def __init__(self, folder: Path, cpus: float, address: str | None = None) -> None:
+    def __init__(self, folder: Path, cpus: float, gpus: int, address: str | None = None) -> None:
         self._log = folder / f"node-{time.monotonic_ns()}.log"
         port = None if address else _free_port()
         self.address = address or f"{HERE}:{port}"
         where = ["--address", address] if address else ["--head", "--port", str(port)]
         # Any free port: workers of several nodes would look for the same ones on one machine.
         ports = ["--min-worker-port", "0", "--max-worker-port", "0"]
-        size = ["--num-cpus", f"{cpus:g}", "--object-store-memory", str(OBJECT_STORE)]
+        size = ["--num-cpus", f"{cpus:g}", "--num-gpus", f"{gpus}", "--object-store-memory", str(OBJECT_STORE)]
         others = ["--include-log-monitor", "false", "--temp-dir", str(folder), "--disable-usage-stats", "--block"]
         head = [] if address else ["--include-dashboard", "false", "--no-monitor"]
         command = [*RAY, "start", *where, *ports, *size, *others, *head]
@@ -68,14 +68,14 @@ class Node:
 class Nodes:
     """The nodes of a cluster, its head first. Attributes: `address`, of the head."""
 
-    def __init__(self, folder: Path, count: int, cpus: float) -> None:
-        self._nodes = [Node(folder, cpus)]
+    def __init__(self, folder: Path, count: int, cpus: float, gpus: int) -> None:
+        self._nodes = [Node(folder, cpus, gpus)]
         self.address = self._nodes[0].address
         try:
             self._nodes[0].wait()
             for _ in range(count - 1):
                 # One by one: two that begin at once choose the same names for their sockets, and one of them dies.
-                self._nodes.append(Node(folder, cpus, self.address))
+                self._nodes.append(Node(folder, cpus, gpus, self.address))
                 self._nodes[-1].wait()
         except BaseException:
             self.end()
@@ -94,7 +94,7 @@ class Nodes:
 
 
 @contextmanager
-def nodes(count: int, cpus: float = 1.0) -> Iterator[Nodes]:
+def nodes(count: int, cpus: float = 1.0, gpus: int = 0) -> Iterator[Nodes]:
     """So many nodes, at `RAY_ADDRESS` within; the first of them is the head."""
     from ray._raylet import Config  # type: ignore[attr-defined]
 
@@ -104,7 +104,7 @@ def nodes(count: int, cpus: float = 1.0) -> Iterator[Nodes]:
         Config.initialize("")  # Ray has read its environment when it was imported, perhaps before
         # Nodes and driver know each other by the token of this user, whom others are refused for.
         subprocess.run([*RAY, "get-auth-token", "--generate"], check=True, capture_output=True)
-        cluster = Nodes(Path(place), count, cpus)
+        cluster = Nodes(Path(place), count, cpus, gpus)
         try:
             with environment(RAY_ADDRESS=cluster.address):
                 yield cluster

@@ -13,7 +13,6 @@ import hashlib
 import json
 import math
 import re
-import shutil
 import time
 import uuid
 from collections.abc import Callable, Iterable, Sequence
@@ -42,7 +41,7 @@ from prectr.shared.engine.plain import PLAIN
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.console import progress_bar, table
 from prectr.shared.run.fingerprint import file_fingerprint
-from prectr.shared.training.device import gpus_of_a_part
+from prectr.shared.training.device import GPUS_OF_A_PART
 
 NAME = re.compile("[0-9a-f]{32}")
 LABELS, REJECTED = "labels.parquet", "rejected.jsonl"
@@ -259,13 +258,12 @@ def _give_out(
     if not pending:
         return
     count = _Count(cache, sum(len(shard.pairs) for shard in shards), tolerated)
-    job = Job("labelling", reopen, partial(_scored, cache), _num_pairs, "pairs", gpus=gpus_of_a_part())
-    kept = cache.folder / "parts" / pending[0].name
+    job = Job("labelling", reopen, partial(_scored, cache), _num_pairs, "pairs", gpus=GPUS_OF_A_PART)
     total = sum(len(shard.pairs) for shard in pending)
-    with closing(engine.map(job, pending, total, kept)) as results:
+    # Nothing else is kept: what is labelled is in the cache, and a command that goes on has fewer shards to give out.
+    with closing(engine.map(job, pending, total)) as results:
         for shard, found in zip(pending, results, strict=True):
             count.add(shard, found["rejected"])
-    shutil.rmtree(kept, ignore_errors=True)
 
 
 def _scored(cache: LabelCache, teacher: Teacher, shard: Shard) -> Arrays:

@@ -41,7 +41,7 @@ from prectr.shared.engine.job import Arrays, Job
 from prectr.shared.run.provenance import git_commit, machine
 from prectr.shared.run.schema import read_json
 from prectr.shared.run.steps import RECORD, read_record
-from prectr.shared.training.device import gpus_of_a_part
+from prectr.shared.training.device import GPUS_OF_A_PART
 
 
 def judge_ranker(workspace: Workspace, work: Path) -> None:
@@ -120,7 +120,7 @@ def _predictions(
         partial(_predicted, workspace.folder / "features", batch),
         unit="sets",
         shows_itself=True,
-        gpus=gpus_of_a_part(),
+        gpus=GPUS_OF_A_PART,
     )
     found = engine.map(job, sets, len(sets), work / "checkpoints" / "predictions")
     return dict(zip(sets, found, strict=True))

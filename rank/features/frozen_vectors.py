@@ -17,7 +17,7 @@ from prectr.shared.encoder.level_encoder import LevelEncoder
 from prectr.shared.engine.job import Arrays, Engine, Job
 from prectr.shared.engine.plain import PLAIN
 from prectr.shared.storage.npy import NpyWriter, open_array
-from prectr.shared.training.device import autocast, compute_device, gpus_of_a_part
+from prectr.shared.training.device import GPUS_OF_A_PART, autocast, compute_device
 
 ITEMS, QUERIES, AXES = "items.npy", "queries.npy", "item_axes.npy"
 AXES_AT_MOST = 32
@@ -87,7 +87,7 @@ def write_frozen_vectors(
     """
     for path, tokens in ((folder / ITEMS, items), (folder / QUERIES, queries)):
         job = Job(
-            f"vectors of {path.stem}", lambda: encoder, partial(_vectors, bf16), _size, "texts", gpus=gpus_of_a_part()
+            f"vectors of {path.stem}", lambda: encoder, partial(_vectors, bf16), _size, "texts", gpus=GPUS_OF_A_PART
         )
         size, kept = len(tokens["input_ids"]), folder / "checkpoints" / path.stem
         with NpyWriter(path, np.float16, (encoder.text_encoder.config.hidden_size,)) as file:

@@ -34,7 +34,8 @@ class Job(Generic[Opened, Part]):
         work: (opened, part) -> arrays by name.
         size: how many units a part has. unit: what they are called.
         shows_itself: whether `work` says how far it is, where somebody sees it: in this process.
-        cpus, gpus: what a part occupies meanwhile, where there is a choice; no more processors than a node has.
+        cpus, gpus: what a part occupies meanwhile, where there is a choice; no more processors than a node has, and no
+            GPU where no node has that many.
     """
 
     name: str

@@ -11,27 +11,24 @@ from __future__ import annotations
 import math
 import os
 import signal
-import socket
 import threading
 import time
-import traceback
+import zipfile
 from collections.abc import Callable, Generator, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import ray
-from ray.exceptions import AuthenticationError, RayError
-from ray.util import get_node_ip_address
+from ray.exceptions import AuthenticationError, RayError, RayTaskError
 
-from prectr.shared.atomic import atomic_write
 from prectr.shared.engine.job import Arrays, Job, Opened, Part
+from prectr.shared.engine.ray_worker import ACTOR, TASK, Failure, note_of, origin_of, sentence
 from prectr.shared.errors import PrectrError
-from prectr.shared.run.console import progress_bar
-from prectr.shared.run.sources import code_of
+from prectr.shared.run.console import print_line, progress_bar
 
 ADDRESS = "RAY_ADDRESS"
 RETRIES = 5
@@ -41,24 +38,9 @@ AHEAD = 3
 memory."""
 SECONDS_BETWEEN_COUNTS = 5.0
 """Of the cluster's processors, whose number may change."""
-
-
-@dataclass(frozen=True)
-class _Origin:
-    """Where the driver stands: a worker goes there before it opens anything, since paths may be relative."""
-
-    host: str
-    folder: str
-    code: dict[str, str]
-    """Of the modules that do the work: bytes are the same only where these are."""
-
-
-@dataclass(frozen=True)
-class _Failure:
-    """What a part ended with, told by the node it was on."""
-
-    node: str
-    cause: str
+PATIENCE = 60.0
+"""Seconds without a result after which the cluster is looked at: whether there still is a node for what was given out.
+A network file system may take as long to show here what a node has written."""
 
 
 class RayEngine:
@@ -78,9 +60,9 @@ class RayEngine:
             kept = kept.absolute()
             kept.mkdir(parents=True, exist_ok=True)
         job = self._fitting(job)
-        crew = _Crew(job, self._slots(job)) if job.gpus else _Tasks(job)
+        crew = _Actors(job, self._slots(job)) if job.gpus else _Tasks(job)
         with progress_bar(job.name, total, job.unit) as advance:
-            given = _Given(job, crew, kept, advance)
+            given = _Given(job, crew, kept, advance, partial(self._slots_left, job))
             try:
                 for part in parts:
                     given.add(part)
@@ -89,7 +71,7 @@ class RayEngine:
                 while len(given):
                     yield given.take()
             finally:
-                crew.dismiss(given.waiting)
+                given.dismiss()
 
     def together(self, build: Callable[[Path], None], work: Path) -> None:
         from prectr.shared.engine.ray_train import train
@@ -106,18 +88,33 @@ class RayEngine:
         return max(1, int(min(slots, self._gpus / job.gpus) if job.gpus else slots))
 
     def _fitting(self, job: Job[Opened, Part]) -> Job[Opened, Part]:
-        """The job with no more processors a part than a node has: Ray would wait for a larger one.
+        """The job with no more processors a part than a node has, and no GPU where the cluster has none: Ray would wait
+        for such a node.
+        """
+        nodes = _resources()
+        largest = max((node.get("CPU", 0.0) for node in nodes), default=0.0)
+        has_gpus = any(node.get("GPU", 0.0) >= job.gpus for node in nodes)
+        return replace(job, cpus=min(job.cpus, max(largest, 1.0)), gpus=job.gpus if has_gpus else 0.0)
+
+    def _slots_left(self, job: Job[Any, Any]) -> int:
+        """How many parts can be worked on now, nodes having gone perhaps.
 
         Raises:
-            PrectrError: parts ask for GPUs that the cluster does not have.
+            PrectrError: no node is left that has what a part takes.
         """
-        self._slots(job)
-        if job.gpus > self._gpus:
+        self._counted = -math.inf
+        if not any(node.get("CPU", 0.0) >= job.cpus and node.get("GPU", 0.0) >= job.gpus for node in _resources()):
+            takes = f"{job.cpus:g} CPU" + (f" and {job.gpus:g} GPU" if job.gpus else "")
             raise PrectrError(
-                f"{job.name} asks for {job.gpus:g} GPU a part, but the Ray cluster has {self._gpus:g}: add such a node."
+                f"{job.name}: no node of the Ray cluster is left with the {takes} that a part takes: add one and run "
+                "the command again; finished parts are kept."
             )
-        largest = max((node["Resources"].get("CPU", 0.0) for node in ray.nodes() if node["Alive"]), default=0.0)
-        return replace(job, cpus=min(job.cpus, max(largest, 1.0)))
+        return self._slots(job)
+
+
+def _resources() -> list[dict[str, float]]:
+    """What each node that is alive has."""
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
 
 
 def connect(workers: int | None = None, gpus: int | None = None) -> None:
@@ -140,16 +137,19 @@ def connect(workers: int | None = None, gpus: int | None = None) -> None:
         if workers is None and address not in ("", "local"):
             ray.init(address=address, **quiet)
         else:
-            ray.init(address="local", num_cpus=workers, num_gpus=gpus, include_dashboard=False, **quiet)
+            # A process that took too much memory counts as any other that died; Ray would begin again for ever.
+            retries = {"task_oom_retries": RETRIES}
+            here: dict[str, Any] = {"include_dashboard": False, "_system_config": retries}
+            ray.init(address="local", num_cpus=workers, num_gpus=gpus, **here, **quiet)
     except (ConnectionError, RuntimeError, ValueError, AuthenticationError) as error:
         if "AuthToken" in str(error) or isinstance(error, AuthenticationError):
             raise PrectrError(
                 f"{ADDRESS} is {address!r}, but that cluster refuses who has not its token: put the head's "
-                "~/.ray/auth_token in the same place here and set RAY_AUTH_MODE=token."
+                "~/.ray/auth_token in the same place here, or its RAY_AUTH_TOKEN, and set RAY_AUTH_MODE=token."
             ) from error
         where = f"{ADDRESS} is {address!r}, but " if address else "a Ray cluster could not be started here: "
         raise PrectrError(
-            f"{where}{_sentence(error)}: start one with `ray start --head` on this version of Ray and Python, or unset "
+            f"{where}{sentence(error)}: start one with `ray start --head` on this version of Ray and Python, or unset "
             f"{ADDRESS}."
         ) from error
     finally:
@@ -167,8 +167,8 @@ class _Tasks:
     """Every part is a task; a process that has worked on one is given the next, and keeps what it opened."""
 
     def __init__(self, job: Job[Any, Any]) -> None:
-        self._job, self._origin = ray.put(job), _origin(job)
-        self._remote = _TASK.options(num_cpus=job.cpus, max_retries=RETRIES)
+        self._job, self._origin = ray.put(job), origin_of(job)
+        self._remote = TASK.options(num_cpus=job.cpus, max_retries=RETRIES)
 
     def submit(self, number: int, part: Any, file: Path | None) -> Any:
         # In a list, it comes as it is and not as what it stands for, which a process needs once.
@@ -177,24 +177,31 @@ class _Tasks:
     def took(self, ref: Any) -> None:
         pass
 
+    def fits(self, slots: int) -> bool:
+        """Whether what was given out is worked on where there are so many slots: Ray gives tasks to any node."""
+        return True
+
+    def renewed(self, slots: int) -> _Tasks:
+        return self
+
     def dismiss(self, waiting: Iterable[Any]) -> None:
         for ref in waiting:
             with suppress(Exception):
                 ray.cancel(ref)
 
 
-class _Crew:
+class _Actors:
     """Actors that hold a GPU each, with what they opened there: a task would open it anew for every part."""
 
     def __init__(self, job: Job[Any, Any], size: int) -> None:
-        self._job, self._origin = ray.put(job), _origin(job)
+        self._opens = job
+        self._job, self._origin = ray.put(job), origin_of(job)
         options = {"num_cpus": job.cpus, "num_gpus": job.gpus, "max_restarts": -1, "max_task_retries": RETRIES}
-        self._actors = [_ACTOR.options(**options).remote() for _ in range(size)]
-        self._load = dict.fromkeys(self._actors, 0)
+        self._load = {ACTOR.options(**options).remote(): 0 for _ in range(size)}
         self._whose: dict[Any, Any] = {}
 
     def submit(self, number: int, part: Any, file: Path | None) -> Any:
-        actor = min(self._actors, key=lambda each: self._load[each])
+        actor = min(self._load, key=self._load.__getitem__)
         ref = actor.work_on.remote([self._job], self._origin, number, part, file)
         self._load[actor] += 1
         self._whose[ref] = actor
@@ -203,8 +210,17 @@ class _Crew:
     def took(self, ref: Any) -> None:
         self._load[self._whose.pop(ref)] -= 1
 
+    def fits(self, slots: int) -> bool:
+        """Whether there is a place for every actor: one whose node is gone waits for another, and its parts with it."""
+        return len(self._load) <= slots
+
+    def renewed(self, slots: int) -> _Actors:
+        """As many actors as there are slots, in the place of all of these."""
+        self.dismiss(())
+        return _Actors(self._opens, slots)
+
     def dismiss(self, waiting: Iterable[Any]) -> None:
-        for actor in self._actors:
+        for actor in self._load:
             with suppress(Exception):
                 ray.kill(actor)
 
@@ -212,33 +228,40 @@ class _Crew:
 class _Given:
     """The parts that were given out and not taken yet.
 
-    Attributes:
-        waiting: the numbers of those that are not done, by the reference of their results.
+    Args:
+        slots_left: how many parts can be worked on now; asked when nothing has come for long.
     """
 
     def __init__(
-        self, job: Job[Any, Any], crew: _Tasks | _Crew, kept: Path | None, advance: Callable[[int], None]
+        self,
+        job: Job[Any, Any],
+        crew: _Tasks | _Actors,
+        kept: Path | None,
+        advance: Callable[[int], None],
+        slots_left: Callable[[], int],
     ) -> None:
-        self._job, self._crew, self._kept, self._advance = job, crew, kept, advance
+        self._job, self._crew, self._kept = job, crew, kept
+        self._advance, self._slots_left = advance, slots_left
+        # Looked up once: whoever asks a network's file system for a file before it is there may be told so for long.
+        self._there = set() if kept is None else {file.name for file in kept.glob("*.npz")}
         self._given = self._taken = 0
-        self.waiting: dict[Any, int] = {}
+        self._waiting: dict[Any, int] = {}
+        self._parts: dict[int, Any] = {}
         self._done: dict[int, Any] = {}
-        self._sizes: dict[int, int] = {}
 
     def __len__(self) -> int:
         return self._given - self._taken
 
     def add(self, part: Any) -> None:
-        """Give a part out, unless its result is there from another time."""
-        number, size = self._given, self._job.size(part)
+        """Give a part out, unless its result is there, whole, from another time."""
+        number, file = self._given, self._file(self._given)
         self._given += 1
-        file = None if self._kept is None else self._kept / f"{number:06d}.npz"
-        if file is not None and file.exists():
+        if file is not None and file.name in self._there and zipfile.is_zipfile(file):
             self._done[number] = file
-            self._advance(size)
+            self._advance(self._job.size(part))
         else:
-            self.waiting[self._crew.submit(number, part, file)] = number
-            self._sizes[number] = size
+            self._parts[number] = part
+            self._give_out(number)
 
     def take(self) -> Arrays:
         """The result of the part that was given out first."""
@@ -248,58 +271,40 @@ class _Given:
         self._taken += 1
         return _read(self._done.pop(number))
 
+    def dismiss(self) -> None:
+        """Nobody waits for the rest."""
+        self._crew.dismiss(self._waiting)
+
+    def _file(self, number: int) -> Path | None:
+        return None if self._kept is None else self._kept / f"{number:06d}.npz"
+
+    def _give_out(self, number: int) -> None:
+        self._waiting[self._crew.submit(number, self._parts[number], self._file(number))] = number
+
     def _wait(self) -> None:
-        ready, rest = ray.wait(list(self.waiting), num_returns=1)
+        ready, rest = ray.wait(list(self._waiting), num_returns=1, timeout=PATIENCE)
+        if not ready:
+            self._look_around()
+            return
         if rest:
             ready += ray.wait(rest, num_returns=len(rest), timeout=0)[0]
         for ref in ready:
-            number = self.waiting.pop(ref)
+            number = self._waiting.pop(ref)
             self._crew.took(ref)
             self._done[number] = _result(ref, self._job.name, number, self._kept)
-            self._advance(self._sizes.pop(number))
+            self._advance(self._job.size(self._parts.pop(number)))
 
-
-_opened: tuple[str, Job[Any, Any], Any] | None = None
-"""In a worker: the job it worked on last, by its reference, and what that opened."""
-
-
-def _work_on(job: list[Any], origin: _Origin, number: int, part: Any, file: Path | None) -> Any:
-    """In a worker: the name of the file with a part's result, the result itself where there is no file, or why not."""
-    global _opened
-    try:
-        _stand_where(origin)
-        if file is not None:
-            _note(file).write_text(_node(), encoding="utf-8")
-        if _opened is None or _opened[0] != job[0].hex():
-            _opened = None  # two large models need not fit beside each other
-            found = ray.get(job[0])
-            _require_code(found, origin)
-            _opened = job[0].hex(), found, found.open()
-        _, found, opened = _opened
-        result = found.work(opened, part)
-        if file is None:
-            return dict(result)
-        with atomic_write(file) as temporary:
-            np.savez(temporary, **result)  # type: ignore[arg-type]
-        _note(file).unlink(missing_ok=True)
-        return file
-    except PrectrError as error:
-        return _Failure(_node(), str(error))
-    except Exception as error:
-        *_, last = traceback.extract_tb(error.__traceback__)
-        return _Failure(_node(), f"{_sentence(error)} ({last.filename}, line {last.lineno})")
-
-
-class _Worker:
-    """An actor that works on parts as a task would."""
-
-    def work_on(self, job: list[Any], origin: _Origin, number: int, part: Any, file: Path | None) -> Any:
-        return _work_on(job, origin, number, part, file)
-
-
-# Under names of their own: what a worker imports by its name is this module's, and so is what it remembers.
-_TASK: Any = ray.remote(_work_on)
-_ACTOR: Any = ray.remote(_Worker)
+    def _look_around(self) -> None:
+        """Gives parts out anew that wait for a node that is gone."""
+        slots = self._slots_left()
+        if self._crew.fits(slots):
+            return
+        print_line(f"· {self._job.name}: nodes are gone; their parts are given out anew, {slots} at once")
+        self._crew = self._crew.renewed(slots)
+        again = sorted(self._waiting.values())
+        self._waiting.clear()
+        for number in again:
+            self._give_out(number)
 
 
 def _result(ref: Any, name: str, number: int, kept: Path | None) -> Any:
@@ -310,63 +315,40 @@ def _result(ref: Any, name: str, number: int, kept: Path | None) -> Any:
     """
     try:
         found = ray.get(ref)
+    except RayTaskError as error:
+        *_, last = (line.strip() for line in str(error).splitlines() if line.strip())
+        raise PrectrError(
+            f"{name}, part {number}: a worker could not begin it ({last}): install the same prectr, with the same "
+            "packages, on every node of the cluster."
+        ) from error
     except RayError as error:
-        note = None if kept is None else _note(kept / f"{number:06d}.npz")
+        note = None if kept is None else note_of(kept / f"{number:06d}.npz")
         node = note.read_text(encoding="utf-8") if note is not None and note.exists() else "a node of the cluster"
         raise PrectrError(
             f"{name}, part {number} on {node}: its process ended {RETRIES + 1} times before it was done "
-            f"({_sentence(error)}): look at that node's memory and disk, and run the command again."
+            f"({sentence(error)}): look at that node's memory and disk, and run the command again."
         ) from error
-    if isinstance(found, _Failure):
+    if isinstance(found, Failure):
         raise PrectrError(f"{name}, part {number} on {found.node}: {found.cause}")
     return found
 
 
 def _read(done: Any) -> Arrays:
+    """A part's result.
+
+    Raises:
+        PrectrError: the file that a node says it has written does not come to be seen here.
+    """
     if not isinstance(done, Path):
         found: Arrays = done
         return found
+    until = time.monotonic() + PATIENCE
+    while not done.exists():
+        if time.monotonic() > until:
+            raise PrectrError(
+                f"{done} was written by a node of the cluster and is not here: put --artifacts on a folder that all "
+                "nodes share."
+            )
+        time.sleep(0.5)
     with np.load(done) as stored:
         return {name: stored[name] for name in stored.files}
-
-
-def _note(file: Path) -> Path:
-    """Says on which node a part is being worked on, should nobody come back to tell."""
-    return file.with_suffix(".node")
-
-
-def _node() -> str:
-    return f"{socket.gethostname()} ({get_node_ip_address()}, process {os.getpid()})"
-
-
-def _origin(job: Job[Any, Any]) -> _Origin:
-    return _Origin(socket.gethostname(), os.getcwd(), _code(job))
-
-
-def _code(job: Job[Any, Any]) -> dict[str, str]:
-    work: Any = job.work
-    while isinstance(work, partial):
-        work = work.func
-    return code_of(work, [work.__module__]) if work.__module__.startswith("prectr.") else {}
-
-
-def _require_code(job: Job[Any, Any], origin: _Origin) -> None:
-    if origin.host != socket.gethostname() and _code(job) != origin.code:
-        raise PrectrError(
-            f"this node's prectr is not that of {origin.host}: install the same version on every node of the cluster."
-        )
-
-
-def _stand_where(origin: _Origin) -> None:
-    try:
-        os.chdir(origin.folder)
-    except OSError as error:
-        raise PrectrError(
-            f"{origin.folder} of {origin.host} is not there: put --artifacts on a folder that all nodes share, and "
-            "start the command in one that all have."
-        ) from error
-
-
-def _sentence(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0].rstrip('.')}" if lines else type(error).__name__

@@ -22,8 +22,10 @@ import ray
 from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
 from ray.train.torch import TorchTrainer
 
+from prectr.shared.engine.ray_worker import not_shared
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.console import console, print_line, show_progress
+from prectr.shared.training.device import compute_device
 
 RETRIES = 5
 """How often processes are started again after one died."""
@@ -38,7 +40,7 @@ Build = Callable[[Path], None]
 
 def train(build: Build, work: Path) -> None:
     """Call `build(work)` in one process for each GPU of the cluster, or in a few where there are none; in this one
-    where that makes one.
+    where that makes one, unless it takes a GPU that this machine has not.
 
     Args:
         build: a training that launched processes can share (see `run_step`); picklable, with cloudpickle.
@@ -48,7 +50,7 @@ def train(build: Build, work: Path) -> None:
         PrectrError: `build` refused, or processes died more than `RETRIES` times.
     """
     scaling = _scaling()
-    if scaling.num_workers == 1:
+    if scaling.num_workers == 1 and (not scaling.use_gpu or compute_device().type == "cuda"):
         build(work)
         return
     notes = work.absolute() / RUN / uuid.uuid4().hex[:12]
@@ -95,10 +97,7 @@ def _in_process(build: Build, work: Path, notes: Path, origin: tuple[str, str], 
         if (notes / REFUSED).is_file():
             raise PrectrError((notes / REFUSED).read_text(encoding="utf-8"))
         if not work.is_dir() or not os.path.isdir(folder):
-            raise PrectrError(
-                f"{work} of {host} is not on {socket.gethostname()}: put --artifacts on a folder that all nodes share, "
-                "and start the command in one that all have."
-            )
+            raise PrectrError(not_shared(work if os.path.isdir(folder) else folder, host))
         os.chdir(folder)
         report_to(trackers)
         if os.environ["RANK"] == "0":

@@ -14,6 +14,9 @@ from typing import TypedDict
 
 import torch
 
+GPUS_OF_A_PART = 1.0
+"""What a part of a step takes of an engine's nodes, if they have any, that computes on `compute_device()` there."""
+
 
 class TrainerSettings(TypedDict):
     """What `TrainingArguments` is told of device and precision, by its own names."""
@@ -25,11 +28,6 @@ class TrainerSettings(TypedDict):
 def compute_device() -> torch.device:
     """The current GPU if there is one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def gpus_of_a_part() -> float:
-    """How many GPUs a part of a step takes that is computed on `compute_device()`."""
-    return 1.0 if compute_device().type == "cuda" else 0.0
 
 
 def has_bf16(device: torch.device) -> bool:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prectr.distill.order import _order_of_weights, expected_of_logits, order
+from prectr.distill.order import _order_of_weights, expected_of_logits, leads, order
 from prectr.distill.pairs import Pairs
 
 PAIRS = Pairs(np.array(["a", "a", "b", "b"], object), np.array(list("wxyz"), object), np.array([0, 1, 2, 3]))
@@ -39,14 +39,19 @@ def test_of_weights_that_are_all_one_it_is_the_same(levels: list[int], others: i
     scores = np.array([data.draw(number) for _ in range(len(levels) + others)], float)
     random = scores[len(levels) :]
     by_weights = _order_of_weights(pairs, scores)(np.ones(len(scores)))
-    has_two_levels = any(np.ptp(pairs.level[query == name]) > 0 for name in np.unique(query))
-    if has_two_levels:
-        assert by_weights == pytest.approx(order(pairs, scores[: len(levels)], random))
+    assert by_weights == pytest.approx(order(pairs, scores[: len(levels)], random))
 
 
 def test_of_queries_of_one_level_each_the_order_is_of_all_pairs() -> None:
     pairs = Pairs(np.array(list("abcd"), object), PAIRS.item_text, PAIRS.level)
     assert order(pairs, np.arange(4.0), np.zeros(0)) == pytest.approx(1.0)
+
+
+def test_of_queries_of_one_pair_each_the_better_judge_leads() -> None:
+    queries = np.array([f"q{number}" for number in range(60)], object)
+    pairs, nobody = Pairs(queries, queries, np.arange(60) % 4), np.zeros(0)
+    good, bad = (pairs.level.astype(float), nobody), (np.arange(60.0) * 7 % 60, nobody)
+    assert leads(pairs, np.array([], object), good, bad, 0) and not leads(pairs, np.array([], object), bad, good, 0)
 
 
 def test_the_expected_level_of_logits() -> None:

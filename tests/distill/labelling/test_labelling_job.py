@@ -7,7 +7,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -244,3 +246,36 @@ def test_rejected_pairs_are_asked_again_by_the_same_command(
     main(flags)
     assert len(read_rejected(labels)) == 0 and len(read_labels(labels)[0]) == len(pairs)
     assert record.read_text() != before
+
+
+class Numbered:
+    """An engine that keeps results under the numbers of their parts, as a cluster's driver does; may die early."""
+
+    elsewhere = True
+
+    def __init__(self, dies: bool) -> None:
+        self.dies = dies
+
+    def map(self, job: Any, parts: Any, total: int | None = None, kept: Path | None = None) -> Iterator[Any]:
+        opened, parts = job.open(), list(parts)
+        # The first part is slow: others are done when the driver dies.
+        for number in (1, 2, 0, *range(3, len(parts))):
+            if number == 0 and self.dies:
+                raise KeyboardInterrupt
+            file = None if kept is None else kept / f"{number:06d}.npz"
+            if file is None or not file.exists():
+                found = job.work(opened, parts[number])
+                if file is not None:
+                    file.parent.mkdir(parents=True, exist_ok=True)
+                    np.savez(file, **found)
+        yield from ({"rejected": np.zeros(len(part.pairs), bool)} for part in parts)
+
+
+def test_a_driver_that_goes_on_asks_for_every_shard(tmp_path: Path) -> None:
+    cache, teacher = LabelCache(tmp_path / "label_cache", Slow.fingerprint), Slow(tmp_path / "notes", 0.0)
+    with pytest.raises(KeyboardInterrupt):
+        label(teacher, job(), cache, SHARD_SIZE, engine=Numbered(dies=True), reopen=lambda: teacher)
+    assert 0 < len(cache.labelled()) < len(job())
+    label(teacher, job(), cache, SHARD_SIZE, engine=Numbered(dies=False), reopen=lambda: teacher)
+    asked = teacher.notes.read_text().splitlines()
+    assert len(cache.labelled()) == len(asked) == len(set(asked)) == len(job())

@@ -24,11 +24,13 @@ def cluster(workers: int, gpus: int = 0) -> Iterator[Engine]:
 
 
 @contextmanager
-def started(count: int) -> Iterator[Nodes]:
-    """So many nodes, each a `ray start` with one worker; the process leaves them before they end."""
+def started(count: int, gpus: int = 0) -> Iterator[Nodes]:
+    """So many nodes, each a `ray start` with one worker and so many GPUs that Ray is told of; the process leaves them
+    before they end.
+    """
     from prectr.shared.engine.ray import leave
 
-    with nodes(count) as cluster:
+    with nodes(count, gpus=gpus) as cluster:
         try:
             yield cluster
         finally:

@@ -132,9 +132,47 @@ def test_a_killed_driver_goes_on_where_it_was(tmp_path) -> None:
     assert set(worked) == {str(part) for part in range(30)}
 
 
-def test_a_gpu_that_no_node_has_is_refused(engine, tmp_path) -> None:
-    with pytest.raises(PrectrError, match="asks for 1 GPU a part, but the Ray cluster has 0"):
-        list(engine.map(squares(tmp_path, gpus=1.0), range(3)))
+def test_where_no_node_has_a_gpu_processors_work(engine, tmp_path) -> None:
+    assert same(engine.map(squares(tmp_path, gpus=1.0), range(3)), PLAIN.map(squares(tmp_path), range(3)))
+
+
+def test_a_damaged_result_of_another_time_counts_as_none(engine, tmp_path) -> None:
+    whole = list(engine.map(squares(tmp_path), range(4), kept=tmp_path / "kept"))
+    (tmp_path / "kept" / "000001.npz").write_bytes(b"")
+    (tmp_path / "kept" / "000002.npz").write_bytes((tmp_path / "kept" / "000002.npz").read_bytes()[:-20])
+    assert same(engine.map(squares(tmp_path), range(4), kept=tmp_path / "kept"), whole)
+
+
+def test_a_worker_that_cannot_begin_names_its_cause(monkeypatch) -> None:
+    import ray
+    from ray.exceptions import RayTaskError
+
+    from prectr.shared.engine.ray import _result
+
+    def get(ref: object) -> None:
+        cause = ModuleNotFoundError("No module named 'prectr'")
+        raise RayTaskError("_work_on", f"Traceback of many lines\n{type(cause).__name__}: {cause}\n", cause)
+
+    monkeypatch.setattr(ray, "get", get)
+    with pytest.raises(PrectrError, match=r"^labels, part 3: .*begin it \(ModuleNotFoundError: .*prectr.*install"):
+        _result(None, "labels", 3, None)
+
+
+def test_artifacts_that_a_node_does_not_see_are_named(tmp_path) -> None:
+    from prectr.shared.engine.ray_worker import Origin, stand_where
+
+    with pytest.raises(PrectrError, match=r"nowhere/kept of head is not on .*: put --artifacts on a folder"):
+        stand_where(Origin("head", str(Path.cwd()), {}), tmp_path / "nowhere" / "kept" / "000001.npz")
+    with pytest.raises(PrectrError, match=r"/nowhere of head is not on"):
+        stand_where(Origin("head", "/nowhere", {}))
+
+
+def test_a_result_that_never_comes_to_be_seen_is_told(tmp_path, monkeypatch) -> None:
+    from prectr.shared.engine import ray as on_ray
+
+    monkeypatch.setattr(on_ray, "PATIENCE", 0.1)
+    with pytest.raises(PrectrError, match="000001.npz was written by a node of the cluster and is not here"):
+        on_ray._read(tmp_path / "000001.npz")
 
 
 @pytest.mark.parametrize(
