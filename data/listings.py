@@ -16,8 +16,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from prectr.data.contract import EVALUATED_SPLITS, TableWriter, has_table, levels, read_table, table_path, write_table
-from prectr.data.scan import scan_table
-from prectr.shared.storage.duckdb import identifier, literals, out_of_core, parquet
+from prectr.data.scan import ROWS_AT_ONCE, scan_table
+from prectr.shared.storage.duckdb import equal_batches, identifier, literals, out_of_core, parquet
 
 SECONDS_OF_LIFE = 7 * 24 * 3600
 """How long an id lives; weeks are counted from 1970-01-01, a Thursday."""
@@ -85,7 +85,7 @@ def _write_gold(database: duckdb.DuckDBPyConnection, shop: Path, folder: Path) -
 
 def _write(folder: Path, table: str, found: duckdb.DuckDBPyRelation) -> None:
     with TableWriter(folder, table) as writer:
-        for batch in found.to_arrow_reader(1 << 17):
+        for batch in equal_batches(found.to_arrow_reader(ROWS_AT_ONCE), ROWS_AT_ONCE):
             rows = pa.Table.from_batches([batch])
             writer.write({name: rows[name] for name in rows.column_names})
 

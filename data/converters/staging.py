@@ -27,7 +27,7 @@ from prectr.data.converters.reading.readers import Reading, read_batches, to_bat
 from prectr.shared.atomic import atomic_write
 from prectr.shared.errors import PrectrError
 from prectr.shared.run.console import progress_bar
-from prectr.shared.storage.duckdb import connect, identifier, memory, parquet, threads
+from prectr.shared.storage.duckdb import connect, equal_batches, identifier, memory, parquet, threads
 
 MB_PER_THREAD = 256
 """What the database may keep in memory, tables included; the rest of a sort or join goes to disk."""
@@ -41,7 +41,7 @@ _SAID = ("told", "sources", "files")
 _FOLDER = "checkpoints"
 """`run_step` keeps it when a run is killed and removes it at the end, so that what was read need not be read again."""
 
-_WRITTEN = 1 << 18
+_WRITTEN = 1 << 17
 
 
 Settings = dict[type, Any]
@@ -347,7 +347,7 @@ class Staging:
             reader = self._database.sql(sql).to_arrow_reader(_WRITTEN)
             with TableWriter(self.work, table, level_names) as writer, progress_bar(table, None) as advance:
                 empty = True
-                for batch in reader:
+                for batch in equal_batches(reader, _WRITTEN):
                     writer.write(dict(zip(batch.schema.names, batch.columns, strict=True)))
                     advance(batch.num_rows)
                     empty = False

@@ -22,7 +22,7 @@ from prectr.shared.encoder.level_encoder import LevelEncoder
 from prectr.shared.engine.job import Arrays, Engine, Job
 from prectr.shared.engine.plain import PLAIN
 from prectr.shared.hub import published_files
-from prectr.shared.storage.duckdb import out_of_core, parquet
+from prectr.shared.storage.duckdb import equal_batches, out_of_core, parquet
 
 PAIRS_AT_ONCE = 1 << 20
 """Pairs that are scored together: texts that several of them share are encoded once."""
@@ -82,7 +82,7 @@ def logged_pairs(data: Path, spill: Path) -> Iterator[pa.Table]:
     )
     with out_of_core(spill, [data]) as database:
         distinct = database.sql(f"SELECT DISTINCT query, item_id FROM ({logged}) ORDER BY query, item_id")
-        for batch in distinct.to_arrow_reader(PAIRS_AT_ONCE):
+        for batch in equal_batches(distinct.to_arrow_reader(PAIRS_AT_ONCE), PAIRS_AT_ONCE):
             pairs = pa.Table.from_batches([batch]).cast(pa.schema([("query", pa.string()), ("item_id", pa.string())]))
             row = pc.index_in(pairs["item_id"], value_set=ids)
             yield pairs.append_column("text", items["text"].take(row))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -17,7 +16,7 @@ from prectr.rank.history.codes import encode
 from prectr.shared.engine.job import Arrays, Engine, Job
 from prectr.shared.engine.plain import PLAIN
 from prectr.shared.errors import PrectrError
-from prectr.shared.storage.duckdb import distinct, out_of_core, parquet
+from prectr.shared.storage.duckdb import distinct, equal_batches, out_of_core, parquet
 from prectr.shared.storage.npy import NpyWriter, open_array
 
 PAIRS_AT_ONCE = 1 << 18
@@ -82,7 +81,7 @@ class LevelProb:
             if not total:
                 raise PrectrError(f"{path} has no rows: score the pairs with `python -m rank run`.")
             job = Job("pairs", lambda: known, partial(_coded, str(path)), _num_rows, "pairs")
-            batches: Iterator[pa.RecordBatch] = ordered.to_arrow_reader(PAIRS_AT_ONCE)
+            batches = equal_batches(ordered.to_arrow_reader(PAIRS_AT_ONCE), PAIRS_AT_ONCE)
             writers: dict[str, NpyWriter] = {}
             for part in engine.map(job, batches, total, folder / "checkpoints" / "parts"):
                 for name, values in part.items():

@@ -102,6 +102,33 @@ def distinct(database: duckdb.DuckDBPyConnection, file: Path, column: str) -> pa
     return found.to_arrow_table()["value"].cast(pa.string()).combine_chunks()
 
 
+def equal_batches(reader: pa.RecordBatchReader, rows: int) -> Iterator[pa.RecordBatch]:
+    """A result in batches of exactly so many rows, the last of fewer; about two of them are in memory.
+
+    The number that `to_arrow_reader` is given holds on one thread; on several a batch is DuckDB's own group of 122,880
+    rows. Whatever is kept part by part must be cut alike on every machine.
+    """
+    held: list[pa.RecordBatch] = []
+    missing = rows
+    for batch in reader:
+        while batch.num_rows >= missing:
+            held.append(batch.slice(0, missing))
+            batch, missing = batch.slice(missing), rows
+            yield _joined(held)
+        if batch.num_rows:
+            held.append(batch)
+            missing -= batch.num_rows
+    if held:
+        yield _joined(held)
+
+
+def _joined(held: list[pa.RecordBatch]) -> pa.RecordBatch:
+    """All of them as one; the list is empty afterwards, so that nothing is held twice."""
+    whole = pa.concat_batches(held)
+    held.clear()
+    return whole
+
+
 def identifier(name: str) -> str:
     """A name of a column, table or view as SQL writes it, whatever is in it."""
     return '"' + name.replace('"', '""') + '"'

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prectr.data.contract import levels
+from prectr.data.contract import levels, table_path
 from prectr.data.converters import times
 from prectr.data.converters.levels import LevelRule
 from prectr.data.converters.splits import Shares, moment, split_queries
@@ -231,3 +231,15 @@ def test_too_few_queries_and_a_query_in_two_splits_are_one_sentence(tmp_path: Pa
     )
     with pytest.raises(PrectrError, match="2 are judged: judge pairs of three queries at least"):
         convert_to(tmp_path, f"table {source} {PAIRS}")
+
+
+def test_a_table_is_cut_alike_whatever_the_number_of_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("prectr.data.converters.staging._WRITTEN", 100_000)
+    files = set()
+    for threads in (1, 2):
+        monkeypatch.setattr("prectr.data.converters.staging.threads", lambda threads=threads: threads)
+        made = Staging(tmp_path / str(threads))
+        made.write("gold", "SELECT 'q' AS query, 'i' AS item_id, 0 AS level FROM range(130_000) ORDER BY range")
+        made.close()
+        files.add(table_path(made.work, "gold").read_bytes())
+    assert len(files) == 1

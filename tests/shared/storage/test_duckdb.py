@@ -10,7 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prectr.shared.errors import PrectrError
-from prectr.shared.storage.duckdb import connect, distinct, identifier, literal, literals, out_of_core, parquet
+from prectr.shared.storage.duckdb import (
+    connect,
+    distinct,
+    equal_batches,
+    identifier,
+    literal,
+    literals,
+    out_of_core,
+    parquet,
+)
 
 
 def test_distinct_values_come_in_the_order_of_their_bytes_without_nulls(tmp_path):
@@ -32,6 +41,26 @@ def test_a_sort_larger_than_its_memory_spills_and_leaves_nothing_behind(tmp_path
             last = batch["h"][-1].as_py()
         assert list(tmp_path.glob(".spill*/*"))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("rows", [50_000, 122_880, 200_000, 1_000_000])
+def test_batches_are_cut_alike_however_many_threads_there_are(tmp_path, rows):
+    found = []
+    for threads in (1, 2, 4):
+        with out_of_core(tmp_path, threads=threads) as database:
+            reader = database.sql("SELECT range AS r FROM range(400_000) ORDER BY hash(range)").to_arrow_reader(rows)
+            found.append(list(equal_batches(reader, rows)))
+    assert [len(batch) for batch in found[0]] == [rows] * (400_000 // rows) + [400_000 % rows] * (400_000 % rows > 0)
+    assert found[0] == found[1] == found[2]
+
+
+@given(st.lists(st.integers(0, 9)), st.integers(1, 12))
+def test_batches_of_any_size_are_cut_into_equal_ones_with_the_same_rows(sizes, rows):
+    whole = pa.record_batch({"r": pa.array(range(sum(sizes)), pa.int64())})
+    given = [whole.slice(sum(sizes[:number]), size) for number, size in enumerate(sizes)]
+    found = list(equal_batches(pa.RecordBatchReader.from_batches(whole.schema, given), rows))
+    assert [value for batch in found for value in batch["r"].to_pylist()] == whole["r"].to_pylist()
+    assert all(len(batch) == rows for batch in found[:-1]) and all(0 < len(batch) <= rows for batch in found)
 
 
 def test_running_out_of_memory_all_the_same_is_told_in_one_sentence(tmp_path):
