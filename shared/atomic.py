@@ -1,10 +1,20 @@
-"""Files that appear whole or not at all, and that whoever may read the folder may read."""
+"""Files that appear whole or not at all, and that whoever may read the folder may read.
 
+Several machines may share the folder, and the same file may be written by two processes at once: what is unfinished has
+a name that nobody else gives.
+"""
+
+import hashlib
 import os
+import secrets
 import shutil
+import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
+
+from prectr.shared.run import launch
 
 
 @contextmanager
@@ -17,7 +27,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+    temporary = path.with_name(f".{path.stem}.{own_name()}.part{path.suffix}")
     try:
         yield temporary
         make_readable(temporary)
@@ -40,6 +50,42 @@ def whole_folder(folder: Path) -> Iterator[Path]:
     part.mkdir(parents=True)
     yield part
     os.replace(part, folder)
+
+
+@contextmanager
+def own_folder(folder: Path, name: str) -> Iterator[Path]:
+    """Yield where in `folder` a hidden folder may be made that nobody else has, and remove that when the block ends.
+
+    What killed processes of this machine left there under the same `name` goes first; what those of other machines
+    left, which may still be at work, goes with `remove_hidden`.
+
+    Example:
+        >>> with own_folder(Path("work"), "sort") as spill:
+        ...     spill.mkdir()
+    """
+    for left in folder.glob(f".{name}.{_machine()}-*-*.part"):
+        if not launch.is_running(int(left.name.split("-")[-2])):
+            shutil.rmtree(left, ignore_errors=True)
+    own = folder / f".{name}.{own_name()}.part"
+    try:
+        yield own
+    finally:
+        shutil.rmtree(own, ignore_errors=True)
+
+
+def own_name() -> str:
+    """A name that is given once, whatever machines share a folder: "0f1e2d3c-4711-9a8b7c6d", of which the first eight
+    hex digits are the machine's and 4711 is this process."""
+    return f"{_machine()}-{os.getpid()}-{secrets.token_hex(4)}"
+
+
+@cache
+def _machine() -> str:
+    """Of all who count processes alike: containers may share a host's name, but each begins to count anew."""
+    counted_by = ""
+    with suppress(OSError):  # Linux alone tells
+        counted_by = os.readlink("/proc/self/ns/pid")
+    return hashlib.sha256(f"{socket.gethostname()} {counted_by}".encode()).hexdigest()[:8]
 
 
 def remove_hidden(folder: Path) -> None:

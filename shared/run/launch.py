@@ -109,7 +109,7 @@ def leave() -> None:
 def missing() -> list[int]:
     """Ranks of the processes that ran on this machine and are gone."""
     here = _machine()
-    return [number for number, (machine, pid) in enumerate(_peers) if machine == here and not _is_running(pid)]
+    return [number for number, (machine, pid) in enumerate(_peers) if machine == here and not is_running(pid)]
 
 
 def is_lost_connection(error: RuntimeError) -> bool:
@@ -143,7 +143,8 @@ def _machine() -> int:
     return int.from_bytes(hashlib.sha256(socket.gethostname().encode()).digest()[:7])
 
 
-def _is_running(pid: int) -> bool:
+def is_running(pid: int) -> bool:
+    """Whether a process of this machine is there and has not ended."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import glob
 import os
-import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,8 +20,8 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from prectr.shared.atomic import own_folder
 from prectr.shared.errors import PrectrError
-from prectr.shared.run import launch
 
 THREADS, MB_PER_THREAD = 4, 192
 """Threads at most; DuckDB asks for 125 MB for each to sort with."""
@@ -76,18 +75,19 @@ def out_of_core(folder: Path, reads: Iterable[Path] = (), **settings: str | int)
     Raises:
         PrectrError: the disk is full, or a file cannot be read; DuckDB's own words say which.
     """
-    # Its own for each of several launched processes; what a killed one left is cleared away by its successor.
-    spill = Path(folder) / f".spill-{launch.rank()}"
     limit = str(settings.pop("memory_limit", memory()))
-    connection = connect(spill, limit, [folder, *reads], **{"threads": threads(), **settings})
-    try:
-        yield connection
-    except (duckdb.Error, OSError) as error:  # a result read as Arrow fails as an OSError
-        reason = " ".join(str(error).split())
-        raise PrectrError(f"sorting in {folder} failed ({reason}): free disk space there, or mend the file.") from error
-    finally:
-        connection.close()
-        shutil.rmtree(spill, ignore_errors=True)
+    # Several processes, of several machines too, open one in the same folder at once.
+    with own_folder(Path(folder), "spill") as spill:
+        connection = connect(spill, limit, [folder, *reads], **{"threads": threads(), **settings})
+        try:
+            yield connection
+        except (duckdb.Error, OSError) as error:  # a result read as Arrow fails as an OSError
+            reason = " ".join(str(error).split())
+            raise PrectrError(
+                f"sorting in {folder} failed ({reason}): free disk space there, or mend the file."
+            ) from error
+        finally:
+            connection.close()
 
 
 def distinct(database: duckdb.DuckDBPyConnection, file: Path, column: str) -> pa.Array:

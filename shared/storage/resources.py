@@ -33,6 +33,9 @@ WORDS = {
 }
 """How libraries write an error's number."""
 
+_UNFINISHED = re.compile(r"^\.(.+)\.(?:[0-9a-f]{12}|[0-9a-f]{8}-\d+-[0-9a-f]{8})\.part(\..+)?$")
+"""Names of a step's work folder and of what `prectr.shared.atomic` writes."""
+
 
 def lacking(error: BaseException, work: Path | None = None) -> str | None:
     """What the machine could not give, in a sentence without its full stop; None: the error is of another kind.
@@ -96,8 +99,7 @@ def _sized(file: Path | None) -> str:
 
 def _finished(path: str | Path) -> str:
     """Where a file will be when it is finished: the hidden folder or name that it has by now is nobody's business."""
-    parts = (re.sub(r"^\.(.+)\.(?:[0-9a-f]{12}|\d+)\.part(\..+)?$", r"\1\2", part) for part in Path(str(path)).parts)
-    return str(Path(*parts))
+    return str(Path(*(_UNFINISHED.sub(r"\1\2", part) for part in Path(str(path)).parts)))
 
 
 def _size(count: float) -> str:

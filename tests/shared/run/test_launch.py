@@ -153,11 +153,11 @@ def test_a_stopped_command_says_how_to_go_on(
 
 def test_this_process_is_running_and_a_reaped_one_is_not() -> None:
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-    assert launch._is_running(os.getpid()) and launch._is_running(child.pid)
+    assert launch.is_running(os.getpid()) and launch.is_running(child.pid)
     child.kill()
     deadline = time.monotonic() + 10
-    while launch._is_running(child.pid) and time.monotonic() < deadline:
+    while launch.is_running(child.pid) and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert not launch._is_running(child.pid), "a zombie is gone"
+    assert not launch.is_running(child.pid), "a zombie is gone"
     child.wait()
-    assert not launch._is_running(child.pid)
+    assert not launch.is_running(child.pid)

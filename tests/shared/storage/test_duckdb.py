@@ -20,6 +20,7 @@ from prectr.shared.storage.duckdb import (
     out_of_core,
     parquet,
 )
+from tests.shared.leftovers import left_by_a_killed_process
 
 
 def test_distinct_values_come_in_the_order_of_their_bytes_without_nulls(tmp_path):
@@ -61,6 +62,26 @@ def test_batches_of_any_size_are_cut_into_equal_ones_with_the_same_rows(sizes, r
     found = list(equal_batches(pa.RecordBatchReader.from_batches(whole.schema, given), rows))
     assert [value for batch in found for value in batch["r"].to_pylist()] == whole["r"].to_pylist()
     assert all(len(batch) == rows for batch in found[:-1]) and all(0 < len(batch) <= rows for batch in found)
+
+
+def test_two_that_sort_in_the_same_folder_at_once_leave_each_others_files_alone(tmp_path):
+    sort = "SELECT hash(range) AS h, repeat('x', 60) AS pad FROM range(1_500_000) ORDER BY h"
+    with out_of_core(tmp_path, threads=1, memory_limit="64MB") as database:
+        reader = database.sql(sort).to_arrow_reader(100_000)
+        rows = reader.read_next_batch().num_rows
+        spilled = set(tmp_path.glob(".spill*/*"))
+        with out_of_core(tmp_path, threads=1, memory_limit="64MB") as other:
+            other.sql(sort).to_arrow_reader(100_000).read_next_batch()
+            assert len(list(tmp_path.glob(".spill*"))) == 2
+        assert spilled and set(tmp_path.glob(".spill*/*")) == spilled
+        assert rows + sum(batch.num_rows for batch in reader) == 1_500_000
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_sort_left_goes_with_the_next(tmp_path):
+    left_by_a_killed_process(tmp_path, "spill")
+    with out_of_core(tmp_path):
+        assert list(tmp_path.iterdir()) == []
 
 
 def test_running_out_of_memory_all_the_same_is_told_in_one_sentence(tmp_path):

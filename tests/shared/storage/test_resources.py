@@ -137,9 +137,12 @@ def test_a_command_says_it_with_where_it_goes_on(
     ("hidden", "shown"),
     [
         ("/a/toy/.data.0123456789ab.part/items.parquet", "/a/toy/data/items.parquet"),
-        ("/a/toy/.level_prob.0123456789ab.part/.level_prob.4711.part.parquet", "/a/toy/level_prob/level_prob.parquet"),
+        (
+            "/a/toy/.level_prob.0123456789ab.part/.level_prob.0f1e2d3c-4711-9a8b7c6d.part.parquet",
+            "/a/toy/level_prob/level_prob.parquet",
+        ),
         ("/a/toy/.trained.0123456789ab.part/checkpoints/checkpoint-5/x", "/a/toy/trained/checkpoints/checkpoint-5/x"),
-        ("/a/.seconds.12.part.json", "/a/seconds.json"),
+        ("/a/.seconds.0f1e2d3c-12-9a8b7c6d.part.json", "/a/seconds.json"),
         ("/a/.config/part.json", "/a/.config/part.json"),
     ],
 )
