@@ -27,7 +27,7 @@ from prectr.rank.history.index_writer import (
     range_begins,
     write_index,
 )
-from prectr.shared.atomic import atomic_write
+from prectr.shared.atomic import atomic_write, own_folder
 from prectr.shared.engine.job import Arrays, Engine, Job
 from prectr.shared.storage.npy import open_array
 
@@ -139,7 +139,7 @@ def _write_by_ranges(log: Rows, name: str, folder: Path, rows_at_once: int, engi
     for _ in engine.map(_job(plan, "join", _join, len), [ranges]):
         pass
     move_whole(spill, f"index_{name}", folder)
-    shutil.rmtree(spill)
+    shutil.rmtree(spill, ignore_errors=True)  # a part that was worked on twice may still write into it
 
 
 def _job(plan: _Plan, what: str, work: Callable[[_Plan, Any], Arrays], size: Callable[[Any], int]) -> Job[_Plan, Any]:
@@ -180,15 +180,18 @@ def _sort(plan: _Plan, range_: _Range) -> Arrays:
 
 
 def _join(plan: _Plan, ranges: list[_Range]) -> Arrays:
-    """Writes the files of the index, range after range."""
-    record = np.load(plan.of_block(0), mmap_mode="r").dtype
-    with IndexFiles(plan.spill, f"index_{plan.name}", record) as files:
-        for each in ranges:
-            if has_one_key(plan.begins, each.number):
-                for records in each.records(plan):
-                    files.append(records)
-            elif len(each):
-                with np.load(plan.of_range(each.number)) as lists:
-                    totals = lists["totals"] if "totals" in lists.files else None
-                    files.append_lists(lists["keys"], lists["begins"], lists["rows"], totals)
+    """Writes the files of the index, range after range; they appear in `plan.spill` when they are whole."""
+    record, name = np.load(plan.of_block(0), mmap_mode="r").dtype, f"index_{plan.name}"
+    with own_folder(plan.spill, "join") as joined:
+        joined.mkdir()
+        with IndexFiles(joined, name, record) as files:
+            for each in ranges:
+                if has_one_key(plan.begins, each.number):
+                    for records in each.records(plan):
+                        files.append(records)
+                elif len(each):
+                    with np.load(plan.of_range(each.number)) as lists:
+                        totals = lists["totals"] if "totals" in lists.files else None
+                        files.append_lists(lists["keys"], lists["begins"], lists["rows"], totals)
+        move_whole(joined, name, plan.spill)
     return {}

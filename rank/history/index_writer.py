@@ -8,7 +8,6 @@ in memory. A key with more rows than a range should have is a range of its own: 
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from prectr.rank.history.index import Part, known_rows, lists_of, row_type
+from prectr.shared.atomic import own_folder
 from prectr.shared.storage.npy import NpyWriter
 
 ROWS_IN_MEMORY = 1 << 21
@@ -42,10 +42,8 @@ def write_index(
     rows_in_memory = max(rows_in_memory, num_rows // MOST_RANGES)
     sample = np.concatenate([known_rows(part, sizes)[0][::SAMPLED] for part in parts()])
     begins = range_begins(sample, rows_in_memory)
-    spill = folder / f".{name}.part"
-    shutil.rmtree(spill, ignore_errors=True)
-    spill.mkdir()
-    try:
+    with own_folder(folder, name) as spill:
+        spill.mkdir()
         record = _deal(spill, parts, sizes, begins, row_type(num_rows))
         with IndexFiles(spill, name, record) as lists:
             for number in range(len(begins) + 1):
@@ -54,9 +52,8 @@ def write_index(
                 step = rows_in_memory if one_key else max(len(held) if held is not None else 1, 1)
                 for start in range(0, 0 if held is None else len(held), step):
                     lists.append(np.array(held[start : start + step]))  # type: ignore[index]
-        move_whole(spill, name, folder)
-    finally:
-        shutil.rmtree(spill, ignore_errors=True)
+        if not (folder / f"{name}.offsets.npy").exists():  # another process may have been given the same index
+            move_whole(spill, name, folder)
 
 
 def move_whole(spill: Path, name: str, folder: Path) -> None:

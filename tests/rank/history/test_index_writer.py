@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from prectr.rank.history.index import BehaviourIndex, Part, row_type
 from prectr.rank.history.index_writer import write_index
+from tests.shared.leftovers import left_by_a_killed_process
 
 
 def saved(index: BehaviourIndex, folder: Path) -> dict[str, bytes]:
@@ -34,7 +35,7 @@ def check(tmp: Path, part: Part, sizes: list[int], part_size: int, rows_in_memor
     ranges = []
 
     def parts():
-        ranges.append(len(list((tmp / "written").glob(".i.part/*"))))
+        ranges.append(len(list((tmp / "written").glob(".i.*.part/*"))))
         return iter(cut(part, part_size))
 
     (tmp / "written").mkdir()
@@ -66,12 +67,25 @@ def test_a_frequent_key_is_dealt_into_a_range_of_its_own(tmp_path):
 
 def test_what_a_killed_run_had_finished_is_not_written_again_and_what_it_had_begun_is(tmp_path):
     part = Part([np.array([1, 0, 1])], np.arange(3))
-    (tmp_path / ".i.part").mkdir()
-    (tmp_path / ".i.part" / "i.rows.npy").write_bytes(b"half")
+    left_by_a_killed_process(tmp_path, "i")
     write_index(tmp_path, "i", lambda: iter([part]), [2], 3)
     assert BehaviourIndex.open(tmp_path, "i", [2]).rows.tolist() == [1, 0, 2]
     write_index(tmp_path, "i", lambda: pytest.fail("read again"), [2], 3)
     assert not list(tmp_path.glob(".*"))
+
+
+def test_an_index_that_two_write_at_once_is_whole(tmp_path):
+    part, passes = Part([np.array([1, 0, 1])], np.arange(3)), []
+
+    def parts():
+        passes.append(len(passes))
+        if passes[-1] == 1:  # the first has begun to deal rows into its files
+            write_index(tmp_path, "i", lambda: iter([part]), [2], 3)
+        return iter([part])
+
+    write_index(tmp_path, "i", parts, [2], 3)
+    assert BehaviourIndex.open(tmp_path, "i", [2]).rows.tolist() == [1, 0, 2]
+    assert passes == [0, 1] and not list(tmp_path.glob(".*"))
 
 
 def test_row_numbers_are_as_wide_as_they_must_be():
