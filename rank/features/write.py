@@ -1,7 +1,8 @@
 """Writes a prepared set of any size: pages are prepared part by part, and nothing is in memory whole.
 
 The training set is read twice. First its features are computed, written as they are, and counted for the feature map;
-then, the map being known, the written numbers are put in the network's units, in place, and the categoricals coded.
+then, the map being known, the written numbers are put in the network's units, in a file that takes the place of theirs,
+and the categoricals coded.
 """
 
 from __future__ import annotations
@@ -96,9 +97,11 @@ def apply_feature_map(
     engine: Engine = PLAIN,
 ) -> PreparedSet:
     """The second reading: puts what `write_features` wrote into the network's units, and opens it."""
-    units = _Units(shop.items, features, feature_map, folder / f"{NUMERIC}.npy")
+    mapped, coded = folder / f"{NUMERIC}.npy", folder / f"{CATEGORICAL}.npy"
+    # Not in place: another process may be given a part again when its numbers are mapped already.
+    numbers = mapped.replace(folder / "unmapped.npy")
+    units = _Units(shop.items, features, feature_map, numbers)
     job = Job("inputs of the network", lambda: units, _mapped, _num_rows, "impressions")
-    numeric = np.load(units.numbers, mmap_mode="r+")
     page = np.load(folder / "page.npy", mmap_mode="r")
 
     def written() -> Iterator[_Written]:
@@ -108,14 +111,14 @@ def apply_feature_map(
             yield _Written(impressions, start, known_users(cut[page[start:stop]]))
             start = stop
 
-    coded, start = folder / "mapped.npy", 0
-    with NpyWriter(coded, np.int32, (len(feature_map.categorical),)) as categorical:
+    with (
+        NpyWriter(mapped, np.float32, (len(features),)) as numeric,
+        NpyWriter(coded, np.int32, (len(feature_map.categorical),)) as categorical,
+    ):
         for found in engine.map(job, written(), parts.num_rows, _kept(folder, "inputs")):
-            numeric[start : start + len(found[NUMERIC])] = found[NUMERIC]
+            numeric.append(found[NUMERIC])
             categorical.append(found[CATEGORICAL])
-            start += len(found[NUMERIC])
-    numeric.flush()
-    coded.replace(folder / f"{CATEGORICAL}.npy")
+    numbers.unlink()
     return PreparedSet.open(folder)
 
 

@@ -23,6 +23,7 @@ from prectr.rank.history.log import UNCUT, BehaviourLog
 from prectr.rank.history.rows import COLUMN_TYPES
 from prectr.rank.history.stage_one import LevelProb
 from prectr.rank.inputs.texts import Texts, tokenize_to_disk
+from prectr.shared.engine.plain import PLAIN, PlainEngine
 from prectr.shared.errors import PrectrError
 from tests.rank.history.toy_level_prob import random_level_prob
 from tests.rank.random_shop import behaviours_table, random_events
@@ -140,13 +141,13 @@ def test_a_finished_log_is_written_over_and_a_killed_one_gone_on_with(data, tmp_
     assert len(whole) == len(BehaviourLog.open(tmp_path))
 
 
-def train_set(data, shop, folder, rows_at_once, **settings):
+def train_set(data, shop, folder, rows_at_once, engine=PLAIN, **settings):
     parts = PageParts(data, "train", folder / "sorted", rows_at_once=rows_at_once)
     cuts = cold_cuts(parts.num_pages, 0.4, [0, 1, 3], seed=0)
     fit = FeatureMapFit(shop.items, **settings)
     features = write_features(parts, shop, HISTORY, cuts, fit, folder / "train")
     feature_map = fit.finish()
-    return apply_feature_map(parts, shop, cuts, features, feature_map, folder / "train"), feature_map
+    return apply_feature_map(parts, shop, cuts, features, feature_map, folder / "train", engine), feature_map
 
 
 def in_memory(data, shop, **settings):
@@ -189,6 +190,28 @@ def test_a_training_set_in_many_parts_differs_by_rounding_of_its_units_alone(dat
     both = [PreparedSet(**vars(s) | {"weight": s.page}) for s in (written, whole)]
     assert set(differing(*both)) <= {"numeric"}
     assert np.allclose(written.numeric, whole.numeric, atol=1e-5)
+
+
+class Late(PlainEngine):
+    """Works on every part again when its result has been taken, as a node does that was taken for dead."""
+
+    def map(self, job, parts, total=None, kept=None):
+        opened = job.open()
+        for part in parts:
+            found = job.work(opened, part)
+            yield found
+            again = job.work(opened, part)
+            assert all(np.array_equal(found[name], again[name]) for name in found)
+
+
+def test_a_part_that_is_worked_on_late_is_mapped_once(data, shop, tmp_path):
+    for name, engine in (("plain", PLAIN), ("late", Late())):
+        (tmp_path / name).mkdir()
+        train_set(data, shop, tmp_path / name, 50, engine)
+    files = {name: sorted((tmp_path / name / "train").iterdir()) for name in ("plain", "late")}
+    assert [file.name for file in files["plain"]] == [file.name for file in files["late"]]
+    assert all(a.read_bytes() == b.read_bytes() for a, b in zip(*files.values(), strict=True))
+    assert "unmapped.npy" not in {file.name for file in files["plain"]}
 
 
 def test_pages_out_of_order_are_sorted_on_disk(data, shop, tmp_path):
