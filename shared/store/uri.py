@@ -114,12 +114,14 @@ def place_of(uri: str) -> Place:
     address, question, query = rest.partition("?")
     bucket, slash, key = address.rstrip("/").partition("/")
     user, at, _ = bucket.rpartition("@")
+    # A secret may hold a slash or a question mark: it ends at the last @, wherever that is.
+    has_password = ":" in bucket and "@" in rest
     if scheme not in CREDENTIALS:
         raise PrectrError(
             f"{scheme}://…: no store of that kind is known: name s3://bucket/folder, gs://bucket/folder, "
             "file:///folder, or a folder of this machine."
         )
-    if at and (scheme, user) != ("gs", "anonymous"):
+    if has_password or (at and (scheme, user) != ("gs", "anonymous")):
         raise PrectrError(
             f"{scheme}://…@…: credentials in a URI are read by others too: leave them out, and {CREDENTIALS[scheme]}."
         )

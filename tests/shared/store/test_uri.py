@@ -53,6 +53,22 @@ def test_what_cannot_be_a_place_is_refused_in_a_sentence(uri: str, said: str) ->
 
 
 @pytest.mark.parametrize(
+    "secret", ["plain", "se/cret", "/secret", "sec?ret", "s/e?c/ret", "se#cret", "s@e/cret", "s:e/c"]
+)
+@pytest.mark.parametrize("scheme", ["s3", "gs", "file"])
+def test_credentials_are_refused_whatever_signs_they_hold_and_not_repeated(scheme: str, secret: str) -> None:
+    with pytest.raises(PrectrError, match="credentials in a URI are read by others too") as caught:
+        place_of(f"{scheme}://AKIAX:{secret}@bucket/folder")
+    assert str(caught.value).startswith(f"{scheme}://…@…: ") and is_sentence(str(caught.value))
+    assert not any(part in str(caught.value) for part in ("AKIAX", secret, "bucket", "folder", "cret@"))
+
+
+@pytest.mark.parametrize("uri", ["gs://bucket/a@b", "gs://bucket/a:b@c", "gs://anonymous@bucket/a:b", "file:///a:b@c"])
+def test_an_at_sign_further_back_is_a_keys(uri: str) -> None:
+    assert place_of(uri).path.endswith(uri.rpartition("/")[2])
+
+
+@pytest.mark.parametrize(
     ("scheme", "message", "said"),
     [
         ("s3", "AWS Error NO_SUCH_BUCKET during ListObjectsV2 operation: The specified bucket", "no such bucket"),
