@@ -52,7 +52,7 @@ def prepare(log: Log, work: Path, seed: int, run: Run) -> dict[str, Any]:
         started, cpu_started = time.perf_counter(), time.process_time()
         with watched(run, cluster) as seen:
             prepare_log(log, work, HistoryArguments(), seed, engine)
-            seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_started
+            seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_started - seen.cpu_seconds
         leave(engine)
     files = [file for file in sorted(work.rglob("*")) if file.is_file() and "checkpoints" not in file.parts]
     contents = {str(file.relative_to(work)): _sha256(file) for file in files}
@@ -108,9 +108,16 @@ def leave(engine: Engine) -> None:
 
 @dataclass
 class Seen:
-    """Workers that were watched: the most memory that one of them asked for, in MB; when workers or nodes died."""
+    """Workers that were watched.
+
+    Attributes:
+        peak_mb: the most memory that one of them asked for.
+        killed: when workers or nodes died, in seconds.
+        cpu_seconds: what the watching took of this process: the driver's own share is without it.
+    """
 
     peak_mb: float = 0.0
+    cpu_seconds: float = 0.0
     killed: list[float] = field(default_factory=list)
 
 
@@ -131,6 +138,7 @@ def watched(run: Run, cluster: Nodes | None) -> Iterator[Seen]:
                 else:
                     cluster.kill_one()
                 seen.killed.append(now)
+            seen.cpu_seconds = time.thread_time()
 
     with ExitStack() as stack:
         thread = threading.Thread(target=watch, daemon=True)

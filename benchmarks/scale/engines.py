@@ -6,7 +6,7 @@ Of every size: a generated log is prepared by the plain engine, by one worker an
 more: by two workers of which `kills` are killed in the middle of a part, and by nodes on loopback of which so many are
 killed with all their processes. Every file of each run is compared with the plain one's. Then parts that do nothing, on
 more workers than there are cores: what is left is what the driver does for each part. Every measurement is a process
-of its own, and stays when the command is killed or asked for more.
+of its own, and stays when the command is killed or asked for more; of another commit or seed it is made anew.
 """
 
 from __future__ import annotations
@@ -76,8 +76,8 @@ def main(argv: list[str]) -> None:
         prepared[str(rows)] = measured_of(folder / str(rows), Log(folder / "log", rows, arguments.seed), of_size, facts)
     driver = {
         str(count): kept(
-            folder / f"{count}-parts-{arguments.workers}.json", facts, give_out, folder / "parts", count,
-            arguments.workers,
+            folder / f"{count}-parts-{arguments.workers}-{_short(facts)}.json", facts, give_out, folder / "parts",
+            count, arguments.workers,
         )
         for count in arguments.parts
     }  # fmt: skip
@@ -90,7 +90,7 @@ def main(argv: list[str]) -> None:
 
 def measured_of(folder: Path, log: Log, runs: dict[str, Run], facts: Figures) -> dict[str, Figures]:
     """The figures of every run of one size; the log is written if a run is not measured yet, and goes when all are."""
-    paths = {name: folder / f"{_key(run)}.json" for name, run in runs.items()}
+    paths = {name: folder / f"{_key(run, log.seed, facts)}.json" for name, run in runs.items()}
     if not all(path.exists() for path in paths.values()):
         settings = {"rows": log.rows, "seed": log.seed}
 
@@ -118,8 +118,15 @@ def kept(path: Path, facts: Figures, work: Callable[..., Figures], *arguments: A
     return found
 
 
-def _key(run: Run) -> str:
-    return f"{run.workers}-workers-{run.nodes}-nodes-{run.kills}-kills-{run.seconds_between:g}-s"
+def _key(run: Run, seed: int, facts: Figures) -> str:
+    asked = f"{run.workers}-workers-{run.nodes}-nodes-{run.kills}-kills-{run.seconds_between:g}-s"
+    return f"{asked}-seed-{seed}-{_short(facts)}"
+
+
+def _short(facts: Figures) -> str:
+    """The commit in seven digits, and whether files differed from it."""
+    commit, dash, dirty = facts["commit"].partition("-")
+    return f"{commit[:7]}{dash}{dirty}"
 
 
 def summed_up(prepared: dict[str, dict[str, Figures]], driver: dict[str, Figures]) -> Figures:

@@ -1,6 +1,7 @@
 """The scale benchmark from its command line to its file, on a log of two hundred pages."""
 
 import json
+import time
 
 import numpy as np
 import pyarrow.compute as pc
@@ -9,6 +10,8 @@ import pytest
 import benchmarks.scale.__main__ as scale
 import benchmarks.scale.measure as measuring
 import benchmarks.scale.training as training
+from benchmarks.scale import engine_runs, engines
+from benchmarks.scale.engine_runs import Run
 from benchmarks.scale.log import SHOWN, Log
 from prectr.data.checks.defects import DataError
 from prectr.data.checks.validate import validate
@@ -83,3 +86,41 @@ class Here:
     def submit(self, call, *arguments):
         found = call(*arguments)
         return type("Done", (), {"result": staticmethod(lambda: found)})
+
+
+def test_engines_are_measured_anew_for_another_commit_or_seed(tmp_path, monkeypatch):
+    monkeypatch.setattr(engines, "run_step", lambda *given, **named: None)
+    paths = []
+
+    def measured(path, *given):
+        paths.append(path)
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+        return {}
+
+    monkeypatch.setattr(engines, "kept", measured)
+    for seed, commit in ((0, "a" * 40), (1, "a" * 40), (0, "b" * 40), (0, "a" * 40 + "-dirty"), (0, "a" * 40)):
+        log, runs = Log(tmp_path / "log", 2000, seed), {engines.PLAIN: Run()}
+        engines.measured_of(tmp_path / "2000", log, runs, {"commit": commit})
+    assert len(set(paths)) == 4 and paths[0] == paths[4]
+
+
+def test_what_watching_takes_is_not_the_drivers(tmp_path, monkeypatch):
+    looks = []
+
+    def look():
+        until = time.thread_time() + 0.05
+        while time.thread_time() < until:
+            pass
+        looks.append(0.05)
+        return []
+
+    def prepare_log(log, work, history, seed, engine):
+        work.mkdir()
+        while len(looks) < 6:
+            time.sleep(0.01)
+
+    monkeypatch.setattr(engine_runs, "workers", look)
+    monkeypatch.setattr(engine_runs, "prepare_log", prepare_log)
+    figures = engine_runs.prepare(Log(tmp_path / "log", 2000, 0), tmp_path / "work", 0, Run())
+    assert 0 <= figures["driver_cpu_seconds"] < sum(looks) / 2
