@@ -14,6 +14,7 @@ import signal
 import threading
 import time
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Generator, Iterable
 from contextlib import suppress
 from dataclasses import replace
@@ -23,7 +24,7 @@ from typing import Any
 
 import numpy as np
 import ray
-from ray.exceptions import AuthenticationError, RayError, RayTaskError
+from ray.exceptions import AuthenticationError, RayActorError, RayError, RayTaskError
 
 from prectr.shared.engine.job import Arrays, Job, Opened, Part
 from prectr.shared.engine.ray_worker import ACTOR, TASK, Failure, note_of, origin_of, sentence
@@ -177,6 +178,9 @@ class _Tasks:
     def took(self, ref: Any) -> None:
         pass
 
+    def replace(self, ref: Any) -> list[Any]:
+        return [ref]
+
     def fits(self, slots: int) -> bool:
         """Whether what was given out is worked on where there are so many slots: Ray gives tasks to any node."""
         return True
@@ -196,8 +200,7 @@ class _Actors:
     def __init__(self, job: Job[Any, Any], size: int) -> None:
         self._opens = job
         self._job, self._origin = ray.put(job), origin_of(job)
-        options = {"num_cpus": job.cpus, "num_gpus": job.gpus, "max_restarts": -1, "max_task_retries": RETRIES}
-        self._load = {ACTOR.options(**options).remote(): 0 for _ in range(size)}
+        self._load = {self._new(): 0 for _ in range(size)}
         self._whose: dict[Any, Any] = {}
 
     def submit(self, number: int, part: Any, file: Path | None) -> Any:
@@ -209,6 +212,22 @@ class _Actors:
 
     def took(self, ref: Any) -> None:
         self._load[self._whose.pop(ref)] -= 1
+
+    def replace(self, ref: Any) -> list[Any]:
+        """Another actor in the place of one that died or whose node does not answer, which Ray would go on asking.
+
+        Returns:
+            the results that it owes, in the order in which it would have come to them.
+        """
+        actor = self._whose[ref]
+        owed = [each for each, whose in self._whose.items() if whose is actor]
+        for each in owed:
+            del self._whose[each]
+        del self._load[actor]
+        with suppress(Exception):
+            ray.kill(actor)
+        self._load[self._new()] = 0
+        return owed
 
     def fits(self, slots: int) -> bool:
         """Whether there is a place for every actor: one whose node is gone waits for another, and its parts with it."""
@@ -223,6 +242,9 @@ class _Actors:
         for actor in self._load:
             with suppress(Exception):
                 ray.kill(actor)
+
+    def _new(self) -> Any:
+        return ACTOR.options(num_cpus=self._opens.cpus, num_gpus=self._opens.gpus).remote()
 
 
 class _Given:
@@ -247,6 +269,7 @@ class _Given:
         self._given = self._taken = 0
         self._waiting: dict[Any, int] = {}
         self._parts: dict[int, Any] = {}
+        self._deaths: Counter[int] = Counter()
         self._done: dict[int, Any] = {}
 
     def __len__(self) -> int:
@@ -289,10 +312,33 @@ class _Given:
         if rest:
             ready += ray.wait(rest, num_returns=len(rest), timeout=0)[0]
         for ref in ready:
-            number = self._waiting.pop(ref)
-            self._crew.took(ref)
-            self._done[number] = _result(ref, self._job.name, number, self._kept)
-            self._advance(self._job.size(self._parts.pop(number)))
+            if ref in self._waiting:  # not given out anew since
+                self._take_in(ref)
+
+    def _take_in(self, ref: Any) -> None:
+        number = self._waiting[ref]
+        try:
+            found = ray.get(ref)
+        except RayActorError as error:
+            self._give_out_again(ref, error)
+            return
+        except RayError as error:
+            raise _told(error, self._job.name, number, self._kept) from error
+        if isinstance(found, Failure):
+            raise PrectrError(f"{self._job.name}, part {number} on {found.node}: {found.cause}")
+        del self._waiting[ref]
+        self._crew.took(ref)
+        self._done[number] = found
+        self._advance(self._job.size(self._parts.pop(number)))
+
+    def _give_out_again(self, ref: Any, error: RayActorError) -> None:
+        """What an actor that is gone owed; the first of it is what it died of, if it did."""
+        first, *rest = [self._waiting.pop(each) for each in self._crew.replace(ref)]
+        self._deaths[first] += 1
+        if self._deaths[first] > RETRIES:
+            raise _told(error, self._job.name, first, self._kept) from error
+        for number in (first, *rest):
+            self._give_out(number)
 
     def _look_around(self) -> None:
         """Gives parts out anew that wait for a node that is gone."""
@@ -307,30 +353,20 @@ class _Given:
             self._give_out(number)
 
 
-def _result(ref: Any, name: str, number: int, kept: Path | None) -> Any:
-    """What a part ended with.
-
-    Raises:
-        PrectrError: it failed, or its process died once too often.
-    """
-    try:
-        found = ray.get(ref)
-    except RayTaskError as error:
+def _told(error: RayError, name: str, number: int, kept: Path | None) -> PrectrError:
+    """What to say of a part that Ray gave up."""
+    if isinstance(error, RayTaskError):
         *_, last = (line.strip() for line in str(error).splitlines() if line.strip())
-        raise PrectrError(
+        return PrectrError(
             f"{name}, part {number}: a worker could not begin it ({last}): install the same prectr, with the same "
             "packages, on every node of the cluster."
-        ) from error
-    except RayError as error:
-        note = None if kept is None else note_of(kept / f"{number:06d}.npz")
-        node = note.read_text(encoding="utf-8") if note is not None and note.exists() else "a node of the cluster"
-        raise PrectrError(
-            f"{name}, part {number} on {node}: its process ended {RETRIES + 1} times before it was done "
-            f"({sentence(error)}): look at that node's memory and disk, and run the command again."
-        ) from error
-    if isinstance(found, Failure):
-        raise PrectrError(f"{name}, part {number} on {found.node}: {found.cause}")
-    return found
+        )
+    note = None if kept is None else note_of(kept / f"{number:06d}.npz")
+    node = note.read_text(encoding="utf-8") if note is not None and note.exists() else "a node of the cluster"
+    return PrectrError(
+        f"{name}, part {number} on {node}: its process ended {RETRIES + 1} times before it was done "
+        f"({sentence(error)}): look at that node's memory and disk, and run the command again."
+    )
 
 
 def _read(done: Any) -> Arrays:
