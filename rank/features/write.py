@@ -115,7 +115,8 @@ def apply_feature_map(
         NpyWriter(mapped, np.float32, (len(features),)) as numeric,
         NpyWriter(coded, np.int32, (len(feature_map.categorical),)) as categorical,
     ):
-        for found in engine.map(job, written(), parts.num_rows, _kept(folder, "inputs")):
+        # Nothing is kept of these: they are as much to write as to compute.
+        for found in engine.map(job, written(), parts.num_rows):
             numeric.append(found[NUMERIC])
             categorical.append(found[CATEGORICAL])
     numbers.unlink()
@@ -126,8 +127,8 @@ def _job(folder: Path, shop: Shop, work: partial[Arrays]) -> Job[Shop, Pages]:
     return Job(f"features: {folder.name}", lambda: shop, work, _num_rows, "impressions")
 
 
-def _kept(folder: Path, what: str = FEATURES) -> Path:
-    return folder.parent / "checkpoints" / folder.name / what
+def _kept(folder: Path) -> Path:
+    return folder.parent / "checkpoints" / folder.name / FEATURES
 
 
 def _pages(parts: PageParts, cut: np.ndarray | int) -> Iterator[Pages]:
