@@ -9,12 +9,17 @@ import os
 import secrets
 import shutil
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
+from prectr.shared.errors import PrectrError
 from prectr.shared.run import launch
+
+SECONDS_UNTIL_VISIBLE = 60.0
+"""A network file system may take a while to show on one machine what another has written."""
 
 
 @contextmanager
@@ -86,6 +91,22 @@ def _machine() -> str:
     with suppress(OSError):  # Linux alone tells
         counted_by = os.readlink("/proc/self/ns/pid")
     return hashlib.sha256(f"{socket.gethostname()} {counted_by}".encode()).hexdigest()[:8]
+
+
+def wait_until_visible(path: Path, writer: str) -> None:
+    """Wait for a file that `writer` has written, perhaps on another machine.
+
+    Raises:
+        PrectrError: it is not seen here within `SECONDS_UNTIL_VISIBLE`.
+    """
+    deadline = time.monotonic() + SECONDS_UNTIL_VISIBLE
+    while not path.exists():
+        if time.monotonic() > deadline:
+            raise PrectrError(
+                f"{path} was written by {writer}, but {socket.gethostname()} does not see it: put --artifacts on a "
+                "folder that all machines share."
+            )
+        time.sleep(0.5)
 
 
 def remove_hidden(folder: Path) -> None:

@@ -26,6 +26,7 @@ import numpy as np
 import ray
 from ray.exceptions import AuthenticationError, RayActorError, RayError, RayTaskError
 
+from prectr.shared.atomic import wait_until_visible
 from prectr.shared.engine.job import Arrays, Job, Opened, Part
 from prectr.shared.engine.ray_worker import ACTOR, TASK, Failure, note_of, origin_of, sentence
 from prectr.shared.errors import PrectrError
@@ -40,8 +41,7 @@ memory."""
 SECONDS_BETWEEN_COUNTS = 5.0
 """Of the cluster's processors, whose number may change."""
 PATIENCE = 60.0
-"""Seconds without a result after which the cluster is looked at: whether there still is a node for what was given out.
-A network file system may take as long to show here what a node has written."""
+"""Seconds without a result, after which the cluster is asked whether there still is a node for what was given out."""
 
 
 class RayEngine:
@@ -181,11 +181,8 @@ class _Tasks:
     def replace(self, ref: Any) -> list[Any]:
         return [ref]
 
-    def fits(self, slots: int) -> bool:
-        """Whether what was given out is worked on where there are so many slots: Ray gives tasks to any node."""
-        return True
-
-    def renewed(self, slots: int) -> _Tasks:
+    def fitting(self, slots: int) -> _Tasks:
+        """Who works on what was given out where there are so many slots: Ray gives tasks to any node."""
         return self
 
     def dismiss(self, waiting: Iterable[Any]) -> None:
@@ -229,12 +226,12 @@ class _Actors:
         self._load[self._new()] = 0
         return owed
 
-    def fits(self, slots: int) -> bool:
-        """Whether there is a place for every actor: one whose node is gone waits for another, and its parts with it."""
-        return len(self._load) <= slots
-
-    def renewed(self, slots: int) -> _Actors:
-        """As many actors as there are slots, in the place of all of these."""
+    def fitting(self, slots: int) -> _Actors:
+        """These, if there is a place for every one; else as many as there are slots, since an actor whose node is gone
+        waits for another, and its parts with it.
+        """
+        if len(self._load) <= slots:
+            return self
         self.dismiss(())
         return _Actors(self._opens, slots)
 
@@ -343,10 +340,11 @@ class _Given:
     def _look_around(self) -> None:
         """Gives parts out anew that wait for a node that is gone."""
         slots = self._slots_left()
-        if self._crew.fits(slots):
+        crew = self._crew.fitting(slots)
+        if crew is self._crew:
             return
+        self._crew = crew
         print_line(f"· {self._job.name}: nodes are gone; their parts are given out anew, {slots} at once")
-        self._crew = self._crew.renewed(slots)
         again = sorted(self._waiting.values())
         self._waiting.clear()
         for number in again:
@@ -378,13 +376,6 @@ def _read(done: Any) -> Arrays:
     if not isinstance(done, Path):
         found: Arrays = done
         return found
-    until = time.monotonic() + PATIENCE
-    while not done.exists():
-        if time.monotonic() > until:
-            raise PrectrError(
-                f"{done} was written by a node of the cluster and is not here: put --artifacts on a folder that all "
-                "nodes share."
-            )
-        time.sleep(0.5)
+    wait_until_visible(done, "a node of the cluster")
     with np.load(done) as stored:
         return {name: stored[name] for name in stored.files}

@@ -9,7 +9,6 @@ import hashlib
 import json
 import os
 import shutil
-import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -22,7 +21,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from prectr.shared.atomic import atomic_write, make_readable, remove_hidden
+from prectr.shared.atomic import atomic_write, make_readable, remove_hidden, wait_until_visible
 from prectr.shared.errors import PrectrError
 from prectr.shared.run import launch
 from prectr.shared.run.checkpoints import latest_checkpoint
@@ -35,7 +34,7 @@ from prectr.shared.run.sources import code_of
 from prectr.shared.store.at_hand import keep
 from prectr.shared.strict_json import loads
 
-ATTEMPT = ".attempt.json"
+ATTEMPT, FIRST = ".attempt.json", "the first process of this launch"
 
 COMMANDS = {
     "data": "make data",
@@ -47,9 +46,6 @@ COMMANDS = {
     "onnx": "python -m rank export",
 }
 """Which command writes which folder, for error messages."""
-
-SECONDS_UNTIL_VISIBLE = 60.0
-"""A network file system may take a while to show on one machine what another has written."""
 
 _unfinished: list[tuple[str, Path]] = []
 """Name and work folder of the step that this process began last, unless it is finished."""
@@ -218,26 +214,15 @@ def _follow(step: _Step) -> StepRecord:
                 f"step {step.name!r}: the processes of this launch have other settings or code, or see other data, "
                 "than the first; start all of them with the same command, on one folder of artifacts."
             )
-        _wait_until_visible(work / ATTEMPT)
+        wait_until_visible(work / ATTEMPT, FIRST)
         with _noted(step.name, work):
             step.build(work)
             launch.wait_for_all()
         told = launch.agree(None)
     if "failed" in told:
         raise SystemExit(2)  # the first process has said why
-    _wait_until_visible(step.folder / RECORD)
+    wait_until_visible(step.folder / RECORD, FIRST)
     return StepRecord(**told["record"])
-
-
-def _wait_until_visible(path: Path) -> None:
-    deadline = time.monotonic() + SECONDS_UNTIL_VISIBLE
-    while not path.exists():
-        if time.monotonic() > deadline:
-            raise PrectrError(
-                f"{path} was written by the first process of this launch, but {socket.gethostname()} does not see it: "
-                "put --artifacts on a folder that all machines share."
-            )
-        time.sleep(0.5)
 
 
 @contextmanager

@@ -164,11 +164,12 @@ def test_artifacts_that_a_node_does_not_see_are_named(tmp_path) -> None:
 
 
 def test_a_result_that_never_comes_to_be_seen_is_told(tmp_path, monkeypatch) -> None:
-    from prectr.shared.engine import ray as on_ray
+    from prectr.shared import atomic
+    from prectr.shared.engine.ray import _read
 
-    monkeypatch.setattr(on_ray, "PATIENCE", 0.1)
-    with pytest.raises(PrectrError, match="000001.npz was written by a node of the cluster and is not here"):
-        on_ray._read(tmp_path / "000001.npz")
+    monkeypatch.setattr(atomic, "SECONDS_UNTIL_VISIBLE", 0.1)
+    with pytest.raises(PrectrError, match="000001.npz was written by a node of the cluster, but .* does not see it"):
+        _read(tmp_path / "000001.npz")
 
 
 @pytest.mark.parametrize(
